@@ -1,0 +1,1 @@
+"""From a video file to examples: decoding, faces, crops, flow, TFRecord batches."""

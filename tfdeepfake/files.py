@@ -1,0 +1,95 @@
+"""Errors a user can act on, and writing files so that a crash never leaves half of one."""
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used: says which file, what was wrong and what to do.
+
+    Args:
+      subject: the file, folder or argument.
+      problem: what was wrong with it.
+      todo: the next step for the user.
+    """
+
+    def __init__(self, subject, problem, todo=""):
+        self.subject, self.problem, self.todo = str(subject), problem, todo
+        super().__init__(f"{subject}: {problem}" + (f" {todo}" if todo else ""))
+
+    def __reduce__(self):
+        # Exceptions cross process boundaries by their args; ours has three.
+        return type(self), (self.subject, self.problem, self.todo)
+
+
+def raise_if_full(error, path):
+    """Turns "no space left" (or a quota) into an InputError that names the file; passes others on."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise InputError(
+            path,
+            "the disk is full while writing this file.",
+            "Free some space or choose another folder, then run the same command again: finished work is kept.",
+        ) from error
+    raise error
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`; renames it over `path` when the block succeeds.
+
+    The rename is atomic, so a reader (or a run that is started again after SIGKILL) sees the old file or
+    the whole new one. The temporary file keeps the suffix, because Keras chooses the format by it.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+        os.close(handle)
+        # mkstemp makes files private; a result is as readable as any other file the user writes.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        yield Path(temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise_if_full(error, path)
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path, text):
+    """Writes UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes a JSON file atomically; NaN is refused, because it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path, todo=""):
+    """Reads a JSON object.
+
+    Raises:
+      InputError: the file is missing, unreadable or not a JSON object.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, "this file is missing.", todo) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).", todo) from None
+    except ValueError as error:
+        raise InputError(path, f"is not valid JSON ({error}).", todo) from None
+    if not isinstance(value, dict):
+        raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", todo)
+    return value

@@ -1,0 +1,1 @@
+"""Blocks with at least two users among the networks."""
