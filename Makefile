@@ -1,0 +1,31 @@
+# make demo: sets everything up, draws the built-in data set, trains, evaluates and judges two unseen clips.
+# make test: sets everything up and passes the tests.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT := demo_output
+DATA := $(OUT)/data
+
+.PHONY: demo test clean
+
+$(READY): requirements.txt setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: say make PYTHON=python3.12, or install Python 3.11 to 3.13"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); $(PYTHON) -m pip install -q virtualenv && $(PYTHON) -m virtualenv -q $(VENV); }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/tfdeepfake prepare synthetic_faces --kind clip --data-dir $(DATA)
+	$(BIN)/tfdeepfake train --preset demo --data-dir $(DATA) --run-dir $(OUT)/run --save-model saved_models/demo
+	$(BIN)/tfdeepfake evaluate $(OUT)/run --split test
+	$(BIN)/tfdeepfake predict $(OUT)/two_clips --model saved_models/demo --out $(OUT)/verdict
+	@echo "The verdict page: $(OUT)/verdict/index.html"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(OUT) runs results saved_models/demo

@@ -1,0 +1,224 @@
+"""`tfdeepfake VERB`: one line of work per verb. Everything heavy is imported inside the verb, so --help is instant."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from tfdeepfake import __version__
+from tfdeepfake.config import TrainConfig
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import KINDS, DataRecipe
+
+
+def quiet():
+    """Silences the start-up noise of TensorFlow; a user who set the variables keeps their values."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
+    # tensorflow_datasets asks a cloud bucket for prepared data otherwise, and waits for it where there is no network.
+    os.environ.setdefault("NO_GCE_CHECK", "true")
+
+
+def predict(args):
+    from tfdeepfake import verdict
+
+    return verdict.predict(
+        args.paths,
+        args.model,
+        out_dir=args.out,
+        detector=args.detector,
+        detector_weights=args.detector_weights,
+        clips=args.clips,
+        labels=args.labels,
+        time_limit_s=args.time_limit_s,
+        debug=args.debug,
+    )
+
+
+RECIPE_FLAGS = [f for f in DataRecipe.__dataclass_fields__ if f != "kind"]
+
+
+def prepare(args):
+    from tfds_builders.prepare import prepare as run
+
+    recipe = {name: getattr(args, name) for name in RECIPE_FLAGS if getattr(args, name) is not None}
+    summary = run(
+        args.name,
+        kind=args.kind,
+        dir=args.dir,
+        data_dir=args.data_dir,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        frames_real=args.frames_real,
+        frames_fake=args.frames_fake,
+        **recipe,
+    )
+    print(json.dumps(summary, indent=2, ensure_ascii=False))
+
+
+CONFIG_FLAGS = {name: f for name, f in TrainConfig.__dataclass_fields__.items() if name not in ("network",)}
+
+
+def train(args):
+    import dataclasses
+
+    from tfdeepfake import training
+
+    if args.preset:
+        from train_scripts import load_preset
+
+        config = load_preset(args.preset)
+        if args.network:
+            config = dataclasses.replace(config, network=args.network)
+    elif args.network:
+        config = TrainConfig(network=args.network)
+    else:
+        raise InputError("train", "needs a network or --preset.", "For example: tfdeepfake train two_stream_video")
+    changes = {name: getattr(args, name) for name in CONFIG_FLAGS if getattr(args, name) is not None}
+    if "network_args" in changes:
+        try:
+            changes["network_args"] = {**config.network_args, **json.loads(changes["network_args"])}
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                "--network_args", f"needs a JSON object ({error}).", """For example: '{"backbone": "small"}'"""
+            ) from None
+    config = dataclasses.replace(config, **changes)
+    default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
+    run_dir = training.train(config, args.run_dir or Path("runs") / default)
+    if args.save_model:
+        import shutil
+
+        from tfdeepfake.recipe import load_recipe
+
+        source = Path(run_dir) / "best"
+        load_recipe(source)
+        shutil.copytree(source, args.save_model, dirs_exist_ok=True)
+        print(f"saved model: {args.save_model}")
+
+
+def evaluate(args):
+    from tfdeepfake import evaluation
+
+    evaluation.evaluate_run(
+        args.run, split=args.split, data=args.data, data_dir=args.data_dir, out=args.out, batch_size=args.batch_size
+    )
+
+
+def faces(args):
+    from tfdeepfake.data import faces as module
+
+    module.write_contact_sheet(
+        args.path, args.out, detector=args.detector, weights=args.detector_weights, frames=args.frames
+    )
+
+
+def export(args):
+    from tfdeepfake.serving.export import export as run
+
+    print(run(args.model, args.out, version=args.version))
+
+
+def convert(args):
+    from tfdeepfake.convert import convert as run
+
+    print(run(args.source, args.file, args.out))
+
+
+def _add_predict(verbs):
+    p = verbs.add_parser("predict", help="is a face in these videos faked, which, when, how sure")
+    p.add_argument("paths", nargs="+", metavar="PATH", help="videos, pictures or folders of them")
+    p.add_argument("--model", required=True, help="saved model folder (from train or convert)")
+    p.add_argument("--out", help="folder for predictions.json, index.html, scores.csv and annotated frames")
+    p.add_argument("--detector", choices=("mtcnn", "blazeface"), help="face detector instead of the recipe's own")
+    p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
+    p.add_argument("--clips", type=int, help="moments of the video that are looked at")
+    p.add_argument("--labels", help="CSV file,label: labels written into scores.csv")
+    p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
+    p.add_argument("--debug", action="store_true", help="show the traceback of unexpected errors")
+    p.set_defaults(run=predict)
+
+
+def _add_prepare(verbs):
+    p = verbs.add_parser("prepare", help="videos to TFRecords: detect, track, crop, flow")
+    p.add_argument("name", help="builder: synthetic_faces or video_folder")
+    p.add_argument("--kind", choices=KINDS, default="clip")
+    p.add_argument("--dir", help="folder of the videos (real/ and fake/ inside, or a CSV file,label[,source,method])")
+    p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
+    p.add_argument("--workers", type=int, help="processes (default: one per core)")
+    p.add_argument("--overwrite", action="store_true", help="build again")
+    p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
+    p.add_argument("--frames-fake", type=int, help="frames of a fake video")
+    for name in RECIPE_FLAGS:
+        kind = DataRecipe.__dataclass_fields__[name].type
+        p.add_argument(f"--{name.replace('_', '-')}", type=kind if callable(kind) else str, dest=name,
+                       help=f"of the data recipe (otherwise the builder's; in general {getattr(DataRecipe, name)!r})")
+    p.set_defaults(run=prepare)
+
+
+def _add_train(verbs):
+    p = verbs.add_parser("train", help="train a network on a prepared data set; started again, it resumes")
+    p.add_argument("network", nargs="?", help="baseline, two_stream_frame, two_stream_video, cnn_rnn, ...")
+    p.add_argument("--preset", help="experiment of train_scripts/, for example baseline or demo")
+    p.add_argument("--run-dir", help="folder of the run (default: runs/<preset or network-data>)")
+    p.add_argument("--save-model", help="copy the best model folder here at the end")
+    for name, f in CONFIG_FLAGS.items():
+        kind = {int: int, float: float}.get(f.type, str)
+        p.add_argument(f"--{name.replace('_', '-')}", type=kind, dest=name, help="see TrainConfig"
+                       if f.type is dict else f"default {f.default!r}")
+    p.set_defaults(run=train)
+
+
+def main(argv=None):
+    """Runs one verb. Returns the exit code: 0 done, 1 done but some files failed, 2 nothing could be done."""
+    parser = argparse.ArgumentParser(prog="tfdeepfake", description="Finds faked faces in videos, and trains the networks that do.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_predict(verbs)
+    _add_prepare(verbs)
+    _add_train(verbs)
+
+    p = verbs.add_parser("evaluate", help="metrics with intervals and pictures of a run on a split")
+    p.add_argument("run", help="run folder")
+    p.add_argument("--split", default="test")
+    p.add_argument("--data", help="another prepared data set than the run's own")
+    p.add_argument("--data-dir")
+    p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
+    p.add_argument("--batch-size", type=int, default=16)
+    p.set_defaults(run=evaluate)
+
+    p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")
+    p.add_argument("path")
+    p.add_argument("--out", default="faces.png")
+    p.add_argument("--detector", choices=("mtcnn", "blazeface"), default="mtcnn")
+    p.add_argument("--detector-weights")
+    p.add_argument("--frames", type=int, default=16)
+    p.set_defaults(run=faces)
+
+    p = verbs.add_parser("export", help="SavedModel for TF Serving")
+    p.add_argument("model", help="saved model folder")
+    p.add_argument("out", help="folder of the served model; a version folder is made inside")
+    p.add_argument("--version", type=int, default=1)
+    p.set_defaults(run=export)
+
+    p = verbs.add_parser("convert", help="published checkpoint to a saved model folder")
+    p.add_argument("source", help="for example meso4_df")
+    p.add_argument("file", help="the checkpoint file as its authors publish it")
+    p.add_argument("--out", required=True)
+    p.set_defaults(run=convert)
+
+    args = parser.parse_args(argv)
+    quiet()
+    try:
+        return args.run(args) or 0
+    except InputError as error:
+        print(f"tfdeepfake: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tfdeepfake: interrupted; what was finished is kept.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
