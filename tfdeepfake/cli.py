@@ -64,8 +64,6 @@ CONFIG_FLAGS = {name: f for name, f in TrainConfig.__dataclass_fields__.items() 
 def train(args):
     import dataclasses
 
-    from tfdeepfake import training
-
     if args.preset:
         from train_scripts import load_preset
 
@@ -85,6 +83,8 @@ def train(args):
                 "--network_args", f"needs a JSON object ({error}).", """For example: '{"backbone": "small"}'"""
             ) from None
     config = dataclasses.replace(config, **changes)
+    from tfdeepfake import training
+
     default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
     run_dir = training.train(config, args.run_dir or Path("runs") / default)
     if args.save_model:

@@ -1,0 +1,91 @@
+"""Recipes: what is refused, and that a saved model folder is whole or an error."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfdeepfake import recipe as recipes
+from tfdeepfake.config import TrainConfig
+from tfdeepfake.files import InputError, read_json, write_json
+from tfdeepfake.recipe import DataRecipe, Recipe
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kind": "video"}, {"frames": 0}, {"frames": 2.5}, {"margin_frac": -0.1}, {"clips": 2}, {"kind": "flow"}],
+)
+def test_wrong_data_recipes_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DataRecipe(**wrong)
+
+
+def test_clip_span_counts_the_stride():
+    assert DataRecipe(sampling="consecutive", frames=16, stride_frames=2).clip_span_frames == 31
+
+
+def test_recipes_round_trip_through_dicts():
+    recipe = Recipe("meso4", {"input_size": [64, 64]}, DataRecipe(kind="frame", frames=10), threshold=0.4)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    with pytest.raises(InputError, match="unknown entries.*colour"):
+        Recipe.from_dict({"network": "meso4", "colour": 1})
+
+
+def test_a_recipe_with_the_other_polarity_is_refused():
+    with pytest.raises(ValueError, match="label 1 = fake"):
+        Recipe("meso4", positive="real")
+
+
+def test_train_config_round_trip_and_refusals():
+    config = TrainConfig(network="baseline", epochs=2)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    for wrong in ({"epochs": 0}, {"loss": "hinge"}, {"learning_rate": 0.0}, {"precision": "int8"}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            dataclasses.replace(config, **wrong)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from tfdeepfake import models
+
+    args = {"input_size": [64, 64]}
+    model = models.build("meso4", **args)
+    recipes.save_model(tmp_path / "m", model, Recipe("meso4", args, DataRecipe(kind="frame")))
+    return tmp_path / "m", model
+
+
+def test_saved_model_folder_gives_the_same_scores(folder):
+    path, model = folder
+    loaded, recipe = recipes.load_model(path)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(model.predict({"frames": frames}, verbose=0), loaded.predict({"frames": frames}, verbose=0))
+    assert recipe.versions["tfdeepfake"] and recipe.weights_sha256
+
+
+def test_folder_errors_name_file_and_next_step(folder, tmp_path):
+    path, _ = folder
+    with pytest.raises(InputError, match="is not a saved model folder"):
+        recipes.load_model(tmp_path / "none")
+    values = read_json(path / "recipe.json")
+
+    (path / "recipe.json").unlink()
+    with pytest.raises(InputError, match="has no recipe.json"):
+        recipes.load_model(path)
+
+    write_json(path / "recipe.json", values | {"threshold": 2})
+    with pytest.raises(InputError, match="threshold"):
+        recipes.load_model(path)
+
+    write_json(path / "recipe.json", values | {"network": "meso_inception4", "network_args": {"input_size": [64, 64]}})
+    with pytest.raises(InputError, match="no weights of meso_inception4"):
+        recipes.load_model(path)
+
+    write_json(path / "recipe.json", values)
+    data = (path / "model.weights.h5").read_bytes()
+    (path / "model.weights.h5").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="checksum"):
+        recipes.load_model(path)
+
+    (path / "model.weights.h5").unlink()
+    with pytest.raises(InputError, match="missing"):
+        recipes.load_model(path)
