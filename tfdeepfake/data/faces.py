@@ -1,0 +1,128 @@
+"""Frames -> faces -> tracks -> crops; the detector is an argument.
+
+    detect = make_detector("mtcnn")
+    tracks = select_tracks(link_tracks(detect(frames), cuts=shot_cuts(frames)), "largest")
+    boxes_px = square_box(track_boxes(tracks[0], len(frames), "clip"), margin_frac=0.3)
+    crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
+"""
+
+import numpy as np
+
+from tfdeepfake.data.boxes import Detections, crop, make_detections, resize, square_box
+from tfdeepfake.data.tracks import Track, link_tracks, select_tracks, shot_cuts, track_boxes
+
+__all__ = [
+    "DETECTORS",
+    "Detections",
+    "Track",
+    "contact_sheet",
+    "crop",
+    "link_tracks",
+    "make_detections",
+    "make_detector",
+    "resize",
+    "select_tracks",
+    "shot_cuts",
+    "square_box",
+    "track_boxes",
+]
+
+DETECTORS = ("mtcnn", "blazeface")
+
+
+def make_detector(name, weights=None, **options):
+    """The face detector of a name.
+
+    Args:
+      name: "mtcnn" (accurate, works offline) or "blazeface" (faster, its file is downloaded at first use).
+      weights: path of a weight file, for `blazeface`.
+      **options: of `mtcnn.load` or `blazeface.load`, such as `min_score`.
+    Returns:
+      detect(frames: uint8 [T, H, W, 3] or list of [H, W, 3], RGB) -> list of `Detections`, one per frame,
+      boxes in px of the frame as given. The model is kept for the process, so making one again is free.
+    Raises:
+      ValueError: unknown name, or `weights` for a detector that takes none.
+      InputError: the weights are missing.
+    """
+    if name == "mtcnn":
+        if weights is not None:
+            raise ValueError(f"weights needs to be None for mtcnn (they come inside its package), got {weights!r}.")
+        from tfdeepfake.data import mtcnn
+
+        return mtcnn.load(**options)
+    if name == "blazeface":
+        from tfdeepfake.data import blazeface
+
+        return blazeface.load(weights=weights, **options)
+    raise ValueError(f"name needs one of {DETECTORS}, got {name!r}.")
+
+
+def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, columns=16, rows=12):
+    """A picture of what was found: frames with boxes on top, below one row of crops per track.
+
+    Args:
+      frames: uint8 [T, H, W, 3] or list, as given to the detector.
+      tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
+      margin_frac, steady: of the crops, as in a recipe. A crop in which the face was not found itself is dimmed.
+      cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
+    Returns:
+      uint8 [H, W, 3] RGB.
+    Raises:
+      ValueError: no frames.
+    """
+    import cv2
+
+    if not len(frames):
+        raise ValueError("frames needs at least one frame, got none.")
+    shown = np.unique(np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int))
+    gap, margin = 3, 30
+    height, width = frames[0].shape[:2]
+    top_px = int(np.clip(round(cell_px * height / width), cell_px // 3, 2 * cell_px))
+    pitch = cell_px + gap
+    listed = tracks[:rows]
+    sheet = np.full(
+        [margin + top_px + gap + max(len(listed), 1) * (cell_px + margin), len(shown) * pitch + gap, 3], 255, np.uint8
+    )
+
+    def write(text, y, color=(40, 40, 40)):
+        cv2.putText(sheet, text, (gap + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
+
+    dropped = f", {len(tracks) - len(listed)} more not shown" if len(tracks) > len(listed) else ""
+    write(f"{len(frames)} sampled frames, {len(tracks)} face tracks{dropped}", 20)
+    for column, position in enumerate(shown):
+        frame = resize(frames[position], top_px, cell_px)
+        scale = np.tile([cell_px / frames[position].shape[1], top_px / frames[position].shape[0]], 2)
+        for track in listed:
+            for box in track.boxes_px[track.positions == position]:
+                x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
+                cv2.rectangle(frame, (x0, y0), (x1, y1), _color(track.face), 1)
+        x = gap + column * pitch
+        sheet[margin : margin + top_px, x : x + cell_px] = frame
+    for row, track in enumerate(listed):
+        y = margin + top_px + gap + row * (cell_px + margin)
+        write(
+            f"face {track.face}: found in {len(track)} of {len(frames)} frames ({len(track) / len(frames):.0%}), "
+            f"mean confidence {track.mean_score:.3f}, mean side {track.mean_side_px:.0f} px",
+            y + 20,
+            _color(track.face),
+        )
+        squares = square_box(track_boxes(track, len(frames), steady), margin_frac)
+        for column, position in enumerate(shown):
+            try:
+                cell = crop(frames[position], squares[position], cell_px, cell_px)
+            except ValueError:  # the box of a track that has left the picture
+                cell = np.full([cell_px, cell_px, 3], 200, np.uint8)
+            if position not in track.positions:
+                cell = (cell // 3 + 150).astype(np.uint8)
+            x = gap + column * pitch
+            sheet[y + margin : y + margin + cell_px, x : x + cell_px] = cell
+    if not listed:
+        write("no face was found", margin + top_px + gap + 20, (180, 0, 0))
+    return sheet
+
+
+def _color(face):
+    """One of eight colours that are told apart on white and on a picture."""
+    colors = [(214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14)]
+    colors += [(148, 103, 189), (0, 150, 160), (227, 119, 194), (140, 86, 75)]
+    return colors[face % len(colors)]
