@@ -1,0 +1,409 @@
+"""One video to one verdict: extract every face as in training, score it, say what that means.
+
+A verdict has a status. Only `scored` has a probability and a label; a file without a face, a file that cannot be
+read and a file that failed are results of their own, never 0.5 and never REAL or FAKE.
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.files import InputError
+
+STATUSES = ("scored", "no_face", "unreadable", "error")
+FAKE, REAL = "FAKE", "REAL"
+TIME_LIMIT_S = 300.0
+MAX_FACES = 16
+# A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
+LEAST_CLIPS = 8
+# Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
+# but does not decide.
+BRIEF_SHARE = 0.1
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found in one file.
+
+    Args:
+      file: path as it was given.
+      status: one of STATUSES.
+      probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face; None unless scored.
+      label: "FAKE" from the recipe's threshold on, else "REAL"; None unless scored.
+      interval: (low, high), 95 % bootstrap over the sampled moments of the video; None when there is only one.
+      interval_reason: why there is no interval.
+      reason, todo: what went wrong and the user's next step, when not scored.
+      faces: one dict per judged face, most suspicious first (docs/predictions.md).
+      faces_not_judged: faces found beyond the limit.
+      moments: frames or clips of the video that were looked at.
+      video: width, height, fps, duration_s, frame_count, codec, is_image; empty when it could not be read.
+      timings: seconds for decode (reading, tracking, cropping), detect, network.
+      traceback: of an unexpected error, when asked for.
+    """
+
+    file: str
+    status: str
+    probability: float | None = None
+    label: str | None = None
+    interval: tuple | None = None
+    interval_reason: str = ""
+    reason: str = ""
+    todo: str = ""
+    faces: list = field(default_factory=list)
+    faces_not_judged: int = 0
+    moments: int = 0
+    video: dict = field(default_factory=dict)
+    timings: dict = field(default_factory=dict)
+    traceback: str = ""
+
+    def __post_init__(self):
+        if self.status not in STATUSES:
+            raise ValueError(f"status needs one of {STATUSES}, got {self.status!r}.")
+        scored = self.status == "scored"
+        if scored != (self.probability is not None) or scored != (self.label is not None):
+            raise ValueError(
+                f"only a scored verdict has probability and label, and it has both; got status {self.status!r}, "
+                f"probability {self.probability}, label {self.label}."
+            )
+
+    def to_dict(self):
+        """JSON-able dict; `interval` as a list."""
+        values = dataclasses.asdict(self)
+        values["interval"] = None if self.interval is None else list(self.interval)
+        if not self.traceback:
+            del values["traceback"]
+        return values
+
+
+class _TimeUp(BaseException):
+    """The time limit of one file. Not an Exception: a decoder's `except Exception` must not swallow it."""
+
+
+@contextlib.contextmanager
+def _time_limit(seconds):
+    """Raises _TimeUp in this block after `seconds`, wherever it is; yields a function that checks the clock.
+
+    The alarm reaches a decoder that hangs in a loop, but exists only in the main thread of a POSIX process;
+    elsewhere the checks between detection and network batches have to do.
+    """
+    deadline = time.monotonic() + seconds
+
+    def check():
+        if time.monotonic() > deadline:
+            raise _TimeUp
+
+    def ring(signum, stack):
+        raise _TimeUp
+
+    alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not alarm:
+        yield check
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield check
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def probability(logit, temperature=1.0):
+    """sigmoid(logit / temperature) in float64, without overflow; any shape."""
+    return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
+
+
+def check_model(model, recipe):
+    """Compares the network's inputs with the recipe; a mismatch is an error, not a worse score.
+
+    Raises:
+      InputError: crop size, clip length or flow of the recipe are not what the network takes.
+    """
+    from tfdeepfake import models
+
+    data, wants = recipe.data, {i.name: tuple(i.shape) for i in model.inputs}
+    kind, shape = models.input_kind(model), wants["frames"]
+    todo = "The folder's recipe.json and its weights do not belong together: copy both from one training run."
+    size = tuple(want if want else have for want, have in zip(shape[-3:-1], (data.height_px, data.width_px), strict=True))
+    if size != (data.height_px, data.width_px):
+        raise InputError(
+            recipe.network,
+            f"takes {size[0]} x {size[1]} px (height x width), the recipe crops {data.height_px} x {data.width_px}.", todo
+        )
+    if kind == "clip" and (data.kind != "clip" or shape[1] not in (None, data.frames)):
+        have = f"clips of {data.frames} frames" if data.kind == "clip" else f"single examples (kind {data.kind!r})"
+        raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", todo)
+    if "flow" in wants and data.flow == "none":
+        raise InputError(recipe.network, "takes optical flow, the recipe makes none.", todo)
+    return kind
+
+
+def sampling(data, kind, clips=None):
+    """The recipe for looking at one video: every face, and enough moments for a timeline.
+
+    Args:
+      data: DataRecipe of training. Kind, size, margin and clip length stay.
+      kind: of the network, `frame`, `flow` or `clip`.
+      clips: moments to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
+    Raises:
+      InputError: the network takes frames spaced over the whole video as one input, so there is one moment.
+    """
+    if clips is not None and clips < 1:
+        raise InputError("clips", f"needs at least 1, got {clips}.")
+    if data.sampling == "consecutive":
+        return dataclasses.replace(data, select="all", clips=clips or max(data.clips, LEAST_CLIPS))
+    if clips is None:
+        return dataclasses.replace(data, select="all")
+    if kind != "frame":
+        # Other spacing would change the motion between neighbouring frames, and with it the score.
+        raise InputError(
+            "clips", f"cannot be chosen: this network takes {data.frames} frames spaced over the whole video.", "Leave it out."
+        )
+    return dataclasses.replace(data, select="all", frames=clips)
+
+
+def score(model, inputs, batch_size, check=lambda: None):
+    """Raw logits of FAKE.
+
+    Args:
+      inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
+      batch_size: the last batch is padded to a power of two, so that a network is traced once or twice, not
+        once per video.
+    Returns:
+      float32 [len(inputs)].
+    Raises:
+      ValueError: the network gave NaN or infinity.
+    """
+    names, logits = {i.name for i in model.inputs}, []
+    for start in range(0, len(inputs), batch_size):
+        check()
+        part = inputs[start : start + batch_size]
+        size = min(batch_size, 1 << (len(part) - 1).bit_length())
+        rows = part + [part[-1]] * (size - len(part))
+        batch = {"frames": np.stack([row[0] for row in rows])}
+        if "flow" in names:
+            batch["flow"] = np.stack([row[1] for row in rows])
+        logits.append(np.asarray(model.predict_on_batch(batch), np.float32).reshape(size, -1)[: len(part), 0])
+    logits = np.concatenate(logits)
+    if not np.isfinite(logits).all():
+        raise ValueError(f"the network gave {int((~np.isfinite(logits)).sum())} of {len(logits)} scores that are no number.")
+    return logits
+
+
+def interval(tables, seed=0):
+    """95 % bootstrap interval of the video's probability over its sampled moments.
+
+    A moment is drawn with all its faces, because compression and light are shared. It covers the choice of
+    frames only, not what the network never learned.
+
+    Args:
+      tables: per deciding face a dict {moment: probability}.
+    Returns:
+      (low, high), or None when there are fewer than two moments.
+    """
+    moments = sorted({m for table in tables for m in table})
+    if len(moments) < 2:
+        return None
+    seen = np.array([[m in table for table in tables] for m in moments], np.float64)
+    values = np.array([[table.get(m, 0.0) for table in tables] for m in moments])
+    draws = np.random.default_rng(seed).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), RESAMPLES)
+    counts = draws @ seen
+    # A face that is in none of the drawn moments says nothing in that draw.
+    means = np.where(counts > 0, draws @ values / np.maximum(counts, 1), -np.inf).max(axis=1)
+    low, high = np.percentile(means[np.isfinite(means)], (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _moments(examples, kind):
+    """Examples to one row per network input: (example, which frames of it). Clips of a short video overlap: a frame
+    of two clips is one moment for a network of single frames."""
+    done = set()
+    for example in examples:
+        if kind == "clip":
+            yield example, slice(0, len(example.frames))
+            continue
+        for t, frame in enumerate(example.indices):
+            if (example.face, int(frame)) not in done:
+                done.add((example.face, int(frame)))
+                yield example, t
+
+
+def _point(example, at, logit, temperature):
+    """One point of a face's timeline; a clip also names a few boxes along its way, for drawing."""
+    where = np.arange(len(example.frames))[at].reshape(-1)
+    point = {
+        "time_s": round(float(example.timestamps_s[where[0]]), 4),
+        "end_s": round(float(example.timestamps_s[where[-1]]), 4),
+        "frame": int(example.indices[where[0]]),
+        "box": [round(float(v), 1) for v in example.face_boxes_px[where[0]]],
+        "logit": float(logit),
+        "probability": float(probability(logit, temperature)),
+    }
+    if len(where) > 1:
+        along = where[np.unique(np.linspace(0, len(where) - 1, 5).round().astype(int))]
+        point["boxes"] = [
+            [int(example.indices[t]), round(float(example.timestamps_s[t]), 4)]
+            + [round(float(v), 1) for v in example.face_boxes_px[t]]
+            for t in along
+        ]
+    return point
+
+
+def _faces(points, moments, recipe):
+    """Timelines to faces: mean probability, label, share of the sampled moments, whether too brief to decide."""
+    faces = []
+    for number, timeline in points.items():
+        timeline.sort(key=lambda p: p["time_s"])
+        share = min(1.0, len(timeline) / moments)
+        mean = float(np.mean([p["probability"] for p in timeline]))
+        brief = moments >= 8 and (share < BRIEF_SHARE or len(timeline) < 2)
+        faces.append(
+            {
+                "face": number,
+                "probability": mean,
+                "label": FAKE if mean >= recipe.threshold else REAL,
+                "share": round(share, 4),
+                "brief": brief,
+                "timeline": timeline,
+            }
+        )
+    if all(face["brief"] for face in faces):
+        # Faces that come and go are all there is: the longest seen ones decide.
+        longest = max(face["share"] for face in faces)
+        for face in faces:
+            face["brief"] = face["share"] < longest
+    return sorted(faces, key=lambda f: (f["brief"], -f["probability"]))
+
+
+def _check_for_a_face(path, info, detect):
+    """For networks that take whole frames: a video without a face is none of their business.
+
+    Raises:
+      NoFace: none was found in five frames spread over the video.
+    """
+    from tfdeepfake.data import examples, video
+
+    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5)).frames
+    if not any(len(found.boxes_px) for found in detect(frames)):
+        raise examples.NoFace(path, f"no face was found in {len(frames)} frames spread over the video.",
+                              "The network was trained on faces: choose a video that shows one.")
+
+
+def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces, timings, check):
+    from tfdeepfake.data import examples as extraction
+    from tfdeepfake.data import faces as face_data
+
+    if info.is_image and kind == "clip":
+        raise InputError(path, f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
+                         "Give a video, or use a network for single frames.")
+
+    def timed(frames):
+        check()
+        start = time.perf_counter()
+        found = detect(frames)
+        timings["detect"] += time.perf_counter() - start
+        return found
+
+    start = time.perf_counter()
+    if data.detector == "none":
+        detect = detect or face_data.make_detector("mtcnn")
+        _check_for_a_face(path, info, timed)
+        found = extraction.extract(path, data)
+    else:
+        detect = detect or face_data.make_detector(data.detector)
+        found = extraction.extract(path, data, detect=timed)
+    timings["decode"] = time.perf_counter() - start - timings["detect"]
+
+    seen = {}
+    for example in found:
+        count, total = seen.get(example.face, (0, 0.0))
+        seen[example.face] = count + 1, total + float(example.score)
+    best = sorted(seen, key=lambda face: (-seen[face][0], -seen[face][1]))[:max_faces]
+    rows = [row for row in _moments(found, kind) if row[0].face in best]
+    inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
+    start = time.perf_counter()
+    logits = score(model, inputs, batch_size, check)
+    timings["network"] = time.perf_counter() - start
+
+    numbers = {face: 1 + rank for rank, face in enumerate(best)}
+    points = {}
+    for (example, at), logit in zip(rows, logits, strict=True):
+        points.setdefault(numbers[example.face], []).append(_point(example, at, logit, recipe.temperature))
+    looked = {p["frame"] for timeline in points.values() for p in timeline}
+    single = data.frames * data.clips if kind != "clip" else data.clips
+    moments = max(len(looked), min(single, info.frame_count or single))
+    faces = _faces(points, moments, recipe)
+    deciding = [face for face in faces if not face["brief"]]
+    spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
+    return Verdict(
+        file=str(path),
+        status="scored",
+        probability=deciding[0]["probability"],
+        label=deciding[0]["label"],
+        interval=spread,
+        interval_reason="" if spread else f"only one {'clip' if kind == 'clip' else 'frame'} was scored",
+        faces=faces,
+        faces_not_judged=len(seen) - len(best),
+        moments=moments,
+    )
+
+
+def judge(path, model, recipe, detect=None, *, clips=None, batch_size=None, max_faces=MAX_FACES,
+          time_limit_s=TIME_LIMIT_S, debug=False):
+    """Judges one video or still image.
+
+    The video's probability is the maximum over its faces of the face's mean probability over the sampled frames or
+    clips: one faked face makes the video a fake. Faces seen only briefly are listed and do not decide.
+
+    Args:
+      path: video or picture.
+      model, recipe: as from `recipe.load_model`.
+      detect: `faces.make_detector(...)`; the recipe's own when not given.
+      clips: moments to look at (see `sampling`); the recipe's, at least eight clips, when not given.
+      batch_size: examples per network call; 32 frames or 4 clips when not given.
+      max_faces: faces judged, those seen longest; the rest is counted.
+      time_limit_s: after that the file is given up with status `error`.
+      debug: keep the traceback of an unexpected error.
+    Returns:
+      Verdict. Whatever is wrong with the file ends in its status.
+    Raises:
+      InputError: model and recipe do not belong together, or `clips` does not fit the network.
+    """
+    from tfdeepfake.data import examples, video
+
+    kind = check_model(model, recipe)
+    data = sampling(recipe.data, kind, clips)
+    if not (time_limit_s > 0 and math.isfinite(time_limit_s)):
+        raise InputError("time_limit_s", f"needs seconds above 0, got {time_limit_s}.")
+    path, facts, timings, trace = Path(path), {}, {"decode": 0.0, "detect": 0.0, "network": 0.0}, ""
+    try:
+        with _time_limit(time_limit_s) as check:
+            info = video.probe(path)
+            facts = {name: getattr(info, name) for name in
+                     ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image")}
+            verdict = _scored(path, info, model, recipe, data, kind, detect,
+                              batch_size or (4 if kind == "clip" else 32), max_faces, timings, check)
+            return dataclasses.replace(verdict, video=facts, timings=timings)
+    except examples.NoFace as error:
+        status, reason, todo = "no_face", error.problem, error.todo
+    except video.VideoError as error:
+        status, reason, todo = "unreadable", error.problem, error.todo
+    except InputError as error:
+        status, reason, todo = "error", error.problem, error.todo
+    except _TimeUp:
+        status, reason = "error", f"took longer than the limit of {time_limit_s:g} s."
+        todo = "Raise the time limit or cut the video."
+    except Exception as error:  # one bad file must not end a batch; it is counted and named
+        status, reason = "error", f"unexpected {type(error).__name__}: {error}"
+        todo = "This is a fault of the program: run this file with --debug and report what it prints."
+        trace = traceback.format_exc() if debug else ""
+    return Verdict(file=str(path), status=status, reason=reason, todo=todo, video=facts, timings=timings, traceback=trace)

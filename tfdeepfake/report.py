@@ -1,0 +1,405 @@
+"""Annotated frames of a verdict, and one self-contained HTML page about many (report.html is its frame).
+
+The page needs no network and no other file: pictures are small JPEGs inside it. It is written piece by piece, so
+memory does not grow with the number of videos.
+"""
+
+import base64
+import datetime
+import hashlib
+import html
+import io
+import re
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from tfdeepfake.files import InputError, atomic_path
+
+COLOURS = {"FAKE": (200, 62, 38), "REAL": (22, 120, 138), None: (104, 110, 120)}
+WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
+PICTURES_A_VIDEO = 6
+FACES_SHOWN = 4  # faces that get a thumbnail
+PICTURE_SIDE_PX, THUMB_SIDE_PX, FILE_SIDE_PX = 360, 96, 960
+# Base64 makes 3 bytes 4; with this and about 6 kB of text a video, a hundred videos stay below 15 MB.
+PAGE_PICTURE_BYTES = 9_000_000
+PICTURE_BYTES = 14_000  # of one picture in the page, at most in practice
+
+
+def escape(text):
+    return html.escape(str(text), quote=True)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------
+
+
+def folder_name(name, path):
+    """A folder name for a video: readable, safe on every file system, and unique by a digest of the path."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)[:60].strip("._") or "video"
+    return f"{stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def choose_frames(faces, count):
+    """Frames worth showing: the most suspicious one of the deciding face, and others spread over the video.
+
+    Args:
+      faces: of a verdict dict.
+      count: at most so many.
+    Returns:
+      {frame index: (time_s, [(face dict, box, probability)])}, in order of time.
+    """
+    at = {}
+    for face in faces:
+        for point in face["timeline"]:
+            boxes = point.get("boxes") or [[point["frame"], point["time_s"], *point["box"]]]
+            for frame, time_s, *box in boxes:
+                # Clips may overlap: one box a face and frame, that of the more suspicious clip.
+                at.setdefault(frame, (time_s, {}))
+                before = at[frame][1].get(face["face"])
+                if before is None or before[2] < point["probability"]:
+                    at[frame][1][face["face"]] = (face, box, point["probability"])
+    frames = sorted(at)
+    if len(frames) > count:
+        worst = max(faces[0]["timeline"], key=lambda p: p["probability"])
+        chosen = {worst["frame"]}
+        for step in range(count):
+            chosen.add(frames[round(step * (len(frames) - 1) / max(count - 1, 1))])
+        # One too many when the worst frame is none of the evenly spread ones: its nearest neighbour goes.
+        while len(chosen) > count:
+            chosen.remove(min(chosen - {worst["frame"]}, key=lambda f: abs(f - worst["frame"])))
+        frames = sorted(chosen)
+    return {frame: (at[frame][0], list(at[frame][1].values())) for frame in frames}
+
+
+def annotate(frame, marks, caption):
+    """Draws boxes and a caption.
+
+    Args:
+      frame: uint8 [H, W, 3].
+      marks: list of (box in px of this frame, colour (r, g, b), text).
+      caption: text at the bottom left.
+    Returns:
+      PIL image of the same size.
+    """
+    picture = Image.fromarray(frame)
+    draw = ImageDraw.Draw(picture)
+    size = max(11, round(max(picture.size) / 42))
+    font = ImageFont.load_default(size)
+    for box, colour, text in sorted(marks, key=lambda mark: mark[0][0]):
+        x0, y0, x1, y1 = box
+        draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=max(2, size // 6))
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        width, height = right - left + size // 2, bottom - top + size // 2
+        x = min(max(0, x0), max(0, picture.width - width))
+        y = y0 - height if y0 >= height else min(max(0, y1), picture.height - height)
+        draw.rectangle((x, y, x + width, y + height), fill=colour)
+        draw.text((x + size // 4 - left, y + size // 4 - top), text, font=font, fill="white")
+    left, top, right, bottom = draw.textbbox((0, 0), caption, font=font)
+    height = bottom - top + size // 2
+    draw.rectangle((0, picture.height - height, right - left + size, picture.height), fill=(16, 18, 22))
+    draw.text((size // 2 - left, picture.height - height + size // 4 - top), caption, font=font, fill="white")
+    return picture
+
+
+def _save(picture, path, quality):
+    with atomic_path(path) as temporary:
+        picture.save(temporary, "JPEG", quality=quality, optimize=True)
+
+
+def draw_pictures(path, record, out_dir, folder="frames"):
+    """Writes the annotated frames and face thumbnails of one verdict.
+
+    Args:
+      path: the video.
+      record: verdict dict with `name`.
+      out_dir, folder: pictures go to out_dir/folder/<video>/.
+    Returns:
+      list of {"file" (below out_dir), "kind": "frame" or "face", "frame", "time_s", "face"}; empty for a file that
+      cannot be read. A file without a face gets plain frames, so that one sees why.
+    Raises:
+      InputError: the disk is full.
+    """
+    from tfdeepfake.data import video
+
+    if record["status"] == "scored":
+        chosen = choose_frames(record["faces"], PICTURES_A_VIDEO)
+    elif record["status"] == "no_face":
+        spread = video.spaced_indices(record["video"]["frame_count"], 3)
+        chosen = {int(frame): (None, []) for frame in spread}
+    else:
+        return []
+    try:
+        shown = video.read_frames(path, list(chosen), max_side_px=FILE_SIDE_PX)
+    except video.VideoError:
+        # It was readable a moment ago. The verdict stands; pictures are an extra.
+        return []
+    below, pictures, thumbs = Path(folder) / folder_name(record["name"], path), [], {}
+    for frame, index, seconds in zip(shown.frames, shown.indices, shown.timestamps_s, strict=True):
+        scale = frame.shape[1] / record["video"]["width"]
+        marks = []
+        for face, box, probability in chosen[int(index)][1]:
+            box = [v * scale for v in box]
+            label = None if face["brief"] else face["label"]
+            marks.append((box, COLOURS[label], f"face {face['face']}: {probability:.2f}"))
+            if not face["brief"] and probability > thumbs.get(face["face"], (-1,))[0]:
+                thumbs[face["face"]] = probability, _thumb(frame, box), int(index), float(seconds)
+        name = below / f"frame_{index:06d}.jpg"
+        caption = f"{seconds:.2f} s" if not record["video"]["is_image"] else "still image"
+        _save(annotate(frame, marks, caption), Path(out_dir) / name, 85)
+        pictures.append({"file": name.as_posix(), "kind": "frame", "frame": int(index), "time_s": round(float(seconds), 4)})
+    for number, (_, picture, index, seconds) in sorted(thumbs.items())[:FACES_SHOWN]:
+        name = below / f"face_{number}.jpg"
+        _save(picture, Path(out_dir) / name, 85)
+        pictures.append({"file": name.as_posix(), "kind": "face", "face": number, "frame": index,
+                         "time_s": round(seconds, 4)})
+    return pictures
+
+
+def _thumb(frame, box):
+    """The face with a little around it, square, at most 192 px."""
+    height, width = frame.shape[:2]
+    side = min(1.3 * max(box[2] - box[0], box[3] - box[1], 8), height, width)
+    x = min(max((box[0] + box[2] - side) / 2, 0), width - side)
+    y = min(max((box[1] + box[3] - side) / 2, 0), height - side)
+    picture = Image.fromarray(frame).crop((int(x), int(y), int(x + side), int(y + side)))
+    picture.thumbnail((192, 192))
+    return picture
+
+
+def _embedded(path, side_px, quality):
+    """A small copy of a picture as a data address, or None when the file is gone."""
+    try:
+        with Image.open(path) as picture:
+            picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+            stream, size = io.BytesIO(), picture.size
+            picture.save(stream, "JPEG", quality=quality, optimize=True)
+    except OSError:
+        return None, (0, 0)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), size
+
+
+# --- page -------------------------------------------------------------------------------------------------------
+
+
+def write_page(path, result, verdicts):
+    """Writes the page.
+
+    Args:
+      path: index.html; the pictures named in the verdicts lie below its folder.
+      result: dict of `verdict.judge_many`, its list of verdicts not needed.
+      verdicts: function that returns an iterator of verdict dicts; called twice.
+    Raises:
+      InputError: the disk is full.
+    """
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    head, middle, tail = re.split(r"<!-- SUMMARY -->|<!-- VIDEOS -->", template)
+    rows = sorted(
+        ({k: v[k] for k in ("name", "status", "label", "probability", "interval", "faces_not_judged")}
+         | {"number": n, "faces": len(v["faces"]), "worst": _worst(v), "reason": v["reason"]}
+         for n, v in enumerate(verdicts())),
+        key=lambda row: (-1 if row["probability"] is None else -row["probability"], row["number"]),
+    )
+    rows.sort(key=lambda row: row["probability"] is None)
+    each = max(1, min(PICTURES_A_VIDEO, PAGE_PICTURE_BYTES // max(1, len(rows)) // PICTURE_BYTES))
+    try:
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as page:
+            page.write(head)
+            page.write(_summary(result, rows))
+            page.write(middle)
+            for number, verdict in enumerate(verdicts()):
+                page.write(_section(number, verdict, result, Path(path).parent, each))
+            page.write(tail)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror}).") from error
+
+
+def _worst(verdict):
+    if verdict["status"] != "scored" or len(verdict["faces"][0]["timeline"]) < 2:
+        return None
+    return max(verdict["faces"][0]["timeline"], key=lambda p: p["probability"])["time_s"]
+
+
+def _badge(status, label):
+    word = label if status == "scored" else WORDS[status]
+    return f'<span class="badge {word.lower().replace(" ", "-")}">{word}</span>'
+
+
+def _tile(value, name, kind=""):
+    return f'<div class="tile {kind}"><b>{value}</b><span>{name}</span></div>'
+
+
+def _bar(row, threshold):
+    """The probability as a bar with its interval and the threshold."""
+    low, high = row["interval"] or (row["probability"],) * 2
+    return (f'<span class="bar" role="img" aria-label="probability {row["probability"]:.2f}">'
+            f'<i class="{row["label"].lower()}" style="width:{100 * row["probability"]:.1f}%"></i>'
+            f'<u style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></u>'
+            f'<s style="left:{100 * threshold:.1f}%"></s></span>')
+
+
+def _summary(result, rows):
+    found, recipe = result["counts"], result["recipe"]
+    tiles = [_tile(found["FAKE"], "judged FAKE", "fake"), _tile(found["REAL"], "judged REAL", "real"),
+             _tile(found["no_face"], "no face found"), _tile(found["unreadable"], "unreadable"),
+             _tile(found["error"], "failed")]
+    coverage = f"{found['scored']} of {found['files']} files were scored."
+    if found["scored"] < found["files"]:
+        coverage += " The others have no probability, and nothing is said about them."
+    skipped = ""
+    if result["other_files"]:
+        names = ", ".join(escape(n) for n in result["other_files"][:20])
+        more = f" and {len(result['other_files']) - 20} more" if len(result["other_files"]) > 20 else ""
+        skipped += f"<p>Passed over, being neither video nor picture: {names}{more}.</p>"
+    for folder in result["unreadable_folders"]:
+        skipped += f"<p>Folder {escape(folder['folder'])} {escape(folder['reason'])}</p>"
+    table = "".join(_row(row, recipe["threshold"]) for row in rows)
+    return f"""
+<section class="tiles">{"".join(tiles)}</section>
+<p class="coverage">{coverage}</p>{skipped}
+{_meaning(result)}
+<div class="scroll"><table><thead><tr><th>Verdict</th><th>File</th><th>Probability of FAKE</th><th>Faces</th>
+<th>Most suspicious</th></tr></thead><tbody>{table}</tbody></table></div>
+"""
+
+
+def _row(row, threshold):
+    link = f'<a href="#v{row["number"]}">{escape(row["name"])}</a>'
+    badge = _badge(row["status"], row["label"])
+    if row["status"] != "scored":
+        return f'<tr><td>{badge}</td><td class="name">{link}</td><td colspan="3" class="why">{escape(row["reason"])}</td></tr>'
+    spread = "" if not row["interval"] else " <small>{:.2f}–{:.2f}</small>".format(*row["interval"])
+    worst = "–" if row["worst"] is None else f"{row['worst']:.1f} s"
+    return (f'<tr><td>{badge}</td><td class="name">{link}</td><td class="p">{_bar(row, threshold)}'
+            f'<b>{row["probability"]:.2f}</b>{spread}</td><td>{row["faces"] + row["faces_not_judged"]}</td>'
+            f"<td>{worst}</td></tr>")
+
+
+def _meaning(result):
+    """What a reader must know before believing a number."""
+    recipe = result["recipe"]
+    calibrated = recipe["calibration"] != "not calibrated"
+    how = (f"calibrated on validation data ({escape(recipe['calibration'])}; temperature {recipe['temperature']:.3g})"
+           if calibrated else "<b>not calibrated</b>: read it as a score that ranks videos, not as odds")
+    data = recipe["data"]
+    looks = "whole frames" if data["detector"] == "none" else f"faces found by {escape(result['detector'])}"
+    changed = ""
+    if result["detector"] != result["trained_with_detector"] and data["detector"] != "none":
+        changed = (f" The network was trained with {escape(result['trained_with_detector'])}: "
+                   "with another detector its scores can differ.")
+    parent = "" if not recipe["parent"] else f"<dt>Started from</dt><dd>{escape(recipe['parent'])}</dd>"
+    return f"""
+<section class="meaning"><h2>What this page says</h2>
+<p>A probability is the output of one network, <b>{escape(recipe["network"])}</b>, trained on
+<b>{escape(recipe["data_version"])}</b>; it is {how}. A video is called FAKE when the mean probability of one of its faces
+is at least <b>{recipe["threshold"]:.2f}</b>, and REAL otherwise. The interval is how much that mean depends on which
+frames were looked at. <b>None of this is proof.</b> Manipulations, cameras and compressions that the network never saw in
+training can be judged wrongly with high confidence, in both directions.</p>
+<details><summary>Network, statuses and limits</summary><dl>
+<dt>Looks at</dt><dd>{looks}, {escape(data["kind"])} input of {data["height_px"]} × {data["width_px"]} px.{changed}</dd>
+<dt>Model folder</dt><dd>{escape(result["model"])}, licence {escape(recipe["licence"])},
+recipe {escape(result["recipe_sha256"][:16])}</dd>{parent}
+<dt>FAKE, REAL</dt><dd>the file was scored; its probability is at least, or below, the threshold.</dd>
+<dt>NO FACE</dt><dd>no face was found, so there was nothing to judge. It is not a REAL.</dd>
+<dt>UNREADABLE</dt><dd>the file is damaged, empty or no video.</dd>
+<dt>ERROR</dt><dd>the file could be opened, but not judged; the reason stands beside it.</dd>
+<dt>Brief faces</dt><dd>seen in too little of the video to decide: listed, but not counted.</dd>
+<dt>Software</dt><dd>{escape(result["tool"])}, {datetime.date.today().isoformat()}</dd></dl></details></section>
+"""
+
+
+def _facts(verdict):
+    video = verdict["video"]
+    if not video:
+        return ""
+    parts = [f"{video['width']} × {video['height']} px"]
+    if not video["is_image"]:
+        parts += [f"{video['duration_s']:.1f} s", f"{video['fps']:.3g} frames/s", escape(video["codec"])]
+    spent = verdict["timings"]
+    if verdict["status"] == "scored":
+        parts.append(f"judged in {sum(spent.values()):.1f} s")
+    return f'<p class="facts">{" · ".join(parts)}</p>'
+
+
+def _section(number, verdict, result, folder, each):
+    """One video. Pictures are embedded; a click opens the larger file beside the page, where it was kept."""
+    name = escape(verdict["name"])
+    top = (f'<article id="v{number}"><header>{_badge(verdict["status"], verdict["label"])}<h3>{name}</h3>'
+           f'<a class="up" href="#top" aria-label="to the top">↑</a></header>{_facts(verdict)}')
+    pictures = verdict.get("pictures", [])
+    strip = "".join(_figure(p, folder) for p in _spread([p for p in pictures if p["kind"] == "frame"], each, verdict))
+    strip = f'<div class="strip">{strip}</div>' if strip else ""
+    if verdict["status"] != "scored":
+        return f'{top}<p class="reason">{escape(verdict["reason"])} {escape(verdict["todo"])}</p>{strip}</article>\n'
+    spread = verdict["interval"]
+    spread = f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}" if spread else escape(verdict["interval_reason"])
+    lead = (f'<p class="lead"><b class="{verdict["label"].lower()}">{verdict["probability"]:.2f}</b> '
+            f"<span>probability of FAKE, the highest of its faces<br><small>{spread}; {verdict['moments']} "
+            f"moment{'s' if verdict['moments'] != 1 else ''} of the video looked at</small></span></p>")
+    thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in pictures if p["kind"] == "face"}
+    whole = result["recipe"]["data"]["detector"] == "none"
+    length = verdict["video"]["duration_s"] or 0
+    faces = "".join(_face(f, thumbs.get(f["face"]), length, result["threshold"], whole) for f in verdict["faces"]
+                    if not f["brief"])
+    brief = [f for f in verdict["faces"] if f["brief"]]
+    notes = ""
+    if brief:
+        listed = ", ".join(f"face {f['face']} ({f['probability']:.2f}, at {f['timeline'][0]['time_s']:.1f} s)" for f in brief)
+        notes += f'<p class="note">Seen too briefly to decide: {listed}.</p>'
+    if verdict["faces_not_judged"]:
+        notes += f'<p class="note">{verdict["faces_not_judged"]} more faces were found and not judged.</p>'
+    return f"{top}{lead}{strip}{faces}{notes}</article>\n"
+
+
+def _spread(frames, each, verdict):
+    """At most `each` of the frames, the most suspicious one among them."""
+    if len(frames) <= each:
+        return frames
+    at = {}
+    if verdict["status"] == "scored":
+        at = max(verdict["faces"][0]["timeline"], key=lambda p: p["probability"])
+    first = [f for f in frames if f["frame"] == at.get("frame")][:1]
+    rest = [f for f in frames if f not in first]
+    take = each - len(first)
+    rest = [rest[(2 * k + 1) * len(rest) // (2 * take)] for k in range(take)]
+    return sorted(first + rest, key=lambda f: f["frame"])
+
+
+def _figure(picture, folder):
+    data, (width, height) = _embedded(folder / picture["file"], PICTURE_SIDE_PX, 68)
+    if data is None:
+        return ""
+    return (f'<a href="{escape(picture["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
+            f'alt="frame at {picture["time_s"]:.2f} s"></a>')
+
+
+def _face(face, thumb, length_s, threshold, whole):
+    kind = face["label"].lower()
+    picture = f'<img class="thumb" src="{thumb}" alt="">' if thumb else '<span class="thumb none"></span>'
+    name = "whole frame" if whole else f"face {face['face']}"
+    points = face["timeline"]
+    share = "" if len(points) < 2 else f"<small>seen in {100 * face['share']:.0f} % of the moments</small>"
+    plot = _timeline(points, length_s, threshold) if length_s and points[-1]["end_s"] > 0 else ""
+    return (f'<div class="face">{picture}<div class="who"><b>{name}</b> <b class="{kind}">{face["label"]} '
+            f'{face["probability"]:.2f}</b>{share}</div>{plot}</div>')
+
+
+def _timeline(points, length_s, threshold):
+    """Probability over time as inline SVG. It is stretched to the page's width, so its text stands outside."""
+
+    def x(seconds):
+        return f"{1000 * min(max(seconds / length_s, 0), 1):.1f}"
+
+    def y(value):
+        return f"{100 * (1 - value):.1f}"
+
+    line = " ".join(f"{x((p['time_s'] + p['end_s']) / 2)},{y(p['probability'])}" for p in points)
+    dots = "".join(
+        f'<path class="{"fake" if p["probability"] >= threshold else "real"}" d="M{x(p["time_s"])} {y(p["probability"])}'
+        f'H{float(x(p["end_s"])) + 0.1:.1f}"><title>{p["time_s"]:.2f} s: {p["probability"]:.2f}</title></path>'
+        for p in points
+    )
+    return (f'<figure class="time"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
+            f'aria-label="probability over time"><rect class="over" width="1000" height="{y(threshold)}"/>'
+            f'<path class="limit" d="M0 {y(threshold)}H1000"/><polyline points="{line}"/>{dots}</svg>'
+            f'<span class="y" style="top:0">1</span><span class="y" style="top:calc({y(threshold)} * .92px - .5em)">{threshold:.2f}</span>'
+            f'<figcaption><span>0 s</span><span>{length_s / 2:.1f} s</span><span>{length_s:.1f} s</span></figcaption></figure>')
