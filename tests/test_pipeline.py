@@ -1,0 +1,236 @@
+"""Batches: what every kind of network gets, order and flips by (seed, epoch), damaged files."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from prepared import write_prepared
+
+from tfdeepfake.data import flow, pipeline
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import DataRecipe
+
+T, H, W = 4, 32, 40
+TRAIN, VALIDATION = 16, 9
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_prepared(root)
+    for kind in ("frame", "flow"):
+        recipe = DataRecipe(kind=kind, frames=T, detector="none", height_px=H, width_px=W, flow="dis")
+        write_prepared(root, recipe, name="single", config=kind)
+    write_prepared(root, DataRecipe(frames=T, detector="none", height_px=H, width_px=W), name="noflow")
+    return root
+
+
+@pytest.fixture(scope="module")
+def clips(data_dir):
+    return pipeline.open_data("tiny", data_dir)
+
+
+def epochs(prepared, count=1, first=0, kind="clip", batch_size=3, **kwargs):
+    """The batches of `count` epochs as numpy."""
+    dataset = pipeline.batches(
+        prepared, "train", kind, batch_size, training=True, first_epoch=first, epochs=count, **kwargs
+    )
+    return list(dataset.as_numpy_iterator())
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        np.array_equal(x, y) for x, y in zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True)
+    )
+
+
+def test_a_clip_network_gets_frames_flow_and_label(clips):
+    inputs, label = epochs(clips)[0]
+    assert inputs["frames"].shape == (3, T, H, W, 3) and inputs["frames"].dtype == np.uint8
+    assert inputs["flow"].shape == (3, T, H, W, 2) and inputs["flow"].dtype == np.float32
+    assert label.shape == (3, 1) and label.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["frame", "flow"])
+def test_a_clip_data_set_is_read_as_a_bag_of_frames(clips, kind):
+    inputs, label = epochs(clips, kind=kind)[0]
+    assert inputs["frames"].shape == (3, H, W, 3) and label.shape == (3, 1)
+    assert ("flow" in inputs) == (kind == "flow")
+    assert pipeline.example_count(clips, "train", kind) == TRAIN * T
+    assert len(epochs(clips, kind=kind, batch_size=5)) == TRAIN * T // 5
+
+
+def test_frames_of_the_bag_are_those_of_the_clips(clips):
+    clip = [b[0] for b in pipeline.batches(clips, "validation", "clip", 2, False).as_numpy_iterator()]
+    bag = [b[0] for b in pipeline.batches(clips, "validation", "flow", 5, False).as_numpy_iterator()]
+    for name in ("frames", "flow"):
+        whole = np.concatenate([b[name] for b in clip])
+        np.testing.assert_array_equal(np.concatenate([b[name] for b in bag]), whole.reshape(-1, *whole.shape[2:]))
+
+
+@pytest.mark.parametrize("kind", ["frame", "flow"])
+def test_a_data_set_of_single_frames(data_dir, kind):
+    prepared = pipeline.open_data("single", data_dir, kind)
+    inputs, _, keys = next(pipeline.batches(prepared, "test", kind, 3, False, with_keys=True).as_numpy_iterator())
+    assert inputs["frames"].shape == (3, H, W, 3)
+    assert ("flow" in inputs) == (kind == "flow")
+    assert [int(name[1:]) * 1000 for name in keys["video"]] == keys["frame"].tolist()
+
+
+def test_flow_is_what_numpy_unpacks(clips):
+    """The stored flow is random bytes, so any slip of layout or scale shows."""
+    spec = clips.builder.info.features.tf_example_spec
+    record = next(iter(tf.data.TFRecordDataset(str(clips.split("test").filepaths[0]))))
+    stored = tf.io.parse_single_example(record, {n: spec[n] for n in ("flow", "flow_max_px")})
+    packed = np.stack([tf.io.decode_png(one).numpy() for one in stored["flow"]])
+    expected = flow.unpack_flow(packed, stored["flow_max_px"].numpy())
+    inputs, _ = next(pipeline.batches(clips, "test", "clip", 2, False).as_numpy_iterator())
+    np.testing.assert_allclose(inputs["flow"][0], expected, atol=1e-6)  # one rounding of float32 below 4 px
+
+
+def test_every_example_once_an_epoch_and_another_order_each(clips):
+    one, two = epochs(clips, batch_size=1), epochs(clips, first=1, batch_size=1)
+    assert len(one) == len(two) == TRAIN
+    names = [sorted(b[0]["frames"].tobytes() for b in each) for each in (one, two)]
+    assert names[0] == names[1] and len(set(names[0])) == TRAIN
+    assert not same(one, two)
+    assert not same(one, epochs(clips, batch_size=1, seed=1))
+
+
+@pytest.mark.parametrize("kind", ["clip", "frame"])
+@pytest.mark.parametrize("cache_bytes", [0, None])
+def test_order_depends_on_seed_and_epoch_only(clips, kind, cache_bytes):
+    """A run resumed at epoch 2 sees what one that was never stopped sees, whatever its global seed is."""
+    common = {"kind": kind, "augment": "flip", "cache_bytes": cache_bytes, "seed": 5}
+    tf.random.set_seed(1)
+    whole = epochs(clips, 4, **common)
+    tf.random.set_seed(2)
+    resumed = epochs(clips, 2, first=2, **common)
+    assert same(whole[len(whole) // 2 :], resumed)
+
+
+def test_flip_is_one_draw_for_a_clip_and_negates_u(clips):
+    plain, flipped = epochs(clips, batch_size=1), epochs(clips, batch_size=1, augment="flip")
+    turned = 0
+    for (a, _), (b, _) in zip(plain, flipped, strict=True):
+        if np.array_equal(a["frames"], b["frames"]):
+            np.testing.assert_array_equal(a["flow"], b["flow"])
+        else:
+            turned += 1
+            np.testing.assert_array_equal(a["frames"][..., ::-1, :], b["frames"])
+            np.testing.assert_array_equal(a["flow"][..., ::-1, :] * [-1, 1], b["flow"])
+    assert 0 < turned < len(plain)
+
+
+def test_flips_differ_between_epochs(clips):
+    def turned(epoch):
+        pairs = zip(
+            epochs(clips, first=epoch, batch_size=1),
+            epochs(clips, first=epoch, batch_size=1, augment="flip"),
+            strict=True,
+        )
+        return [not np.array_equal(a[0]["frames"], b[0]["frames"]) for a, b in pairs]
+
+    assert turned(0) != turned(1)
+
+
+def test_evaluation_keeps_the_uneven_last_batch_and_its_keys(clips):
+    dataset = pipeline.batches(clips, "validation", "frame", 7, training=False, with_keys=True)
+    got = list(dataset.as_numpy_iterator())
+    assert [len(b[1]) for b in got] == [7, 7, 7, 7, 7, 1]
+    videos = np.concatenate([b[2]["video"] for b in got])
+    frames = np.concatenate([b[2]["frame"] for b in got])
+    times = np.concatenate([b[2]["timestamp_s"] for b in got])
+    assert len(set(videos.tolist())) == VALIDATION
+    for video in set(videos.tolist()):
+        base = 1000 * int(video[1:])
+        assert frames[videos == video].tolist() == [base, base + 3, base + 6, base + 9]
+        np.testing.assert_allclose(times[videos == video], [0, 0.04, 0.08, 0.12], atol=1e-6)
+    labels = np.concatenate([b[1] for b in got])[:, 0]
+    methods = np.concatenate([b[2]["method"] for b in got])
+    assert ((methods == b"drawn") == (labels == 1)).all()
+
+
+def test_class_weights_balance_the_classes(clips):
+    assert pipeline.label_counts(clips, "train") == (6, 10)
+    assert pipeline.label_counts(clips, "train", "frame") == (6 * T, 10 * T)
+    weights = pipeline.balanced_weights(6, 10)
+    got = epochs(clips, batch_size=4, class_weight=weights)
+    labels, values = np.concatenate([b[1] for b in got])[:, 0], np.concatenate([b[2] for b in got])
+    assert values[labels == 1].sum() == pytest.approx(values[labels == 0].sum())
+    assert values.mean() == pytest.approx(1)
+
+
+def test_with_flow_false_leaves_flow_out(clips):
+    assert set(epochs(clips, with_flow=False)[0][0]) == {"frames"}
+
+
+def test_wrong_kind_names_the_command(data_dir):
+    prepared = pipeline.open_data("noflow", data_dir)
+    with pytest.raises(InputError, match="tfdeepfake prepare noflow --kind flow --flow dis"):
+        pipeline.batches(prepared, "train", "flow", 2, True)
+    single = pipeline.open_data("single/frame", data_dir)
+    with pytest.raises(InputError, match="tfdeepfake prepare single --kind clip"):
+        pipeline.batches(single, "train", "clip", 2, True)
+
+
+def test_open_data_says_what_to_run(data_dir):
+    with pytest.raises(InputError, match="not prepared.*tfdeepfake prepare absent"):
+        pipeline.open_data("absent", data_dir)
+    with pytest.raises(InputError, match="several ways: single/flow, single/frame"):
+        pipeline.open_data("single", data_dir)
+    with pytest.raises(InputError, match="cannot feed a network of kind clip that wants flow.*--flow dis"):
+        pipeline.open_data("noflow", data_dir, "clip", flow=True)
+    assert pipeline.open_data("single", data_dir, "frame").version == "single/frame:1.0.0"
+    assert pipeline.open_data("tiny/clip:1.0.0", data_dir).recipe.frames == T
+    with pytest.raises(InputError, match="not prepared"):
+        pipeline.open_data("tiny/clip:2.0.0", data_dir)
+
+
+def test_an_empty_split_is_named(clips):
+    with pytest.raises(InputError, match="no examples in a split 'extra'; it has"):
+        pipeline.batches(clips, "extra", "clip", 2, False)
+
+
+@pytest.fixture
+def own_copy(data_dir, tmp_path):
+    shutil.copytree(data_dir / "tiny", tmp_path / "tiny")
+    prepared = pipeline.open_data("tiny", tmp_path)
+    return prepared, Path(prepared.split("train").filepaths[0])
+
+
+@pytest.mark.parametrize("how", ["missing", "cut"])
+def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
+    prepared, path = own_copy
+    if how == "missing":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match="tfdeepfake prepare tiny --kind clip --flow dis .*--overwrite") as caught:
+        pipeline.batches(prepared, "train", "clip", 2, True)
+    assert caught.value.subject == str(path)
+
+
+def test_a_flipped_byte_is_named_while_reading(own_copy):
+    prepared, path = own_copy
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged after record .* of 16 .*corrupted") as caught:
+        with pipeline.reading(prepared, "train"):
+            list(pipeline.batches(prepared, "train", "clip", 2, False))
+    assert caught.value.subject == str(path)
+
+
+def test_the_cache_is_shared_by_the_epochs(own_copy):
+    """With the files gone after the first epoch, only memory can give the second."""
+    prepared, path = own_copy
+    # One epoch's batches are still in the prefetch buffer, so read well into the second.
+    batches = iter(pipeline.batches(prepared, "train", "clip", 2, True, epochs=4))
+    for _ in range(9):
+        next(batches)
+    path.unlink()
+    assert len(list(batches)) == 4 * 8 - 9

@@ -1,0 +1,413 @@
+"""A prepared data set (TFDS) to `tf.data` batches for a network.
+
+    records -> [one per frame] -> shuffle (encoded) -> decode -> batch -> unpack flow, flip, weight
+
+The order and the augmentation of an epoch are a function of (seed, epoch) alone: a run that is killed and
+started again sees the batches it would have seen. Pictures stay encoded until they are past the shuffle
+buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tfdeepfake.data import flow as flow_module
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import KINDS, DataRecipe
+
+# A split whose decoded examples fit in here is decoded once and kept (the demo's 500 clips of 16 x 64 x 64
+# with flow take 170 MB); a larger one is decoded again every epoch.
+CACHE_BYTES = 1 << 30
+# Encoded examples that a shuffle buffer may hold: about 9,000 JPEG frames of 224 x 224 or 570 clips of 16.
+SHUFFLE_BYTES = 256 << 20
+KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set on disk: `builder` (tfds), `recipe` (DataRecipe), `version` "name/config:1.0.0", `metadata`."""
+
+    builder: object
+    recipe: DataRecipe
+    version: str
+    metadata: dict
+
+    def split(self, name):
+        """tfds SplitInfo.
+
+        Raises:
+          InputError: the data set has no such split.
+        """
+        splits = self.builder.info.splits
+        if name not in splits or not splits[name].num_examples:
+            known = sorted(n for n in splits if splits[n].num_examples)
+            raise InputError(self.version, f"has no examples in a split {name!r}; it has {known}.")
+        return splits[name]
+
+
+def prepare_command(name, data_dir=None, kind=None, flow=False, overwrite=False):
+    """The command line that builds data set `name` such that a network of `kind` can read it."""
+    words = ["tfdeepfake", "prepare", name]
+    words += ["--kind", kind] if kind else []
+    words += ["--flow", "dis"] if flow else []
+    words += ["--data-dir", str(data_dir)] if data_dir else []
+    words += ["--overwrite"] if overwrite else []
+    return shlex.join(words)
+
+
+def serves(recipe, kind, flow=False):
+    """Whether data of `recipe` can feed a network of `kind`: clips may be read as a bag of frames (P2 3.1)."""
+    if flow or kind == "flow":
+        return recipe.kind in ("clip", kind) and recipe.flow != "none"
+    return recipe.kind == "clip" or kind == "frame"
+
+
+def _found(root, name):
+    """{config: [(version numbers, folder)]} of what is prepared below root/name."""
+    found = {}
+    for info in [*root.glob(f"{name}/*/dataset_info.json"), *root.glob(f"{name}/*/*/dataset_info.json")]:
+        parts = info.parent.name.split(".")
+        if len(parts) == 3 and all(p.isdigit() for p in parts):
+            config = "/".join(info.parent.parent.relative_to(root / name).parts)
+            found.setdefault(config, []).append((tuple(map(int, parts)), info.parent))
+    return found
+
+
+def _open_folder(folder, name, config):
+    builder = tfds.builder_from_directory(folder)
+    metadata = dict(builder.info.metadata or {})
+    if "recipe" not in metadata:
+        raise InputError(
+            folder,
+            "was not written by one of this project's builders: its metadata has no recipe.",
+            f"Run: {prepare_command(name)}",
+        )
+    recipe = DataRecipe.from_dict(metadata["recipe"], folder)
+    full = f"{name}/{config}" if config else name
+    return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
+
+
+def open_data(data, data_dir=None, kind=None, flow=False):
+    """Opens a prepared data set.
+
+    Args:
+      data: `name`, `name/config` or `name/config:version`; the highest version when none is given, and the
+        only config that serves `kind` when no config is given.
+      data_dir: root of prepared data; TFDS's own default when None.
+      kind: "frame", "flow" or "clip": what the network reads; None when any will do.
+      flow: whether the network wants flow.
+    Returns:
+      PreparedData.
+    Raises:
+      InputError: not prepared, or several configs fit; says which command prepares it.
+    """
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
+    rest, _, version = data.partition(":")
+    name, _, config = rest.partition("/")
+    run = f"Run: {prepare_command(name, data_dir, kind, flow)}"
+    found = _found(root, name)
+    if config:
+        found = {c: folders for c, folders in found.items() if c == config}
+    if version:
+        found = {c: [f for f in folders if f[1].name == version] for c, folders in found.items()}
+    opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(found.items()) if folders]
+    if not opened:
+        raise InputError(data, f"is not prepared below {root}.", run)
+    fitting = [p for p in opened if kind is None or serves(p.recipe, kind, flow)]
+    if not fitting:
+        have = ", ".join(f"{p.version} (kind {p.recipe.kind}, flow {p.recipe.flow})" for p in opened)
+        need = f"a network of kind {kind}" + (" that wants flow" if flow else "")
+        raise InputError(data, f"cannot feed {need}: there is {have}.", run)
+    exact = [p for p in fitting if p.recipe.kind == kind] or fitting
+    if len(exact) > 1:
+        names = ", ".join(p.version.partition(":")[0] for p in exact)
+        raise InputError(data, f"is prepared in several ways: {names}.", "Name the one that is meant.")
+    return exact[0]
+
+
+def _frames_each(prepared, kind):
+    """Examples of the network's kind in one stored example."""
+    return prepared.recipe.frames if prepared.recipe.kind == "clip" and kind != "clip" else 1
+
+
+def example_count(prepared, split, kind):
+    """Examples of the network's kind in a split."""
+    return prepared.split(split).num_examples * _frames_each(prepared, kind)
+
+
+def steps_per_epoch(prepared, split, kind, batch_size):
+    """Training batches in an epoch; the last, uneven one is dropped."""
+    return example_count(prepared, split, kind) // batch_size
+
+
+def _paths(prepared, split):
+    """Shard paths; InputError when one is missing or the split is shorter than it was written."""
+    info = prepared.split(split)
+    paths = [str(p) for p in info.filepaths]
+    missing = next((p for p in paths if not os.path.exists(p)), None)
+    if missing or sum(map(os.path.getsize, paths)) < info.num_bytes:
+        raise InputError(*_damage(prepared, split))
+    return paths
+
+
+def _damage(prepared, split):
+    """Finds the damaged shard: (path, what is wrong, command). Reads the split until it is found."""
+    info = prepared.split(split)
+    name = prepared.version.partition("/")[0].partition(":")[0]
+    root = Path(prepared.builder.data_dir).parents[prepared.version.count("/") + 1]
+    recipe = prepared.recipe
+    command = prepare_command(name, root, recipe.kind, recipe.flow != "none", overwrite=True)
+    for path, expected in zip(map(str, info.filepaths), info.shard_lengths, strict=True):
+        if not os.path.exists(path):
+            return path, "this file of the prepared data set is missing.", f"Build it again: {command}"
+        count = 0
+        try:
+            for _ in tf.data.TFRecordDataset(path):
+                count += 1
+        except tf.errors.OpError as error:
+            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
+            return path, f"is damaged after record {count} of {expected} ({reason}).", f"Build it again: {command}"
+        if count != expected:
+            return path, f"is cut short: it holds {count} of {expected} records.", f"Build it again: {command}"
+    return prepared.version, f"could not be read in split {split!r}.", f"Build it again: {command}"
+
+
+@contextlib.contextmanager
+def reading(prepared, *splits):
+    """Turns a read error of the block into an InputError that names the damaged file and what rebuilds it."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        for split in splits:
+            damage = _damage(prepared, split)
+            if damage[0] != prepared.version:
+                raise InputError(*damage) from error
+        raise
+
+
+def _records(paths):
+    """Serialised examples of `paths` (string tensor [N]), in a fixed order."""
+    return tf.data.Dataset.from_tensor_slices(paths).interleave(
+        tf.data.TFRecordDataset, cycle_length=8, block_length=4, num_parallel_calls=2, deterministic=True
+    )
+
+
+def _parser(prepared, kind, with_flow, with_keys):
+    """Serialised example -> dataset of examples of the network's kind, pictures still encoded."""
+    names = ["frames", "label"]
+    names += ["flow", "flow_max_px"] if with_flow else []
+    names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
+    known = prepared.builder.info.features.tf_example_spec
+    spec = {name: known[name] for name in names}
+    per_frame = [n for n in ("frames", "flow", "flow_max_px", "frame_indices", "timestamps_s") if n in spec]
+    bag = prepared.recipe.kind == "clip" and kind != "clip"
+
+    def keys(example):
+        if not with_keys:
+            return example
+        example = dict(example)
+        frames, times = example.pop("frame_indices"), example.pop("timestamps_s")
+        # A clip is named by its first frame.
+        example["frame"] = frames if bag else frames[0]
+        example["timestamp_s"] = times if bag else times[0]
+        example["face"] = tf.cast(example["face"], tf.int32)
+        return example
+
+    def parse(serialized):
+        return keys(tf.io.parse_single_example(serialized, spec))
+
+    def split_clip(example):
+        count = prepared.recipe.frames
+        cut = {"frame", "timestamp_s", *per_frame}
+        return tf.data.Dataset.from_tensor_slices(
+            {n: v if n in cut else tf.repeat(v[None], count, axis=0) for n, v in example.items()}
+        )
+
+    def apply(records):
+        examples = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.flat_map(split_clip) if bag else examples
+
+    return apply
+
+
+def _decoder(prepared, kind):
+    """Encoded pictures of one example -> uint8; everything else is kept."""
+    h, w = prepared.recipe.height_px, prepared.recipe.width_px
+
+    def pictures(encoded, decode, shape):
+        if kind == "clip":
+            # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
+            encoded = [encoded[t] for t in range(prepared.recipe.frames)]
+            return tf.stack([tf.ensure_shape(decode(one), shape) for one in encoded])
+        return tf.ensure_shape(decode(encoded), shape)
+
+    def decode(example):
+        example = dict(example)
+        # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
+        example["frames"] = pictures(
+            example["frames"], lambda e: tf.io.decode_jpeg(e, channels=3, dct_method="INTEGER_ACCURATE"), (h, w, 3)
+        )
+        if "flow" in example:
+            example["flow"] = pictures(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
+        return example
+
+    return decode
+
+
+def _finisher(class_weight, with_keys):
+    """A batch of decoded examples -> what `fit` takes."""
+
+    def finish(batch):
+        batch = dict(batch)
+        inputs = {"frames": batch["frames"]}
+        flip = batch.pop("flip", None)
+        if "flow" in batch:
+            inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
+        if flip is not None:
+            for name, value in inputs.items():
+                mirrored = tf.reverse(value, [-2])
+                if name == "flow":
+                    mirrored *= tf.constant([-1.0, 1.0])  # what moved right now moves left
+                chosen = tf.reshape(flip, [-1] + [1] * (value.shape.rank - 1))
+                inputs[name] = tf.where(chosen, mirrored, value)
+        label = batch["label"]
+        result = (inputs, tf.cast(label, tf.float32)[:, None])
+        if class_weight is not None:
+            result += (tf.gather(tf.constant([class_weight[0], class_weight[1]], tf.float32), label),)
+        if with_keys:
+            result += ({name: batch[name] for name in KEYS},)
+        return result
+
+    return finish
+
+
+def batches(
+    prepared,
+    split,
+    kind,
+    batch_size,
+    training,
+    seed=0,
+    first_epoch=0,
+    epochs=1,
+    augment="none",
+    class_weight=None,
+    with_keys=False,
+    with_flow=None,
+    cache_bytes=None,
+    shuffle_bytes=SHUFFLE_BYTES,
+):
+    """Batches of a split for a network of `kind`.
+
+    Args:
+      prepared: PreparedData.
+      split: "train", "validation" or "test".
+      kind: "frame", "flow" or "clip": what the network reads. A clip data set feeds all three.
+      batch_size: B.
+      training: True: epochs `first_epoch` to `first_epoch + epochs - 1` one after the other, each shuffled and
+        of `steps_per_epoch` whole batches. False: one pass in stored order, the uneven last batch included.
+      seed: of order and augmentation, together with the epoch's number.
+      first_epoch, epochs: see `training`.
+      augment: "none" or "flip": left-right with probability 1/2, the same for a whole clip, u negated.
+      class_weight: {0: real, 1: fake} to add a weight [B] to every batch, or None.
+      with_keys: adds a dict of `KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s).
+      with_flow: whether to give flow; None gives what the kind and the data have.
+      cache_bytes: decoded examples kept in memory when the split takes no more than this; None is
+        `CACHE_BYTES` in training and 0 otherwise.
+      shuffle_bytes: bound of the shuffle buffer, of encoded examples.
+    Returns:
+      tf.data.Dataset of ({"frames": uint8 [B, (T,) h, w, 3], "flow": float32 [B, (T,) h, w, 2]},
+      label float32 [B, 1], weight float32 [B] when asked for, keys when asked for).
+    Raises:
+      InputError: the data cannot feed the kind, the split is empty, or a file is missing or cut short.
+      tf.errors.DataLossError while iterating over a damaged file: iterate inside `reading`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind needs one of {KINDS}, got {kind!r}.")
+    if augment not in ("none", "flip"):
+        raise ValueError(f"augment needs 'none' or 'flip', got {augment!r}.")
+    if training and with_keys:
+        raise ValueError("with_keys needs training=False: keys are for scoring.")
+    recipe = prepared.recipe
+    if with_flow is None:
+        with_flow = kind == "flow" or (kind == "clip" and recipe.flow != "none")
+    if not serves(recipe, kind, with_flow):
+        name = prepared.version.partition("/")[0].partition(":")[0]
+        raise InputError(
+            prepared.version,
+            f"holds kind {recipe.kind} with flow {recipe.flow}; the network reads kind {kind}"
+            + (" with flow." if with_flow else "."),
+            f"Run: {prepare_command(name, None, kind, with_flow)}",
+        )
+    paths = _paths(prepared, split)
+    count = example_count(prepared, split, kind)
+    parse = _parser(prepared, kind, with_flow, with_keys)
+    decode = _decoder(prepared, kind)
+    finish = _finisher(class_weight, with_keys)
+    picture_bytes = recipe.height_px * recipe.width_px * (5 if with_flow else 3)
+    decoded_bytes = count * picture_bytes * (recipe.frames if kind == "clip" else 1)
+    if cache_bytes is None:
+        cache_bytes = CACHE_BYTES if training else 0
+    kept = decoded_bytes <= cache_bytes
+    in_order = parse(_records(tf.constant(paths)))
+    if not training or kept:
+        in_order = in_order.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    if kept:
+        # Built outside the epochs, so that they share it.
+        in_order = in_order.cache()
+
+    def one_epoch(epoch):
+        # Without this the order would also depend on the process's global seed.
+        tf.compat.v1.set_random_seed(1)
+        draw = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order_seed = tf.random.stateless_uniform([], draw, maxval=2**31 - 1, dtype=tf.int64)
+        if kept:
+            examples = in_order.shuffle(count, order_seed, reshuffle_each_iteration=False)
+        else:
+            shuffled = tf.gather(tf.constant(paths), tf.argsort(tf.random.stateless_uniform([len(paths)], draw)))
+            each = prepared.split(split).num_bytes / count
+            buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
+            examples = parse(_records(shuffled)).shuffle(buffer, order_seed, reshuffle_each_iteration=False)
+            examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        if augment == "flip":
+
+            def add_flip(number, example):
+                own = tf.random.experimental.stateless_fold_in(draw, number)
+                return example | {"flip": tf.random.stateless_uniform([], own) < 0.5}
+
+            examples = examples.enumerate().map(add_flip, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.batch(batch_size, drop_remainder=True)
+
+    if training:
+        dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
+    else:
+        dataset = in_order.batch(batch_size)
+    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    options = tf.data.Options()
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+def label_counts(prepared, split, kind="clip"):
+    """(real, fake) examples of the network's kind in a split; reads the labels of every record."""
+    spec = {"label": prepared.builder.info.features.tf_example_spec["label"]}
+    counts = [0, 0]
+    labels = _records(tf.constant(_paths(prepared, split))).batch(256)
+    with reading(prepared, split):
+        for batch in labels.map(lambda s: tf.io.parse_example(s, spec)["label"]):
+            fakes = int(tf.reduce_sum(batch))
+            counts[1] += fakes
+            counts[0] += len(batch) - fakes
+    each = _frames_each(prepared, kind)
+    return counts[0] * each, counts[1] * each
+
+
+def balanced_weights(real, fake):
+    """{label: weight}, inverse to the class's frequency, so that both classes weigh the same and the mean is 1."""
+    return {0: (real + fake) / (2 * real), 1: (real + fake) / (2 * fake)}
