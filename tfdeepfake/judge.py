@@ -142,6 +142,9 @@ def check_model(model, recipe):
     if kind == "clip" and (data.kind != "clip" or shape[1] not in (None, data.frames)):
         have = f"clips of {data.frames} frames" if data.kind == "clip" else f"single examples (kind {data.kind!r})"
         raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", todo)
+    if model.outputs[0].shape[-1] != 1:
+        raise InputError(recipe.network, f"gives {model.outputs[0].shape[-1]} classes; a verdict needs one logit of FAKE.",
+                         "Build it with num_classes=1.")
     if "flow" in wants and data.flow == "none":
         raise InputError(recipe.network, "takes optical flow, the recipe makes none.", todo)
     return kind

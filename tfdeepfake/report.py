@@ -18,8 +18,8 @@ from tfdeepfake.files import InputError, atomic_path
 
 COLOURS = {"FAKE": (200, 62, 38), "REAL": (22, 120, 138), None: (104, 110, 120)}
 WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
-PICTURES_A_VIDEO = 6
-FACES_SHOWN = 4  # faces that get a thumbnail
+PICTURES_A_VIDEO = 4
+FACES_SHOWN = 8  # faces that get a thumbnail
 PICTURE_SIDE_PX, THUMB_SIDE_PX, FILE_SIDE_PX = 360, 96, 960
 # Base64 makes 3 bytes 4; with this and about 6 kB of text a video, a hundred videos stay below 15 MB.
 PAGE_PICTURE_BYTES = 9_000_000
@@ -83,7 +83,7 @@ def annotate(frame, marks, caption):
     """
     picture = Image.fromarray(frame)
     draw = ImageDraw.Draw(picture)
-    size = max(11, round(max(picture.size) / 42))
+    size = max(11, round(max(picture.size) / 34))
     font = ImageFont.load_default(size)
     for box, colour, text in sorted(marks, key=lambda mark: mark[0][0]):
         x0, y0, x1, y1 = box
@@ -147,7 +147,7 @@ def draw_pictures(path, record, out_dir, folder="frames"):
         caption = f"{seconds:.2f} s" if not record["video"]["is_image"] else "still image"
         _save(annotate(frame, marks, caption), Path(out_dir) / name, 85)
         pictures.append({"file": name.as_posix(), "kind": "frame", "frame": int(index), "time_s": round(float(seconds), 4)})
-    for number, (_, picture, index, seconds) in sorted(thumbs.items())[:FACES_SHOWN]:
+    for number, (_, picture, index, seconds) in sorted(thumbs.items(), key=lambda item: -item[1][0])[:FACES_SHOWN]:
         name = below / f"face_{number}.jpg"
         _save(picture, Path(out_dir) / name, 85)
         pictures.append({"file": name.as_posix(), "kind": "face", "face": number, "frame": index,
@@ -187,7 +187,7 @@ def write_page(path, result, verdicts):
     Args:
       path: index.html; the pictures named in the verdicts lie below its folder.
       result: dict of `verdict.judge_many`, its list of verdicts not needed.
-      verdicts: function that returns an iterator of verdict dicts; called twice.
+      verdicts: function of an order (list of numbers, or None for all) that returns an iterator of verdict dicts.
     Raises:
       InputError: the disk is full.
     """
@@ -206,7 +206,8 @@ def write_page(path, result, verdicts):
             page.write(head)
             page.write(_summary(result, rows))
             page.write(middle)
-            for number, verdict in enumerate(verdicts()):
+            order = [row["number"] for row in rows]
+            for number, verdict in zip(order, verdicts(order), strict=True):
                 page.write(_section(number, verdict, result, Path(path).parent, each))
             page.write(tail)
     except OSError as error:

@@ -6,6 +6,7 @@ Every verdict is on the disk before the next file is begun; a run that was stopp
 import collections
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -165,12 +166,23 @@ def _append(path, record):
         raise_if_full(error, path)
 
 
-def read_verdicts(path):
-    """Yields the records of predictions.jsonl, one at a time; a last line that was cut off is left out."""
-    with open(path, encoding="utf-8") as stream:
+def read_verdicts(path, order=None):
+    """Yields the records of predictions.jsonl, one at a time; a last line that was cut off is left out.
+
+    Args:
+      path: the file.
+      order: line numbers from 0, to read in this order; all lines as they stand when not given.
+    """
+    with open(path, "rb") as stream:
+        if order is None:
+            yield from (json.loads(text) for text in stream if text.endswith(b"\n"))
+            return
+        starts = [0]
         for text in stream:
-            if text.endswith("\n"):
-                yield json.loads(text)
+            starts.append(starts[-1] + len(text))
+        for number in order:
+            stream.seek(starts[number])
+            yield json.loads(stream.readline())
 
 
 def _stamp(path):
@@ -322,7 +334,7 @@ def _finish(out_dir, result, labels, report):
     from tfdeepfake import scoring
 
     scoring.write_scores(out_dir / SCORES, list(_score_rows(read_verdicts(out_dir / LINES), labels)))
-    report.write_page(out_dir / PAGE, result, lambda: read_verdicts(out_dir / LINES))
+    report.write_page(out_dir / PAGE, result, functools.partial(read_verdicts, out_dir / LINES))
     verdicts = [{k: v for k, v in r.items() if k not in ("run", "stamp")} for r in read_verdicts(out_dir / LINES)]
     result["verdicts"] = verdicts
     write_json(out_dir / RESULT, result)
