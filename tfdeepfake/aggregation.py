@@ -1,0 +1,117 @@
+"""From a scores table to one score per face and per video, and which videos have none.
+
+Two rules turn frames into a video:
+  mean   the face's probability is the mean over its frames (or clips) of sigmoid(logit / temperature)
+  share  the face's score is the share of its frames with a probability of at least 0.5 (P2 4.2.2); no temperature
+         can change it
+A video's score is the highest of its faces: one faked face makes a faked video.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from tfdeepfake.scores_table import STATUSES, codes, video_codes
+
+RULES = ("mean", "share")
+
+
+def frame_scores(rows, rule="mean", temperature=1.0):
+    """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the share rule.
+
+    Args:
+      rows: a scores table (see `tfdeepfake.scores_table`).
+    Returns:
+      float64 [N], NaN where the row was not scored.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule needs one of {RULES}, got {rule!r}.")
+    if not temperature > 0:
+        raise ValueError(f"temperature needs to be above 0, got {temperature}.")
+    logit = rows["logit"].astype(np.float64)
+    if rule == "share":
+        return np.where(np.isnan(logit), np.nan, logit >= 0)
+    return expit(logit / temperature)
+
+
+def face_scores(rows, rule="mean", temperature=1.0):
+    """One entry per face of every scored video.
+
+    Returns:
+      Dict of arrays [F]: `video` int64 (index into `video_scores`), `face` int32, `label` int8, `score` float64,
+      `frames` int64 (how many rows were averaged).
+    """
+    scored, video, face = face_groups(rows)
+    score = frame_scores({"logit": rows["logit"][scored]}, rule, temperature)
+    frames = np.bincount(face, minlength=len(video))
+    # The mean of numbers up to 1 can come out one rounding step above 1.
+    mean = np.minimum(np.bincount(face, weights=score, minlength=len(video)) / np.maximum(frames, 1), 1.0)
+    any_row = np.zeros(len(video), np.int64)
+    any_row[face] = scored
+    faces, labels = rows["face"][any_row], rows["label"][any_row]
+    return {"video": video, "face": faces, "label": labels, "score": mean, "frames": frames}
+
+
+def face_groups(rows):
+    """Numbers the faces of scored videos, sorted by video.
+
+    Returns:
+      (int64 [S] rows that are scored, int64 [F] video of each face, int64 [S] face each of those rows shows).
+    """
+    video, _ = video_codes(rows)
+    scored = np.flatnonzero(rows["status"] == "scored")
+    key = (video[scored] << 31) + rows["face"][scored].astype(np.int64)
+    faces, face = np.unique(key, return_inverse=True)
+    return scored, faces >> 31, face
+
+
+def video_scores(rows, rule="mean", temperature=1.0):
+    """One entry per video, in order of first appearance; videos without a score included.
+
+    Args:
+      rows: a scores table (see `tfdeepfake.scores_table`).
+      rule: "mean" or "share", see the head of this file.
+      temperature: divides the logit (rule "mean").
+    Returns:
+      Dict of arrays [V]: `data_set`, `method`, `video`, `source`, `status` object, `label` int8 (-1 unknown),
+      `score` float64 (NaN unless the status is "scored"), `face` int32 (the face with the highest score, -1),
+      `faces` and `frames` int64 (how many faces; rows of that face).
+    """
+    _, first = video_codes(rows)
+    out = {name: rows[name][first] for name in ("data_set", "method", "video", "source", "status", "label")}
+    found = face_scores(rows, rule, temperature)
+    count = len(first)
+    out["score"], out["face"] = np.full(count, np.nan), np.full(count, -1, np.int32)
+    out["faces"] = np.bincount(found["video"], minlength=count)
+    out["frames"] = np.zeros(count, np.int64)
+    order = np.lexsort((-found["face"], found["score"]))  # the best face is written last; of equals the first face
+    for name, values in (("score", "score"), ("face", "face"), ("frames", "frames")):
+        out[name][found["video"][order]] = found[values][order]
+    return out
+
+
+def coverage(videos):
+    """How many videos there are, and how many of each status.
+
+    Args:
+      videos: what `video_scores` returns.
+    """
+    counts = {status: int(np.sum(videos["status"] == status)) for status in STATUSES}
+    total = len(videos["status"])
+    unlabelled = int(np.sum((videos["status"] == "scored") & (videos["label"] < 0)))
+    share = counts["scored"] / total if total else None
+    return {"videos": total, **counts, "share_scored": share, "scored_without_label": unlabelled}
+
+
+def source_groups(videos):
+    """Numbers what resampling draws as one: all videos of a source, of a data set.
+
+    A video without a source stands for itself.
+
+    Returns:
+      (int64 [V], number of videos without a source).
+    """
+    alone = videos["source"] == ""
+    method = np.where(alone, videos["method"], "")
+    video = np.where(alone, videos["video"], "")
+    groups, _ = codes(videos["data_set"], videos["source"], method, video)
+    return groups, int(alone.sum())

@@ -1,0 +1,85 @@
+"""What `evaluation.evaluate` returns, as text for a terminal."""
+
+from tfdeepfake.scores_table import STATUSES
+
+_LINES = (
+    ("AUC", "auc"),
+    ("accuracy", "accuracy"),
+    ("  unscored as wrong", "accuracy_counting_unscored_as_wrong"),
+    ("balanced accuracy", "balanced_accuracy"),
+    ("precision (FAKE)", "precision"),
+    ("recall (FAKE)", "recall"),
+    ("F1 (FAKE)", "f1"),
+    ("average precision", "average_precision"),
+    ("EER", "eer"),
+    ("TPR at FPR 1 %", "0.01"),
+    ("TPR at FPR 10 %", "0.10"),
+    ("log loss", "log_loss"),
+    ("Brier", "brier"),
+    ("calibration error", "calibration_error"),
+)
+
+
+def _number(level, key):
+    value = level["tpr_at_fpr"].get(key) if key[0] == "0" else level.get(key)
+    if value is None:
+        return "-"
+    interval = level["intervals"].get(key)
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def _grid(header, body):
+    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [header, *body]]
+
+
+def format_metrics(metrics):
+    """Text of what `evaluate` returns: figures with intervals and coverage, and why some are missing."""
+    seen, cuts, unit = metrics["coverage"], metrics["thresholds"], metrics["unit"]
+    others = ", ".join(f"{name} {seen[name]}" for name in STATUSES[1:])
+    head = " ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
+    lines = [head] if head else []
+    lines.append(f"Scored {seen['scored']} of {seen['videos']} videos ({others}); metrics are of the scored ones.")
+    if seen["scored_without_label"]:
+        lines.append(f"{seen['scored_without_label']} scored videos have no label and are left out.")
+    chosen = "" if cuts["share_threshold_was_chosen"] else " (not chosen on validation data)"
+    lines.append(
+        f"Video is FAKE from probability {cuts['threshold']:.4g} (temperature {cuts['temperature']:.3g}), or from a "
+        f"share of {unit}s of {cuts['share_threshold']:.1f}{chosen}; a single {unit} from 0.5."
+    )
+    levels = dict(metrics["levels"])
+    if levels["face"]["n"] == levels["video"]["n"]:
+        del levels["face"]  # one face in every video: the same figures twice
+    names = {"video": "video (mean)", "video_share": f"video (share of {unit}s)", "face": "face", "frame": unit}
+    counts = [f"{v['n']} ({v['n_fake']}/{v['n_real']})" for v in levels.values()]
+    cells = [v["confusion"] for v in levels.values()]
+    scored = [f"{v['coverage']['scored']} of {v['coverage']['videos']}" for v in levels.values()]
+    body = [["videos scored", *scored], ["n (fake/real)", *counts]]
+    body += [[title, *(_number(v, key) for v in levels.values())] for title, key in _LINES]
+    body.append(["reals called REAL / FAKE", *(f"{c['true_real']} / {c['false_fake']}" for c in cells)])
+    body.append(["fakes called REAL / FAKE", *(f"{c['false_real']} / {c['true_fake']}" for c in cells)])
+    lines += ["", *_grid(["", *(names[name] for name in levels)], body)]
+    if metrics["methods"]:
+        body = [
+            [
+                name,
+                f"{v['coverage']['scored']} of {v['coverage']['videos']}",
+                f"{v['n_fake']}/{v['n_real']}",
+                *(_number(v, key) for key in ("auc", "accuracy", "recall")),
+            ]
+            for name, v in metrics["methods"].items()
+        ]
+        header = ["method, against all reals", "videos scored", "fake/real", "video AUC", "accuracy", "recall"]
+        lines += ["", *_grid(header, body)]
+    boot = metrics["bootstrap"]
+    lines += ["", f"[ ]: {boot['interval']}, {boot['resamples']} resamples by {boot['unit']} "
+              f"({levels['video']['sources']} at video level), seed {boot['seed']}."]  # fmt: skip
+    reasons = {}
+    for name, level in levels.items():
+        for what, why in level["undefined"].items():
+            reasons.setdefault((why, what), []).append(names[name])
+    grouped = {}
+    for (why, what), where in reasons.items():
+        grouped.setdefault((why, ", ".join(where)), []).append(what)
+    lines += [f"Not defined, {why}: {', '.join(what)} ({where})." for (why, where), what in grouped.items()]
+    return "\n".join(lines + [f"Note: {note}" for note in metrics["notes"]])

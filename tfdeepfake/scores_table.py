@@ -1,0 +1,237 @@
+"""The scores table: written once with raw logits; aggregation, thresholds, metrics and plots read it.
+
+A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
+
+    data_set, method, video, source   object [N] of str; a video's key is (data_set, method, video), because
+                                      the methods of FaceForensics++ share file names
+    face         int32 [N], -1 when the video was not scored
+    frame        int64 [N], index in the video of the scored frame (of a clip: its first), -1 when not scored
+    timestamp_s  float64 [N], NaN when unknown
+    label        int8 [N], 1 = FAKE, 0 = REAL, -1 = unknown
+    logit        float32 [N], raw logit of FAKE, NaN when not scored
+    status       object [N] of str, one of `STATUSES`
+
+A scored video has one row per scored frame or clip and face. A video that was not scored has one row, without
+face, frame and logit: it is never given a score, but it is counted.
+"""
+
+import csv
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.files import InputError, atomic_path
+
+COLUMNS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s", "label", "logit", "status")
+STATUSES = ("scored", "no_face", "unreadable", "error")
+TEXTS = ("data_set", "method", "video", "source", "status")
+EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
+DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
+TODO = "Write the table again with `tfdeepfake evaluate`, or mend the line."
+_CHUNK = 50_000  # rows held as Python strings at a time
+
+
+def table(rows):
+    """Columns from a list of dicts; a missing or None entry is empty, a missing status is "scored"."""
+    columns = {}
+    for name in COLUMNS:
+        if name in TEXTS:
+            fallback = "scored" if name == "status" else ""
+            cells = [fallback if row.get(name) is None else str(row[name]) for row in rows]
+            columns[name] = np.array(cells, dtype=object)
+        else:
+            cells = [EMPTY[name] if row.get(name) is None else row[name] for row in rows]
+            columns[name] = np.array(cells, dtype=DTYPES[name])
+    return columns
+
+
+def select(columns, chosen):
+    """The rows of a table picked by a boolean mask or an index array."""
+    return {name: column[chosen] for name, column in columns.items()}
+
+
+def concatenate(tables):
+    """One table of several."""
+    return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
+
+
+def codes(*columns):
+    """Numbers the distinct keys of parallel text columns in order of first appearance.
+
+    Returns:
+      (int64 [N] code of every row, int64 [K] row of first appearance of every code).
+    """
+    keys = columns[0].tolist() if len(columns) == 1 else list(zip(*(c.tolist() for c in columns), strict=True))
+    # A dict is several times faster here than sorting strings with numpy.unique.
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    found = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
+    first = np.full(len(numbers), len(keys), np.int64)
+    np.minimum.at(first, found, np.arange(len(keys)))
+    return found, first
+
+
+def video_codes(columns):
+    """`codes` of the videos: (int64 [N], int64 [videos])."""
+    return codes(columns["data_set"], columns["method"], columns["video"])
+
+
+def _name(columns, row):
+    return f"video {columns['data_set'][row]}/{columns['method'][row]}/{columns['video'][row]}"
+
+
+def check(columns, fail):
+    """Refuses a table that would give wrong figures.
+
+    Args:
+      columns: the table.
+      fail: called with (row number from 0, problem); returns the exception to raise.
+    """
+
+    def refuse(wrong, problem):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise fail(row, problem(row) if callable(problem) else problem)
+
+    status, face, frame, label, logit = (columns[n] for n in ("status", "face", "frame", "label", "logit"))
+    status_code, first = codes(status)
+    known = np.array([status[i] in STATUSES for i in first], bool)
+    refuse(~known[status_code], lambda row: f"status needs one of {STATUSES}, got {status[row]!r}.")
+    refuse(columns["video"] == "", "video is empty.")
+    refuse((label < -1) | (label > 1), lambda row: f"label needs 0, 1 or nothing, got {label[row]}.")
+    scored = status == "scored"
+    refuse(scored & ((face < 0) | (frame < 0)), "a scored row needs a face and a frame number.")
+    refuse(scored & ~np.isfinite(logit), lambda row: f"a scored row needs a finite logit, got {logit[row]}.")
+    refuse(
+        ~scored & ((face >= 0) | (frame >= 0) | ~np.isnan(logit)),
+        lambda row: f"a row of status {status[row]!r} has no face, frame or logit, but one is given.",
+    )
+    video, first = video_codes(columns)
+    leader = first[video]  # row that spoke of this video first
+    refuse(
+        label != label[leader],
+        lambda row: f"{_name(columns, row)} has two labels: {_label(label[leader[row]])} and {_label(label[row])}.",
+    )
+    source_code, _ = codes(columns["source"])
+    refuse(
+        source_code != source_code[leader],
+        lambda row: f"{_name(columns, row)} has two sources, one is {columns['source'][row]!r}.",
+    )
+    refuse(
+        status_code != status_code[leader],
+        lambda row: f"{_name(columns, row)} is {status[row]!r} here and {status[leader[row]]!r} above.",
+    )
+    order = np.lexsort((np.arange(len(video)), frame, face, video))
+    again = np.zeros(len(video), bool)
+    same = [np.diff(values[order]) == 0 for values in (video, face, frame)]
+    again[order[1:]] = same[0] & same[1] & same[2]
+    refuse(again, lambda row: f"{_name(columns, row)}, face {face[row]}, frame {frame[row]} stands here twice.")
+
+
+def _label(value):
+    return "no label" if value < 0 else str(int(value))
+
+
+def write_scores(path, rows):
+    """Writes a table (or a list of row dicts) as CSV, whole or not at all.
+
+    Logits get nine significant digits: read back into float32 they are the same bits.
+
+    Raises:
+      ValueError: the table breaks a rule of this module (a duplicate, two labels of a video ...).
+      InputError: the disk is full.
+    """
+    columns = rows if isinstance(rows, dict) else table(rows)
+    check(columns, lambda row, problem: ValueError(f"rows[{row}]: {problem}"))
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for start in range(0, len(columns["video"]), _CHUNK):
+            part = select(columns, slice(start, start + _CHUNK))
+            cells = {name: part[name].tolist() for name in COLUMNS}
+            for name in ("face", "frame", "label"):
+                cells[name] = ["" if value < 0 else value for value in cells[name]]
+            cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
+            cells["logit"] = ["" if value != value else f"{value:.9g}" for value in cells["logit"]]
+            writer.writerows(zip(*cells.values(), strict=True))
+
+
+def read_scores(path):
+    """Reads scores.csv strictly.
+
+    Returns:
+      A table (see the head of this file). Columns it does not know are ignored.
+    Raises:
+      InputError: the file is missing, misses a column, or has a line that cannot be right; it names the file,
+        the line and what is wrong.
+    """
+    path, chunks, lines = Path(path), [], []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            missing = [name for name in COLUMNS if name not in header]
+            if missing:
+                raise InputError(path, f"line 1: misses the columns {missing}; it has {header}.", TODO)
+            while block := list(itertools.islice(_numbered(reader), _CHUNK)):
+                numbers, cells = zip(*block, strict=True)
+                for number, row in block:
+                    if len(row) != len(header):
+                        raise InputError(path, f"line {number}: needs {len(header)} cells, got {len(row)}.", TODO)
+                by_name = dict(zip(header, zip(*cells, strict=True), strict=True))
+                chunks.append(_parse(path, numbers, by_name))
+                lines.append(np.array(numbers))
+    except FileNotFoundError:
+        raise InputError(path, "this scores file is missing.", "Run `tfdeepfake evaluate` first.") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", TODO) from None
+    if not chunks:
+        raise InputError(path, "has no rows.", TODO)
+    columns, line = concatenate(chunks), np.concatenate(lines)
+    check(columns, lambda row, problem: InputError(path, f"line {line[row]}: {problem}", TODO))
+    return columns
+
+
+def _numbered(reader):
+    """Yields (line number in the file, cells), leaving out empty lines."""
+    for cells in reader:
+        if cells:
+            yield reader.line_num, cells
+
+
+def _whole(cell):
+    value = int(cell)
+    if not 0 <= value < 1 << 31:
+        raise ValueError
+    return value
+
+
+_CELLS = {
+    "face": (_whole, "a whole number from 0 up or nothing"),
+    "frame": (_whole, "a whole number from 0 up or nothing"),
+    "label": ({"0": 0, "1": 1}.__getitem__, "0 (real), 1 (fake) or nothing"),
+    "timestamp_s": (float, "a number or nothing"),
+    "logit": (float, "a number or nothing"),
+}
+
+
+def _parse(path, lines, cells):
+    """Text cells by column name -> a table of one chunk."""
+    columns = {}
+    for name in COLUMNS:
+        if name in TEXTS:
+            shared = {}  # equal strings are kept once: half a million rows name few videos
+            columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
+            continue
+        convert, need = _CELLS[name]
+        values = []
+        try:
+            values.extend(convert(cell) if cell else EMPTY[name] for cell in cells[name])
+        except (ValueError, KeyError):
+            at = len(values)
+            raise InputError(path, f"line {lines[at]}: {name} needs {need}, got {cells[name][at]!r}.", TODO) from None
+        with np.errstate(over="ignore"):  # 1e300 becomes infinite here and is refused by `check`
+            columns[name] = np.array(values, dtype=convert if convert is float else None).astype(DTYPES[name])
+    return columns
