@@ -1,15 +1,15 @@
 """Frames -> faces -> tracks -> crops; the detector is an argument.
 
-    detect = make_detector("mtcnn")
-    tracks = select_tracks(link_tracks(detect(frames), cuts=shot_cuts(frames)), "largest")
-    boxes_px = square_box(track_boxes(tracks[0], len(frames), "clip"), margin_frac=0.3)
-    crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
+detect = make_detector("mtcnn")
+tracks = select_tracks(link_tracks(detect(frames), frames), "largest")
+boxes_px = square_box(track_boxes(tracks[0], len(frames), "clip"), margin_frac=0.3)
+crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
 """
 
 import numpy as np
 
 from tfdeepfake.data.boxes import Detections, crop, make_detections, resize, square_box
-from tfdeepfake.data.tracks import Track, link_tracks, select_tracks, shot_cuts, track_boxes
+from tfdeepfake.data.tracks import Track, link_tracks, select_tracks, track_boxes
 
 __all__ = [
     "DETECTORS",
@@ -22,7 +22,6 @@ __all__ = [
     "make_detector",
     "resize",
     "select_tracks",
-    "shot_cuts",
     "square_box",
     "track_boxes",
 ]
@@ -63,7 +62,8 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
     Args:
       frames: uint8 [T, H, W, 3] or list, as given to the detector.
       tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
-      margin_frac, steady: of the crops, as in a recipe. A crop in which the face was not found itself is dimmed.
+      margin_frac, steady: of the crops, as in a recipe. A frame in which the face was not found, between frames in
+        which it was, is dimmed; before and after it is left grey.
       cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
     Returns:
       uint8 [H, W, 3] RGB.
@@ -95,7 +95,7 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
         for track in listed:
             for box in track.boxes_px[track.positions == position]:
                 x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
-                cv2.rectangle(frame, (x0, y0), (x1, y1), _color(track.face), 1)
+                cv2.rectangle(frame, (x0, y0), (x1, y1), _color(track.face), 2)
         x = gap + column * pitch
         sheet[margin : margin + top_px, x : x + cell_px] = frame
     for row, track in enumerate(listed):
@@ -108,12 +108,11 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
         )
         squares = square_box(track_boxes(track, len(frames), steady), margin_frac)
         for column, position in enumerate(shown):
-            try:
+            cell = np.full([cell_px, cell_px, 3], 235, np.uint8)
+            if track.positions[0] <= position <= track.positions[-1]:
                 cell = crop(frames[position], squares[position], cell_px, cell_px)
-            except ValueError:  # the box of a track that has left the picture
-                cell = np.full([cell_px, cell_px, 3], 200, np.uint8)
-            if position not in track.positions:
-                cell = (cell // 3 + 150).astype(np.uint8)
+                if position not in track.positions:
+                    cell = cell // 3 + 150
             x = gap + column * pitch
             sheet[y + margin : y + margin + cell_px, x : x + cell_px] = cell
     if not listed:

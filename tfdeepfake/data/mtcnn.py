@@ -5,6 +5,8 @@ how they are run is ours. Where we differ from that package:
   * P-Net sees all frames of a size in one call per pyramid level, R-Net and O-Net see the windows of all frames
     in one call; functions are traced once for every size of frame.
   * frames are shrunk first (`detect_side_px`); a frame without a face is tried again at twice the size.
+  * a face that passed O-Net is looked at once more at full resolution, and mirrored: that tells faces from the
+    rest much better than O-Net's first score.
   * windows are cut with area averaging when they shrink; the package samples without it.
   * the pyramid goes on until the frame is 12 px, so that a face that fills the frame is found.
   * suppression is greedy (a box that was itself suppressed suppresses nothing).
@@ -111,40 +113,46 @@ def networks(device="CPU:0"):
         return dense(conv(x, o[9:12]), o[12:15]) @ o_head[0] + o_head[1]
 
     def traced(network, side):
+        def counted(windows):
+            call.traces += 1  # Python runs this only while tracing
+            return network(windows)
+
         signature = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
-        function = tf.function(network, input_signature=signature, autograph=False)
+        function = tf.function(counted, input_signature=signature, autograph=False)
 
         def call(windows, piece):
             # In pieces: the maps of one piece stay in the processor's cache, and memory is bounded.
+            # TensorFlow's convolution gives wrong shapes for no windows: one empty one stands in.
+            full = windows if len(windows) else np.zeros([1, *windows.shape[1:]], np.uint8)
             with tf.device(device):
-                parts = [function(windows[i : i + piece]).numpy() for i in range(0, len(windows), piece)]
-            return np.concatenate(parts)
+                parts = [function(full[i : i + piece]).numpy() for i in range(0, len(full), piece)]
+            return np.concatenate(parts)[: len(windows)]
 
-        call.traces = function.experimental_get_tracing_count
+        call.traces = 0
         return call
 
     return traced(pnet, None), traced(rnet, 24), traced(onet, 48)
 
 
 def load(
-    min_score=0.9,
+    min_score=0.98,
     detect_side_px=640,
     min_face_px=20,
     retry=True,
     max_faces=100,
-    stage_scores=(0.6, 0.7),
+    stage_scores=(0.6, 0.7, 0.7),
     device="CPU:0",
 ):
     """Makes a detector; the networks are loaded once per process.
 
     Args:
-      min_score: least O-Net score of a face. 0.9 leaves out most of what is no face.
+      min_score: least score of a face, of the second look (`_second_look`); 0.99 for fewer wrong boxes.
       detect_side_px: the longer side of a frame is shrunk to this before the search.
       min_face_px: the smallest face searched for, in px of the shrunk frame: 20 of 640 is 3 % of the longer
         side, 60 px of a 1920 px frame.
       retry: search a frame without a face once more at twice the size.
       max_faces: the largest are kept; the rest is counted in `Detections.dropped`.
-      stage_scores: least scores after P-Net and R-Net.
+      stage_scores: least scores after P-Net, R-Net and O-Net.
       device: TensorFlow device.
     Returns:
       detect(frames) -> list of `Detections`, one per frame, boxes in px of the frame as given. `frames`: uint8
@@ -199,29 +207,45 @@ def _search(frames, search_px, min_face_px, min_score, stage_scores, nets):
     height, width = frames[0].shape[:2]
     scale = search_px / max(height, width)
     size = max(round(height * scale), CELL_PX), max(round(width * scale), CELL_PX)
-    ratio = np.array([width / size[1], height / size[0]], np.float32)
+    ratio = np.array([width / size[1], height / size[0]] * 2, np.float32)
     pnet, rnet, onet = nets
     results = []
+    # A batch of frames at a time bounds memory.
     for first in range(0, len(frames), 32):
         originals = frames[first : first + 32]
         small = np.stack([resize(f, *size) for f in originals])
         owner, boxes = _proposals(small, min_face_px, stage_scores[0], pnet)
-        if len(boxes):
-            output = rnet(_windows(small, owner, boxes, 24), 256)
-            owner, boxes, _, _ = _refine(owner, boxes, output, stage_scores[1], 0.7, "union")
-        landmarks = np.zeros([len(boxes), 5, 2], np.float32)
-        scores = np.zeros([len(boxes)], np.float32)
-        if len(boxes):
-            output = onet(_windows(small, owner, boxes, 48), 64)
-            corner, side = boxes[:, None, :2], boxes[:, None, 2:3] - boxes[:, None, :1]
-            landmarks = corner + side * output[:, 4:14].reshape(-1, 2, 5).transpose(0, 2, 1)
-            owner, boxes, scores, kept = _refine(owner, boxes, output[:, [0, 1, 2, 3, 14]], min_score, 0.7, "min", False)
-            landmarks = landmarks[kept]
-        rows = np.concatenate(
-            [boxes * np.tile(ratio, 2), scores[:, None], (landmarks * ratio).reshape(-1, 10)], axis=1
-        ).astype(np.float32)
+        boxes = _squares(boxes)
+        owner, boxes = _refine(owner, boxes, rnet(_windows(small, owner, boxes, 24), 256), stage_scores[1], "union")
+        boxes = _squares(boxes)
+        output = onet(_windows(small, owner, boxes, 48), 64)[:, [0, 1, 2, 3, 14]]
+        owner, boxes = _refine(owner, boxes, output, stage_scores[2], "min")
+        scores, landmarks = _second_look(originals, owner, boxes * ratio, onet)
+        rows = np.concatenate([boxes * ratio, scores[:, None], landmarks.reshape(-1, 10)], axis=1)
+        rows, owner = rows[scores >= min_score].astype(np.float32), owner[scores >= min_score]
         results += [rows[owner == i] for i in range(len(originals))]
     return results
+
+
+def _second_look(frames, owner, boxes, onet):
+    """Scores and landmarks of final boxes: O-Net on the face at full resolution and on its mirror image.
+
+    Of 580 frames of talking faces, this kept 99.1 % of the faces with 1 wrong box at a threshold of 0.99, where
+    O-Net's first score kept as many with 11 wrong ones at 0.9.
+
+    Returns:
+      scores float32 [N] (sigmoid of the mean logit) and landmarks float32 [N, 5, 2] in px (their mean).
+    """
+    boxes = _squares(boxes)
+    # O-Net is surest of a box cut a tenth closer on each side than the ones it returns.
+    side = 0.8 * (boxes[:, 2:3] - boxes[:, :1])
+    corner = (boxes[:, :2] + boxes[:, 2:]) / 2 - side / 2
+    windows = _windows(frames, owner, np.concatenate([corner, corner + side], 1), 48)
+    output = onet(np.concatenate([windows, windows[:, :, ::-1]]), 64).reshape(2, len(boxes), 15)
+    points = output[:, :, 4:14].reshape(2, -1, 2, 5).transpose(0, 1, 3, 2)
+    mirrored = points[1][:, [1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]
+    landmarks = corner[:, None] + side[:, None] * (points[0] + mirrored) / 2
+    return _sigmoid(output[..., 14].mean(0)), landmarks.astype(np.float32)
 
 
 def _proposals(frames, min_face_px, min_score, pnet):
@@ -230,7 +254,7 @@ def _proposals(frames, min_face_px, min_score, pnet):
     Args:
       frames: uint8 [B, H, W, 3].
     Returns:
-      owner int64 [N] (index of the frame) and square boxes float32 [N, 4] in px.
+      owner int64 [N] (index of the frame) and boxes float32 [N, 4] in px.
     """
     height, width = frames.shape[1:3]
     scale = CELL_PX / min_face_px
@@ -256,30 +280,29 @@ def _proposals(frames, min_face_px, min_score, pnet):
         scale *= PYRAMID
     if not boxes:
         return np.zeros([0], np.int64), np.zeros([0, 4], np.float32)
-    owner, box, score = np.concatenate(owners), np.concatenate(boxes), np.concatenate(scores)
-    owner, box, _ = _suppress_each(owner, box, score, 0.7, "union")
-    return owner, _squares(box)
+    return _suppress_each(np.concatenate(owners), np.concatenate(boxes), np.concatenate(scores), "union")
 
 
-def _suppress_each(owner, boxes, scores, limit, over):
-    """`suppress` frame by frame. Returns owner, boxes and the rows kept."""
+def _suppress_each(owner, boxes, scores, over):
+    """`suppress` frame by frame; returns the owners and boxes kept."""
     kept = [np.zeros([0], np.int64)]
     for i in np.unique(owner):
         mine = np.flatnonzero(owner == i)
-        kept.append(mine[suppress(boxes[mine], scores[mine], limit, over)[:MAX_WINDOWS]])
+        kept.append(mine[suppress(boxes[mine], scores[mine], 0.7, over)[:MAX_WINDOWS]])
     kept = np.concatenate(kept)
-    return owner[kept], boxes[kept], kept
+    return owner[kept], boxes[kept]
 
 
-def _refine(owner, boxes, output, min_score, limit, over, square=True):
-    """Moves boxes by a network's offsets [N, 4], drops low scores (column 4, logits) and duplicates."""
-    scores = 1 / (1 + np.exp(-output[:, 4].astype(np.float64)))
-    sides = (boxes[:, 2:] - boxes[:, :2])[:, [0, 1, 0, 1]]
-    boxes = boxes + output[:, :4] * sides
-    good = np.flatnonzero(scores >= min_score)
-    owner, boxes, kept = _suppress_each(owner[good], boxes[good], scores[good], limit, over)
-    kept = good[kept]
-    return owner, _squares(boxes) if square else boxes, scores[kept].astype(np.float32), kept
+def _refine(owner, boxes, output, min_score, over):
+    """Moves boxes by a network's offsets (columns 0 to 3) and drops low scores (logits, column 4) and duplicates."""
+    scores = _sigmoid(output[:, 4])
+    boxes = boxes + output[:, :4] * (boxes[:, 2:] - boxes[:, :2])[:, [0, 1, 0, 1]]
+    good = scores >= min_score
+    return _suppress_each(owner[good], boxes[good], scores[good], over)
+
+
+def _sigmoid(x):
+    return (1 / (1 + np.exp(-np.clip(x, -80, 80)))).astype(np.float32)
 
 
 def _squares(boxes):
@@ -293,12 +316,12 @@ def _windows(frames, owner, boxes, side_px):
     """Cuts square windows, uint8 [N, side_px, side_px, 3]; mid-grey (the networks' zero) past the border."""
     import cv2
 
-    height, width = frames.shape[1:3]
+    height, width = frames[0].shape[:2]
     windows = np.empty([len(boxes), side_px, side_px, 3], np.uint8)
     for n, (i, box) in enumerate(zip(owner, boxes, strict=True)):
         x0, y0 = np.floor(box[:2]).astype(int)
         x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), [x0 + 1, y0 + 1])
-        part = frames[i, max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        part = frames[i][max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
         if part.size == 0:
             windows[n] = 127
             continue
