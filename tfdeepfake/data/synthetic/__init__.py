@@ -31,8 +31,8 @@ from tfdeepfake.data.synthetic.people import (
 
 SPLITS = ("train", "validation", "test")
 __all__ = [
-    "FPS", "FRAMES", "HARD_METHODS", "HEIGHT_PX", "METHODS", "SPLITS", "WIDTH_PX", "ClipSpec", "Identity", "Motion", "Scene",
-    "draw_fake", "draw_video", "frames_of", "identity", "make_set", "motion", "scene", "write_clip",
+    "FPS", "FRAMES", "HARD_METHODS", "HEIGHT_PX", "METHODS", "SPLITS", "WIDTH_PX", "ClipSpec", "Identity", "Motion",
+    "Scene", "draw_fake", "draw_video", "frames_of", "identity", "make_set", "motion", "scene", "write_clip",
 ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def make_set(
     if real_per_identity < 1:
         raise ValueError(f"real_per_identity needs at least 1, got {real_per_identity}.")
     specs, first = [], 0
-    for split, count in zip(SPLITS, identities):
+    for split, count in zip(SPLITS, identities, strict=True):
         people = range(first, first + count)
         rng = np.random.default_rng([seed, 8, SPLITS.index(split)])
         order = rng.permutation(count)

@@ -58,8 +58,8 @@ def draw_body(person, scene, width, height, scale, x_px, y_px):
         cover = back / np.float32(255)
         rgb += np.float32(person.hair_rgb) * 255 * (0.55 + 0.10 * strands[..., None]) * lit
 
-    throat = [(-neck, 0.3), (-neck * 0.93, 1.0), (-neck * 1.12, 1.3), (-neck * 2.1, 1.5), (-0.8, 2.6), (0.8, 2.6)]
-    throat += [(neck * 2.1, 1.5), (neck * 1.12, 1.3), (neck * 0.93, 1.0), (neck, 0.3)]
+    throat = [(-neck, 0.3), (-neck * 0.93, 1.0), (-neck * 1.22, 1.25), (-neck * 1.5, 1.46), (-0.7, 2.6), (0.7, 2.6)]
+    throat += [(neck * 1.5, 1.46), (neck * 1.22, 1.25), (neck * 0.93, 1.0), (neck, 0.3)]
     mask = fill(empty(), throat) / np.float32(255)
     across = np.clip(ux / neck, -1.3, 1.3)
     turn = 0.62 + 0.38 * np.sqrt(np.clip(1.05 - 0.62 * across**2, 0, None)) + 0.22 * across * lx - 0.20 * across**2
@@ -95,7 +95,7 @@ def draw_body(person, scene, width, height, scale, x_px, y_px):
         ]
     folds = noise(rng, (h, w), (0.8 * scale, 0.3 * scale), 2)
     form = 0.84 + 0.18 * np.clip(1 - np.abs(ux) / 1.9, 0, 1) + 0.16 * lx * ux / 1.9 + 0.05 * folds
-    form = form * (0.70 + 0.30 * smoothstep(cv2.GaussianBlur(cloth_mask, (0, 0), 0.06 * scale), 0.35, 0.97))
+    form = form * (0.80 + 0.20 * smoothstep(cv2.GaussianBlur(cloth_mask, (0, 0), 0.06 * scale), 0.35, 0.97))
     form = form * (1 + 0.02 * rng.standard_normal((h, w), dtype=np.float32))
     shadow = cv2.GaussianBlur(fill(empty(), [(-neck * 1.3, 0.9), *gap, (neck * 1.3, 0.9)]), (0, 0), 0.07 * scale)
     form = form * (1 - 0.25 * shadow / 255)

@@ -28,7 +28,8 @@ HARD_METHODS = ("expression_transfer", "mouth_texture")
 JITTER_PX = 0.75
 REFERENCE_SCALE = 55
 LAG_FRAMES = 0.6
-LEARNED_PX = 48  # side of the picture a learned face is decoded to, over 2.4 head units
+LEARNED_PX = 48  # side of the picture a learned face is decoded to, over LEARNED_UNITS head units
+LEARNED_UNITS = 1.9
 
 
 def scale_px(scene, height):
@@ -212,7 +213,7 @@ def _learned_face(rng, target, source, width, height, strength):
             tone.append(_matched(face, picture, weight, share))
         gain, offset = tone[0]
         h, w = face.shape[:2]
-        shrink = LEARNED_PX / (2.4 * pose["scale"])
+        shrink = LEARNED_PX / (LEARNED_UNITS * pose["scale"])
         face = cv2.resize(face, (round(w * shrink), round(h * shrink)), interpolation=cv2.INTER_AREA)
         face = cv2.resize(face, (w, h), interpolation=cv2.INTER_CUBIC)
         flicker = 1 + rng.normal(0, 0.025 * strength)

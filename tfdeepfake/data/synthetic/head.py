@@ -31,7 +31,7 @@ def noise(rng, shape, cell_px, octaves=3):
     """Smooth random field, float32 `shape`, about N(0, 1), with features of `cell_px` (y, x) and finer."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
-        size = [max(2, int(np.ceil(n * 2**octave / c))) for n, c in zip(shape, cell_px)]
+        size = [max(2, int(np.ceil(n * 2**octave / c))) for n, c in zip(shape, cell_px, strict=True)]
         grid = rng.standard_normal(size, dtype=np.float32)
         total += cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) * 0.6**octave
     return total / max(float(total.std()), 1e-6)
@@ -62,7 +62,7 @@ def _hair(person, rng, x, y, scale):
     part = person.hair_part
     volume = {"buzz": 0.03, "curly": 0.27, "tied": 0.05}.get(style, 0.12) * person.hair_volume
     if style == "curly":
-        strands = noise(rng, shape, (0.1 * scale, 0.1 * scale), 2)
+        strands = noise(rng, shape, (0.12 * scale, 0.09 * scale), 3)
     else:
         # Strands run away from the parting: noise stretched along the radius about a point above it.
         angle = np.arctan2(x - part * 0.6, y + 1.75)
@@ -71,18 +71,18 @@ def _hair(person, rng, x, y, scale):
         wobble = 3 * np.sin(radius * 4 + person.number)
         strands = cv2.remap(
             grid,
-            np.float32(256 + angle * 140 + wobble),
+            np.float32(256 + angle * 170 + wobble),
             np.float32(radius * 6),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,
         )
     ragged = 0.02 * strands + 0.02 * noise(rng, shape, (0.15 * scale, 0.15 * scale), 1)
     if style == "curly":
-        ragged *= 2
+        ragged *= 1.6
     width = person.face_width + volume
     top = 1 - (np.abs(x) / width) ** 2.3 - (np.abs(y + 0.3) / (0.93 + volume)) ** 2.3
     skull = top * 0.45 + ragged > 0
-    sides = {"bob": 0.75, "long": 1.35, "curly": 0.15, "fringe": 0.12}.get(style, -0.12)
+    sides = {"bob": 0.75, "long": 1.35, "curly": 0.15, "fringe": 0.12, "tied": -0.05}.get(style, -0.12)
     if style in ("bob", "long"):
         flare = width + 0.04 + 0.10 * smoothstep(y, -0.3, 0.9)
         skull |= (np.abs(x) + ragged < flare) & (y > -0.3) & (y < sides + 2 * ragged)
@@ -205,8 +205,8 @@ def bake_head(person, scale):
         beard = np.clip(np.maximum(np.maximum(jaw, cheek_line * smoothstep(y, -0.15, 0.1)), moustache), 0, 1) * (
             1 - lip
         )
-        bristle = noise(rng, (h, w), (0.05 * fine, 0.022 * fine), 1)
-        beard = blur(beard, 0.02) * np.clip(person.beard * (1 + 0.45 * bristle), 0, 0.93)
+        bristle = noise(rng, (h, w), (0.035 * fine, 0.018 * fine), 1)
+        beard = blur(beard, 0.02) * np.clip(person.beard * (1 + 0.3 * bristle), 0, 0.93)
         skin += beard[..., None] * (hair_rgb * (0.9 + 0.15 * bristle[..., None]) - skin)
 
     # Brows: short strokes along an arch.
@@ -242,7 +242,7 @@ def bake_head(person, scale):
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
 
     locks = hair_rgb * (
-        1 + (0.24 + 0.12 * (person.hair_style == "curly")) * strands[..., None] * np.float32([1, 0.97, 0.92])
+        1 + 0.17 * np.tanh(strands)[..., None] * np.float32([1, 0.97, 0.92])
     )
     locks *= (0.72 + 0.28 * smoothstep(-y, -0.9, 0.6))[..., None]
     albedo = skin * np.clip(shade, 0.1, None)[..., None]
@@ -251,7 +251,7 @@ def bake_head(person, scale):
     albedo += (cover / np.maximum(alpha, 1e-3))[..., None] * (locks - albedo)
     if person.hair_style == "buzz":
         alpha = np.maximum(face, ear)
-    gloss = (0.05 + 0.10 * person.shine) * (1 - cover) * (
+    gloss = (0.03 + 0.07 * person.shine) * (1 - cover) * (
         1 - 0.6 * np.clip(person.beard, 0, 1) * (y > 0.2)
     ) + 0.10 * lip
     gloss = gloss + cover * np.clip(0.08 + 0.05 * strands, 0, None) * (person.hair_style != "curly")
@@ -274,9 +274,10 @@ def bake_head(person, scale):
                 4,
             )
         cv2.line(rims, to_px(-eye_x + 0.23, eye_y), to_px(eye_x - 0.23, eye_y), 1.0, line, cv2.LINE_AA, 4)
-    half = lambda image: np.ascontiguousarray(
-        cv2.resize(np.float32(image), (w // 2, h // 2), interpolation=cv2.INTER_AREA)
-    )  # noqa: E731
+
+    def half(image):
+        return cv2.resize(np.float32(image), (w // 2, h // 2), interpolation=cv2.INTER_AREA)
+
     return Head(
         person,
         float(scale),

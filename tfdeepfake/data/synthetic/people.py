@@ -10,7 +10,7 @@ POSE = ("yaw", "pitch", "roll", "x", "y", "zoom")
 EXPRESSION = ("jaw", "spread", "smile", "brow", "blink", "gaze_x", "gaze_y")
 # Skin from light to dark, sRGB 0..1; a person's tone lies near one of them.
 SKIN_RGB = np.float32([
-    [0.95, 0.80, 0.71], [0.91, 0.73, 0.61], [0.83, 0.63, 0.49], [0.73, 0.53, 0.39],
+    [0.90, 0.75, 0.66], [0.87, 0.69, 0.57], [0.83, 0.63, 0.49], [0.73, 0.53, 0.39],
     [0.59, 0.40, 0.28], [0.45, 0.30, 0.21], [0.34, 0.22, 0.165],
 ])  # fmt: skip
 HAIR_RGB = np.float32([
@@ -138,7 +138,7 @@ def identity(seed, number):
         hair_volume=near(1, 0.2, 0.6, 1.5),
         hairline=near(-0.72 - (0.05 if feminine else 0), 0.05) - 0.08 * (age > 0.75 and not feminine),
         beard=beard,
-        face_width=near(0.70 if feminine else 0.73, 0.035, 0.62, 0.82),
+        face_width=near(0.72 if feminine else 0.755, 0.035, 0.64, 0.84),
         jaw_power=near(2.0 if feminine else 2.5, 0.3, 1.6, 3.3),
         neck=near(0.36 if feminine else 0.46, 0.03, 0.3, 0.55),
         shoulder=near(0.22, 0.06, 0.1, 0.4),
@@ -215,7 +215,7 @@ def scene(seed, number):
         number=number,
         room=str(rng.choice(ROOM_KINDS)),
         wall_rgb=WALL_RGB[int(rng.integers(len(WALL_RGB)))],
-        room_gain=float(rng.uniform(0.72, 1.12)),
+        room_gain=float(rng.uniform(0.8, 1.15)),
         focus_blur_px=float(rng.uniform(0.7, 2.6)),
         direction=tuple((direction / np.linalg.norm(direction)).tolist()),
         key_rgb=tuple((key * tint).tolist()),
@@ -228,7 +228,7 @@ def scene(seed, number):
         exposure=float(rng.uniform(0.88, 1.06)),
         contrast=float(rng.uniform(0.0, 0.35)),
         balance_rgb=tuple((1 + rng.normal(0, 0.02, 3)).tolist()),
-        noise_level=float(rng.uniform(1.2, 3.2)),
+        noise_level=float(rng.uniform(1.0, 2.6)),
         shake_px=float(rng.choice([0.0, 0.4, 1.5]) * rng.uniform(0.5, 1)),
         crf=int(rng.integers(19, 26)),
     )

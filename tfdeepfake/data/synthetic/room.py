@@ -30,7 +30,8 @@ def _picture(image, rng, x, y, w, h):
     x, y, w, h = x + 7, y + 7, w - 14, h - 14
     if w < 4 or h < 4:
         return
-    sky, land = rng.uniform(90, 220, 3), rng.uniform(40, 150, 3)
+    sky, land = rng.uniform(110, 215, 3), rng.uniform(40, 140, 3)
+    sky, land = 0.5 * sky + 0.5 * sky.mean(), 0.5 * land + 0.5 * land.mean()
     _box(image, x, y, x + w, y + h, tuple(sky))
     hills = [(x + w * t, y + h * (0.5 + 0.2 * np.sin(t * 7 + wood))) for t in np.linspace(0, 1, 9)] + [
         (x + w, y + h),
@@ -55,7 +56,7 @@ def _shelf(image, rng, x0, x1, y0, y1):
                 x += w * 2
                 continue
             tint = rng.uniform(40, 190, 3)
-            book = tuple((0.55 * tint + 0.45 * tint.mean()) * (1.05, 0.98, 0.9) * rng.uniform(0.6, 1.15))
+            book = tuple((0.4 * tint + 0.6 * tint.mean()) * (1.05, 0.98, 0.9) * rng.uniform(0.6, 1.15))
             _box(image, x, base - h, min(x + w - 1, x1 - 5), base, book)
             _box(image, x, base - h * 0.8, min(x + w - 1, x1 - 5), base - h * 0.72, darker(book, 1.25))
             x += w
