@@ -170,6 +170,8 @@ def _embedded(path, side_px, quality):
     """A small copy of a picture as a data address, or None when the file is gone."""
     try:
         with Image.open(path) as picture:
+            # Decodes at a half, quarter or eighth where that is still large enough.
+            picture.draft("RGB", (side_px, side_px))
             picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
             stream, size = io.BytesIO(), picture.size
             picture.save(stream, "JPEG", quality=quality, optimize=True)

@@ -280,6 +280,8 @@ def judge_many(paths, model_folder, out_dir=None, *, detector=None, detector_wei
     if detector and recipe.data.detector != "none":
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, detector=detector))
     name = "mtcnn" if recipe.data.detector == "none" else recipe.data.detector
+    if detector_weights and name != "blazeface":
+        raise InputError("--detector-weights", f"belongs to blazeface; this run uses {name}.", "Add --detector blazeface.")
     detect = faces.make_detector(name, detector_weights)
     settings = {
         "recipe": recipe.to_dict(), "clips": clips, "max_faces": max_faces, "detector": name, "version": __version__,

@@ -1,5 +1,6 @@
 """Saved model folder -> SavedModel for TensorFlow Serving, with the recipe beside it."""
 
+import errno
 import shutil
 import tempfile
 from pathlib import Path
@@ -71,6 +72,9 @@ def export(model_folder, out_dir, version=1):
         shutil.copy(Path(model_folder) / RECIPE_FILE, target.parent / RECIPE_FILE)
     except OSError as error:
         raise_if_full(error, target)
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow writes the variables itself and has its own word for a full disk.
+        raise_if_full(OSError(errno.ENOSPC, error.message), target)
     return target
 
 

@@ -1,0 +1,402 @@
+"""A verdict's figures follow from known logits; many files end in one line each, whatever happens to one of them."""
+
+import csv
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from verdicts import brightness_network, example, no_detector, pretend, recipe
+
+from tfdeepfake import judge, scoring, verdict
+from tfdeepfake.data import examples, faces, video
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+
+NETWORK = brightness_network()
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+def grey(brightness):
+    """Probability that the network gives a grey crop: pixels are whole numbers."""
+    return sigmoid(10 * (np.rint(255 * np.asarray(brightness)) / 255 - 0.5))
+
+
+def judged(monkeypatch, made, used=None, model=NETWORK, frame_count=100, is_image=False, **options):
+    pretend(monkeypatch, made, frame_count, is_image)
+    return judge.judge("clip.mp4", model, used or recipe(), no_detector, **options)
+
+
+def test_only_a_scored_verdict_has_a_probability_and_a_label():
+    for status in ("no_face", "unreadable", "error"):
+        with pytest.raises(ValueError, match="only a scored"):
+            judge.Verdict("a.mp4", status, probability=0.5)
+        with pytest.raises(ValueError, match="only a scored"):
+            judge.Verdict("a.mp4", status, label="REAL")
+    with pytest.raises(ValueError, match="only a scored"):
+        judge.Verdict("a.mp4", "scored")
+    with pytest.raises(ValueError, match="status needs"):
+        judge.Verdict("a.mp4", "maybe")
+
+
+def test_the_most_suspicious_face_decides_by_its_mean(monkeypatch):
+    bright, dark = [0.55, 0.9, 0.6, 0.7] * 4, [0.1, 0.95, 0.2, 0.3] * 4
+    made = [example(b, face=7, frame=6 * k) for k, b in enumerate(bright)]
+    made += [example(b, face=2, frame=6 * k) for k, b in enumerate(dark)]
+    found = judged(monkeypatch, made)
+    assert found.status == "scored" and found.label == "FAKE"
+    assert found.probability == pytest.approx(grey(bright).mean(), abs=1e-6)
+    assert [f["label"] for f in found.faces] == ["FAKE", "REAL"]
+    assert found.faces[1]["probability"] == pytest.approx(grey(dark).mean(), abs=1e-6)
+    assert [p["frame"] for p in found.faces[0]["timeline"]] == [6 * k for k in range(16)]
+    assert found.faces[0]["timeline"][1]["probability"] == pytest.approx(grey(0.9), abs=1e-6)
+    assert found.faces[0]["timeline"][1]["box"] == [10, 20, 50, 60]
+    assert found.faces[0]["timeline"][2]["time_s"] == pytest.approx(1.2)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_threshold_and_temperature_are_the_recipes(monkeypatch):
+    made = [example(0.6, frame=k) for k in range(16)]
+    logit = 10 * (np.rint(255 * 0.6) / 255 - 0.5)
+    plain = judged(monkeypatch, made)
+    assert (plain.label, plain.probability) == ("FAKE", pytest.approx(sigmoid(logit), abs=1e-6))
+    cooled = judged(monkeypatch, made, recipe(temperature=4.0))
+    assert cooled.probability == pytest.approx(sigmoid(logit / 4), abs=1e-6)
+    assert judged(monkeypatch, made, recipe(threshold=0.8)).label == "REAL"
+    at = recipe(threshold=float(plain.probability))
+    assert judged(monkeypatch, made, at).label == "FAKE", "the threshold itself is FAKE"
+
+
+def test_a_brief_face_is_listed_and_does_not_decide(monkeypatch):
+    made = [example(0.2, face=0, frame=k) for k in range(16)] + [example(0.99, face=1, frame=3)]
+    found = judged(monkeypatch, made)
+    assert found.label == "REAL"
+    assert [(f["brief"], f["share"]) for f in found.faces] == [(False, 1.0), (True, 0.0625)]
+    only = judged(monkeypatch, [example(0.99, face=1, frame=3)])
+    assert only.label == "FAKE" and not only.faces[0]["brief"], "a face that is all there is decides"
+
+
+def test_faces_beyond_the_limit_are_counted(monkeypatch):
+    made = [example(0.2, face=f, frame=k) for f in range(30) for k in range(2 + (f == 29))]
+    found = judged(monkeypatch, made, max_faces=5)
+    assert len(found.faces) == 5 and found.faces_not_judged == 25
+    assert max(len(f["timeline"]) for f in found.faces) == 3, "those seen longest are judged"
+
+
+def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
+    def fails(error):
+        def made(path):
+            raise error
+
+        return judged(monkeypatch, made)
+
+    for error, status in [
+        (examples.NoFace("clip.mp4", "no face.", "Choose another."), "no_face"),
+        (video.VideoError("clip.mp4", "is damaged.", "Copy it again."), "unreadable"),
+        (examples.TooShort("clip.mp4", "has 3 frames.", "Choose a longer one."), "error"),
+    ]:
+        found = fails(error)
+        assert (found.status, found.reason, found.todo) == (status, error.problem, error.todo)
+        assert found.probability is None and found.label is None and found.interval is None and not found.faces
+    odd = fails(RuntimeError("odd"))
+    assert odd.status == "error" and "RuntimeError: odd" in odd.reason and not odd.traceback
+
+    def raises(path):
+        raise RuntimeError("odd")
+
+    assert "raise RuntimeError" in judged(monkeypatch, raises, debug=True).traceback
+
+
+def test_scores_that_are_no_number_are_an_error(monkeypatch):
+    made = [example(0.5, frame=0, flow=np.nan), example(0.5, frame=1, flow=0)]
+    found = judged(monkeypatch, made, recipe(kind="flow", flow="dis"), brightness_network(flow=True))
+    assert found.status == "error" and "1 of 2 scores" in found.reason
+
+
+def test_the_time_limit_ends_a_decoder_that_hangs(monkeypatch):
+    def hangs(path):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:  # a decoder that swallows what it does not know
+                continue
+
+    start = time.monotonic()
+    found = judged(monkeypatch, hangs, time_limit_s=0.2)
+    assert found.status == "error" and "0.2 s" in found.reason
+    assert time.monotonic() - start < 5
+
+
+def test_the_time_limit_works_in_a_thread_between_steps(monkeypatch):
+    import threading
+
+    def slow(path):
+        time.sleep(0.3)
+        return [example(0.5)]
+
+    found = []
+    thread = threading.Thread(target=lambda: found.append(judged(monkeypatch, slow, time_limit_s=0.1)))
+    thread.start()
+    thread.join()
+    assert found[0].status == "error" and "0.1 s" in found[0].reason
+
+
+def test_the_interval_covers_the_figure_and_is_left_out_for_one_frame(monkeypatch):
+    rng = np.random.default_rng(0)
+    steady = [example(0.6 + 0.01 * x, frame=k) for k, x in enumerate(rng.normal(size=16))]
+    shaky = [example(np.clip(0.6 + 0.2 * x, 0, 1), frame=k) for k, x in enumerate(rng.normal(size=16))]
+    widths = []
+    for made in (steady, shaky):
+        found = judged(monkeypatch, made)
+        low, high = found.interval
+        assert 0 <= low < found.probability < high <= 1
+        widths.append(high - low)
+    assert widths[0] < widths[1] / 5
+    assert judged(monkeypatch, shaky).interval == found.interval, "the same file gets the same figures"
+    single = judged(monkeypatch, steady[:1])
+    assert single.interval is None and single.interval_reason == "only one frame was scored"
+
+
+def test_the_interval_draws_moments_with_all_their_faces():
+    # Two faces that mirror each other: their mean over the same moments is never both low.
+    values = np.random.default_rng(0).uniform(size=40)
+    table = dict(enumerate(values))
+    mirror = {m: 1 - v for m, v in table.items()}
+    low, high = judge.interval([table, mirror])
+    assert low >= 0.5 - 1e-9
+    one = judge.interval([table])
+    assert one[0] < values.mean() < one[1]
+    # The normal approximation of a mean's interval, within a quarter.
+    assert one[1] - one[0] == pytest.approx(2 * 1.96 * values.std() / np.sqrt(40), rel=0.25)
+    assert judge.interval([{3: 0.5}]) is None
+
+
+def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):
+    values = np.linspace(0.2, 0.8, 6)
+    made = [example(values[:4], frame=0, count=4), example(values[2:], frame=2, count=4)]  # overlapping clips
+    used = recipe(kind="clip", sampling="consecutive", frames=4)
+    found = judged(monkeypatch, made, used, frame_count=6)
+    assert [p["frame"] for p in found.faces[0]["timeline"]] == list(range(6))
+    assert found.probability == pytest.approx(grey(values).mean(), abs=1e-6)
+    assert found.faces[0]["share"] == 1.0
+
+
+def test_a_clip_network_gives_one_point_a_clip(monkeypatch):
+    made = [example(b, frame=f, count=4) for f, b in ((0, 0.3), (40, 0.7), (80, 0.9))]
+    used = recipe(kind="clip", sampling="consecutive", frames=4)
+    found = judged(monkeypatch, made, used, brightness_network(frames=4), clips=3)
+    first = found.faces[0]["timeline"][0]
+    assert (first["time_s"], first["end_s"], first["frame"]) == (0, pytest.approx(0.3), 0)
+    assert [row[0] for row in first["boxes"]] == [0, 1, 2, 3]
+    assert found.probability == pytest.approx(grey([0.3, 0.7, 0.9]).mean(), abs=1e-6)
+    assert found.moments == 3
+    single = judged(monkeypatch, made[:1], recipe(kind="clip", frames=4), brightness_network(frames=4))
+    assert single.interval is None and single.interval_reason == "only one clip was scored"
+
+
+def test_flow_reaches_the_network(monkeypatch):
+    made = [example(0.5, frame=k, flow=2.0) for k in range(4)]
+    found = judged(monkeypatch, made, recipe(kind="flow", flow="dis"), brightness_network(flow=True))
+    assert found.probability == pytest.approx(sigmoid(10 * (128 / 255 - 0.5) + 2), abs=1e-6)
+
+
+def test_padding_the_last_batch_changes_nothing():
+    values = np.random.default_rng(0).uniform(size=11)
+    inputs = [(example(v).frames[0], None) for v in values]
+    expected = 10 * (np.rint(255 * values) / 255 - 0.5)
+    for batch_size in (1, 3, 4, 32):
+        np.testing.assert_allclose(judge.score(NETWORK, inputs, batch_size), expected, atol=1e-5)
+
+
+def test_model_and_recipe_that_do_not_belong_together_are_refused():
+    clip = recipe(kind="clip", frames=4)
+    for model, used, what in [
+        (NETWORK, recipe(height_px=16), "8 x 8 px"),
+        (brightness_network(frames=4), recipe(kind="clip", frames=16), "clips of 4 frames"),
+        (brightness_network(frames=4), recipe(), "single examples"),
+        (brightness_network(frames=4, flow=True), clip, "optical flow"),
+        (brightness_network(classes=3), recipe(), "3 classes"),
+    ]:
+        with pytest.raises(InputError, match=what):
+            judge.judge("clip.mp4", model, used, no_detector)
+    assert judge.check_model(brightness_network(frames=4), clip) == "clip"
+
+
+def test_sampling_keeps_what_the_network_was_trained_on():
+    runs = DataRecipe(sampling="consecutive", frames=8, clips=2, stride_frames=3)
+    more = judge.sampling(runs, "clip")
+    assert (more.clips, more.select, more.frames, more.stride_frames) == (8, "all", 8, 3)
+    assert judge.sampling(runs, "clip", clips=3).clips == 3
+    assert judge.sampling(DataRecipe(kind="frame"), "frame", clips=40).frames == 40
+    assert judge.sampling(DataRecipe(), "clip").frames == 16
+    with pytest.raises(InputError, match="spaced over the whole video"):
+        judge.sampling(DataRecipe(), "clip", clips=4)
+    with pytest.raises(InputError, match="at least 1"):
+        judge.sampling(runs, "clip", clips=0)
+
+
+def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
+    made = [example(0.9, frame=k) for k in range(4)]
+    pretend(monkeypatch, made)
+    used = recipe(detector="none")
+    empty = faces.make_detections([], [], [])
+    one = faces.make_detections([[1, 2, 30, 40]], [0.99], np.zeros((1, 5, 2)))
+    found = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * len(frames))
+    assert found.status == "no_face" and found.probability is None
+    found = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * (len(frames) - 1) + [one])
+    assert found.status == "scored"
+
+
+# --- many files -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A model folder and a tree of files whose name says what becomes of them."""
+    monkeypatch.setattr("tfdeepfake.models.build", lambda network, **args: brightness_network())
+    save_model(tmp_path / "model", NETWORK, Recipe("brightness", data=recipe().data, data_version="nothing/frame:1.0.0"))
+    monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: no_detector)
+    tree = tmp_path / "tree"
+    for name in ("fake.mp4", "sub/real.mp4", "sub/noface.mp4", "sub/broken.mp4", "sub/odd.mp4", "sub/notes.txt", "list.csv"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(name.encode())
+    judged = []
+
+    def made(path):
+        judged.append(path.name)
+        if path.stem == "noface":
+            raise examples.NoFace(path, "no face.", "Choose another.")
+        if path.stem == "broken":
+            raise video.VideoError(path, "is damaged.", "Copy it again.")
+        if path.stem == "odd":
+            raise RuntimeError("odd")
+        return [example(0.9 if "fake" in path.stem else 0.1, frame=k) for k in range(16)]
+
+    pretend(monkeypatch, made)
+    return tree, tmp_path / "model", tmp_path / "out", judged
+
+
+def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
+    tree, model, out, judged = folder
+    assert verdict.predict([tree], model, out) == 1
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert re.match(r"FAKE 0\.98 \(0\.98-0\.98\) .*fake\.mp4: 1 face, most suspicious at 0\.0 s$", lines[0])
+    for word, name in (("NO FACE", "noface"), ("UNREADABLE", "broken"), ("ERROR", "odd"), ("REAL 0.02", "real")):
+        line = next(x for x in lines if f"{name}.mp4" in x)
+        assert line.startswith(word)
+        assert word.startswith("REAL") or not re.search(r"REAL|FAKE|0\.\d", line.replace(str(tree), ""))
+    assert "2 of 5 scored (1 FAKE, 1 REAL), 1 no face, 1 unreadable, 1 error." in text
+    assert "2 are neither video nor picture" in text and "notes.txt" in text
+    result = json.loads((out / "predictions.json").read_text())
+    assert result["counts"] == {"files": 5, "scored": 2, "no_face": 1, "unreadable": 1, "error": 1, "FAKE": 1, "REAL": 1}
+    assert [v["name"] for v in result["verdicts"]] == [
+        "fake.mp4", "sub/broken.mp4", "sub/noface.mp4", "sub/odd.mp4", "sub/real.mp4"
+    ]
+    assert len((out / "predictions.jsonl").read_text().splitlines()) == 5
+    for picture in (p for v in result["verdicts"] for p in v["pictures"]):
+        assert (out / picture["file"]).stat().st_size > 0
+    assert [v["status"] for v in result["verdicts"] if v["pictures"]] == ["scored", "no_face", "scored"]
+    assert "<svg" in (out / "index.html").read_text()
+
+
+def test_scores_csv_is_what_evaluation_reads(folder):
+    tree, model, out, _ = folder
+    verdict.judge_many([tree], model, out)
+    table = scoring.read_scores(out / "scores.csv")
+    assert sorted(set(table["video"])) == ["fake.mp4", "sub/broken.mp4", "sub/noface.mp4", "sub/odd.mp4", "sub/real.mp4"]
+    assert (table["label"] == -1).all()
+    bright = table["video"] == "fake.mp4"
+    assert bright.sum() == 16
+    np.testing.assert_allclose(sigmoid(table["logit"][bright]), grey(0.9), atol=1e-6)
+    assert (table["video"] == "sub/odd.mp4").sum() == 1
+
+
+def test_labels_reach_scores_csv_and_strangers_are_named(folder, capsys):
+    tree, model, out, _ = folder
+    (tree / "list.csv").write_text("file,label,method\nfake.mp4,FAKE,swap\nsub/real.mp4,0,\nother.mp4,real,\n")
+    verdict.predict([tree], model, out, labels=tree / "list.csv")
+    with open(out / "scores.csv", newline="") as stream:
+        rows = {row["video"]: row for row in csv.DictReader(stream)}
+    assert (rows["fake.mp4"]["label"], rows["fake.mp4"]["method"]) == ("1", "swap")
+    assert rows["sub/real.mp4"]["label"] == "0" and rows["sub/odd.mp4"]["label"] == ""
+    assert "1 of the labels are not among the files: other.mp4" in capsys.readouterr().out
+    for text, what in (("file,label\nfake.mp4,maybe\n", "line 2: 'maybe'"), ("name,y\n", "line 1"),
+                       ("file,label\nfake.mp4,1\nfake.mp4,1\n", "line 3.*twice")):
+        (tree / "list.csv").write_text(text)
+        with pytest.raises(InputError, match=what):
+            verdict.judge_many([tree], model, labels=tree / "list.csv")
+
+
+def test_a_stopped_run_goes_on_where_it_was(folder, monkeypatch):
+    tree, model, out, judged = folder
+    whole = verdict.judge_many([tree], model, out)["verdicts"]
+    lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
+    # Killed in the middle of writing the third verdict.
+    (out / "predictions.json").unlink()
+    (out / "predictions.jsonl").write_text("".join(lines[:2]) + lines[2][:40])
+    judged.clear()
+    again = verdict.judge_many([tree], model, out)["verdicts"]
+    assert judged == ["noface.mp4", "odd.mp4", "real.mp4"]
+
+    def same(found):
+        return [{k: v for k, v in record.items() if k != "timings"} for record in found]
+
+    assert same(again) == same(whole)
+    # A file that changed, other settings, or a finished run: judged anew.
+    (out / "predictions.json").unlink()
+    (tree / "fake.mp4").write_bytes(b"changed")
+    judged.clear()
+    verdict.judge_many([tree], model, out)
+    assert judged == ["fake.mp4", "odd.mp4"]
+    (out / "predictions.json").unlink()
+    judged.clear()
+    verdict.judge_many([tree], model, out, max_faces=3)
+    assert len(judged) == 5
+    judged.clear()
+    verdict.judge_many([tree], model, out, max_faces=3)
+    assert len(judged) == 5
+
+
+def test_exit_codes(folder):
+    tree, model, out, _ = folder
+    assert verdict.predict([tree / "fake.mp4", tree / "sub/noface.mp4"], model) == 0
+    assert verdict.predict([tree / "fake.mp4", tree / "sub/odd.mp4"], model) == 1
+    assert verdict.predict([tree / "sub/broken.mp4", tree / "sub/odd.mp4"], model) == 2
+    with pytest.raises(InputError, match="holds no video or picture"):
+        verdict.predict([model], model)
+
+
+def test_results_inside_the_judged_folder_are_not_judged(folder):
+    tree, model, _, judged = folder
+    for _ in range(2):
+        judged.clear()
+        result = verdict.judge_many([tree], model, tree)
+        assert len(judged) == 5 and len(result["other_files"]) == 2
+
+
+def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
+    tree, model, out, judged = folder
+    other = tmp_path / "other" / "fake.mp4"
+    other.parent.mkdir()
+    other.write_bytes(b"other")
+    result = verdict.judge_many([tree / "fake.mp4", tree / "fake.mp4", other], model, out)
+    assert len(judged) == 2
+    assert len({v["name"] for v in result["verdicts"]}) == 2
+    assert len({p["file"] for v in result["verdicts"] for p in v["pictures"]}) > 2
+
+
+def test_every_key_of_predictions_json_is_documented(folder):
+    tree, model, out, _ = folder
+    result = verdict.judge_many([tree], model, out)
+    text = (Path(verdict.__file__).parents[1] / "docs" / "predictions.md").read_text()
+    documented = set(re.findall(r"`(\w+)`", text))
+    scored = next(v for v in result["verdicts"] if v["status"] == "scored")
+    face = scored["faces"][0]
+    keys = set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
+    assert keys <= documented, keys - documented

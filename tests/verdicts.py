@@ -1,0 +1,67 @@
+"""A network whose logit is known (10 * (mean brightness - 0.5)) and videos that are not there, for tests of verdicts."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.data import examples, video
+from tfdeepfake.recipe import DataRecipe, Recipe
+
+SIZE = 8
+
+
+def brightness_network(frames=None, flow=False, classes=1):
+    """keras.Model: logit = 10 * (mean of the pixels / 255 - 0.5), plus the mean of the flow."""
+    import keras
+
+    shape = (SIZE, SIZE) if frames is None else (frames, SIZE, SIZE)
+    inputs = {"frames": keras.Input((*shape, 3), name="frames")}
+    axes = tuple(range(1, len(shape) + 2))
+    logit = keras.ops.mean(inputs["frames"] / 255.0, axes, keepdims=False)[:, None] * 10 - 5
+    if flow:
+        inputs["flow"] = keras.Input((*shape, 2), name="flow")
+        logit = logit + keras.ops.mean(inputs["flow"], axes)[:, None]
+    if classes > 1:
+        logit = keras.ops.repeat(logit, classes, axis=1)
+    return keras.Model(inputs, logit)
+
+
+def recipe(threshold=0.5, temperature=1.0, **data):
+    values = {"kind": "frame", "frames": 16, "height_px": SIZE, "width_px": SIZE} | data
+    return Recipe("brightness", data=DataRecipe(**values), threshold=threshold, temperature=temperature)
+
+
+def example(brightness, face=0, frame=0, count=1, fps=10.0, flow=None, score=0.9, box=(10, 20, 50, 60)):
+    """One Example of flat grey crops; brightness 0..1 (number, or one for each of `count` frames)."""
+    grey = np.rint(255 * np.broadcast_to(brightness, count)).astype(np.uint8)
+    frames = np.tile(grey[:, None, None, None], (1, SIZE, SIZE, 3))
+    indices = np.arange(frame, frame + count)
+    boxes = np.tile(np.float32(box), (count, 1))
+    flows = None if flow is None else np.full((count, SIZE, SIZE, 2), flow, np.float32)
+    return examples.Example(frames=frames, flow=flows, face=face, indices=indices, timestamps_s=indices / fps,
+                            boxes_px=boxes, face_boxes_px=boxes, score=score)
+
+
+def pretend(monkeypatch, made, frame_count=100, is_image=False):
+    """Makes every file a video of 10 frames/s, 64 x 48 px, whose examples are `made` (or what `made(path)` gives)."""
+
+    def probe(path):
+        return video.VideoInfo(path=str(path), width=64, height=48, frame_count=frame_count, fps=10.0,
+                               duration_s=frame_count / 10, rotation_deg=0, codec="h264", is_image=is_image)
+
+    def extract(path, data, detect=None):
+        return made(Path(path)) if callable(made) else made
+
+    def read_frames(path, indices, max_side_px=None):
+        indices = np.asarray(indices, np.int64)
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (len(indices), 48, 64, 3), np.uint8)
+        return video.Frames(frames=frames, indices=indices, timestamps_s=indices / 10)
+
+    monkeypatch.setattr(video, "probe", probe)
+    monkeypatch.setattr(video, "read_frames", read_frames)
+    monkeypatch.setattr(examples, "extract", extract)
+
+
+def no_detector(frames):
+    raise AssertionError("these tests need no detector")
