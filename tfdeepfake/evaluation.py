@@ -153,7 +153,7 @@ def evaluate_run(
       batch_size: examples scored at a time.
       resamples, seed: of the bootstrap.
     Returns:
-      What `evaluate` returns, with run, network, weights_sha256, data, split, calibration.
+      What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
     Raises:
       InputError: no model, no data, or data prepared with another recipe than the network's.
     """
@@ -168,9 +168,9 @@ def evaluate_run(
     if data is None and own == run_dir:
         raise InputError(run_dir, "is a saved model folder and names no data set.", "Add --data NAME.")
     config = {} if own == run_dir else read_json(run_dir / "config.json", "Give the data set with --data NAME.")
-    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"))
-    kind = models.input_kind(model)
-    different = differing_fields(recipe.data, prepared.recipe, kind, models.wants_flow(model))
+    kind, with_flow = models.input_kind(model), models.wants_flow(model)
+    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"), kind, with_flow)
+    different = differing_fields(recipe.data, prepared.recipe, kind, with_flow)
     if different:
         raise InputError(
             prepared.version,
@@ -187,6 +187,7 @@ def evaluate_run(
         "weights_sha256": recipe.weights_sha256,
         "data": prepared.version,
         "split": split,
+        "trained_on": recipe.data_version,
         "calibration": recipe.calibration,
     }
     metrics |= evaluate(rows, recipe.threshold, recipe.share_threshold, recipe.temperature, resamples, seed, unit)

@@ -4,6 +4,7 @@ REAL is blue and FAKE vermilion everywhere: two colours of the Okabe-Ito palette
 apart, and one is darker in grey print. Figures are made without pyplot: no window, no state, safe in a server.
 """
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfdeepfake import measures
 from tfdeepfake.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
 
-REAL, FAKE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#767676", "#DDDDDD"
+REAL, FAKE, CURVE, INK, GREY, PALE = "#0072B2", "#D55E00", "#00795A", "#222222", "#767676", "#DDDDDD"
 DPI = 150
 STYLE = {
     "font.size": 10,
@@ -35,16 +36,21 @@ STYLE = {
 }
 
 
-def _figure(title, subtitle, size=(5.6, 5.0), rows=None):
+def _figure(title, subtitle, size=(4.8, 5.1), rows=None, left=0.13):
     """A figure with a left-aligned title in its head and axes below; `rows` are heights of stacked axes."""
     figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    height = size[1]
-    figure.text(0.13, 1 - 0.16 / height, title, fontsize=12, fontweight="bold", va="top")
-    figure.text(0.13, 1 - 0.42 / height, subtitle, fontsize=8.5, color=GREY, va="top", linespacing=1.35)
+    width, height = size[0] * (0.96 - left), size[1]
+    most = int(9.5 * width)  # characters of the title that fit
+    title = title if len(title) <= most else title[: most - 1] + "…"
+    subtitle = "\n".join(textwrap.fill(line, int(13.5 * width)) for line in subtitle.split("\n"))
+    # A file name may hold dollar signs: it is no formula.
+    plain = {"va": "top", "parse_math": False}
+    figure.text(left, 1 - 0.16 / height, title, fontsize=12, fontweight="bold", **plain)
+    figure.text(left, 1 - 0.42 / height, subtitle, fontsize=8.5, color=GREY, linespacing=1.35, **plain)
     top = 1 - (0.42 + 0.19 * (1 + subtitle.count("\n")) + 0.12) / height
     axes = figure.subplots(len(rows) if rows else 1, 1, height_ratios=rows, sharex=bool(rows))
-    figure.subplots_adjust(left=0.13, right=0.96, top=top, bottom=0.56 / height, hspace=0.12)
+    figure.subplots_adjust(left=left, right=0.96, top=top, bottom=0.56 / height, hspace=0.12)
     return figure, axes
 
 
@@ -89,11 +95,11 @@ def roc(path, labels, scores, groups, metrics, subtitle="", resamples=measures.R
         grid = np.linspace(0, 1, 201)
         band = measures.roc_band(labels, scores, groups, grid, resamples, seed) if resamples else None
         if band is not None:
-            axes.fill_between(grid, *band, color=FAKE, alpha=0.16, linewidth=0, label="95 % band, by source")
+            axes.fill_between(grid, *band, color=CURVE, alpha=0.16, linewidth=0, label="95 % band, by source")
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="chance")
         fpr, tpr, _ = roc_curve(labels, scores)
         auc = _with_interval("AUC", metrics["auc"], metrics["intervals"].get("auc"))
-        axes.plot(fpr, tpr, color=FAKE, label=auc, clip_on=False)
+        axes.plot(fpr, tpr, color=CURVE, label=auc, clip_on=False)
         cells = metrics["confusion"]
         axes.plot(
             cells["false_fake"] / metrics["n_real"],
@@ -114,9 +120,11 @@ def precision_recall(path, labels, scores, metrics, subtitle=""):
             return _save(figure, path)
         precision, recall, _ = precision_recall_curve(labels, scores)
         share = metrics["n_fake"] / metrics["n"]
-        axes.axhline(share, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {share:.0%} are fake")
+        axes.axhline(
+            share, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * share:.0f} % are fake"
+        )
         name = f"average precision {metrics['average_precision']:.3f}"
-        axes.plot(recall, precision, color=FAKE, drawstyle="steps-post", label=name, clip_on=False)
+        axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=name, clip_on=False)
         if metrics["precision"] is not None:
             axes.plot(
                 metrics["recall"], metrics["precision"],
@@ -139,7 +147,7 @@ def confusion(path, metrics, subtitle=""):
             dark = shares[row, column] > 0.6
             colour = "white" if dark else INK
             axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=20, color=colour)
-            share = f"{shares[row, column]:.1%} of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none there"
+            share = f"{100 * shares[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
             axes.text(column, row + 0.22, share, ha="center", va="center", fontsize=9, color=colour)
         axes.set_xticks([0, 1], ["REAL", "FAKE"])
         axes.set_yticks([0, 1], ["REAL", "FAKE"])
@@ -153,7 +161,7 @@ def confusion(path, metrics, subtitle=""):
 
 
 def histogram(path, labels, scores, threshold, subtitle="", bins=20):
-    """Scores of each class in 20 bins, as shares of their class, one above the other and one below the axis."""
+    """Scores of each class in 20 bins, as shares of their class: FAKE above the axis, REAL below."""
     with rc_context(STYLE):
         figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
         edges = np.linspace(0, 1, bins + 1)
@@ -165,10 +173,12 @@ def histogram(path, labels, scores, threshold, subtitle="", bins=20):
                 align="edge", color=colour, label=f"true {name} ({len(mine)})",
             )  # fmt: skip
         axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}")
+        axes.axvline(
+            threshold, 0, 0.86, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}"
+        )
         top = max(abs(limit) for limit in axes.get_ylim())
         axes.set(xlim=(0, 1), ylim=(-1.25 * top, 1.25 * top), xlabel="probability of FAKE", ylabel="share of the class")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0%}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * abs(value):.0f} %")
         axes.legend(loc="upper center", ncols=3, columnspacing=1.4, handlelength=1.4)
         return _save(figure, path)
 
@@ -183,12 +193,12 @@ def reliability(path, labels, probabilities, metrics, subtitle=""):
         if filled.any():
             n, k = count[filled], np.round(share[filled] * count[filled])
             low, high = _wilson(k, n)
-            axes.vlines(mean[filled], low, high, color=FAKE, alpha=0.35, linewidth=2.5, label="95 % (Wilson)")
+            axes.vlines(mean[filled], low, high, color=CURVE, alpha=0.35, linewidth=2.5, label="95 % (Wilson)")
             name = f"calibration error {metrics['calibration_error']:.3f}"
-            axes.plot(mean[filled], share[filled], "o-", color=FAKE, markersize=5, label=name, clip_on=False)
-        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share that is fake")
+            axes.plot(mean[filled], share[filled], "o-", color=CURVE, markersize=5, label=name, clip_on=False)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share that is fake")
         axes.grid(color=PALE, linewidth=0.6)
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
         width = 1 / len(count)
         below.bar(np.arange(len(count)) * width, count, width * 0.92, align="edge", color=GREY)
         below.set(xlim=(0, 1), xlabel="probability of FAKE", ylabel="count")
@@ -214,7 +224,7 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
       duration_s: end of the time axis; the last timestamp when not given.
     """
     with rc_context(STYLE):
-        figure, axes = _figure(title or "Probability over time", subtitle, size=(8.0, 3.2))
+        figure, axes = _figure(title or "Probability over time", subtitle, size=(8.0, 3.2), left=0.08)
         shades = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
         last = duration_s or 0.0
         for number, (face, (times, values)) in enumerate(sorted(tracks.items())):
@@ -226,12 +236,13 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
             axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
         axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
         axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        end = max(last, 1e-3)
+        end = last or 1.0  # a picture has one moment, 0 s
         axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
         axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         if len(tracks) > 1:
-            axes.legend(loc="lower left", ncols=4, bbox_to_anchor=(0, 1.0), borderaxespad=0.1)
-        figure.subplots_adjust(left=0.08, right=0.9)
+            axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
+        figure.subplots_adjust(right=0.9)
         return _save(figure, path)
 
 

@@ -1,0 +1,434 @@
+"""Metrics, aggregation, intervals and calibration, checked against facts and against brute force."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from tfdeepfake import calibration, evaluation, measures, scoring
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import DataRecipe
+
+
+def draw(n=200, seed=0, gap=1.0, ties=False):
+    """Labels and probabilities that overlap; with many ties when asked for."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    scores = expit(rng.normal(gap * (2 * labels - 1), 1.5))
+    return labels, np.round(scores, 1) if ties else scores
+
+
+def make_rows(videos=40, frames=6, sources=10, seed=0, unscored=0, gap=1.0):
+    """A table in which frames of a video and videos of a source resemble each other."""
+    rng = np.random.default_rng(seed)
+    mood, rows = rng.normal(0, 1.0, sources), []
+    for v in range(videos):
+        fake, source = int(rng.random() < 0.5), int(rng.integers(sources))
+        middle = gap * (2 * fake - 1) + mood[source] + rng.normal()
+        for t in range(frames):
+            rows.append(
+                {
+                    "data_set": "d", "method": "swap" if fake else "original", "video": f"{v}", "source": f"id{source}",
+                    "face": 0, "frame": t, "label": fake, "logit": middle + rng.normal(),
+                }
+            )  # fmt: skip
+    for v in range(unscored):
+        rows.append({"data_set": "d", "method": "swap", "video": f"none{v}", "label": 1, "status": "no_face"})
+    return scoring.table(rows)
+
+
+def row(video="v", method="m", face=0, frame=0, label=1, probability=0.5, data_set="d", source="", status="scored"):
+    return {
+        "data_set": data_set, "method": method, "video": video, "source": source, "label": label, "status": status,
+        **({"face": face, "frame": frame, "logit": logit(probability)} if status == "scored" else {}),
+    }  # fmt: skip
+
+
+# Metrics ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_is_the_share_of_pairs_in_order(ties):
+    labels, scores = draw(ties=ties)
+    fakes, reals = scores[labels == 1][:, None], scores[labels == 0][None]
+    pairs = np.mean((fakes > reals) + 0.5 * (fakes == reals))
+    assert measures.measure(labels, scores, 0.5)["auc"] == pytest.approx(pairs, abs=1e-12)
+
+
+def test_ranking_metrics_ignore_monotone_rescaling():
+    labels, scores = draw()
+    plain, bent = measures.measure(labels, scores, 0.5), measures.measure(labels, scores**7, 0.5**7)
+    for name in ("auc", "average_precision", "eer", "accuracy", "f1", "confusion", "tpr_at_fpr"):
+        assert plain[name] == pytest.approx(bent[name], abs=1e-12), name
+    assert plain["log_loss"] != pytest.approx(bent["log_loss"])  # and this one must not
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_eer_against_a_sweep_of_all_thresholds(seed, ties):
+    labels, scores = draw(n=60, seed=seed, ties=ties)
+    eer = measures.equal_error_rate(labels, scores)
+    cuts = np.concatenate([[-1], np.unique(scores), [2]])
+    alarm = np.array([np.mean(scores[labels == 0] >= cut) for cut in cuts])
+    missed = np.array([np.mean(scores[labels == 1] < cut) for cut in cuts])
+    # The rates cross between two neighbouring thresholds: the EER lies between their errors there.
+    after = int(np.argmax(missed >= alarm))
+    low = max(alarm[after], missed[after - 1])
+    high = min(alarm[after - 1], missed[after])
+    assert low - 1e-12 <= eer <= high + 1e-12
+    # On the straight line between the two points both rates are the same number.
+    part = (alarm[after - 1] - eer) / (alarm[after - 1] - alarm[after] or 1)
+    if alarm[after - 1] != alarm[after]:
+        assert missed[after - 1] + part * (missed[after] - missed[after - 1]) == pytest.approx(eer, abs=1e-12)
+
+
+def test_metrics_against_their_formulas():
+    labels, p = draw()
+    found = measures.measure(labels, p, 0.4)
+    called = p >= 0.4
+    tp, fp = np.sum(called & (labels == 1)), np.sum(called & (labels == 0))
+    assert found["confusion"]["true_fake"] == tp and found["confusion"]["false_fake"] == fp
+    assert sum(found["confusion"].values()) == found["n"] == 200
+    assert found["precision"] == pytest.approx(tp / (tp + fp))
+    assert found["recall"] == pytest.approx(tp / labels.sum())
+    assert found["f1"] == pytest.approx(2 / (1 / found["precision"] + 1 / found["recall"]))
+    assert found["accuracy"] == pytest.approx(np.mean(called == labels))
+    assert found["log_loss"] == pytest.approx(-np.mean(np.log(np.where(labels == 1, p, 1 - p))))
+    assert found["brier"] == pytest.approx(np.mean((labels - p) ** 2))
+    best = max(np.mean(p[labels == 1] >= cut) for cut in np.append(p, 2) if np.mean(p[labels == 0] >= cut) <= 0.1)
+    assert found["tpr_at_fpr"]["0.10"] == pytest.approx(best)
+
+
+def test_calibration_error_of_honest_and_of_boasting_probabilities():
+    rng = np.random.default_rng(0)
+    p = rng.random(200_000)
+    labels = (rng.random(len(p)) < p).astype(int)
+    assert measures.calibration_error(labels, p) < 0.01
+    # Half of these "sure" calls are wrong: off by 0.5 everywhere.
+    assert measures.calibration_error(np.tile([0, 1], 50), np.ones(100)) == pytest.approx(0.5)
+
+
+def test_perfect_reversed_and_constant_classifiers():
+    labels = np.array([0] * 10 + [1] * 10)
+    perfect = measures.measure(labels, labels * 0.8 + 0.1, 0.5)
+    assert (perfect["auc"], perfect["eer"], perfect["accuracy"], perfect["f1"]) == (1, 0, 1, 1)
+    wrong = measures.measure(labels, 0.9 - labels * 0.8, 0.5)
+    assert (wrong["auc"], wrong["eer"], wrong["accuracy"], wrong["f1"]) == (0, 1, 0, 0)
+    constant = measures.measure(labels, np.full(20, 0.3), 0.5)
+    assert (constant["auc"], constant["eer"]) == (0.5, 0.5)
+    assert constant["precision"] is None and "nothing was called FAKE" in constant["undefined"]["precision"]
+
+
+def test_sure_and_wrong_costs_a_finite_log_loss():
+    found = measures.measure(np.array([0, 1]), np.array([1.0, 1.0]), 0.5)
+    assert 17 < found["log_loss"] < 19  # half of -log(2.2e-16)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_auc_and_says_why(label):
+    rows = make_rows()
+    metrics = evaluation.evaluate(scoring.select(rows, rows["label"] == label), resamples=50)
+    for name, level in metrics["levels"].items():
+        for metric in ("auc", "average_precision", "eer", "balanced_accuracy"):
+            assert level[metric] is None, (name, metric)
+            assert "needs both classes" in level["undefined"][metric]
+        assert level["accuracy"] is not None and level["intervals"]["auc"] is None
+    json.dumps(metrics, allow_nan=False)
+    assert "needs both classes" in evaluation.format_metrics(metrics)
+
+
+def test_low_false_positive_rates_need_enough_reals():
+    labels, scores = draw(n=150)
+    found = measures.measure(labels, scores, 0.5)
+    assert found["tpr_at_fpr"]["0.01"] is None and found["tpr_at_fpr"]["0.10"] is not None
+    assert "needs 100 reals" in found["undefined"]["tpr_at_fpr 0.01"]
+
+
+def test_nothing_scored_is_a_result_not_a_crash():
+    rows = scoring.table([row(str(i), status="no_face") for i in range(3)])
+    metrics = evaluation.evaluate(rows)
+    json.dumps(metrics, allow_nan=False)
+    video = metrics["levels"]["video"]
+    assert video["accuracy"] is None and video["log_loss"] is None and video["undefined"]["auc"] == "no scored item"
+    assert video["accuracy_counting_unscored_as_wrong"] == 0
+    assert "Scored 0 of 3 videos" in evaluation.format_metrics(metrics)
+
+
+# From frames to videos ----------------------------------------------------------------------------------------------
+
+
+def test_video_is_the_mean_of_frames_and_the_maximum_of_faces():
+    frames = [(0, 0.1), (0, 0.5), (1, 0.6), (1, 0.9), (1, 0.9), (2, 0.7)]
+    rows = scoring.table([row(face=f, frame=i, probability=p) for i, (f, p) in enumerate(frames)])
+    found = evaluation.video_scores(rows)
+    assert found["score"] == pytest.approx([0.8], abs=1e-6) and found["face"].tolist() == [1]
+    assert found["faces"].tolist() == [3] and found["frames"].tolist() == [3]
+    assert evaluation.video_scores(rows, "share")["score"].tolist() == [1.0]
+    assert evaluation.face_scores(rows)["score"] == pytest.approx([0.3, 0.8, 0.7], abs=1e-6)
+    assert evaluation.face_scores(rows, "share")["score"].tolist() == [0.5, 1.0, 1.0]
+
+
+def test_aggregation_ignores_the_order_of_rows():
+    rows = make_rows(unscored=3)
+    order = np.random.default_rng(1).permutation(len(rows["video"]))
+    mixed = scoring.select(rows, order)
+    a, b = evaluation.video_scores(rows), evaluation.video_scores(mixed)
+    by_name = dict(zip(b["video"], b["score"], strict=True))
+    assert [by_name[v] for v in a["video"]] == pytest.approx(a["score"].tolist(), nan_ok=True, abs=1e-12)
+
+
+def test_temperature_moves_probabilities_but_not_shares_and_not_half():
+    rows = make_rows()
+    plain, warm = evaluation.video_scores(rows), evaluation.video_scores(rows, temperature=3.0)
+    assert np.abs(warm["score"] - 0.5).mean() < np.abs(plain["score"] - 0.5).mean()
+    shares = [evaluation.video_scores(rows, "share", t)["score"] for t in (1.0, 3.0)]
+    assert np.array_equal(*shares)
+    with pytest.raises(ValueError, match="temperature needs to be above 0, got 0"):
+        evaluation.video_scores(rows, temperature=0)
+    with pytest.raises(ValueError, match="rule needs one of"):
+        evaluation.video_scores(rows, "median")
+
+
+def test_videos_of_four_methods_with_one_file_name_stay_four():
+    """Merged by name alone, good and bad methods of a pair would average into one video (0.913 for 0.854)."""
+    methods = {"Deepfakes": 0.9, "Face2Face": 0.2, "FaceSwap": 0.8, "NeuralTextures": 0.1}
+    rows = []
+    for pair in range(6):
+        name = f"{pair:03d}_{pair + 1:03d}.mp4"
+        rows += [row(name, m, frame=t, probability=p, data_set="ff") for m, p in methods.items() for t in range(3)]
+        rows += [row(f"{pair:03d}.mp4", "youtube", frame=t, label=0, probability=0.3, data_set="ff") for t in range(3)]
+    rows.append(row("000_001.mp4", "Deepfakes", probability=0.9, data_set="another"))  # nor across data sets
+    metrics = evaluation.evaluate(scoring.table(rows), resamples=0)
+    assert metrics["levels"]["video"]["n"] == 6 * 5 + 1
+    ff = evaluation.evaluate(scoring.table(rows[:-1]), resamples=0)
+    assert ff["levels"]["video"]["auc"] == pytest.approx(0.5)  # two methods of four are above every real
+    assert {m: v["auc"] for m, v in ff["methods"].items()} == {
+        "Deepfakes": 1.0, "Face2Face": 0.0, "FaceSwap": 1.0, "NeuralTextures": 0.0,
+    }  # fmt: skip
+    assert all(v["n_real"] == 6 and v["n_fake"] == 6 for v in ff["methods"].values())
+    assert set(metrics["methods"]) == {f"ff/{m}" for m in methods} | {"another/Deepfakes"}
+
+
+def test_unscored_videos_are_counted_never_scored():
+    rows = make_rows(videos=40, unscored=10)
+    metrics = evaluation.evaluate(rows, resamples=20)
+    bare = evaluation.evaluate(make_rows(videos=40), resamples=20)
+    video = metrics["levels"]["video"]
+    assert metrics["coverage"] == {
+        "videos": 50, "scored": 40, "no_face": 10, "unreadable": 0, "error": 0, "share_scored": 0.8,
+        "scored_without_label": 0,
+    }  # fmt: skip
+    assert all(level["coverage"] == {"scored": 40, "videos": 50} for level in metrics["levels"].values())
+    assert metrics["methods"]["swap"]["coverage"] == {"scored": 40, "videos": 50}
+    for name in ("auc", "accuracy", "log_loss", "confusion"):
+        assert video[name] == bare["levels"]["video"][name]
+    assert video["accuracy_counting_unscored_as_wrong"] == pytest.approx(0.8 * video["accuracy"])
+    assert np.isnan(evaluation.video_scores(rows)["score"][-10:]).all()
+
+
+def test_scored_videos_without_label_are_left_out_and_said_so():
+    rows = make_rows(videos=20)
+    for name, value in (("label", -1), ("video", "stranger")):
+        rows[name] = rows[name].copy()
+        rows[name][:6] = value
+    metrics = evaluation.evaluate(rows, resamples=0)
+    assert metrics["levels"]["video"]["n"] == 19 and metrics["coverage"]["scored_without_label"] == 1
+    assert "1 scored videos have no label" in evaluation.format_metrics(metrics)
+
+
+# Intervals ----------------------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_auc_equals_scikit_learn_with_the_same_weights():
+    from sklearn.metrics import roc_auc_score
+
+    labels, scores = draw(n=80, ties=True)
+    groups = np.random.default_rng(1).integers(0, 12, 80)
+    counts = np.concatenate(list(measures.resampled_groups(12, 5, seed=3, items=80)))
+    assert counts.sum(1).tolist() == [12] * 5
+    expected = [roc_auc_score(labels, scores, sample_weight=c[groups]) for c in counts]
+    assert measures._weighted_auc(labels, scores, groups)(counts) == pytest.approx(expected, abs=1e-12)
+
+
+def test_interval_is_seeded_and_holds_the_figure():
+    labels, scores = draw()
+    groups = np.arange(200)
+    first, _ = measures.intervals(labels, scores, groups, 0.5, seed=1)
+    again, _ = measures.intervals(labels, scores, groups, 0.5, seed=1)
+    other, _ = measures.intervals(labels, scores, groups, 0.5, seed=2)
+    assert first == again != other
+    found = measures.measure(labels, scores, 0.5)
+    for name, (low, high) in first.items():
+        assert low < found[name] < high, name
+
+
+def test_blocks_do_not_change_the_draw(monkeypatch):
+    labels, scores = draw()
+    groups = np.arange(200) // 4
+    whole, _ = measures.intervals(labels, scores, groups, 0.5, resamples=100)
+    monkeypatch.setattr(measures, "_BLOCK", 1000)
+    pieces, _ = measures.intervals(labels, scores, groups, 0.5, resamples=100)
+    assert whole == pieces
+
+
+def test_resampling_by_source_widens_the_interval():
+    rows = make_rows(videos=120, frames=10, sources=12)
+    labels, scores = rows["label"].astype(int), expit(rows["logit"].astype(float))
+    _, source = np.unique(rows["source"], return_inverse=True)
+    by_source, _ = measures.intervals(labels, scores, source, 0.5)
+    by_frame, _ = measures.intervals(labels, scores, np.arange(len(labels)), 0.5)
+    for name in ("auc", "accuracy"):
+        assert np.ptp(by_source[name]) > 2 * np.ptp(by_frame[name]), name
+    frame = evaluation.evaluate(rows, resamples=200)["levels"]["frame"]
+    assert np.ptp(frame["intervals"]["auc"]) > 2 * np.ptp(by_frame["auc"])  # `evaluate` takes the wide one
+
+
+def test_interval_covers_the_truth_by_source_and_not_by_frame():
+    """300 data sets of 60 videos with 8 frames each, frames sharing their video's mood.
+
+    Scores are mood N(0, 1) + noise N(0, 1), fakes one higher: the AUC over all such videos is Phi(1/2) = 0.6915.
+    A 95 % interval covers it in 285 +- 4 of 300; the percentile bootstrap is known to be a little short, so 270
+    (90 %) is asked for. Frames drawn one by one give an interval that cannot be right.
+    """
+    truth, by_source, by_frame = 0.6915, 0, 0
+    source = np.repeat(np.arange(60), 8)
+    labels = source % 2
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        scores = expit(rng.normal(size=60)[source] + rng.normal(labels, 1))
+        low, high = measures.intervals(labels, scores, source, 0.5, 300, seed)[0]["auc"]
+        by_source += low <= truth <= high
+        low, high = measures.intervals(labels, scores, np.arange(480), 0.5, 300, seed)[0]["auc"]
+        by_frame += low <= truth <= high
+    assert 270 <= by_source <= 297 and by_frame < 240, (by_source, by_frame)
+
+
+def test_one_source_has_no_interval_and_says_why():
+    rows = make_rows(sources=1)
+    level = evaluation.evaluate(rows)["levels"]["video"]
+    assert level["intervals"]["auc"] is None
+    assert "needs 2 sources to resample, got 1" in level["undefined"]["interval of auc"]
+
+
+def test_videos_without_source_stand_for_themselves():
+    rows = make_rows(videos=30)
+    rows["source"] = np.full(len(rows["video"]), "", object)
+    metrics = evaluation.evaluate(rows, resamples=20)
+    assert metrics["levels"]["video"]["sources"] == 30 == metrics["levels"]["frame"]["sources"]
+    assert "30 of 30 videos name no source" in metrics["notes"][0]
+
+
+# Calibration --------------------------------------------------------------------------------------------------------
+
+
+def table_of(labels, logits):
+    return scoring.table(
+        [row(str(i), label=int(y)) | {"logit": x} for i, (y, x) in enumerate(zip(labels, logits, strict=True))]
+    )
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 4.0])
+def test_temperature_is_found_again(true):
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, 4000)
+    labels = rng.random(4000) < expit(honest)
+    assert calibration.calibrate(table_of(labels, honest * true))["temperature"] == pytest.approx(true, rel=0.1)
+
+
+def test_separable_validation_set_gives_no_absurd_figures():
+    labels = np.tile([0, 1], 10)
+    for size in (0.01, 1.0, 50.0):
+        found = evaluation.calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
+        assert 0.2 <= found["temperature"] <= 10
+        assert 0 < found["threshold"] < 1 and 0.3 <= found["share_threshold"] <= 0.7
+        confident = expit(size / found["temperature"])
+        assert confident < 1 - 1e-2 or found["temperature"] == 10  # not surer than twenty videos allow
+
+
+@pytest.mark.parametrize("n_fake, n_real", [(4, 50), (50, 4), (0, 20), (0, 0)])
+def test_too_few_validation_videos_choose_nothing(n_fake, n_real):
+    labels = np.array([1] * n_fake + [0] * n_real)
+    rows = (
+        table_of(labels, np.random.default_rng(0).normal(3, 1, len(labels)))
+        if len(labels)
+        else make_rows(0, unscored=2)
+    )
+    found = evaluation.calibrate(rows)
+    assert (found["threshold"], found["share_threshold"], found["temperature"]) == (0.5, 0.5, 1.0)
+    assert f"{n_fake} fake and {n_real} real" in found["calibration"] and "not calibrated" in found["calibration"]
+
+
+def test_threshold_is_the_best_of_all_cuts_and_halfway():
+    labels, scores = draw(n=100, seed=4)
+    cut = calibration.choose_threshold(labels, scores)
+    quality = {c: measures.measure(labels, scores, c)["balanced_accuracy"] for c in [*scores, cut]}
+    assert quality[cut] == max(quality.values())
+    ordered = np.sort(scores)
+    at = np.searchsorted(ordered, cut)
+    assert cut == pytest.approx((ordered[at - 1] + ordered[at]) / 2)
+    # A wide empty gap is cut in its middle, however the classes are sized.
+    assert calibration.choose_threshold(np.array([0, 0, 0, 1]), np.array([0.0, 0.1, 0.2, 0.9])) == pytest.approx(0.55)
+    # Saturated probabilities must not give a threshold that a recipe refuses.
+    assert 0 < calibration.choose_threshold(np.array([0, 1]), np.array([0.0, 1e-300])) < 1
+
+
+def test_share_threshold_takes_the_best_of_the_grid_and_the_middle_of_ties():
+    labels = np.array([0, 0, 1, 1])
+    assert calibration.choose_share_threshold(labels, np.array([0.0, 0.1, 0.9, 1.0])) == 0.5
+    assert calibration.choose_share_threshold(labels, np.array([0.35, 0.55, 0.45, 0.9])) == 0.4  # as good: 0.6, 0.7
+    assert calibration.choose_share_threshold(labels, np.array([0.55, 0.65, 0.8, 0.9])) == 0.7
+    assert calibration.choose_share_threshold(labels, np.array([0.0, 0.2, 0.3, 0.35])) == 0.3
+    # 3 of 10 frames meet a threshold of 0.3, whatever 0.1 + 0.2 is in floating point.
+    rows = scoring.table([row(frame=i, probability=0.9 if i < 3 else 0.1) for i in range(10)])
+    assert evaluation.video_scores(rows, "share")["score"][0] >= calibration.SHARE_GRID[0]
+
+
+def test_calibration_ignores_unscored_and_unlabelled_rows():
+    rows = make_rows(videos=60)
+    unlabelled = scoring.select(rows, slice(0, 6)) | {
+        "label": np.full(6, -1, np.int8), "video": np.full(6, "stranger", object),
+    }  # fmt: skip
+    more = scoring.concatenate([rows, unlabelled, scoring.table([row("none", status="no_face")])])
+    assert evaluation.calibrate(more) == evaluation.calibrate(rows)
+
+
+# The whole ----------------------------------------------------------------------------------------------------------
+
+
+def test_thresholds_are_the_recipes_and_levels_are_named():
+    rows = make_rows()
+    metrics = evaluation.evaluate(rows, threshold=0.8, share_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
+    cuts = {name: level["threshold"] for name, level in metrics["levels"].items()}
+    assert cuts == {"video": 0.8, "video_share": 0.3, "face": 0.8, "frame": 0.5}
+    assert metrics["levels"]["frame"]["auc"] != metrics["levels"]["video"]["auc"]
+    text = evaluation.format_metrics(metrics)
+    head = next(line for line in text.splitlines() if "video (mean)" in line)
+    assert head.split("  ")[-1] == "clip" and "50 resamples by source" in text and "AUC" in text
+    low, high = metrics["levels"]["video"]["intervals"]["auc"]
+    assert f"{metrics['levels']['video']['auc']:.3f} [{low:.3f}, {high:.3f}]" in text
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_data_of_another_recipe_is_told_by_field():
+    mine = DataRecipe(kind="clip", detector="mtcnn", margin_frac=0.3, flow="dis")
+
+    def differing(kind, wants_flow=False, /, **changes):
+        other = DataRecipe.from_dict(mine.to_dict() | changes)
+        return evaluation.differing_fields(mine, other, kind, wants_flow)
+
+    assert differing("clip") == []
+    assert differing("clip", margin_frac=0.1, detector="blazeface") == [
+        "detector: network 'mtcnn', data 'blazeface'", "margin_frac: network 0.3, data 0.1",
+    ]  # fmt: skip
+    assert differing("clip", frames=8) and not differing("frame", frames=8)
+    assert differing("clip", kind="frame") == ["kind: network 'clip', data 'frame'"]
+    assert differing("clip", True, flow="farneback") and not differing("clip", False, flow="farneback")
+    assert differing("flow", True, stride_frames=2) and not differing("frame", stride_frames=2)
+
+
+def test_run_folder_without_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a run folder"):
+        evaluation.evaluate_run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="best"):
+        evaluation.evaluate_run(tmp_path)
