@@ -153,7 +153,9 @@ def bake_head(person, scale):
     skin *= 1 + (redness * (1.1 - dark))[..., None] * np.float32([0.5, -1.1, -0.9])
     skin *= (1 + 0.02 * blotch + person.texture * 0.035 * blur(pores, 0.008) * 2.0)[..., None]
     shade = np.ones((h, w), np.float32)
-    shade -= 0.22 * person.socket * _bump(side, y, eye_x - 0.06, eye_y - 0.10, 0.19, 0.06)
+    shade -= 0.27 * person.socket * _bump(side, y, eye_x - 0.05, eye_y - 0.09, 0.19, 0.065)
+    shade -= 0.16 * person.socket * _bump(side, y, eye_x - 0.17, eye_y - 0.02, 0.06, 0.09)
+    shade -= 0.10 * _bump(side, y, eye_x, eye_y, 0.19, 0.08)
     shade -= (0.06 + 0.12 * person.age) * _bump(side, y, eye_x, eye_y + 0.12, 0.15, 0.035)
     crease = eye_y - 0.098 + 1.6 * (side - eye_x) ** 2 + 0.1 * (side - eye_x) * person.eye_tilt
     shade -= 0.3 * np.exp(-(((y - crease) / 0.014) ** 2)) * (np.abs(side - eye_x) < 0.16)
@@ -215,7 +217,7 @@ def bake_head(person, scale):
     stroke = noise(rng, (h, w), (0.05 * fine, 0.03 * fine), 1)
     thick = person.brow_thick * (0.045 - 0.06 * np.clip(side - eye_x, 0, None))
     brow = blur(np.exp(-(((y - arch) / thick) ** 2)) * (reach > 0.05), 0.012) * np.clip(0.8 + 0.35 * stroke, 0, 1)
-    brow_rgb = hair_rgb * 0.75 if person.hair_rgb[0] < 0.6 else hair_rgb * 0.62
+    brow_rgb = hair_rgb * (0.75 if person.hair_rgb[0] < 0.45 else 0.48)
     skin += (brow * person.brow_dark)[..., None] * (brow_rgb - skin)
 
     inside = outline(person, x, y)

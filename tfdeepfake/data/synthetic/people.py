@@ -126,7 +126,7 @@ def identity(seed, number):
             spots.append(
                 (near(0, 0.27), near(0.12, 0.13), float(rng.uniform(0.006, 0.013)), float(rng.uniform(0.2, 0.5)))
             )
-    lip = np.array([1.0, 0.72, 0.74]) if tone < 4 else np.array([0.98, 0.74, 0.80])
+    lip = np.array([0.92, 0.64, 0.66]) if tone < 4 else np.array([0.98, 0.74, 0.80])
     return Identity(
         seed=seed,
         number=number,
@@ -149,9 +149,9 @@ def identity(seed, number):
         eye_tilt=near(0.3, 0.7),
         eye_rgb=tuple(EYE_RGB[int(rng.integers(5 if hair_tone in (2, 3, 4, 5) and tone < 3 else 2))].tolist()),
         lashes=1.0 if feminine else 0.35,
-        brow_thick=near(0.8 if feminine else 1.15, 0.15, 0.5, 1.5),
+        brow_thick=near(0.95 if feminine else 1.25, 0.15, 0.65, 1.6),
         brow_arch=near(0.5 if feminine else 0.1, 0.3, -0.3, 1.1),
-        brow_dark=near(0.78, 0.1, 0.5, 0.95),
+        brow_dark=near(0.86, 0.08, 0.65, 0.97),
         brow_ridge=near(0.5 if feminine else 1.2, 0.2, 0.2, 1.7),
         socket=near(1.0, 0.2, 0.5, 1.6),
         nose_y=near(0.20, 0.025, 0.14, 0.26),
@@ -266,8 +266,9 @@ def motion(seed, frames=FRAMES, fps=FPS):
             np.clip(rng.normal(0, 0.10) + curve(rng.uniform(0.05, 0.17), 0.9), -0.42, 0.42),
             np.clip(rng.normal(0, 0.04) + curve(rng.uniform(0.02, 0.06), 1.3), -0.2, 0.2),
             np.clip(rng.normal(0, 0.03) + curve(rng.uniform(0.02, 0.06), 0.8), -0.2, 0.2),
-            curve(rng.uniform(0.02, 0.09), 0.7),
-            curve(rng.uniform(0.01, 0.04), 1.0),
+            # No head is still: a tremor of about 0.15 px lies under the slow motion.
+            curve(rng.uniform(0.02, 0.09), 0.7) + 0.003 * _wander(rng, t, 9, 4),
+            curve(rng.uniform(0.01, 0.04), 1.0) + 0.003 * _wander(rng, t, 9, 4),
             curve(0.012, 0.5),
         ],
         axis=1,
