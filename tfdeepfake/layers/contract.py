@@ -1,0 +1,56 @@
+"""The ends every network shares: inputs named `frames` and `flow`, time folded into the batch, the layer `logits`."""
+
+from keras import Input, layers, ops
+
+# Camera and head motion between frames 0.5 s apart reaches tens of px, between neighbours about one: this constant
+# keeps both within the range that freshly initialised convolutions like.
+FLOW_UNIT_PX = 4.0
+
+
+def _size(input_size, frames=None):
+    """Checks the arguments that every network has; lists are accepted, because they come from JSON."""
+    if len(input_size) != 2 or any(not isinstance(side, int) or side < 1 for side in input_size):
+        raise ValueError(f"input_size needs two positive integers (height, width), got {input_size!r}.")
+    if frames is not None and (not isinstance(frames, int) or frames < 1):
+        raise ValueError(f"frames needs a positive integer, got {frames!r}.")
+    return (*(() if frames is None else (frames,)), *input_size)
+
+
+def frames_input(input_size, frames=None):
+    """Input `frames`: RGB 0..255, float32 [B, H, W, 3], or [B, T, H, W, 3] when `frames` (= T) is given.
+
+    Keras converts what is fed to float32, so uint8 gives the same scores; networks normalise behind this.
+    """
+    return Input((*_size(input_size, frames), 3), dtype="float32", name="frames")
+
+
+def flow_input(input_size, frames=None):
+    """Input `flow`: px/frame, float32 [B, H, W, 2] or [B, T, H, W, 2], as `data.flow.optical_flow` gives it."""
+    return Input((*_size(input_size, frames), 2), dtype="float32", name="flow")
+
+
+def pixels_between(x, low, high):
+    """0..255 scaled to low..high, in float32 whatever the precision policy."""
+    return layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="normalize")(x)
+
+
+def fold_time(x):
+    """[B, T, ...] -> [B*T, ...], clip by clip: a frame network then sees single frames, and its layers stay in view."""
+    return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def unfold_time(x, frames):
+    """[B*T, C] -> [B, T, C]."""
+    return ops.reshape(x, (-1, frames, x.shape[-1]))
+
+
+def stack_time(x, frames):
+    """[B*T, C] -> [B, T*C]: the features of a clip's frames side by side (P2 Table 4, "Flatten")."""
+    return ops.reshape(x, (-1, frames * x.shape[-1]))
+
+
+def logits(x, num_classes=1):
+    """Layer `logits`: [B, 1] raw logit of FAKE, or [B, K] of K classes; float32 whatever the precision policy."""
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f"num_classes needs a positive integer, got {num_classes!r}.")
+    return layers.Dense(num_classes, dtype="float32", name="logits")(x)

@@ -1,0 +1,55 @@
+"""The networks by name. Each is a function that returns a flat functional keras.Model.
+
+Inputs are named `frames` (RGB 0..255, uint8 or float, normalised inside) and `flow` (px/frame). Every network has
+layers named `features` (last map before pooling), `embedding` and `logits`; its output is the raw logit of FAKE,
+[B, 1], or [B, K] when num_classes=K.
+"""
+
+import difflib
+import inspect
+
+from tfdeepfake.models.baseline import baseline
+from tfdeepfake.models.cnn_rnn import cnn_rnn
+from tfdeepfake.models.mesonet import meso4, meso_inception4
+from tfdeepfake.models.two_stream import two_stream_frame, two_stream_video
+
+MODELS = {
+    "baseline": baseline,
+    "two_stream_frame": two_stream_frame,
+    "two_stream_video": two_stream_video,
+    "cnn_rnn": cnn_rnn,
+    "meso4": meso4,
+    "meso_inception4": meso_inception4,
+}
+
+
+def build(name, **kwargs):
+    """Builds a network.
+
+    Args:
+      name: a key of `MODELS`.
+      **kwargs: arguments of that function.
+    Raises:
+      ValueError: unknown network (names the nearest ones) or argument.
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(sorted(MODELS))}."
+        raise ValueError(f"network needs a name in MODELS, got {name!r}: {hint}")
+    known = inspect.signature(MODELS[name]).parameters
+    if unknown := sorted(set(kwargs) - set(known)):
+        raise ValueError(f"{name} has no argument {', '.join(unknown)}; it has {', '.join(known)}.")
+    return MODELS[name](**kwargs)
+
+
+def input_kind(model):
+    """What a network reads: "frame" (frames alone), "flow" (a frame and its flow map) or "clip" ([B, T, H, W, C])."""
+    ranks = {tensor.name: len(tensor.shape) for tensor in model.inputs}
+    if ranks["frames"] == 5:
+        return "clip"
+    return "flow" if "flow" in ranks else "frame"
+
+
+def wants_flow(model):
+    """Whether a network has the input `flow`."""
+    return any(tensor.name == "flow" for tensor in model.inputs)

@@ -1,0 +1,68 @@
+"""`meso4` and `meso_inception4`: small frame networks made for faked faces (MesoNet, arXiv:1809.00888).
+
+The authors' trained weights load through `tfdeepfake convert`. Their output near 1 means real: it is turned round there.
+"""
+
+from keras import Model, layers
+
+from tfdeepfake.layers import contract
+
+
+def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
+    """Four convolutions and two linear layers; 28,073 parameters at 256 x 256.
+
+    Args:
+      input_size: (height, width) of a face crop in px.
+      dropout: before each linear layer.
+      num_classes: 1 for the logit of FAKE, K for K classes.
+    Returns:
+      keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes].
+    """
+    frames = contract.frames_input(input_size)
+    x = contract.pixels_between(frames, 0, 1)
+    x = _stage(_conv(x, 8, 3, "conv1"), 1)
+    x = _stage(_conv(x, 8, 5, "conv2"), 2)
+    return _head(frames, x, dropout, num_classes, "meso4")
+
+
+def meso_inception4(input_size=(256, 256), dropout=0.5, num_classes=1):
+    """`meso4` with its first two convolutions replaced by branches of growing reach; 28,725 parameters at 256 x 256.
+
+    Arguments and return as `meso4`.
+    """
+    frames = contract.frames_input(input_size)
+    x = contract.pixels_between(frames, 0, 1)
+    x = _stage(_inception(x, (1, 4, 4, 2), "inception1"), 1)
+    x = _stage(_inception(x, (2, 4, 4, 2), "inception2"), 2)
+    return _head(frames, x, dropout, num_classes, "meso_inception4")
+
+
+def _conv(x, filters, kernel, name, dilation=1):
+    return layers.Conv2D(filters, kernel, padding="same", dilation_rate=dilation, activation="relu", name=name)(x)
+
+
+def _inception(x, widths, name):
+    """A 1 x 1 convolution, and 3 x 3 ones at dilation 1, 2, 3 behind 1 x 1 ones of the same width, side by side."""
+    branches = [_conv(x, widths[0], 1, f"{name}_1_conv1")]
+    for dilation, filters in enumerate(widths[1:], start=1):
+        y = _conv(x, filters, 1, f"{name}_{dilation + 1}_conv1")
+        branches.append(_conv(y, filters, 3, f"{name}_{dilation + 1}_conv2", dilation))
+    return layers.Concatenate(name=f"{name}_concat")(branches)
+
+
+def _stage(x, number, pool=2):
+    x = layers.BatchNormalization(name=f"bn{number}")(x)
+    return layers.MaxPooling2D(pool, padding="same", name=f"pool{number}")(x)
+
+
+def _head(frames, x, dropout, num_classes, name):
+    """The second half, which both networks share."""
+    x = _stage(_conv(x, 16, 5, "conv3"), 3)
+    x = layers.BatchNormalization(name="bn4")(_conv(x, 16, 5, "conv4"))
+    x = layers.Activation("linear", name="features")(x)
+    x = layers.MaxPooling2D(4, padding="same", name="pool4")(x)
+    x = layers.Dropout(dropout)(layers.Flatten(name="flatten")(x))
+    x = layers.Dense(16, name="dense")(x)
+    x = layers.LeakyReLU(negative_slope=0.1, name="embedding")(x)
+    x = layers.Dropout(dropout)(x)
+    return Model({"frames": frames}, contract.logits(x, num_classes), name=name)
