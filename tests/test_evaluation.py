@@ -432,3 +432,88 @@ def test_run_folder_without_model_is_refused(tmp_path):
         evaluation.evaluate_run(tmp_path / "nowhere")
     with pytest.raises(InputError, match="best"):
         evaluation.evaluate_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder as training leaves it: an untrained tiny clip network and a tiny prepared data set."""
+    import dataclasses
+
+    import keras
+    import prepared
+    import tiny_networks
+
+    from tfdeepfake import files, models, recipe
+    from tfdeepfake.data import pipeline
+
+    root = tmp_path_factory.mktemp("run")
+    tiny_networks.register()
+    data_dir, data = prepared.write_prepared(root / "data")
+    opened = pipeline.open_data(data, data_dir)
+    keras.utils.set_random_seed(0)
+    model = models.build("tiny_clip")
+    description = recipe.Recipe(
+        "tiny_clip",
+        {},
+        opened.recipe,
+        threshold=0.45,
+        share_threshold=0.4,
+        temperature=1.5,
+        data_version=opened.version,
+    )
+    recipe.save_model(root / "best", model, description)
+    files.write_json(root / "config.json", {"data": data, "data_dir": data_dir})
+    scoring.write_scores(root / "scores_validation.csv", scoring.score_data(model, opened, "validation", 4))
+    other = dataclasses.replace(opened.recipe, margin_frac=0.7)
+    prepared.write_prepared(root / "data", other, name="other")
+    return root
+
+
+def test_a_run_is_scored_measured_and_pictured(run, capsys):
+    from tfdeepfake import recipe
+    from tfdeepfake.data import pipeline
+
+    metrics = evaluation.evaluate_run(run, batch_size=3, resamples=30)
+    out = run / "evaluation" / "test"
+    names = {"scores.csv", "metrics.json", "roc.png", "pr.png", "confusion.png", "histogram.png", "reliability.png"}
+    assert {path.name for path in out.iterdir()} == names
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    # The same logits as `predict`, for every example of the split, and the videos without a face counted.
+    model, description = recipe.load_model(run / "best")
+    data = pipeline.batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8, training=False)
+    expected = model.predict(data, verbose=0)[:, 0]
+    rows = scoring.read_scores(out / "scores.csv")
+    scored = rows["status"] == "scored"
+    assert rows["logit"][scored] == pytest.approx(expected, abs=1e-5)  # other batch sizes sum in another order
+    assert metrics["coverage"]["videos"] == 9 and metrics["coverage"]["no_face"] == 1
+    assert metrics["weights_sha256"] == description.weights_sha256 and metrics["unit"] == "clip"
+    assert metrics["data"] == "tiny/clip:1.0.0" and metrics["split"] == "test"
+    assert metrics["levels"]["video"]["threshold"] == 0.45 and metrics["thresholds"]["temperature"] == 1.5
+    said = capsys.readouterr().out
+    assert "Scored 8 of 9 videos (no_face 1" in said and "tiny/clip:1.0.0 test" in said
+
+
+def test_data_prepared_otherwise_is_refused_by_field(run):
+    with pytest.raises(InputError) as error:
+        evaluation.evaluate_run(run, data="other/clip")
+    assert "margin_frac: network 0.3, data 0.7" in str(error.value) and "other/clip:1.0.0" in str(error.value)
+
+
+def test_the_split_that_chose_the_thresholds_is_called_optimistic(run, capsys):
+    evaluation.evaluate_run(run, split="validation", out=run / "elsewhere", resamples=0)
+    assert "optimistic: 10 of 10 videos also served to choose" in capsys.readouterr().out
+    assert (run / "elsewhere" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("batch_size", [5, 32])
+def test_frame_network_scores_every_frame_of_the_clips(run, batch_size):
+    import tiny_networks
+
+    from tfdeepfake.data import pipeline
+
+    rows = scoring.score_data(
+        tiny_networks.tiny_frame(), pipeline.open_data("tiny/clip", run / "data"), "test", batch_size
+    )
+    assert np.sum(rows["status"] == "scored") == 8 * 4
+    assert len({(v, f) for v, f in zip(rows["video"], rows["frame"], strict=True) if f >= 0}) == 32
+    assert evaluation.video_scores(rows)["frames"].tolist() == [4] * 8 + [0]
