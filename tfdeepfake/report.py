@@ -329,15 +329,21 @@ def _section(number, verdict, result, folder, each):
     top = (f'<article id="v{number}"><header>{_badge(verdict["status"], verdict["label"])}<h3>{name}</h3>'
            f'<a class="up" href="#top" aria-label="to the top">↑</a></header>{_facts(verdict)}')
     pictures = verdict.get("pictures", [])
-    strip = "".join(_figure(p, folder) for p in _spread([p for p in pictures if p["kind"] == "frame"], each, verdict))
-    strip = f'<div class="strip">{strip}</div>' if strip else ""
+    frames = _spread([p for p in pictures if p["kind"] == "frame"], each, verdict)
+    # A single picture gets the room of two; it costs the bytes of three.
+    alone = len(frames) == 1 and each > 1
+    strip = "".join(_figure(p, folder, PICTURE_SIDE_PX * (2 if alone else 1)) for p in frames)
+    strip = f'<div class="strip{" alone" if alone else ""}">{strip}</div>' if strip else ""
     if verdict["status"] != "scored":
         return f'{top}<p class="reason">{escape(verdict["reason"])} {escape(verdict["todo"])}</p>{strip}</article>\n'
     spread = verdict["interval"]
-    spread = f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}" if spread else escape(verdict["interval_reason"])
+    spread = f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}" if spread else f"no interval: {escape(verdict['interval_reason'])}"
+    looked = f"{verdict['moments']} moments of the video looked at"
+    if verdict["moments"] == 1:
+        looked = "a still image" if verdict["video"]["is_image"] else "one moment of the video looked at"
     lead = (f'<p class="lead"><b class="{verdict["label"].lower()}">{verdict["probability"]:.2f}</b> '
-            f"<span>probability of FAKE, the highest of its faces<br><small>{spread}; {verdict['moments']} "
-            f"moment{'s' if verdict['moments'] != 1 else ''} of the video looked at</small></span></p>")
+            f"<span>probability of FAKE{', the highest of its faces' if len(verdict['faces']) > 1 else ''}<br>"
+            f"<small>{looked}; {spread}</small></span></p>")
     thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in pictures if p["kind"] == "face"}
     whole = result["recipe"]["data"]["detector"] == "none"
     length = verdict["video"]["duration_s"] or 0
@@ -350,7 +356,7 @@ def _section(number, verdict, result, folder, each):
         notes += f'<p class="note">Seen too briefly to decide: {listed}.</p>'
     if verdict["faces_not_judged"]:
         notes += f'<p class="note">{verdict["faces_not_judged"]} more faces were found and not judged.</p>'
-    return f"{top}{lead}{strip}{faces}{notes}</article>\n"
+    return f'{top}{lead}{strip}<div class="faces">{faces}</div>{notes}</article>\n'
 
 
 def _spread(frames, each, verdict):
@@ -367,8 +373,8 @@ def _spread(frames, each, verdict):
     return sorted(first + rest, key=lambda f: f["frame"])
 
 
-def _figure(picture, folder):
-    data, (width, height) = _embedded(folder / picture["file"], PICTURE_SIDE_PX, 68)
+def _figure(picture, folder, side_px):
+    data, (width, height) = _embedded(folder / picture["file"], side_px, 68)
     if data is None:
         return ""
     return (f'<a href="{escape(picture["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
@@ -382,7 +388,7 @@ def _face(face, thumb, length_s, threshold, whole):
     points = face["timeline"]
     share = "" if len(points) < 2 else f"<small>seen in {100 * face['share']:.0f} % of the moments</small>"
     plot = _timeline(points, length_s, threshold) if length_s and points[-1]["end_s"] > 0 else ""
-    return (f'<div class="face">{picture}<div class="who"><b>{name}</b> <b class="{kind}">{face["label"]} '
+    return (f'<div class="face{"" if plot else " flat"}">{picture}<div class="who"><b>{name}</b> <b class="{kind}">{face["label"]} '
             f'{face["probability"]:.2f}</b>{share}</div>{plot}</div>')
 
 
