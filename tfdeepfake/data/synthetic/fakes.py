@@ -13,7 +13,6 @@ The methods have the characters of FaceForensics++'s four (arXiv:1901.08971, Sec
 expression_transfer and mouth_texture are the two that are hard to see in one frame (HARD_METHODS).
 """
 
-
 import cv2
 import numpy as np
 
@@ -157,10 +156,9 @@ def _moved(pose, rng, size_px, turn=0.0, grow=0.0):
 
 
 def _matched(face, goal, weight, share):
-    """Gain and offset per channel that bring a face `share` of the way to the goal's mean and spread."""
-    a, b = face[weight > 0.5].astype(np.float32), goal[weight > 0.5].astype(np.float32)
-    gain = 1 + share * (np.clip((b.std(0) + 4) / (a.std(0) + 4), 0.6, 1.6) - 1)
-    return gain, a.mean(0) + share * (b.mean(0) - a.mean(0)) - gain * a.mean(0)
+    """Gain per channel that brings a face's mean `share` of the way (in the logarithm) to the goal's."""
+    a, b = (image[weight > 0.5].astype(np.float32).mean(0) + 1 for image in (face, goal))
+    return (b / a) ** share
 
 
 def _face_swap(rng, target, source, width, height, strength):
@@ -170,7 +168,7 @@ def _face_swap(rng, target, source, width, height, strength):
     bent = np.float32(scene.direction) + np.float32(rng.normal(0, 0.35, 3) * strength)
     light = scene.light._replace(direction=bent / np.linalg.norm(bent))
     wide = min(person.face_width, other.face_width) * 0.90
-    share, tint = rng.uniform(0.75, 0.95), rng.normal(0, 5, 3) * strength
+    share, tint = rng.uniform(0.85, 0.97), rng.normal(0, 4, 3) * strength
     tone = []
 
     def overlay(t, plate, picture, pose, box, x, y):
@@ -178,8 +176,7 @@ def _face_swap(rng, target, source, width, height, strength):
         weight = _ellipse(x, y, 0.24, wide, 0.70, 0.14)
         if not tone:  # matched once, on the first frame: the light changes when the head turns, the match does not
             tone.append(_matched(face, picture, weight, share))
-        gain, offset = tone[0]
-        return np.clip(face * gain + offset + tint, 0, 255).astype(np.uint8), weight
+        return np.clip(face * tone[0] + tint, 0, 255).astype(np.uint8), weight
 
     return overlay
 
@@ -202,7 +199,7 @@ def _expression_transfer(rng, target, source, width, height, strength):
 def _learned_face(rng, target, source, width, height, strength):
     (person, scene, motion), (other, _) = target, source
     head = bake_head(other, scale_px(scene, height))
-    tint, share = rng.normal(0, 3, 3) * strength, rng.uniform(0.85, 1.0)
+    tint, share = rng.normal(0, 2.5, 3) * strength, rng.uniform(0.9, 1.0)
     tone = []
 
     def overlay(t, plate, picture, pose, box, x, y):
@@ -211,14 +208,13 @@ def _learned_face(rng, target, source, width, height, strength):
         weight = _ellipse(x, y, 0.24, person.face_width * 0.91, 0.70, 0.6)
         if not tone:
             tone.append(_matched(face, picture, weight, share))
-        gain, offset = tone[0]
         h, w = face.shape[:2]
         shrink = LEARNED_PX / (LEARNED_UNITS * pose["scale"])
         face = cv2.resize(face, (round(w * shrink), round(h * shrink)), interpolation=cv2.INTER_AREA)
         face = cv2.resize(face, (w, h), interpolation=cv2.INTER_CUBIC)
         flicker = 1 + rng.normal(0, 0.025 * strength)
-        offset = offset + tint + rng.normal(0, 1.5 * strength, 3)
-        return np.clip(face * (gain * flicker) + offset, 0, 255).astype(np.uint8), weight
+        wrong = tint + rng.normal(0, 1.5 * strength, 3)
+        return np.clip(face * (tone[0] * flicker) + wrong, 0, 255).astype(np.uint8), weight
 
     return overlay
 
@@ -233,7 +229,7 @@ def _mouth_texture(rng, target, source, width, height, strength):
         late = _moved(late, rng, JITTER_PX * strength)
         face = draw.draw_head(plate, head, scene.light, late, _expression(motion, t) | new, box)[0]
         if strength > 0:
-            face = cv2.GaussianBlur(face, (0, 0), 0.5 * strength * pose["scale"] / REFERENCE_SCALE)
+            face = cv2.GaussianBlur(face, (0, 0), 0.35 * strength * pose["scale"] / REFERENCE_SCALE)
         return face, _ellipse(x, y, person.mouth_y + 0.06, 0.46, 0.32, 0.5)
 
     return overlay

@@ -216,7 +216,7 @@ def bake_head(person, scale):
     reach = np.clip(1 - ((side - eye_x - 0.005) / 0.21) ** 4, 0, None)
     stroke = noise(rng, (h, w), (0.05 * fine, 0.03 * fine), 1)
     thick = person.brow_thick * (0.045 - 0.06 * np.clip(side - eye_x, 0, None))
-    brow = blur(np.exp(-(((y - arch) / thick) ** 2)) * (reach > 0.05), 0.012) * np.clip(0.8 + 0.35 * stroke, 0, 1)
+    brow = blur(np.exp(-(((y - arch) / thick) ** 2)) * (reach > 0.05), 0.012) * np.clip(0.85 + 0.22 * stroke, 0, 1)
     brow_rgb = hair_rgb * (0.75 if person.hair_rgb[0] < 0.45 else 0.48)
     skin += (brow * person.brow_dark)[..., None] * (brow_rgb - skin)
 
@@ -243,9 +243,7 @@ def bake_head(person, scale):
     normal = np.dstack([-grad_x * fine, -grad_y * fine, np.ones_like(surface)])
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
 
-    locks = hair_rgb * (
-        1 + 0.17 * np.tanh(strands)[..., None] * np.float32([1, 0.97, 0.92])
-    )
+    locks = hair_rgb * (1 + 0.17 * np.tanh(strands)[..., None] * np.float32([1, 0.97, 0.92]))
     locks *= (0.72 + 0.28 * smoothstep(-y, -0.9, 0.6))[..., None]
     albedo = skin * np.clip(shade, 0.1, None)[..., None]
     alpha = np.maximum(np.maximum(face, ear), cover)

@@ -219,7 +219,7 @@ def scene(seed, number):
         focus_blur_px=float(rng.uniform(0.7, 2.6)),
         direction=tuple((direction / np.linalg.norm(direction)).tolist()),
         key_rgb=tuple((key * tint).tolist()),
-        ambient_rgb=tuple(((0.99 - 0.84 * key) * (2 - tint)).tolist()),
+        ambient_rgb=tuple(((0.95 - 0.84 * key) * (2 - tint)).tolist()),
         clothes_rgb=CLOTHES_RGB[int(rng.integers(len(CLOTHES_RGB)))],
         pattern=str(rng.choice(["plain", "plain", "plain", "stripes", "checks"])),
         collar=str(rng.choice(["round", "vee", "shirt", "high"])),
@@ -266,9 +266,9 @@ def motion(seed, frames=FRAMES, fps=FPS):
             np.clip(rng.normal(0, 0.10) + curve(rng.uniform(0.05, 0.17), 0.9), -0.42, 0.42),
             np.clip(rng.normal(0, 0.04) + curve(rng.uniform(0.02, 0.06), 1.3), -0.2, 0.2),
             np.clip(rng.normal(0, 0.03) + curve(rng.uniform(0.02, 0.06), 0.8), -0.2, 0.2),
-            # No head is still: a tremor of about 0.15 px lies under the slow motion.
-            curve(rng.uniform(0.02, 0.09), 0.7) + 0.003 * _wander(rng, t, 9, 4),
-            curve(rng.uniform(0.01, 0.04), 1.0) + 0.003 * _wander(rng, t, 9, 4),
+            # No head is still: a tremor of about 0.1 px lies under the slow motion.
+            curve(rng.uniform(0.02, 0.09), 0.7) + 0.002 * _wander(rng, t, 9, 4),
+            curve(rng.uniform(0.01, 0.04), 1.0) + 0.002 * _wander(rng, t, 9, 4),
             curve(0.012, 0.5),
         ],
         axis=1,
