@@ -225,6 +225,19 @@ def test_a_flipped_byte_is_named_while_reading(own_copy):
     assert caught.value.subject == str(path)
 
 
+def test_a_record_too_many_is_named_while_reading(own_copy):
+    """Whole records, a large enough file: nothing but the count shows that it is another file."""
+    prepared, path = own_copy
+    record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(TRAIN + 1):
+            writer.write(record)
+    with pytest.raises(InputError, match="holds 17 of 16 records") as caught:
+        with pipeline.reading(prepared, "train"):
+            list(pipeline.batches(prepared, "train", "clip", 2, True))
+    assert caught.value.subject == str(path)
+
+
 def test_the_cache_is_shared_by_the_epochs(own_copy):
     """With the files gone after the first epoch, only memory can give the second."""
     prepared, path = own_copy

@@ -4,22 +4,18 @@
 
 The order and the augmentation of an epoch are a function of (seed, epoch) alone: a run that is killed and
 started again sees the batches it would have seen. Pictures stay encoded until they are past the shuffle
-buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8.
+buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8. A split
+that is small once decoded is decoded once, kept, and shuffled whole.
 """
 
-import contextlib
-import os
-import re
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
-
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from tfdeepfake.data import flow as flow_module
+from tfdeepfake.data.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
 from tfdeepfake.files import InputError
-from tfdeepfake.recipe import KINDS, DataRecipe
+from tfdeepfake.recipe import KINDS
+
+__all__ = ["PreparedData", "open_data", "reading"]  # from `prepared`, for those who need the batches too
 
 # A split whose decoded examples fit in here is decoded once and kept (the demo's 500 clips of 16 x 64 x 64
 # with flow take 170 MB); a larger one is decoded again every epoch.
@@ -27,108 +23,6 @@ CACHE_BYTES = 1 << 30
 # Encoded examples that a shuffle buffer may hold: about 9,000 JPEG frames of 224 x 224 or 570 clips of 16.
 SHUFFLE_BYTES = 256 << 20
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """A data set on disk: `builder` (tfds), `recipe` (DataRecipe), `version` "name/config:1.0.0", `metadata`."""
-
-    builder: object
-    recipe: DataRecipe
-    version: str
-    metadata: dict
-
-    def split(self, name):
-        """tfds SplitInfo.
-
-        Raises:
-          InputError: the data set has no such split.
-        """
-        splits = self.builder.info.splits
-        if name not in splits or not splits[name].num_examples:
-            known = sorted(n for n in splits if splits[n].num_examples)
-            raise InputError(self.version, f"has no examples in a split {name!r}; it has {known}.")
-        return splits[name]
-
-
-def prepare_command(name, data_dir=None, kind=None, flow=False, overwrite=False):
-    """The command line that builds data set `name` such that a network of `kind` can read it."""
-    words = ["tfdeepfake", "prepare", name]
-    words += ["--kind", kind] if kind else []
-    words += ["--flow", "dis"] if flow else []
-    words += ["--data-dir", str(data_dir)] if data_dir else []
-    words += ["--overwrite"] if overwrite else []
-    return shlex.join(words)
-
-
-def serves(recipe, kind, flow=False):
-    """Whether data of `recipe` can feed a network of `kind`: clips may be read as a bag of frames (P2 3.1)."""
-    if flow or kind == "flow":
-        return recipe.kind in ("clip", kind) and recipe.flow != "none"
-    return recipe.kind == "clip" or kind == "frame"
-
-
-def _found(root, name):
-    """{config: [(version numbers, folder)]} of what is prepared below root/name."""
-    found = {}
-    for info in [*root.glob(f"{name}/*/dataset_info.json"), *root.glob(f"{name}/*/*/dataset_info.json")]:
-        parts = info.parent.name.split(".")
-        if len(parts) == 3 and all(p.isdigit() for p in parts):
-            config = "/".join(info.parent.parent.relative_to(root / name).parts)
-            found.setdefault(config, []).append((tuple(map(int, parts)), info.parent))
-    return found
-
-
-def _open_folder(folder, name, config):
-    builder = tfds.builder_from_directory(folder)
-    metadata = dict(builder.info.metadata or {})
-    if "recipe" not in metadata:
-        raise InputError(
-            folder,
-            "was not written by one of this project's builders: its metadata has no recipe.",
-            f"Run: {prepare_command(name)}",
-        )
-    recipe = DataRecipe.from_dict(metadata["recipe"], folder)
-    full = f"{name}/{config}" if config else name
-    return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
-
-
-def open_data(data, data_dir=None, kind=None, flow=False):
-    """Opens a prepared data set.
-
-    Args:
-      data: `name`, `name/config` or `name/config:version`; the highest version when none is given, and the
-        only config that serves `kind` when no config is given.
-      data_dir: root of prepared data; TFDS's own default when None.
-      kind: "frame", "flow" or "clip": what the network reads; None when any will do.
-      flow: whether the network wants flow.
-    Returns:
-      PreparedData.
-    Raises:
-      InputError: not prepared, or several configs fit; says which command prepares it.
-    """
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
-    rest, _, version = data.partition(":")
-    name, _, config = rest.partition("/")
-    run = f"Run: {prepare_command(name, data_dir, kind, flow)}"
-    found = _found(root, name)
-    if config:
-        found = {c: folders for c, folders in found.items() if c == config}
-    if version:
-        found = {c: [f for f in folders if f[1].name == version] for c, folders in found.items()}
-    opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(found.items()) if folders]
-    if not opened:
-        raise InputError(data, f"is not prepared below {root}.", run)
-    fitting = [p for p in opened if kind is None or serves(p.recipe, kind, flow)]
-    if not fitting:
-        have = ", ".join(f"{p.version} (kind {p.recipe.kind}, flow {p.recipe.flow})" for p in opened)
-        need = f"a network of kind {kind}" + (" that wants flow" if flow else "")
-        raise InputError(data, f"cannot feed {need}: there is {have}.", run)
-    exact = [p for p in fitting if p.recipe.kind == kind] or fitting
-    if len(exact) > 1:
-        names = ", ".join(p.version.partition(":")[0] for p in exact)
-        raise InputError(data, f"is prepared in several ways: {names}.", "Name the one that is meant.")
-    return exact[0]
 
 
 def _frames_each(prepared, kind):
@@ -146,56 +40,13 @@ def steps_per_epoch(prepared, split, kind, batch_size):
     return example_count(prepared, split, kind) // batch_size
 
 
-def _paths(prepared, split):
-    """Shard paths; InputError when one is missing or the split is shorter than it was written."""
-    info = prepared.split(split)
-    paths = [str(p) for p in info.filepaths]
-    missing = next((p for p in paths if not os.path.exists(p)), None)
-    if missing or sum(map(os.path.getsize, paths)) < info.num_bytes:
-        raise InputError(*_damage(prepared, split))
-    return paths
-
-
-def _damage(prepared, split):
-    """Finds the damaged shard: (path, what is wrong, command). Reads the split until it is found."""
-    info = prepared.split(split)
-    name = prepared.version.partition("/")[0].partition(":")[0]
-    root = Path(prepared.builder.data_dir).parents[prepared.version.count("/") + 1]
-    recipe = prepared.recipe
-    command = prepare_command(name, root, recipe.kind, recipe.flow != "none", overwrite=True)
-    for path, expected in zip(map(str, info.filepaths), info.shard_lengths, strict=True):
-        if not os.path.exists(path):
-            return path, "this file of the prepared data set is missing.", f"Build it again: {command}"
-        count = 0
-        try:
-            for _ in tf.data.TFRecordDataset(path):
-                count += 1
-        except tf.errors.OpError as error:
-            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
-            return path, f"is damaged after record {count} of {expected} ({reason}).", f"Build it again: {command}"
-        if count != expected:
-            return path, f"is cut short: it holds {count} of {expected} records.", f"Build it again: {command}"
-    return prepared.version, f"could not be read in split {split!r}.", f"Build it again: {command}"
-
-
-@contextlib.contextmanager
-def reading(prepared, *splits):
-    """Turns a read error of the block into an InputError that names the damaged file and what rebuilds it."""
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        for split in splits:
-            damage = _damage(prepared, split)
-            if damage[0] != prepared.version:
-                raise InputError(*damage) from error
-        raise
-
-
-def _records(paths):
-    """Serialised examples of `paths` (string tensor [N]), in a fixed order."""
-    return tf.data.Dataset.from_tensor_slices(paths).interleave(
+def _records(prepared, split, paths):
+    """Serialised examples of a split, in the order that its shard `paths` (string tensor [N]) are given in."""
+    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset, cycle_length=8, block_length=4, num_parallel_calls=2, deterministic=True
     )
+    # A file that was cut between two records is an error, not a shorter epoch.
+    return records.apply(tf.data.experimental.assert_cardinality(prepared.split(split).num_examples))
 
 
 def _parser(prepared, kind, with_flow, with_keys):
@@ -345,7 +196,7 @@ def batches(
             + (" with flow." if with_flow else "."),
             f"Run: {prepare_command(name, None, kind, with_flow)}",
         )
-    paths = _paths(prepared, split)
+    paths = shard_paths(prepared, split)
     count = example_count(prepared, split, kind)
     parse = _parser(prepared, kind, with_flow, with_keys)
     decode = _decoder(prepared, kind)
@@ -355,7 +206,7 @@ def batches(
     if cache_bytes is None:
         cache_bytes = CACHE_BYTES if training else 0
     kept = decoded_bytes <= cache_bytes
-    in_order = parse(_records(tf.constant(paths)))
+    in_order = parse(_records(prepared, split, tf.constant(paths)))
     if not training or kept:
         in_order = in_order.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     if kept:
@@ -373,7 +224,7 @@ def batches(
             shuffled = tf.gather(tf.constant(paths), tf.argsort(tf.random.stateless_uniform([len(paths)], draw)))
             each = prepared.split(split).num_bytes / count
             buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
-            examples = parse(_records(shuffled)).shuffle(buffer, order_seed, reshuffle_each_iteration=False)
+            examples = parse(_records(prepared, split, shuffled)).shuffle(buffer, order_seed, reshuffle_each_iteration=False)
             examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         if augment == "flip":
 
@@ -387,7 +238,8 @@ def batches(
     if training:
         dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
     else:
-        dataset = in_order.batch(batch_size)
+        # Told, because `predict` warns about a data set whose length it does not know.
+        dataset = in_order.batch(batch_size).apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
@@ -398,7 +250,7 @@ def label_counts(prepared, split, kind="clip"):
     """(real, fake) examples of the network's kind in a split; reads the labels of every record."""
     spec = {"label": prepared.builder.info.features.tf_example_spec["label"]}
     counts = [0, 0]
-    labels = _records(tf.constant(_paths(prepared, split))).batch(256)
+    labels = _records(prepared, split, tf.constant(shard_paths(prepared, split))).batch(256)
     with reading(prepared, split):
         for batch in labels.map(lambda s: tf.io.parse_example(s, spec)["label"]):
             fakes = int(tf.reduce_sum(batch))

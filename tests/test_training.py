@@ -1,0 +1,416 @@
+"""Training: what a run folder holds, resuming, replicas, early stopping, and everything a user can get wrong."""
+
+import csv
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_networks
+from prepared import write_prepared
+from sklearn.metrics import roc_auc_score
+
+from tfdeepfake import checkpoint, devices, losses, models, scoring, training
+from tfdeepfake.config import TrainConfig
+from tfdeepfake.files import InputError, read_json
+from tfdeepfake.recipe import DataRecipe, load_model, load_recipe
+
+PROCESS = Path(__file__).with_name("train_process.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks():
+    before = dict(models.MODELS)
+    tiny_networks.register()
+    yield
+    models.MODELS.clear()
+    models.MODELS.update(before)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_prepared(root, splits={"train": (10, 16), "validation": (6, 7), "test": (3, 3)}, contrast=15)
+    small = {"frames": 4, "detector": "none", "height_px": 32, "width_px": 40}
+    write_prepared(root, DataRecipe(**small), name="noflow")
+    write_prepared(root, DataRecipe(**small, flow="dis"), {"train": (8, 8)}, name="train_only")
+    write_prepared(root, DataRecipe(**small, flow="dis"), {"train": (0, 8), "validation": (4, 4)}, name="fakes")
+    return str(root)
+
+
+@pytest.fixture
+def config(data_dir):
+    return TrainConfig(
+        network="tiny_clip", data="tiny", data_dir=data_dir, epochs=4, batch_size=4, learning_rate=3e-3,
+        augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
+    )  # fmt: skip
+
+
+def change(config, **fields):
+    return dataclasses.replace(config, **fields)
+
+
+def state(run_dir):
+    """{name: array} of the run's state: weights, batch statistics, dropout seeds, optimizer."""
+    with np.load(Path(run_dir) / "checkpoint" / "state.npz") as saved:
+        return {name: saved[name] for name in saved.files if name != "progress"}
+
+
+def rows(run_dir):
+    with open(Path(run_dir) / "metrics.csv", newline="") as file:
+        return [{n: float(v) for n, v in row.items() if n != "seconds" and v} for row in csv.DictReader(file)]
+
+
+def difference(a, b):
+    """Largest difference between the states of two runs, in any variable."""
+    a, b = state(a), state(b)
+    assert a.keys() == b.keys()
+    return max(float(np.abs(a[name].astype(np.float64) - b[name]).max(initial=0)) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir, tmp_path_factory):
+    """A run that nothing disturbed."""
+    config = TrainConfig(
+        network="tiny_clip", data="tiny", data_dir=data_dir, epochs=4, batch_size=4, learning_rate=3e-3,
+        augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
+    )  # fmt: skip
+    return training.train(config, tmp_path_factory.mktemp("whole") / "run", progress=False)
+
+
+def test_the_run_folder_holds_what_repeats_it(whole, config):
+    assert TrainConfig.from_dict(read_json(whole / "config.json")) == config
+    versions = read_json(whole / "versions.json")
+    assert versions["data"] == "tiny/clip:1.0.0" and versions["seed"] == 3
+    assert versions["examples"] == {"real": 10, "fake": 16}
+    assert versions["software"]["tensorflow"] == tf.__version__
+    assert [row["epoch"] for row in rows(whole)] == [1, 2, 3, 4]
+    recipe = load_recipe(whole / "best")
+    assert recipe.positive == "fake" and recipe.data_version == "tiny/clip:1.0.0"
+    assert (recipe.data.height_px, recipe.data.width_px, recipe.data.frames) == (32, 40, 4)
+    assert "13" not in recipe.calibration.split()  # 7 fake and 6 real, not all of them of one class
+    assert "7 fake and 6 real validation videos" in recipe.calibration
+    assert list((whole / "tensorboard" / "train").iterdir()) and list((whole / "tensorboard" / "validation").iterdir())
+    assert not list(whole.rglob(".tmp-*"))
+
+
+def test_best_is_the_epoch_of_the_highest_validation_auc(whole):
+    result, table = read_json(whole / "result.json"), rows(whole)
+    best = max(table, key=lambda row: (row["val_auc"], -row["val_loss"]))
+    assert result["best_epoch"] == best["epoch"]
+    # The kept weights score what that epoch scored: they are its weights, and the metrics are over every example.
+    scores = scoring.read_scores(whole / "scores_validation.csv")
+    scored = scores["status"] == "scored"
+    assert scored.sum() == 13
+    assert roc_auc_score(scores["label"][scored], scores["logit"][scored]) == pytest.approx(best["val_auc"])
+    accuracy = np.mean((scores["logit"][scored] > 0) == (scores["label"][scored] == 1))
+    assert accuracy == pytest.approx(best["val_accuracy"])
+
+
+def test_last_holds_the_weights_of_the_state(whole):
+    model, _ = load_model(whole / "last")
+    saved = state(whole)
+    for number, weight in enumerate(model.variables):
+        if "seed" not in weight.path:  # not part of a weights file
+            np.testing.assert_array_equal(saved[f"v{number:05d}"], weight)
+
+
+def test_validation_loss_is_that_of_the_loss_function(whole):
+    model, _ = load_model(whole / "last")
+    from tfdeepfake.data import pipeline
+
+    prepared = pipeline.open_data("tiny", read_json(whole / "config.json")["data_dir"])
+    loss, total = losses.get("bce_f1", 1.0, 1.0), 0.0
+    for inputs, label in pipeline.batches(prepared, "validation", "clip", 4, training=False):
+        total += float(np.mean(loss(label, model(inputs, training=False)))) * len(label)
+    assert total / 13 == pytest.approx(rows(whole)[-1]["val_loss"], rel=1e-5)
+
+
+def test_a_finished_run_does_nothing_and_says_so(whole, config, capsys):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert training.train(config, whole) == whole
+    assert "finished" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(whole, config):
+    other = change(config, epochs=9, learning_rate=0.5, network_args={"width": 8})
+    with pytest.raises(InputError) as caught:
+        training.train(other, whole)
+    message = str(caught.value)
+    assert "epochs (4 there, 9 now)" in message and "learning_rate (0.003 there, 0.5 now)" in message
+    assert "network_args" in message and "batch_size" not in message
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("where", ["before the state", "after the state", "inside best", "after the last epoch"])
+def test_a_run_stopped_in_an_epochs_end_resumes_exactly(whole, config, tmp_path, monkeypatch, where):
+    """Every moment between the files of an epoch's end; the moments between steps are killed for real below."""
+    module, name, call = {
+        "before the state": (checkpoint, "save_state", 2),
+        "after the state": (training.run_folder, "write_curves", 2),
+        "inside best": (training, "save_model", 1),
+        "after the last epoch": (training.scoring, "score_data", 1),
+    }[where]
+    real, calls = getattr(module, name), []
+
+    def stop(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == call:
+            raise Killed
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, stop)
+    with pytest.raises(Killed):
+        training.train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    training.train(config, tmp_path / "run", progress=False)
+    assert difference(tmp_path / "run", whole) == 0
+    assert rows(tmp_path / "run") == rows(whole)
+    a, b = load_model(tmp_path / "run" / "best")[0], load_model(whole / "best")[0]
+    for x, y in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_array_equal(x, y)
+    # The checksum differs: a weights file holds the layers' names, which count up in one process.
+    recipes = [dataclasses.replace(load_recipe(r / "best"), weights_sha256=None) for r in (tmp_path / "run", whole)]
+    assert recipes[0] == recipes[1]
+
+
+def test_another_seed_gives_another_run(whole, config, tmp_path):
+    """Without this, the comparisons above would hold for a run that ignores its data."""
+    run = training.train(change(config, seed=4, epochs=1), tmp_path / "run", progress=False)
+    assert rows(run)[0]["loss"] != rows(whole)[0]["loss"]
+
+
+def run_process(config, run_dir, *args, **kwargs):
+    config_path = Path(run_dir).with_suffix(".json")
+    config_path.write_text(json.dumps(config.to_dict()))
+    return subprocess.Popen([sys.executable, str(PROCESS), str(config_path), str(run_dir), *map(str, args)], **kwargs)
+
+
+@pytest.mark.slow
+def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path):
+    """Real kills at random moments, also inside the writes (the state file takes a good part of an epoch)."""
+    config = change(config, epochs=60, network_args={"width": 256})
+    assert run_process(config, tmp_path / "whole", stdout=subprocess.DEVNULL).wait() == 0
+    rng, finished, kills = np.random.default_rng(0), 0, 0
+    while kills < 10:
+        child = run_process(config, tmp_path / "killed", stdout=subprocess.PIPE, text=True)
+        told, stop_at = 0, finished + int(rng.integers(1, 6))
+        for line in child.stdout:
+            if line.startswith("epoch"):
+                told = int(line.split()[1].split("/")[0])
+                if told >= stop_at:
+                    break
+        time.sleep(float(rng.uniform(0, 0.1)))
+        child.send_signal(signal.SIGKILL)
+        child.stdout.close()
+        child.wait()
+        kills += 1
+        with np.load(tmp_path / "killed" / "checkpoint" / "state.npz") as saved:
+            kept = len(json.loads(str(saved["progress"]))["rows"])
+        assert kept >= told > finished, "an epoch that was announced as finished is lost"
+        finished = kept
+        assert finished < config.epochs
+    assert run_process(config, tmp_path / "killed", stdout=subprocess.DEVNULL).wait() == 0
+    assert difference(tmp_path / "killed", tmp_path / "whole") < 1e-6
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+    assert not list((tmp_path / "killed").rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+def test_two_replicas_follow_one_device(config, tmp_path):
+    """The same global batch on two devices.
+
+    BCE of a network without batch statistics or dropout: the gradient is the same sum in another order, so the
+    curves differ by float32 rounding, which training amplifies: 1e-4 of the loss after 60 steps. With batch
+    normalisation each replica would normalise by its own half of the batch, and dropout would draw other masks:
+    that is another, equally valid run, and no tolerance would mean anything.
+    """
+    config = change(
+        config, network="tiny_frame", network_args={"batch_norm": False, "dropout": 0.0}, batch_size=8, epochs=5,
+        augment="none",
+    )  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run_process(config, one).wait() == 0
+    assert run_process(change(config, devices=2), two, 2).wait() == 0
+    for a, b in zip(rows(one), rows(two), strict=True):
+        assert b == pytest.approx(a, rel=1e-4, abs=1e-5)
+    assert rows(one)[-1]["loss"] != rows(one)[0]["loss"]
+    scores = [scoring.read_scores(run / "scores_validation.csv")["logit"] for run in (one, two)]
+    np.testing.assert_allclose(*scores, atol=1e-3, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("aucs", "losses_", "best", "epochs"),
+    [
+        ([0.6, 0.9, 0.8, 0.9, 0.95], [0.5] * 5, 2, 4),  # as good as the best is not better
+        ([0.6, 0.9, 0.9, 0.8, 0.8], [0.5, 0.5, 0.4, 0.1, 0.1], 3, 5),  # a tie is decided by the loss
+    ],
+)
+def test_early_stopping_ends_the_run_and_keeps_the_best(
+    config, tmp_path, monkeypatch, capsys, aucs, losses_, best, epochs
+):
+    told = iter(zip(aucs, losses_, strict=True))
+
+    def validation(run):
+        def validate():
+            auc, loss = next(told)
+            return {"val_loss": loss, "val_auc": auc, "val_accuracy": 0.5}
+
+        return validate
+
+    monkeypatch.setattr(training, "_validation", validation)
+    kept, save = [], training.save_model
+    monkeypatch.setattr(training, "save_model", lambda folder, *args: kept.append(folder.name) or save(folder, *args))
+    config = change(config, epochs=9, early_stopping_epochs=2)
+    run = training.train(config, tmp_path / "run")
+    assert len(rows(run)) == epochs and read_json(run / "result.json")["best_epoch"] == best
+    assert kept == ["best"] * best + ["last"]
+    assert "stopped" in capsys.readouterr().out
+
+
+def test_without_validation_the_last_epoch_is_the_best(config, tmp_path, capsys):
+    run = training.train(change(config, data="train_only", epochs=2), tmp_path / "run")
+    assert "no validation split" in capsys.readouterr().out
+    assert read_json(run / "result.json")["best_epoch"] == 2
+    assert not (run / "scores_validation.csv").exists()
+    assert "no validation split" in load_recipe(run / "best").calibration
+
+
+def test_a_frame_network_trains_on_a_clip_data_set(config, tmp_path):
+    run = training.train(change(config, network="tiny_frame", epochs=1), tmp_path / "run", progress=False)
+    recipe = load_recipe(run / "best")
+    assert (recipe.data.kind, recipe.data.flow) == ("frame", "none"), "what inference has to extract"
+    assert read_json(run / "versions.json")["examples"] == {"real": 40, "fake": 64}
+
+
+@pytest.mark.parametrize(("network", "expected"), [("tiny_frame", "bce"), ("tiny_clip", "bce_f1")])
+def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expected):
+    asked, real = [], losses.get
+    monkeypatch.setattr(losses, "get", lambda *args: asked.append(args) or real(*args))
+    training.train(change(config, network=network, epochs=1, alpha=0.7, beta=0.2), tmp_path / "run", progress=False)
+    assert asked == [(expected, 0.7, 0.2)]
+
+
+def test_learning_rate_warms_up_and_decays(config):
+    cosine = training._learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
+    values = np.array([float(cosine(step)) for step in (0, 5, 10, 55, 100)])
+    np.testing.assert_allclose(values, [0.1, 0.55, 1.0, 0.5, 0.0], atol=1e-6)
+    flat = training._learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
+    np.testing.assert_allclose([float(flat(step)) for step in (0, 1, 2, 30)], [0.5, 0.75, 1.0, 1.0], atol=1e-6)
+    assert training._learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
+
+
+def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tmp_path):
+    run = training.train(change(config, precision="bfloat16", epochs=1), tmp_path / "run", progress=False)
+    assert keras.config.dtype_policy().name == "float32"
+    assert {a.dtype for a in state(run).values()} <= {np.dtype(t) for t in ("float32", "int32", "int64", "uint32")}
+    assert np.isfinite(rows(run)[0]["loss"])
+
+
+def test_a_full_disk_keeps_the_last_epoch(whole, config, tmp_path, monkeypatch):
+    real, calls = np.savez, []
+
+    def savez(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            Path(args[0]).write_bytes(b"PK half a file")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(InputError, match="disk is full.*Free some space"):
+        training.train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    assert len(rows(tmp_path / "run")) == 2 and not list((tmp_path / "run").rglob(".tmp-*"))
+    training.train(config, tmp_path / "run", progress=False)
+    assert difference(tmp_path / "run", whole) == 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
+    with pytest.raises(InputError, match="the loss is .* in epoch .*Try a smaller one"):
+        training.train(change(config, learning_rate=1e38, schedule="constant", loss="bce"), tmp_path / "run")
+
+
+def test_two_processes_do_not_share_a_folder(config, tmp_path):
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process"):
+            training.train(config, tmp_path / "run")
+
+
+def test_a_damaged_state_is_named(config, tmp_path):
+    training.train(change(config, epochs=1), tmp_path / "run", progress=False)
+    os.remove(tmp_path / "run" / "result.json")
+    path = tmp_path / "run" / "checkpoint" / "state.npz"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="not a readable training state") as caught:
+        training.train(change(config, epochs=1), tmp_path / "run")
+    assert caught.value.subject == str(path)
+
+
+def test_the_state_of_another_network_is_refused(config, tmp_path):
+    run = training.train(change(config, epochs=1), tmp_path / "run", progress=False)
+    model = tiny_networks.tiny_clip(width=6)
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(InputError, match="shapes that differ"):
+        checkpoint.load_state(run / "checkpoint" / "state.npz", model)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"data": "noflow"}, "tfdeepfake prepare noflow --kind clip --flow dis"),
+        ({"data": "absent"}, "tfdeepfake prepare absent --kind clip"),
+        ({"data": "fakes"}, "needs real and fake training examples, has 0 and 8"),
+        ({"batch_size": 27}, "training split has only 26 examples"),
+        ({"network": "tiny_clop"}, "tiny_clip"),
+        ({"network_args": {"frames": 8}}, "frames is 8, but the data set has 4"),
+        ({"network_args": {"input_size": [64, 64]}}, "input_size is .* but the data set has .32, 40."),
+        ({"network_args": {"colour": "blue"}}, "colour"),
+        ({"devices": 3}, "asks for 3, but there are 0 GPUs and 1 CPU devices"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_named(config, tmp_path, fields, message):
+    with pytest.raises(InputError, match=message):
+        training.train(change(config, **fields), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}', "names 2 hosts"),
+        ("TF_CONFIG", "nonsense", "not a JSON object"),
+        ("TPU_NAME", "local", "has a TPU"),
+    ],
+)
+def test_unsupported_machines_are_named(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message + ".*several GPUs of one machine"):
+        devices.strategy(1)
+
+
+def test_a_damaged_record_is_named_in_training(config, tmp_path):
+    write_prepared(tmp_path / "data", contrast=15)
+    path = next((tmp_path / "data").rglob("tiny-train.tfrecord*"))
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged after record .*tfdeepfake prepare tiny") as caught:
+        training.train(change(config, data_dir=str(tmp_path / "data")), tmp_path / "run")
+    assert caught.value.subject == str(path)

@@ -1,0 +1,114 @@
+"""The files of a run folder: its lock, its config, what it began with, and its curves."""
+
+import csv
+import fcntl
+import io
+import json
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfdeepfake import checkpoint
+from tfdeepfake.files import InputError, read_json, write_json, write_text
+from tfdeepfake.recipe import software_versions
+
+COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accuracy", "learning_rate", "seconds")
+
+
+@contextmanager
+def only_one(run_dir):
+    """Holds the folder for this process; the system lets go of it when the process ends, however it ends."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with open(run_dir / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(run_dir, "another process trains in this folder.", "Wait for it, or stop it.") from None
+        except OSError:
+            # Some network drives cannot lock; training there is still worth more than the guard.
+            print(f"{run_dir}: this file system has no locks; do not train here twice at once.", file=sys.stderr)
+        checkpoint.remove_leftovers(run_dir)
+        yield
+
+
+def state_path(run_dir):
+    """Where the state of a run is kept; as long as there is none, the run has not begun."""
+    return Path(run_dir) / "checkpoint" / "state.npz"
+
+
+def check_config(config, run_dir):
+    """Compares the config with that of the run that was begun here, if one was.
+
+    Raises:
+      InputError: lists the fields that differ.
+    """
+    if not state_path(run_dir).exists():
+        return
+    there, mine = read_json(run_dir / "config.json"), json.loads(json.dumps(config.to_dict()))
+    differ = [
+        f"{name} ({there.get(name)!r} there, {mine.get(name)!r} now)"
+        for name in sorted({*there, *mine})
+        if there.get(name) != mine.get(name)
+    ]
+    if differ:
+        raise InputError(run_dir, f"holds a run of another config: {', '.join(differ)}.", "Choose another folder.")
+
+
+def begin(config, run_dir, data, found):
+    """Writes config.json and versions.json of a new run, or checks that an old one goes on with the same data.
+
+    Args:
+      config: TrainConfig.
+      run_dir: Path.
+      data: version of the data set in use.
+      found: function without arguments giving what else the run has to remember; called for a new run only.
+    Returns:
+      The content of versions.json: {"software": ..., "data": data, "seed": ..., ...}.
+    Raises:
+      InputError: the run was begun on other data.
+    """
+    software = software_versions()
+    if not state_path(run_dir).exists():
+        versions = {"software": software, "data": data, "seed": config.seed} | found()
+        write_json(run_dir / "config.json", config.to_dict())
+        write_json(run_dir / "versions.json", versions)
+        return versions
+    versions = read_json(run_dir / "versions.json")
+    if versions["data"] != data:
+        raise InputError(
+            run_dir,
+            f"was begun on {versions['data']}, but the data set is now {data}.",
+            "Choose another folder, or name the data set's version.",
+        )
+    if versions["software"] != software:
+        print(f"{run_dir}: begun with {versions['software']}, goes on with {software}.", file=sys.stderr)
+    return versions
+
+
+def write_curves(run_dir, rows, everything):
+    """Writes metrics.csv and TensorBoard's files.
+
+    Args:
+      run_dir: Path.
+      rows: one dict of `COLUMNS` per finished epoch.
+      everything: write TensorBoard's files anew, not only the last epoch: a kill between state and log would
+        leave a gap or a double point.
+    """
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(run_dir / "metrics.csv", text.getvalue())
+    folder = run_dir / "tensorboard"
+    if everything:
+        shutil.rmtree(folder, ignore_errors=True)
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        names = [n for n in ("loss", "auc", "accuracy", "learning_rate") if prefix + n in COLUMNS]
+        with tf.summary.create_file_writer(str(folder / part)).as_default():
+            for row in rows if everything else rows[-1:]:
+                for name in names:
+                    if row.get(prefix + name) is not None:
+                        tf.summary.scalar(name, row[prefix + name], step=row["epoch"])
