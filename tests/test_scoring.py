@@ -145,8 +145,8 @@ def fake_pipeline(monkeypatch):
     monkeypatch.setattr(pipeline, "batches", batches)
     monkeypatch.setattr(pipeline, "example_count", lambda prepared, split, kind: len(prepared.label))
     monkeypatch.setattr(pipeline, "reading", lambda prepared, split: contextlib.nullcontext())
-    monkeypatch.setattr(models, "input_kind", lambda model: model.kind, raising=False)
-    monkeypatch.setattr(models, "wants_flow", lambda model: model.kind == "flow", raising=False)
+    monkeypatch.setattr(models, "input_kind", lambda model: model.kind)
+    monkeypatch.setattr(models, "wants_flow", lambda model: model.kind == "flow")
 
 
 def prepared_data(kind, videos=5, frames=3, coverage=None, seed=0):

@@ -65,9 +65,8 @@ def _scored_batch(logit, label, keys, shared):
         texts = [value.decode("utf-8") for value in keys[name]]
         out[name] = np.array([shared.setdefault(text, text) for text in texts], dtype=object)
     out["face"], out["frame"] = keys["face"].astype(np.int32), keys["frame"].astype(np.int64)
-    out["timestamp_s"] = np.round(
-        keys["timestamp_s"].astype(np.float64), 4
-    )  # stored as float32: 0.1 ms is what it holds
+    # Stored as float32, which holds no more than 0.1 ms for videos of half an hour.
+    out["timestamp_s"] = np.round(keys["timestamp_s"].astype(np.float64), 4)
     out["label"] = label[:, 0].astype(np.int8)
     out["logit"] = logit[:, 0].astype(np.float32)
     out["status"] = np.full(len(label), "scored", dtype=object)
