@@ -1,6 +1,6 @@
 """`meso4` and `meso_inception4`: small frame networks made for faked faces (MesoNet, arXiv:1809.00888).
 
-The authors' trained weights load through `tfdeepfake convert`. Their output near 1 means real: it is turned round there.
+The authors' trained weights load through `tfdeepfake convert`. Their output near 1 means real; that is turned round.
 """
 
 from keras import Model, layers
@@ -32,8 +32,8 @@ def meso_inception4(input_size=(256, 256), dropout=0.5, num_classes=1):
     """
     frames = contract.frames_input(input_size)
     x = contract.pixels_between(frames, 0, 1)
-    x = _stage(_inception(x, (1, 4, 4, 2), "inception1"), 1)
-    x = _stage(_inception(x, (2, 4, 4, 2), "inception2"), 2)
+    x = _stage(_inception(x, (1, 4, 4, 2), "conv1"), 1)
+    x = _stage(_inception(x, (2, 4, 4, 2), "conv2"), 2)
     return _head(frames, x, dropout, num_classes, "meso_inception4")
 
 
@@ -42,11 +42,14 @@ def _conv(x, filters, kernel, name, dilation=1):
 
 
 def _inception(x, widths, name):
-    """A 1 x 1 convolution, and 3 x 3 ones at dilation 1, 2, 3 behind 1 x 1 ones of the same width, side by side."""
-    branches = [_conv(x, widths[0], 1, f"{name}_1_conv1")]
+    """A 1 x 1 convolution, and 3 x 3 ones at dilation 1, 2, 3 behind 1 x 1 ones of the same width, side by side.
+
+    Names sort in the order of the authors' file, branch by branch, which `convert` relies on.
+    """
+    branches = [_conv(x, widths[0], 1, f"{name}_1_1")]
     for dilation, filters in enumerate(widths[1:], start=1):
-        y = _conv(x, filters, 1, f"{name}_{dilation + 1}_conv1")
-        branches.append(_conv(y, filters, 3, f"{name}_{dilation + 1}_conv2", dilation))
+        y = _conv(x, filters, 1, f"{name}_{dilation + 1}_1")
+        branches.append(_conv(y, filters, 3, f"{name}_{dilation + 1}_2", dilation))
     return layers.Concatenate(name=f"{name}_concat")(branches)
 
 

@@ -1,0 +1,161 @@
+"""Converting published checkpoints: whole and right, or an error that says what does not fit."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from tfdeepfake import convert as converting
+from tfdeepfake import models
+from tfdeepfake.convert import CHECKPOINTS, convert
+from tfdeepfake.files import InputError
+from tfdeepfake.recipe import load_model
+
+SHARED = Path(__file__).parents[2] / "shared"
+needs_weights = pytest.mark.skipif(
+    not (SHARED / "weights" / "Meso4_DF.h5").exists(), reason="the MesoNet authors' weights are not on this machine"
+)
+# Trainable sizes by layer of the file, as the authors' files have them, in the order of their counters.
+CONVS = {
+    "meso4": [(3, 3, 3, 8), (5, 5, 8, 8), (5, 5, 8, 16), (5, 5, 16, 16)],
+    "meso_inception4": [
+        *[(1, 1, 3, 1), (1, 1, 3, 4), (3, 3, 4, 4), (1, 1, 3, 4), (3, 3, 4, 4), (1, 1, 3, 2), (3, 3, 2, 2)],
+        *[(1, 1, 11, 2), (1, 1, 11, 4), (3, 3, 4, 4), (1, 1, 11, 4), (3, 3, 4, 4), (1, 1, 11, 2), (3, 3, 2, 2)],
+        *[(5, 5, 12, 16), (5, 5, 16, 16)],
+    ],
+}
+NORMS = {"meso4": [8, 8, 16, 16], "meso_inception4": [11, 12, 16, 16]}
+
+
+def write_checkpoint(path, network, first=5, seed=0):
+    """A random file in the layout of Keras 2.1; layer counters start at `first`. Returns its arrays."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for number, shape in enumerate(CONVS[network], start=first):
+        arrays[f"conv2d_{number}/kernel:0"] = rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
+        arrays[f"conv2d_{number}/bias:0"] = rng.normal(0, 0.1, shape[-1])
+    for number, size in enumerate(NORMS[network], start=first):
+        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
+            arrays[f"batch_normalization_{number}/{weight}:0"] = rng.uniform(0.5, 1.5, size)
+    for number, shape in enumerate([(1024, 16), (16, 1)], start=first):
+        arrays[f"dense_{number}/kernel:0"] = rng.normal(0, 0.1, shape)
+        arrays[f"dense_{number}/bias:0"] = rng.normal(0, 0.1, shape[-1])
+    with h5py.File(path, "w") as file:
+        file.create_group("max_pooling2d_1")
+        for name, array in arrays.items():
+            file[f"{name.split('/')[0]}/{name}"] = array.astype(np.float32)
+    return arrays
+
+
+@pytest.mark.parametrize("source", ["meso4_df", "meso_inception4_f2f"])
+def test_arrays_reach_their_layers_and_polarity_is_turned_round(tmp_path, source):
+    network = CHECKPOINTS[source].network
+    arrays = write_checkpoint(tmp_path / "weights.h5", network)
+    model, recipe = load_model(convert(source, tmp_path / "weights.h5", tmp_path / "model", any_file=True))
+    ours = {layer.name: layer for layer in model.layers}
+    np.testing.assert_allclose(ours["logits"].kernel, -arrays["dense_6/kernel:0"], rtol=1e-6)
+    np.testing.assert_allclose(ours["logits"].bias, -arrays["dense_6/bias:0"], rtol=1e-6)
+    np.testing.assert_allclose(ours["dense"].kernel, arrays["dense_5/kernel:0"], rtol=1e-6)
+    last = len(CONVS[network]) + 4
+    np.testing.assert_allclose(ours["conv4"].kernel, arrays[f"conv2d_{last}/kernel:0"], rtol=1e-6)
+    np.testing.assert_allclose(ours["bn1"].moving_mean, arrays["batch_normalization_5/moving_mean:0"], rtol=1e-6)
+    if network == "meso_inception4":
+        # Two kernels of one shape, in branches 2 and 3: shapes alone could not tell them apart.
+        np.testing.assert_allclose(ours["conv1_2_2"].kernel, arrays["conv2d_7/kernel:0"], rtol=1e-6)
+        np.testing.assert_allclose(ours["conv1_3_2"].kernel, arrays["conv2d_9/kernel:0"], rtol=1e-6)
+    assert (recipe.network, recipe.licence, recipe.data_version) == (network, "unknown", "unknown")
+    assert recipe.parent.startswith("weights.h5 sha256:")
+
+
+def test_a_file_with_another_checksum_is_refused(tmp_path):
+    write_checkpoint(tmp_path / "weights.h5", "meso4")
+    with pytest.raises(InputError, match="not the published file of meso4_df.*036ed30d.*any_file=True"):
+        convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def spoil_missing(file):
+    del file["conv2d_6/conv2d_6/bias:0"]
+
+
+def spoil_extra(file):
+    file["dense_7/dense_7/kernel:0"] = np.zeros((3, 3), np.float32)
+
+
+def spoil_shape(file):
+    del file["dense_6/dense_6/kernel:0"]
+    file["dense_6/dense_6/kernel:0"] = np.zeros((16, 2), np.float32)
+
+
+def spoil_nan(file):
+    file["dense_6/dense_6/bias:0"][...] = np.nan
+
+
+def spoil_link(file):
+    del file["dense_6/dense_6/bias:0"]
+    file["dense_6/dense_6/bias:0"] = h5py.ExternalLink("elsewhere.h5", "/bias")
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (spoil_missing, "missing conv2/bias"),
+        (spoil_extra, "left over dense_7/kernel"),
+        (spoil_shape, r"logits/kernel has shape \(16, 2\), the network \(16, 1\)"),
+        (spoil_nan, "NaN or infinite weights in logits/bias"),
+        (spoil_link, "missing logits/bias"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, spoil, message):
+    write_checkpoint(tmp_path / "weights.h5", "meso4")
+    with h5py.File(tmp_path / "weights.h5", "r+") as file:
+        spoil(file)
+    with pytest.raises(InputError, match=message):
+        convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model", any_file=True)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    write_checkpoint(tmp_path / "weights.h5", "meso_inception4")
+    with pytest.raises(InputError, match="does not fit the network.*left over.*conv2d_9/kernel"):
+        convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model", any_file=True)
+
+
+def test_other_bad_files_and_sources_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no known checkpoint.*meso4_df, meso4_f2f"):
+        convert("meso5", tmp_path / "weights.h5", tmp_path / "model")
+    with pytest.raises(InputError, match="weights.h5: cannot be read.*Download https://"):
+        convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model")
+    (tmp_path / "weights.h5").write_text("no weights at all")
+    with pytest.raises(InputError, match="not a readable HDF5 file"):
+        convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model", any_file=True)
+
+
+def test_every_checkpoint_names_a_network_and_its_input():
+    for source, known in CHECKPOINTS.items():
+        model = models.build(known.network)
+        assert model.inputs[0].shape[1:3] == (known.data.height_px, known.data.width_px), source
+        assert models.input_kind(model) == known.data.kind and len(known.sha256) == 64
+
+
+@needs_weights
+@pytest.mark.parametrize("source", list(CHECKPOINTS))
+def test_the_authors_weights_tell_their_faces_apart(tmp_path, source):
+    import cv2
+
+    file = SHARED / "weights" / CHECKPOINTS[source].address.rsplit("/", 1)[-1]
+    model, recipe = load_model(convert(source, file, tmp_path / "model"))
+    assert recipe.licence == "Apache-2.0" and recipe.parent.endswith(converting.sha256(file))
+    faces = sorted((SHARED / "real" / "images").glob("*mesonet*"))
+    assert [path.name[:4] for path in faces] == ["fake", "fake", "real", "real"]
+    pictures = [cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_LINEAR) for path in faces]
+    logits = model.predict({"frames": np.stack(pictures)[..., ::-1]}, verbose=0)[:, 0]
+    real = np.asarray(keras.ops.sigmoid(-logits))
+    if source == "meso4_df":
+        assert model.count_params() == 28073
+        # Outputs of the original network, measured once; 1e-3 is what they are printed to, and more than conv rounding.
+        np.testing.assert_allclose(real, [0.0482, 0.0253, 0.9897, 0.9966], atol=1e-3)
+    if source.endswith("_df"):  # the two fakes are Deepfakes: the Face2Face weights call them real
+        assert (real[:2] < 0.5).all() and (real[2:] > 0.5).all()
