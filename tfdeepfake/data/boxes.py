@@ -109,7 +109,8 @@ def crop(frame, box_px, height_px, width_px):
     Returns:
       uint8 [height_px, width_px, 3].
     Raises:
-      ValueError: the frame is no picture, or the box is not finite, empty or outside the frame.
+      ValueError: the frame is no picture, or the box is not finite, empty, outside the frame or more than eight
+        times its size (the padding alone would fill the memory).
     """
     import cv2
 
@@ -126,6 +127,8 @@ def crop(frame, box_px, height_px, width_px):
         raise ValueError(f"box_px needs x1 > x0 and y1 > y0 after rounding, got {box.tolist()}.")
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
         raise ValueError(f"box_px {box.tolist()} lies outside the frame of {width} x {height} px (W x H).")
+    if max(x1 - x0, y1 - y0) > 8 * max(height, width):
+        raise ValueError(f"box_px {box.tolist()} is over eight times the frame of {width} x {height} px (W x H).")
     inside = frame[max(y0, 0) : y1, max(x0, 0) : x1]
     past = [max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0)]
     if any(past):

@@ -1,5 +1,6 @@
 """Faces of single frames linked over time: which face is whose, which one to take, and where it is in every frame."""
 
+import contextlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,10 +75,7 @@ def link_tracks(detections, frames=None, max_gap=3):
 
     if frames is not None and len(frames) != len(detections):
         raise ValueError(f"frames needs one frame per detections, {len(detections)}, got {len(frames)}.")
-    looks = [
-        None if frames is None else [_look(frames[i], box) for box in found.boxes_px]
-        for i, found in enumerate(detections)
-    ]
+    looks = [None if frames is None else _looks(frames[i], found.boxes_px) for i, found in enumerate(detections)]
     open_tracks, closed = [], []
     for position, found in enumerate(detections):
         closed += [t for t in open_tracks if position - t[-1][0] > max_gap + 1]
@@ -108,14 +106,15 @@ def link_tracks(detections, frames=None, max_gap=3):
     return [replace(t, face=n) for n, t in enumerate(tracks)]
 
 
-def _look(frame, box):
-    """Colours of head and shoulders as float32 [8, 8, 3], 0..1; None for a box outside the frame."""
-    sides = box[2:] - box[:2]
-    try:
-        head = crop(frame, np.concatenate([box[:2] - sides * [0.25, 0.1], box[2:] + sides * [0.25, 0.5]]), 32, 32)
-    except ValueError:
-        return None
-    return head.reshape(8, 4, 8, 4, 3).mean((1, 3), dtype=np.float32) / 255
+def _looks(frame, boxes):
+    """Colours of head and shoulders, float32 [N, 192], 0..1; NaN for a box outside the frame."""
+    looks = np.full([len(boxes), 192], np.nan, np.float32)
+    for look, box in zip(looks, boxes, strict=True):
+        sides = box[2:] - box[:2]
+        with contextlib.suppress(ValueError):
+            head = crop(frame, np.concatenate([box[:2] - sides * [0.25, 0.1], box[2:] + sides * [0.25, 0.5]]), 32, 32)
+            look[:] = head.reshape(8, 4, 8, 4, 3).mean((1, 3)).ravel() / 255
+    return looks
 
 
 def _expected(steps, detections, position):
@@ -152,12 +151,10 @@ def _costs(tracks, detections, looks, position):
     costs = distance / reach + 0.5 * size / MAX_SIZE + 0.2 * (1 - overlap(expected, boxes))
     costs = np.where((distance > reach) | (size > MAX_SIZE), np.inf, costs)
     if looks[position] is not None:
-        for row, track in enumerate(tracks):
-            before = looks[track[-1][0]][track[-1][1]]
-            for column, now in enumerate(looks[position]):
-                if before is not None and now is not None:
-                    change = np.abs(before - now).mean()
-                    costs[row, column] += change / MAX_CHANGE if change <= MAX_CHANGE else np.inf
+        before = np.stack([looks[t[-1][0]][t[-1][1]] for t in tracks])
+        # NaN marks a box without a look: only place and size can tell.
+        change = np.nan_to_num(np.abs(before[:, None] - looks[position][None]).mean(-1))
+        costs = costs + np.where(change <= MAX_CHANGE, change / MAX_CHANGE, np.inf)
     return costs
 
 
@@ -188,7 +185,7 @@ def track_boxes(track, count, steady="clip"):
     Frames in which the face was not found get a box between their neighbours'; before the first and after the
     last one it is held. Then:
       * "frame": as it is.
-      * "smooth": each side averaged over neighbours with weights 1, 4, 6, 4, 1, ends repeated.
+      * "smooth": each side averaged over neighbours with weights 1, 4, 6, 4, 1; motion goes on past the ends.
       * "clip": one box, the union of all, so that the face stays inside it in every frame. Of a face that moves so far
         that the union is longer than twice its median side, the box keeps one size (the greatest width and
         height) and follows the smooth centre: a union would show a small face in a large picture.
@@ -210,7 +207,7 @@ def track_boxes(track, count, steady="clip"):
     boxes = np.stack([np.interp(where, track.positions, side) for side in track.boxes_px.T.astype(np.float64)], 1)
     if steady != "frame":
         weights = np.array([1, 4, 6, 4, 1]) / 16
-        padded = np.pad(boxes, [(2, 2), (0, 0)], mode="edge")
+        padded = np.pad(boxes, [(2, 2), (0, 0)], mode="reflect", reflect_type="odd")
         smooth = sum(w * padded[i : i + count] for i, w in enumerate(weights))
         union = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
         sides = boxes[:, 2:] - boxes[:, :2]
