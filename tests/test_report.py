@@ -30,7 +30,7 @@ def face(number, probabilities, brief=False):
 def scored(name, faces):
     return {"name": name, "file": name, "status": "scored", "probability": faces[0]["probability"],
             "label": faces[0]["label"], "interval": [0.1, 0.9], "interval_reason": "", "reason": "", "todo": "",
-            "faces": faces, "faces_not_judged": 0, "moments": len(faces[0]["timeline"]),
+            "faces": faces, "faces_not_judged": 0, "moments": len(faces[0]["timeline"]), "whole_frame": False,
             "video": {"width": 64, "height": 48, "frame_count": 100, "fps": 10.0, "duration_s": 10.0, "codec": "h264",
                       "is_image": False},
             "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1}, "pictures": []}

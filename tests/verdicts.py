@@ -39,7 +39,7 @@ def example(brightness, face=0, frame=0, count=1, fps=10.0, flow=None, score=0.9
     boxes = np.tile(np.float32(box), (count, 1))
     flows = None if flow is None else np.full((count, SIZE, SIZE, 2), flow, np.float32)
     return examples.Example(frames=frames, flow=flows, face=face, indices=indices, timestamps_s=indices / fps,
-                            boxes_px=boxes, face_boxes_px=boxes, score=score)
+                            boxes_px=boxes, face_boxes_px=boxes, score=score, face_count=1)
 
 
 def pretend(monkeypatch, made, frame_count=100, is_image=False):

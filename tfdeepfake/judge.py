@@ -43,8 +43,9 @@ class Verdict:
       interval_reason: why there is no interval.
       reason, todo: what went wrong and the user's next step, when not scored.
       faces: one dict per judged face, most suspicious first (docs/predictions.md).
-      faces_not_judged: faces found beyond the limit.
+      faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
       moments: frames or clips of the video that were looked at.
+      whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
       video: width, height, fps, duration_s, frame_count, codec, is_image; empty when it could not be read.
       timings: seconds for decode (reading, tracking, cropping), detect, network.
       traceback: of an unexpected error, when asked for.
@@ -61,6 +62,7 @@ class Verdict:
     faces: list = field(default_factory=list)
     faces_not_judged: int = 0
     moments: int = 0
+    whole_frame: bool = False
     video: dict = field(default_factory=dict)
     timings: dict = field(default_factory=dict)
     traceback: str = ""
@@ -297,8 +299,8 @@ def _check_for_a_face(path, info, detect):
 
     frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5)).frames
     if not any(len(found.boxes_px) for found in detect(frames)):
-        raise examples.NoFace(path, f"no face was found in {len(frames)} frames spread over the video.",
-                              "The network was trained on faces: choose a video that shows one.")
+        where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the picture"
+        raise examples.NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
 
 
 def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces, timings, check):
@@ -355,8 +357,9 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
         interval=spread,
         interval_reason="" if spread else f"only one {'clip' if kind == 'clip' else 'frame'} was scored",
         faces=faces,
-        faces_not_judged=len(seen) - len(best),
+        faces_not_judged=max(found[0].face_count, len(seen)) - len(best),
         moments=moments,
+        whole_frame=data.detector == "none",
     )
 
 

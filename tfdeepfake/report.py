@@ -140,7 +140,8 @@ def draw_pictures(path, record, out_dir, folder="frames"):
         for face, box, probability in chosen[int(index)][1]:
             box = [v * scale for v in box]
             label = None if face["brief"] else face["label"]
-            marks.append((box, COLOURS[label], f"face {face['face']}: {probability:.2f}"))
+            name = "whole frame" if record["whole_frame"] else f"face {face['face']}"
+            marks.append((box, COLOURS[label], f"{name}: {probability:.2f}"))
             if not face["brief"] and probability > thumbs.get(face["face"], (-1,))[0]:
                 thumbs[face["face"]] = probability, _thumb(frame, box), int(index), float(seconds)
         name = below / f"frame_{index:06d}.jpg"
@@ -196,8 +197,8 @@ def write_page(path, result, verdicts):
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     head, middle, tail = re.split(r"<!-- SUMMARY -->|<!-- VIDEOS -->", template)
     rows = sorted(
-        ({k: v[k] for k in ("name", "status", "label", "probability", "interval", "faces_not_judged")}
-         | {"number": n, "faces": len(v["faces"]), "worst": _worst(v), "reason": v["reason"]}
+        ({k: v[k] for k in ("name", "status", "label", "probability", "interval")}
+         | {"number": n, "faces": "–" if v["whole_frame"] else len(v["faces"]) + v["faces_not_judged"], "worst": _worst(v), "reason": v["reason"]}
          for n, v in enumerate(verdicts())),
         key=lambda row: (-1 if row["probability"] is None else -row["probability"], row["number"]),
     )
@@ -273,7 +274,7 @@ def _row(row, threshold):
     spread = "" if not row["interval"] else " <small>{:.2f}–{:.2f}</small>".format(*row["interval"])
     worst = "–" if row["worst"] is None else f"{row['worst']:.1f} s"
     return (f'<tr><td>{badge}</td><td class="name">{link}</td><td class="p">{_bar(row, threshold)}'
-            f'<b>{row["probability"]:.2f}</b>{spread}</td><td>{row["faces"] + row["faces_not_judged"]}</td>'
+            f'<b>{row["probability"]:.2f}</b>{spread}</td><td>{row["faces"]}</td>'
             f"<td>{worst}</td></tr>")
 
 
@@ -345,7 +346,7 @@ def _section(number, verdict, result, folder, each):
             f"<span>probability of FAKE{', the highest of its faces' if len(verdict['faces']) > 1 else ''}<br>"
             f"<small>{looked}; {spread}</small></span></p>")
     thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in pictures if p["kind"] == "face"}
-    whole = result["recipe"]["data"]["detector"] == "none"
+    whole = verdict["whole_frame"]
     length = verdict["video"]["duration_s"] or 0
     faces = "".join(_face(f, thumbs.get(f["face"]), length, result["threshold"], whole) for f in verdict["faces"]
                     if not f["brief"])

@@ -85,7 +85,7 @@ def line(verdict):
         return f"{SHOUTED[verdict['status']]}  {name}: {verdict['reason']} {verdict['todo']}".rstrip()
     spread = "" if not verdict["interval"] else " ({:.2f}-{:.2f})".format(*verdict["interval"])
     count = len(verdict["faces"]) + verdict["faces_not_judged"]
-    faces = f"{count} face{'' if count == 1 else 's'}"
+    faces = "whole frame" if verdict["whole_frame"] else f"{count} face{'' if count == 1 else 's'}"
     timeline = verdict["faces"][0]["timeline"]
     worst = max(timeline, key=lambda point: point["probability"])
     when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
