@@ -34,6 +34,13 @@ def pixels_between(x, low, high):
     return layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="normalize")(x)
 
 
+def pixels_standardised(x, mean, std):
+    """(x / 255 - mean) / std per colour (RGB), in float32 whatever the precision policy; mean and std are on 0..1."""
+    scale = [1 / (255 * s) for s in std]
+    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return layers.Rescaling(scale, offset=offset, dtype="float32", name="normalize")(x)
+
+
 def fold_time(x):
     """[B, T, ...] -> [B*T, ...], clip by clip: a frame network then sees single frames, and its layers stay in view."""
     return ops.reshape(x, (-1, *x.shape[2:]))
