@@ -1,0 +1,136 @@
+"""Losses: values by hand, gradients where they must be, and one device's gradient under two replicas."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss
+
+from tfdeepfake import losses
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 2, (32, 1)).astype(np.float32)
+LOGITS = RNG.normal(0, 3, (32, 1)).astype(np.float32)
+
+
+def values(loss, labels=LABELS, logits=LOGITS):
+    return keras.ops.convert_to_numpy(loss(labels, logits))
+
+
+def gradient(loss, labels, logits):
+    import tensorflow as tf
+
+    logits = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_mean(loss(labels, logits))
+    return tape.gradient(total, logits).numpy()
+
+
+def test_bce_is_log_loss():
+    got = values(losses.bce)
+    assert got.shape == (32,) and got.dtype == np.float32
+    assert got.mean() == pytest.approx(
+        log_loss(LABELS[:, 0], 1 / (1 + np.exp(-LOGITS[:, 0].astype(np.float64)))), rel=1e-5
+    )
+
+
+def test_bce_stays_finite_for_huge_logits():
+    got = values(losses.bce, np.float32([[1], [0], [1], [0]]), np.float32([[1e4], [1e4], [-1e4], [-1e4]]))
+    np.testing.assert_allclose(got, [0, 1e4, 1e4, 0])
+    assert np.isfinite(gradient(losses.bce, np.float32([[1], [0]]), np.float32([[-1e4], [1e4]]))).all()
+
+
+def test_f1_of_sure_scores_is_macro_f1():
+    hard = np.where(LOGITS > 0, 100, -100).astype(np.float32)
+    got = values(losses.f1, LABELS, hard)
+    assert got.shape == (32,) and np.ptp(got) == 0
+    assert got[0] == pytest.approx(1 - f1_score(LABELS[:, 0], hard[:, 0] > 0, average="macro"), abs=1e-5)
+
+
+def test_f1_treats_both_classes_alike():
+    np.testing.assert_allclose(values(losses.f1, 1 - LABELS, -LOGITS), values(losses.f1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_f1_has_a_gradient_on_a_batch_of_one_class(label):
+    labels = np.full((4, 1), label, np.float32)
+    slope = gradient(losses.f1, labels, LOGITS[:4])
+    assert (slope * (1 - 2 * label) > 0).all(), "the loss must fall when every score moves towards its label"
+
+
+def test_bce_f1_weighs_its_parts():
+    got = values(losses.get("bce_f1", alpha=0.5, beta=2.0))
+    np.testing.assert_allclose(got, 0.5 * values(losses.bce) + 2 * values(losses.f1), rtol=1e-6)
+    np.testing.assert_array_equal(values(losses.get("bce")), values(losses.bce))
+
+
+def test_labels_may_be_integers_without_axis_and_logits_half():
+    got = values(losses.get("bce_f1"), LABELS[:, 0].astype(np.int64), LOGITS.astype(np.float16))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, values(losses.get("bce_f1")), rtol=1e-2, atol=1e-3)  # float16 logits
+
+
+def test_keras_weights_the_elements_by_class():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones", name="logits")])
+    model.compile("sgd", losses.get("bce_f1"))
+    weights = np.where(LABELS[:, 0] == 1, 0.6, 1.8).astype(np.float32)
+    got = model.evaluate(LOGITS, LABELS, sample_weight=weights, batch_size=32, verbose=0)
+    assert got == pytest.approx((values(losses.get("bce_f1")) * weights).mean(), rel=1e-5)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="loss needs one of.*'focal'"):
+        losses.get("focal")
+    with pytest.raises(ValueError, match="alpha and beta need to be 0 or more, got -1"):
+        losses.get("bce_f1", alpha=-1)
+    with pytest.raises(ValueError, match=r"logits needs \[B, 1\].*\(32, 2\)"):
+        losses.bce(LABELS, np.zeros((32, 2), np.float32))
+
+
+# F1 of a batch is not the mean of F1 over its halves, so a loss that forgets the other replica fails here.
+REPLICAS = """
+import sys
+import numpy as np
+import tensorflow as tf
+devices = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from tfdeepfake import losses
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(8, 5)).astype(np.float32)
+y = np.float32([1, 1, 1, 1, 1, 0, 0, 0])[:, None]  # halves of unlike balance
+w = np.where(y[:, 0] == 1, 0.6, 1.8).astype(np.float32)
+
+def step(strategy):
+    with strategy.scope():
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(1)])
+        # A step of plain SGD at rate 1 is minus the gradient.
+        model.compile(keras.optimizers.SGD(1.0), losses.get("bce_f1", 0.5, 2.0), jit_compile=False)
+    before = model.get_weights()
+    loss = model.fit(tf.data.Dataset.from_tensors((x, y, w)).unbatch().batch(8), verbose=0).history["loss"][0]
+    return loss, [b - a for b, a in zip(before, model.get_weights())]
+
+one_loss, one = step(tf.distribute.OneDeviceStrategy("/cpu:0"))
+two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+assert two.num_replicas_in_sync == 2
+two_loss, two = step(two)
+assert max(np.abs(g).max() for g in one) > 0.05
+for a, b in zip(one, two):
+    np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)  # float32 sums in another order
+np.testing.assert_allclose(two_loss, one_loss, rtol=1e-5)
+print("equal", one_loss)
+"""
+
+
+def test_two_replicas_take_the_gradient_of_one_device():
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS], capture_output=True, text=True, cwd=Path(losses.__file__).parents[1]
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("equal")
