@@ -1,0 +1,248 @@
+"""A video file to examples: the one path that builders and prediction share.
+
+    path -> sampled frames -> faces of some of them -> tracks -> boxes for all of them -> crops -> flow
+
+A score is only right when prediction looks at a video as training did, so both call `extract` with the recipe.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfdeepfake.data import faces, video
+from tfdeepfake.files import InputError
+
+# Faces are looked for at both ends of a run of consecutive frames and between them about every so many frames of
+# video: in a third of a second a head does not move so far that its box could not be interpolated.
+DETECT_EVERY_FRAMES = 8
+# Sampled frames are decoded in one pass when they take no more than this, and run by run otherwise; faces of a crowd
+# are left out, those seen least first, when their crops would take more than this.
+MEMORY_BYTES = 1 << 30
+
+
+class NoFace(InputError):
+    """The video can be read, but no face was found where the recipe looks."""
+
+
+class TooShort(InputError):
+    """The video has fewer frames than one clip takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What a network sees of one face at one moment; T is 1 for kinds frame and flow.
+
+    Args:
+      frames: uint8 [T, h, w, 3] RGB crops.
+      flow: float32 [T, h, w, 2] px/frame of the crops, or None when the recipe has none.
+      face: number of the face in its video; 0 is the one seen longest and surest.
+      indices: int64 [T], frame numbers in the video.
+      timestamps_s: float64 [T].
+      boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame.
+      face_boxes_px: float32 [T, 4], the face itself.
+      score: mean confidence of the face where it was looked for; 1 without a detector.
+      face_count: faces found in the video; in a crowd not all have examples.
+    """
+
+    frames: np.ndarray
+    flow: np.ndarray | None
+    face: int
+    indices: np.ndarray
+    timestamps_s: np.ndarray
+    boxes_px: np.ndarray
+    face_boxes_px: np.ndarray
+    score: float
+    face_count: int = 1
+
+
+def extract(path, recipe, detect=None):
+    """Examples of a video or still image, in order of time, then face.
+
+    Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are
+    interpolated. A clip has an example for each face found in at least half of its searched frames. When `select`
+    is not "all" that is the one face selected over the whole video or, where that one is absent, the one selected
+    among those present. Kinds frame and flow give one example per frame, and take the frames there are when a video
+    has fewer than asked for.
+
+    `steady` "clip" is one box for a run; a spaced frame of kind frame is a run of its own. Flow of kind flow and
+    spaced sampling is that between successive samples of the face's steady track.
+
+    Args:
+      path: file.
+      recipe: DataRecipe.
+      detect: as from `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector is
+        "none": the whole frame is the input then.
+    Returns:
+      list of Example, at least one.
+    Raises:
+      video.VideoError: the file is no video that can be read. A few frames that cannot be decoded are replaced by
+        their neighbours.
+      TooShort: it has fewer frames than a clip takes, or fewer than two for kind flow.
+      NoFace: no face was found.
+    """
+    info = video.probe(path)
+    runs = _runs(path, info.frame_count, recipe)
+    if recipe.detector == "none":
+        examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe)]
+    else:
+        examples = _of_faces(path, info, runs, recipe, detect or faces.make_detector(recipe.detector))
+    if recipe.kind != "clip":
+        # Runs of a short video overlap.
+        examples = list({(e.face, int(e.indices[0])): e for e in reversed(examples)}.values())
+    return sorted(examples, key=lambda e: (int(e.indices[0]), e.face))
+
+
+def _runs(path, frame_count, recipe):
+    """Which frames to take: a list of int64 [L], one per run; spaced frames are one run."""
+    spaced, stride = recipe.sampling == "spaced", recipe.stride_frames
+    clip = recipe.frames if spaced else recipe.clip_span_frames
+    needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.kind]
+    if frame_count < needed:
+        raise TooShort(path, f"needs {needed} frames, has {frame_count}.", "Use a frame network or a longer video.")
+    if spaced:
+        return [video.spaced_indices(frame_count, recipe.frames)]
+    length = min(recipe.frames, (frame_count - 1) // stride + 1)
+    return list(video.run_indices(frame_count, recipe.clips, length, stride))
+
+
+def _read(path, info, wanted):
+    """Yields `Frames` for each int64 [L] of `wanted`, pictures as a list; a frame that cannot be decoded is replaced
+    by the nearest one that can, which shows in `indices`."""
+    every = np.unique(np.concatenate(wanted))
+    shrink = min(1.0, video.MAX_SIDE_PX / max(info.width, info.height))
+    size = len(every) * 3 * info.width * info.height * shrink**2
+    read = None
+    if size <= MEMORY_BYTES or len(every) == max(map(len, wanted)):
+        read = video.read_frames(path, every)
+    for numbers in wanted:
+        got = video.read_frames(path, numbers) if read is None else read
+        rows = np.abs(got.indices[None] - numbers[:, None]).argmin(axis=1)
+        yield video.Frames([got.frames[row] for row in rows], got.indices[rows], got.timestamps_s[rows])
+
+
+def _whole(frames, info, recipe):
+    """Examples of a run of whole frames."""
+    crops = np.stack([faces.resize(frame, recipe.height_px, recipe.width_px) for frame in frames.frames])
+    boxes = np.tile(np.float32([0, 0, info.width, info.height]), (len(crops), 1))
+    return _examples(frames, np.arange(len(crops)), crops, boxes, boxes, recipe, face=0, score=1.0, face_count=1)
+
+
+def _of_faces(path, info, runs, recipe, detect):
+    """Examples of the faces of all runs."""
+    searched = [_searched(len(run), recipe) for run in runs]
+    looked = np.unique(np.concatenate([run[at] for run, at in zip(runs, searched, strict=True)]))
+    reading = _read(path, info, [looked, *runs])
+    frames = next(reading).frames
+    tracks = faces.link_tracks(detect(frames), frames)
+    del frames
+    if not tracks:
+        where = f"{len(looked)} frames" if len(looked) > 1 else "the picture"
+        raise NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
+    (best, *_), count = faces.select_tracks(tracks, recipe.select), len(tracks)
+    bytes_per_face = sum(map(len, runs)) * recipe.height_px * recipe.width_px * (3 if recipe.flow == "none" else 11)
+    tracks = tracks[: max(1, MEMORY_BYTES // bytes_per_face)]
+    tracks += [] if best.face < len(tracks) else [best]
+    examples = []
+    for run, at in zip(runs, searched, strict=True):
+        frames = next(reading)
+        scale = info.width / frames.frames[0].shape[1]
+        for track, positions in _uses([_within(t, looked, run, at) for t in tracks], best.face, len(at), recipe):
+            # A clip's frames are all used, also where the face was not seen.
+            positions = np.arange(len(run)) if positions is None else positions
+            boxes, squares, crops = _cut(frames.frames, track, positions, recipe)
+            examples += _examples(
+                frames, positions, crops, squares * scale, boxes * scale, recipe,
+                face=track.face, score=float(track.scores.mean()), face_count=count,
+            )  # fmt: skip
+    if not examples:
+        raise NoFace(
+            path,
+            f"faces were found, but none in half of the frames of any of {len(runs)} clips.",
+            "Choose a video that shows a face for longer.",
+        )
+    return examples
+
+
+def _searched(length, recipe):
+    """Positions in a run at which faces are looked for."""
+    if recipe.sampling == "spaced":
+        return np.arange(length)
+    count = min(length, -(-(length - 1) * recipe.stride_frames // DETECT_EVERY_FRAMES) + 1)
+    return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
+
+
+def _within(track, looked, run, at):
+    """The part of a track that lies in a run, `positions` counted in the run; it may be empty."""
+    _, mine, theirs = np.intersect1d(looked[track.positions], run[at], return_indices=True)
+    return dataclasses.replace(
+        track,
+        positions=at[theirs],
+        boxes_px=track.boxes_px[mine],
+        scores=track.scores[mine],
+        landmarks_px=track.landmarks_px[mine],
+    )
+
+
+def _uses(tracks, best, searched, recipe):
+    """Which faces of a run become examples.
+
+    Args:
+      tracks: list of Track within the run.
+      best: number of the face selected over the whole video.
+      searched: in how many frames of the run faces were looked for.
+    Returns:
+      list of (Track, positions that become examples, or None for all of the run).
+    """
+    if recipe.kind == "clip" or recipe.sampling == "consecutive":
+        there = [t for t in tracks if 2 * len(t) >= searched]
+        if recipe.select != "all":
+            there = [t for t in there if t.face == best] or faces.select_tracks(there, recipe.select)
+        return [(t, None) for t in there]
+    if recipe.select == "all":
+        return [(t, t.positions) for t in tracks if len(t)]
+    taken = {}
+    for position in range(searched):
+        there = [t for t in tracks if position in t.positions]
+        there = [t for t in there if t.face == best] or faces.select_tracks(there, recipe.select)
+        for track in there:
+            taken.setdefault(track.face, []).append(position)
+    return [(t, np.array(taken[t.face])) for t in tracks if t.face in taken]
+
+
+def _cut(frames, track, positions, recipe):
+    """Cuts a face out of a run.
+
+    Returns:
+      (face boxes [L, 4], squares [L, 4], crops uint8 [L, h, w, 3]) of the whole run in px of `frames`; only the rows
+      at `positions` hold crops when the rest is not needed for flow.
+    """
+    alone = recipe.kind == "frame" and recipe.sampling == "spaced" and recipe.steady == "clip"
+    boxes = faces.track_boxes(track, len(frames), "frame" if alone else recipe.steady)
+    squares = faces.square_box(boxes, recipe.margin_frac)
+    crops = np.zeros([len(frames), recipe.height_px, recipe.width_px, 3], np.uint8)
+    for t in positions if recipe.kind == "frame" else range(len(frames)):
+        crops[t] = faces.crop(frames[t], squares[t], recipe.height_px, recipe.width_px)
+    return boxes, squares, crops
+
+
+def _examples(frames, positions, crops, squares, boxes, recipe, **facts):
+    """One example for a run (kind clip) or for each of its `positions`."""
+    from tfdeepfake.data.flow import optical_flow
+
+    flow = None
+    if recipe.flow != "none" and recipe.kind != "frame":
+        flow = optical_flow(crops, recipe.flow)
+    rows = [positions] if recipe.kind == "clip" else [[t] for t in positions]
+    return [
+        Example(
+            frames=crops[row],
+            flow=None if flow is None else flow[row],
+            indices=np.asarray(frames.indices)[row],
+            timestamps_s=np.asarray(frames.timestamps_s)[row],
+            boxes_px=squares[row].astype(np.float32),
+            face_boxes_px=boxes[row].astype(np.float32),
+            **facts,
+        )
+        for row in rows
+    ]

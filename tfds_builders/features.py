@@ -1,0 +1,154 @@
+"""What every builder of this package stores: one feature dict for the three kinds, and how an example becomes it."""
+
+import dataclasses
+
+import numpy as np
+
+JPEG_QUALITY = 95
+LABELS = ("real", "fake")
+
+
+def feature_dict(recipe):
+    """TFDS features of the examples of a recipe; T is 1 for kinds frame and flow.
+
+    frames: JPEG, [h, w, 3], of a clip [T, h, w, 3].
+    flow: PNG, uint8 [2h, w, 1] (of a clip [T, 2h, w, 1]), u above v, as `tfdeepfake.data.flow.pack_flow` writes it;
+      kind flow, and clip unless the recipe's flow is "none".
+    flow_max_px: float32, scale of each flow map.
+    label: 1 is fake.
+    data_set, method, video, source: `video` is unique in a method of a data set; `source` is the person or original
+      video, of which no two splits hold the same.
+    face, frame_indices [T], timestamps_s [T], box_px [4] (the square cut out, in the middle frame of a clip).
+    """
+    import tensorflow_datasets as tfds
+
+    height, width, length = recipe.height_px, recipe.width_px, recipe.frames if recipe.kind == "clip" else 1
+
+    def pictures(rows, channels, encoding):
+        if recipe.kind == "clip":
+            return tfds.features.Video(shape=(length, rows, width, channels), encoding_format=encoding)
+        return tfds.features.Image(shape=(rows, width, channels), encoding_format=encoding)
+
+    features = {"frames": pictures(height, 3, "jpeg")}
+    if has_flow(recipe):
+        features["flow"] = pictures(2 * height, 1, "png")
+        features["flow_max_px"] = tfds.features.Tensor(
+            shape=(length,) if recipe.kind == "clip" else (), dtype=np.float32
+        )
+    features |= {
+        "label": tfds.features.ClassLabel(names=list(LABELS)),
+        "data_set": tfds.features.Text(),
+        "method": tfds.features.Text(),
+        "video": tfds.features.Text(),
+        "source": tfds.features.Text(),
+        "face": tfds.features.Scalar(dtype=np.int32),
+        "frame_indices": tfds.features.Tensor(shape=(length,), dtype=np.int64),
+        "timestamps_s": tfds.features.Tensor(shape=(length,), dtype=np.float32),
+        "box_px": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+    }
+    return tfds.features.FeaturesDict(features)
+
+
+def has_flow(recipe):
+    return recipe.flow != "none" and recipe.kind != "frame"
+
+
+def encode(example, recipe):
+    """Features of a `tfdeepfake.data.examples.Example`, those of its video excepted.
+
+    Pictures are encoded here, in the worker, and not by TFDS in the one process that writes.
+
+    Returns:
+      dict with the names of `feature_dict`; pictures as bytes.
+    """
+    from tfdeepfake.data.flow import pack_flow
+
+    frames = [_jpeg(frame) for frame in example.frames]
+    values = {
+        "frames": frames,
+        "face": int(example.face),
+        "frame_indices": example.indices.astype(np.int64),
+        "timestamps_s": example.timestamps_s.astype(np.float32),
+        "box_px": example.boxes_px[len(example.boxes_px) // 2].astype(np.float32),
+    }
+    if has_flow(recipe):
+        packed, max_px = pack_flow(example.flow)
+        values |= {"flow": [_png(one) for one in packed], "flow_max_px": max_px}
+    if recipe.kind != "clip":
+        values |= {name: values[name][0] for name in ("frames", "flow", "flow_max_px") if name in values}
+    return values
+
+
+def _jpeg(rgb):
+    import cv2
+
+    # Full chroma: at half resolution the colours of a 64 px face would be those of 32 px, unlike in prediction.
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def _png(grey):
+    import cv2
+
+    return cv2.imencode(".png", grey)[1].tobytes()
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One video to prepare.
+
+    Args:
+      path: file.
+      split: "train", "validation" or "test".
+      label: 1 is fake.
+      data_set, method, video, source: as in `feature_dict`.
+      recipe: DataRecipe for this video.
+      draw: function without arguments that writes the file when it is missing, or None.
+    """
+
+    path: str
+    split: str
+    label: int
+    data_set: str
+    method: str
+    video: str
+    source: str
+    recipe: object
+    draw: object = None
+
+
+def make_examples(video):
+    """Everything a worker does for a video: draw it where that is wanted, detect, crop, encode.
+
+    Args:
+      video: Video.
+    Returns:
+      ("scored", [(key, feature values)]), or (why it gave none: "no_face", "unreadable" or "too_short", the reason).
+    Raises:
+      InputError: nothing to do with this video: a full disk, missing weights of the detector.
+    """
+    from pathlib import Path
+
+    from tfdeepfake.data.examples import NoFace, TooShort, extract
+    from tfdeepfake.data.video import VideoError
+    from tfdeepfake.files import InputError
+
+    if video.draw is not None and not Path(video.path).exists():
+        video.draw()
+    try:
+        found = extract(video.path, video.recipe)
+    except NoFace as error:
+        return "no_face", error.problem
+    except TooShort as error:
+        return "too_short", error.problem
+    except VideoError as error:
+        return "unreadable", error.problem
+    except InputError:
+        raise
+    except Exception as error:  # one bad video must not end a build of a hundred thousand; it is counted and named
+        return "unreadable", f"unexpected {type(error).__name__}: {error}"
+    facts = {name: getattr(video, name) for name in ("label", "data_set", "method", "video", "source")}
+    return "scored", [
+        (f"{video.method}/{video.video}/{e.face}/{e.indices[0]}", facts | encode(e, video.recipe)) for e in found
+    ]

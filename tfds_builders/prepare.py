@@ -1,0 +1,202 @@
+"""`prepare`: builds a data set below a data dir, or says that it is there already."""
+
+import contextlib
+import difflib
+import errno
+import fcntl
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tfdeepfake.files import InputError, raise_if_full
+from tfdeepfake.recipe import DataRecipe
+
+BUILDERS = ("synthetic_faces", "video_folder")
+
+
+def prepare(
+    name,
+    kind="clip",
+    dir=None,
+    data_dir=None,
+    workers=None,
+    overwrite=False,
+    frames_real=None,
+    frames_fake=None,
+    **changes,
+):
+    """Videos to TFRecords. A set that is there already is left as it is; an interrupted build starts again.
+
+    Args:
+      name: "synthetic_faces" or "video_folder".
+      kind: "frame", "flow" or "clip".
+      dir: folder of the videos, or a CSV file; for video_folder.
+      data_dir: root of prepared data; TFDS's own default when None.
+      workers: processes; one per core when None, none but this one when 0.
+      overwrite: build again; the old set is there until the new one is done.
+      frames_real, frames_fake: frames per video of a class (kinds frame and flow).
+      **changes: fields of DataRecipe that differ from the builder's config of that kind; and, for synthetic_faces,
+        identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames.
+    Returns:
+      {"path": folder, "version": "name/config:1.0.0", "already_prepared": bool, "splits": {split: examples},
+      "coverage": see `building.split_generators`}; for synthetic_faces also "videos": folder of the .mp4 files.
+    Raises:
+      InputError: unknown builder or choice, nothing usable, a full disk, another process prepares the same set.
+    """
+    if name not in BUILDERS:
+        near = difflib.get_close_matches(name, BUILDERS, 1)
+        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {' and '.join(BUILDERS)}."
+        raise InputError(name, "is no builder.", hint)
+    if name == "video_folder" and dir is None:
+        raise InputError(name, "needs the folder of the videos.", "Give --dir FOLDER.")
+    if name != "video_folder" and dir is not None:
+        raise InputError(
+            "dir", f"is not used by {name}, which draws its videos.", "Leave it out, or prepare video_folder."
+        )
+    if workers is not None and workers < 0:
+        raise InputError("workers", f"needs a number of processes, got {workers}.")
+    cls, config, data_dir = _choose(name, kind, data_dir, frames_real, frames_fake, changes)
+    folder = None if dir is None else Path(dir).expanduser().absolute()
+    with _quiet_tfds():
+        path = Path(cls(config=config, data_dir=data_dir).data_dir)
+    with _only_one(path), _quiet_tfds():
+        _restore(path)
+        there = path.exists()
+        if there and overwrite:
+            path.rename(_old(path))
+        # Only now: a builder that has seen the old set would go on with its metadata.
+        builder = cls(config=config, data_dir=data_dir)
+        builder.workers, builder.folder = workers, folder
+        if there and not overwrite:
+            _check_same_videos(builder, folder)
+        else:
+            _build(builder, path)
+    summary = {
+        "path": str(path),
+        "version": f"{builder.info.full_name.rpartition('/')[0]}:{builder.version}",
+        "already_prepared": there and not overwrite,
+        "splits": {split: info.num_examples for split, info in sorted(builder.info.splits.items())},
+        "coverage": dict(builder.info.metadata)["coverage"],
+    }
+    if name == "synthetic_faces":
+        from tfds_builders.synthetic_faces.synthetic_faces_dataset_builder import videos_folder
+
+        summary["videos"] = str(videos_folder(builder.data_dir_root, builder.builder_config.options))
+    return summary
+
+
+def _choose(name, kind, data_dir, frames_real, frames_fake, changes):
+    """Builder class, config and data dir that the arguments ask for."""
+    import tfds_builders
+    from tfds_builders.configs import find_config
+
+    cls = {"synthetic_faces": tfds_builders.SyntheticFaces, "video_folder": tfds_builders.VideoFolder}[name]
+    fields = set(DataRecipe.__dataclass_fields__) - {"kind"}
+    recipe = {key: value for key, value in changes.items() if key in fields}
+    options = {key: tuple(v) if isinstance(v, list) else v for key, v in changes.items() if key not in fields}
+    if unknown := sorted(set(options) - set(cls.OPTIONS)):
+        raise InputError(
+            name, f"has no choice {unknown[0]!r}.", f"It has {', '.join(sorted(fields | set(cls.OPTIONS)))}."
+        )
+    options = {key: value for key, value in options.items() if value != cls.OPTIONS[key]}
+    config = find_config(cls.BUILDER_CONFIGS, kind, recipe, frames_real, frames_fake, options)
+    return cls, config, None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+
+
+def _old(path):
+    """Where the set that is built again waits."""
+    return path.with_name(f".old-{path.name}")
+
+
+def _restore(path):
+    """Clears what a killed build left: half a set goes, a whole old one comes back."""
+    for half in path.parent.glob(f"incomplete.*_{path.name}"):
+        shutil.rmtree(half)
+    if _old(path).exists():
+        if path.exists():
+            shutil.rmtree(_old(path))
+        else:
+            _old(path).rename(path)
+
+
+def _build(builder, path):
+    """Makes the set; when that fails the old one is put back."""
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.building import lost_lines
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except Exception as error:
+        _raise_if_full(error, path)
+        raise
+    finally:
+        if builder.results is not None:
+            builder.results.close()
+        _restore(path)
+    for line in lost_lines(builder.info.metadata["coverage"]):
+        print(line, file=sys.stderr)
+
+
+def _raise_if_full(error, path):
+    """TFDS and TensorFlow wrap "no space left" in exceptions of their own."""
+    cause = error
+    while cause is not None:
+        known = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        if known or any(text in str(cause).lower() for text in ("no space left", "quota exceeded")):
+            raise_if_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path)
+        cause = cause.__cause__ or cause.__context__
+
+
+def _check_same_videos(builder, folder):
+    """A prepared video_folder must be of the folder that is asked for."""
+    if folder is None:
+        return
+    from tfds_builders.video_folder.listing import list_videos
+    from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
+
+    if builder.info.metadata["videos"] != fingerprint(list_videos(folder)):
+        raise InputError(
+            builder.data_dir,
+            f"is already prepared, from other videos than {folder} holds now.",
+            "Add --overwrite to build it again, or choose another --data-dir to keep both.",
+        )
+
+
+@contextlib.contextmanager
+def _only_one(path):
+    """Keeps a second process from preparing the same set; the lock goes with the process, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path.parent / ".lock", "w")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise_if_full(error, path.parent)
+        raise InputError(
+            path.parent, f"cannot be written to ({error.strerror}).", "Choose another --data-dir."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(path, "is being prepared by another process.", "Wait until it is done.") from None
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_tfds():
+    """TFDS's own bars and notes stay silent: there is one bar over all videos."""
+    from absl import logging
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    verbosity, bars = logging.get_verbosity(), getattr(tqdm_utils, "_active", True)
+    logging.set_verbosity(logging.ERROR)
+    tqdm_utils.display_progress_bar(False)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        tqdm_utils.display_progress_bar(bars)

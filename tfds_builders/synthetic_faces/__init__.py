@@ -1,0 +1,5 @@
+"""synthetic_faces: drawn talking heads and four manipulations of them."""
+
+from tfds_builders.synthetic_faces.synthetic_faces_dataset_builder import Builder
+
+__all__ = ["Builder"]

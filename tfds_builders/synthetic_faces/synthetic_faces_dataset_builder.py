@@ -1,0 +1,141 @@
+"""synthetic_faces: drawn talking heads and four manipulations of them, as .mp4 files and as examples."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from tfdeepfake.data import synthetic
+from tfdeepfake.files import InputError, read_json, write_json, write_text
+from tfdeepfake.recipe import DataRecipe
+from tfds_builders.building import dataset_info, examples_of, make_video, split_generators
+from tfds_builders.configs import VideoConfig
+
+# A face of the set is about 100 px high in a frame of 320 x 240.
+CROP = {"margin_frac": 0.3, "height_px": 64, "width_px": 64}
+OPTIONS = {
+    "identities": (36, 8, 16),
+    "real_per_identity": 2,
+    "fakes_per_method": 1,
+    "seed": 0,
+    "video_frames": synthetic.FRAMES,
+}
+MARKER = "set.json"
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Draws the videos that are missing and turns all into examples.
+
+    A config's `options` are those of `OPTIONS`: identities (people in train, validation and test), real_per_identity,
+    fakes_per_method, seed, video_frames.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    BUILDER_CONFIGS = [
+        VideoConfig(
+            name="clip",
+            description="Two runs of 16 consecutive face crops per video with their optical flow.",
+            recipe=DataRecipe(kind="clip", sampling="consecutive", frames=16, clips=2, flow="dis", **CROP),
+        ),
+        VideoConfig(
+            name="frame",
+            description="Eight face crops per video.",
+            recipe=DataRecipe(kind="frame", sampling="spaced", frames=8, **CROP),
+        ),
+        VideoConfig(
+            name="flow",
+            description="Two runs of 4 consecutive face crops per video, each crop with its optical flow.",
+            recipe=DataRecipe(kind="flow", sampling="consecutive", frames=4, clips=2, flow="dis", **CROP),
+        ),
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME = "clip"
+    OPTIONS = OPTIONS
+    # Processes, or None for one per core; `prepare` sets it.
+    workers = None
+    results = None
+
+    def _info(self):
+        return dataset_info(self)
+
+    def _split_generators(self, dl_manager):
+        folder = videos_folder(self.data_dir_root, self.builder_config.options)
+        options = OPTIONS | self.builder_config.options
+        try:
+            specs = synthetic.make_set(
+                identities=tuple(options["identities"]),
+                real_per_identity=options["real_per_identity"],
+                fakes_per_method=options["fakes_per_method"],
+                seed=options["seed"],
+                frames=options["video_frames"],
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(self.name, f"cannot be drawn so: {error}") from error
+        open_folder(folder, options)
+        videos = [
+            make_video(
+                self.builder_config,
+                path=str(folder / spec.split / spec.method / spec.file_name),
+                split=spec.split,
+                label=spec.label,
+                data_set=self.name,
+                method=spec.method,
+                video=spec.video,
+                source=f"person{spec.target:03d}",
+                draw=functools.partial(synthetic.write_clip, spec, folder / spec.split / spec.method),
+            )
+            for spec in specs
+        ]
+        rows = [
+            f"{Path(v.path).relative_to(folder).as_posix()},{('real', 'fake')[v.label]},{v.source},{v.method},{v.split}"
+            for v in videos
+        ]
+        write_text(folder / "labels.csv", "\n".join(["file,label,source,method,split", *rows]) + "\n")
+        return split_generators(self, videos)
+
+    def _generate_examples(self, results, counted):
+        yield from examples_of(results, counted)
+
+
+def videos_folder(data_dir, options):
+    """Where the .mp4 files of a set lie: `synthetic_faces_videos` in the data dir; a set drawn with other than the
+    default options has a folder of its own inside `synthetic_faces_videos_other`.
+
+    Files are <split>/<real or method>/NAME.mp4, and labels.csv beside them is what `video_folder` reads.
+    """
+    changed = {name: value for name, value in sorted(options.items()) if name in OPTIONS and value != OPTIONS[name]}
+    if not changed:
+        return Path(data_dir) / "synthetic_faces_videos"
+    text = "_".join(
+        f"{name}-{'-'.join(map(str, value)) if isinstance(value, tuple | list) else value}"
+        for name, value in changed.items()
+    )
+    return Path(data_dir) / "synthetic_faces_videos_other" / text
+
+
+def open_folder(folder, options):
+    """Makes the folder ready: files of an interrupted run are kept, those of another drawing code or set are not."""
+    marker = {"options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}, "drawing": _drawing()}
+    if (folder / MARKER).exists() and _marker(folder) == marker:
+        for left in folder.glob("*/*/.tmp-*"):
+            left.unlink()
+        return
+    for old in sorted(folder.glob("*/*/*.mp4")):
+        old.unlink()
+    write_json(folder / MARKER, marker)
+
+
+def _marker(folder):
+    try:
+        return read_json(folder / MARKER)
+    except InputError:
+        return None
+
+
+def _drawing():
+    """Digest of the code that draws."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(synthetic.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,204 @@
+"""Which videos a folder holds, their labels, sources and splits: from subfolders real/ and fake/ or from a CSV file."""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfdeepfake.data.video import is_media
+from tfdeepfake.files import InputError
+from tfds_builders.splits import SPLITS, assign_splits
+
+LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
+NAMES = ("real", "fake")
+COLUMNS = ("file", "label", "source", "method", "split")
+LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the columns file,label[,source,method,split]."
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A video: `path`, `name` (unique, as in the CSV or as seen from the folder), label 1 = fake, method, source, and
+    the split it was given or None. `line` of the CSV, 0 without one."""
+
+    path: Path
+    name: str
+    label: int
+    method: str
+    source: str
+    split: str | None = None
+    line: int = 0
+
+
+def list_videos(folder):
+    """All videos of a folder (or of a CSV file), each with a split.
+
+    Args:
+      folder: with real/ and fake/ or one CSV file inside; or the CSV file itself.
+    Returns:
+      list of Listed, ordered by name, no split None.
+    Raises:
+      InputError: nothing there, or an entry of the CSV is wrong; says which line.
+    """
+    folder = Path(folder).expanduser()
+    if folder.is_file():
+        table, videos = folder, read_table(folder)
+    elif not folder.is_dir():
+        raise InputError(folder, "is no folder.", LAYOUT)
+    elif table := _table_in(folder):
+        videos = read_table(table)
+    else:
+        videos = _from_subfolders(folder)
+    return _with_splits(videos, table or folder)
+
+
+def _table_in(folder):
+    """The CSV file of a folder, or None."""
+    try:
+        tables = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".csv" and not p.name.startswith("."))
+    except OSError as error:
+        raise InputError(folder, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
+    named = [p for p in tables if p.name == "labels.csv"]
+    if len(tables) > 1 and not named:
+        raise InputError(folder, f"holds {len(tables)} CSV files.", "Name the one to use labels.csv, or give its path.")
+    return (named or tables or [None])[0]
+
+
+def _from_subfolders(folder):
+    missing = [name for name in NAMES if not (folder / name).is_dir()]
+    if len(missing) == 2:
+        raise InputError(folder, "has no subfolders real/ and fake/ and no CSV file.", LAYOUT)
+    if missing:
+        raise InputError(folder / missing[0], "this folder is missing.", LAYOUT)
+    videos = []
+    for label, name in enumerate(NAMES):
+        found = _media_below(folder / name)
+        if not found:
+            raise InputError(
+                folder / name, "holds no videos.", f"Put {name} videos there; a network learns from both classes."
+            )
+        for path in found:
+            inside = path.relative_to(folder / name)
+            method = inside.parts[0] if label and len(inside.parts) > 1 else name
+            videos.append(Listed(path, path.relative_to(folder).as_posix(), label, method, path.stem))
+    return videos
+
+
+def _media_below(folder):
+    def complain(error):
+        raise InputError(error.filename, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
+
+    found = []
+    for root, folders, files in os.walk(folder, onerror=complain):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(root) / name for name in sorted(files) if not name.startswith(".") and is_media(name)]
+    return found
+
+
+def read_table(path):
+    """Reads a CSV file of videos.
+
+    Args:
+      path: UTF-8 (with or without byte order mark), a header with `file` and `label`, and `source`, `method`, `split`
+        where known; other columns are not read. Paths are relative to the file's folder.
+    Returns:
+      list of Listed in the order of the lines.
+    Raises:
+      InputError: names file, line, what is wrong and what to do.
+    """
+    path = Path(path)
+    header = f"The first line names the columns, separated by commas: {','.join(COLUMNS)}; file and label are needed."
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            names = [(name or "").strip().lower() for name in reader.fieldnames or []]
+            missing = [name for name in ("file", "label") if name not in names]
+            if not names:
+                raise InputError(path, "is empty.", header)
+            if missing:
+                raise InputError(path, f"line 1: the column {' and '.join(missing)} is missing.", header)
+            if doubled := sorted({n for n in names if n in COLUMNS and names.count(n) > 1}):
+                raise InputError(path, f"line 1: the column {doubled[0]} is there twice.", header)
+            reader.fieldnames = names
+            videos = [_row(path, reader.line_num, row) for row in reader]
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 (byte {error.start}).", 'Save it as "CSV UTF-8".') from None
+    except csv.Error as error:
+        raise InputError(path, f"is not a CSV file ({error}).", header) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
+    if not videos:
+        raise InputError(path, "has a header but no lines.", "Write a line for each video.")
+    seen = {}
+    for video in videos:
+        first = seen.setdefault(os.path.realpath(video.path), video)
+        if first is not video:
+            raise InputError(
+                path,
+                f"line {video.line}: {video.name!r} is already in line {first.line}.",
+                "Delete one of the two lines.",
+            )
+    for label, name in enumerate(NAMES):
+        if not any(video.label == label for video in videos):
+            raise InputError(path, f"has no {name} video.", "A network learns from both classes.")
+    return videos
+
+
+def _row(path, line, row):
+    """A line of the CSV as Listed."""
+    if None in row:
+        raise InputError(
+            path, f"line {line}: has more columns than the first line.", 'Put a value with a comma in "quotes".'
+        )
+    cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    if not cells["file"]:
+        raise InputError(path, f"line {line}: names no file.", "Write the video's path, as seen from the CSV file.")
+    if cells["label"].lower() not in LABELS:
+        raise InputError(
+            path, f"line {line}: label {cells['label']!r} is unknown.", "Write real or fake (or 0 or 1; 1 is fake)."
+        )
+    split = cells["split"].lower() or None
+    if split not in (None, *SPLITS):
+        raise InputError(
+            path, f"line {line}: split {cells['split']!r} is unknown.", f"Write {', '.join(SPLITS)}, or leave it empty."
+        )
+    video = path.parent / cells["file"]
+    try:
+        there = video.is_file()
+    except (OSError, ValueError):  # a name too long or with a NUL
+        there = False
+    if not there:
+        raise InputError(
+            path, f"line {line}: there is no file {cells['file']!r}.", f"Paths are as seen from {path.parent}."
+        )
+    label = LABELS[cells["label"].lower()]
+    return Listed(
+        video, Path(cells["file"]).as_posix(), label, cells["method"] or NAMES[label], cells["source"] or video.stem, split, line
+    )  # fmt: skip
+
+
+def _with_splits(videos, subject):
+    """Gives every video its source's split.
+
+    Raises:
+      InputError: a source was given two splits.
+    """
+    given, first = {}, {}
+    for video in videos:
+        if video.split is None:
+            continue
+        if given.setdefault(video.source, video.split) != video.split:
+            raise InputError(
+                subject,
+                f"line {video.line}: source {video.source!r} is in {video.split}, but in {given[video.source]} in line "
+                f"{first[video.source].line}.",
+                "A source must be in one split only, or the test measures what was learned by heart.",
+            )
+        first.setdefault(video.source, video)
+    labels = {}
+    for video in videos:
+        labels.setdefault(video.source, set()).add(video.label)
+    splits = assign_splits(labels, given)
+    return [
+        Listed(v.path, v.name, v.label, v.method, v.source, splits[v.source], v.line)
+        for v in sorted(videos, key=lambda v: v.name)
+    ]

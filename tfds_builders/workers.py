@@ -1,0 +1,183 @@
+"""A function over many items in several processes, in order, that outlives a process which dies.
+
+`concurrent.futures` gives up all pending work when a worker dies and cannot say at which item. A crafted video that
+crashes the decoder must cost that one video, so each worker has a pipe and one item at a time.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import time
+from multiprocessing.connection import wait
+
+from tfdeepfake.files import InputError
+
+# Results that may wait for a slower one before them, per worker.
+AHEAD = 8
+
+
+class Died(Exception):
+    """The process that worked on an item died, or took too long and was ended; says how."""
+
+
+def ordered(function, items, workers=None, time_limit_s=600.0):
+    """Yields (item, result of function(item)) in the order of `items`.
+
+    Processes are spawned, not forked: TensorFlow hangs in a forked child. Each takes its part of the cores, and none
+    of the GPU.
+
+    Args:
+      function: of one item; a function at the top of a module.
+      items: list.
+      workers: processes; the number of cores when None. 0 calls the function in this process.
+      time_limit_s: a worker that takes longer over one item is ended. Not kept when `workers` is 0.
+    Yields:
+      (item, result). The result is an instance of `Died` when the worker died over this item.
+    Raises:
+      What the function raises, and then works on no more items.
+      InputError: workers cannot be started.
+    """
+    if workers == 0:
+        for item in items:
+            yield item, function(item)
+        return
+    cores = os.cpu_count() or 1
+    count = min(workers or cores, len(items))
+    pool = [None] * count
+    done, given, out = {}, 0, 0
+    try:
+        while out < len(items):
+            for n in range(count):
+                if pool[n] is None and given < len(items):
+                    pool[n] = _Worker(max(1, cores // count))
+                worker = pool[n]
+                if worker and worker.item is None and given < min(len(items), out + AHEAD * count):
+                    worker.give(given, (function, items[given]), time_limit_s)
+                    given += 1
+            for n, worker in enumerate(pool):
+                if worker and worker.item is not None and time.monotonic() > worker.deadline:
+                    done[worker.item] = Died(f"it took longer than {time_limit_s:g} s.")
+                    worker.end()
+                    pool[n] = None
+            busy = {w.pipe: n for n, w in enumerate(pool) if w and w.item is not None}
+            for pipe in wait(list(busy), timeout=1.0):
+                worker = pool[busy[pipe]]
+                try:
+                    fine, result = pipe.recv()
+                except (EOFError, ConnectionError):
+                    done[worker.item] = worker.death()
+                    worker.end()
+                    pool[busy[pipe]] = None
+                    continue
+                if fine is None:
+                    worker.ready = True
+                    continue
+                if not fine:
+                    raise result
+                done[worker.item] = result
+                worker.item = None
+            while out in done:
+                yield items[out], done.pop(out)
+                out += 1
+    finally:
+        for worker in pool:
+            if worker:
+                worker.end()
+
+
+class _Worker:
+    """A process, its pipe, and the number of the item it works on."""
+
+    def __init__(self, threads):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.item, self.deadline, self.ready = None, 0.0, False
+        self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        try:
+            with _environment(threads):
+                self.process.start()
+        except OSError as error:
+            raise InputError(
+                "workers", f"no further process can be started ({error.strerror}).", "Use fewer."
+            ) from error
+        theirs.close()
+
+    def give(self, number, work, time_limit_s):
+        self.item, self.deadline = number, time.monotonic() + time_limit_s
+        with contextlib.suppress(ConnectionError):  # it has died: seen when its answer is read
+            self.pipe.send(work)
+
+    def death(self):
+        """What became of a worker whose pipe is closed."""
+        if not self.ready:
+            raise InputError(
+                "workers",
+                "a worker process ended while it started.",
+                "In a script, call this under `if __name__ == '__main__':`, or with workers=0 in this process.",
+            )
+        self.process.join(10)
+        code = self.process.exitcode
+        try:
+            how = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
+        except ValueError:
+            how = f"signal {-code}"
+        return Died(f"the process that read it died ({how}).")
+
+    def end(self):
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+@contextlib.contextmanager
+def _environment(threads):
+    """Environment that a worker is born with; libraries read it before any of our code runs there."""
+    wanted = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "GLOG_minloglevel": "3",
+        "ABSL_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(pipe, threads):
+    """Main function of a worker: says (None, None) when it is there, then answers (function, item) with (True, result)
+    or (False, exception)."""
+    # Ctrl-C reaches the whole group of processes; the parent ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(threads)
+    pipe.send((None, None))
+    while True:
+        try:
+            work = pipe.recv_bytes()
+        except (EOFError, ConnectionError):
+            return  # the parent is gone
+        try:
+            function, item = pickle.loads(work)
+            answer = True, function(item)
+        except Exception as error:
+            answer = False, error
+        try:
+            answer = pickle.dumps(answer)
+        except Exception:  # pickle raises many kinds for what it cannot take
+            answer = pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
+        with contextlib.suppress(ConnectionError):
+            pipe.send_bytes(answer)
