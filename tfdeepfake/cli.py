@@ -2,23 +2,14 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from tfdeepfake import __version__
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError
+from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import KINDS, DataRecipe
-
-
-def quiet():
-    """Silences the start-up noise of TensorFlow; a user who set the variables keeps their values."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
-    # tensorflow_datasets asks a cloud bucket for prepared data otherwise, and waits for it where there is no network.
-    os.environ.setdefault("NO_GCE_CHECK", "true")
 
 
 def predict(args):
@@ -209,8 +200,8 @@ def main(argv=None):
     p.set_defaults(run=convert)
 
     args = parser.parse_args(argv)
-    quiet()
     try:
+        load_tensorflow()
         return args.run(args) or 0
     except InputError as error:
         print(f"tfdeepfake: {error}", file=sys.stderr)
