@@ -202,19 +202,21 @@ def run_process(config, run_dir, *args, **kwargs):
 
 @pytest.mark.slow
 def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path):
-    """Real kills at random moments, also inside the writes (the state file takes a good part of an epoch)."""
-    config = change(config, epochs=60, network_args={"width": 256})
+    """Real kills at moments spread over more than an epoch, its end and its writes included."""
+    config = change(config, epochs=50, network_args={"width": 1000})
     assert run_process(config, tmp_path / "whole", stdout=subprocess.DEVNULL).wait() == 0
+    with open(tmp_path / "whole" / "metrics.csv", newline="") as file:
+        epoch_s = float(np.median([float(row["seconds"]) for row in csv.DictReader(file)]))
     rng, finished, kills = np.random.default_rng(0), 0, 0
     while kills < 10:
         child = run_process(config, tmp_path / "killed", stdout=subprocess.PIPE, text=True)
-        told, stop_at = 0, finished + int(rng.integers(1, 6))
+        told, stop_at = 0, finished + int(rng.integers(1, 3))
         for line in child.stdout:
             if line.startswith("epoch"):
                 told = int(line.split()[1].split("/")[0])
                 if told >= stop_at:
                     break
-        time.sleep(float(rng.uniform(0, 0.1)))
+        time.sleep(float(rng.uniform(0, 1.5 * epoch_s)))
         child.send_signal(signal.SIGKILL)
         child.stdout.close()
         child.wait()
@@ -231,24 +233,25 @@ def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path
 
 
 @pytest.mark.slow
-def test_two_replicas_follow_one_device(config, tmp_path):
-    """The same global batch on two devices.
+@pytest.mark.parametrize("network", ["tiny_frame", "tiny_clip"])
+def test_two_replicas_follow_one_device(config, tmp_path, network):
+    """The same global batch on two devices, for BCE and for BCE + F1 (whose sums go over the replicas).
 
-    BCE of a network without batch statistics or dropout: the gradient is the same sum in another order, so the
-    curves differ by float32 rounding, which training amplifies: 1e-4 of the loss after 60 steps. With batch
-    normalisation each replica would normalise by its own half of the batch, and dropout would draw other masks:
-    that is another, equally valid run, and no tolerance would mean anything.
+    Without batch statistics and dropout the gradient is the same sum in another order, so the curves differ by
+    float32 rounding (1e-7 of the loss, measured), which training may amplify: 1e-4 is asked for. With batch
+    normalisation each replica normalises by its own part of the batch, and with dropout it draws other masks:
+    that is another, equally valid run, which no tolerance could tell from a mistake.
     """
     config = change(
-        config, network="tiny_frame", network_args={"batch_norm": False, "dropout": 0.0}, batch_size=8, epochs=5,
-        augment="none",
+        config, network=network, network_args={"batch_norm": False, "dropout": 0.0}, batch_size=8, epochs=6,
+        augment="none", learning_rate=0.02, schedule="constant",
     )  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_process(config, one).wait() == 0
     assert run_process(change(config, devices=2), two, 2).wait() == 0
     for a, b in zip(rows(one), rows(two), strict=True):
         assert b == pytest.approx(a, rel=1e-4, abs=1e-5)
-    assert rows(one)[-1]["loss"] != rows(one)[0]["loss"]
+    assert rows(one)[-1]["loss"] < 0.9 * rows(one)[0]["loss"], "a curve that stands still proves nothing"
     scores = [scoring.read_scores(run / "scores_validation.csv")["logit"] for run in (one, two)]
     np.testing.assert_allclose(*scores, atol=1e-3, equal_nan=True)
 

@@ -20,6 +20,7 @@ import inspect
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -49,7 +50,8 @@ def train(config, run_dir, progress=True):
         process trains in it, the disk is full (the last epoch's state is kept), or the loss is not finite.
     """
     run_dir = Path(run_dir)
-    say = print if progress else lambda *_: None
+    # Flushed, so that a log file follows the run.
+    say = partial(print, flush=True) if progress else lambda *_: None
     with run_folder.only_one(run_dir):
         run_folder.check_config(config, run_dir)
         if (run_dir / "result.json").exists():
