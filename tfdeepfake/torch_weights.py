@@ -4,8 +4,11 @@ A PyTorch file is a pickle, and a pickle can run anything. The reader here follo
 of torch >= 1.6 and the older stream form) and knows a handful of harmless names; anything else is refused.
 """
 
+import functools
 import io
 import json
+import math
+import os
 import pickle
 import struct
 import zipfile
@@ -27,6 +30,15 @@ _SAFETENSORS = {
 _TODO = "Give the checkpoint file exactly as its authors publish it."
 # torch.save's older form begins with these two pickles.
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+# Kept in checkpoints beside the tensors (arguments, counters, random states). They become objects that do nothing.
+_IGNORED = {
+    ("argparse", "Namespace"), ("collections", "defaultdict"), ("collections", "Counter"), ("builtins", "set"),
+    ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy.core.multiarray", "scalar"),
+    ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"), ("_codecs", "encode"), ("torch", "Size"), ("torch", "device"),
+    ("yacs.config", "CfgNode"), ("easydict", "EasyDict"),
+}  # fmt: skip
+_SHOWN = 20
 _SUFFIXES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
@@ -44,14 +56,32 @@ class _Tensor:
         self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
 
     def numpy(self):
+        """The array, without a copy: a file of 400 MB takes 400 MB."""
         data = self.storage.data
-        if not self.size:
-            return data[self.offset : self.offset + 1].reshape(())
+        if data is None:
+            raise ValueError("the bytes of a tensor are missing")
+        if any(n < 0 for n in (self.offset, *self.size, *self.stride)) or len(self.size) != len(self.stride):
+            raise ValueError("a tensor has negative or unequal sizes")
+        if 0 in self.size:
+            return np.empty(self.size, data.dtype)
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
-        if min(self.size) > 0 and (min(self.stride) < 0 or self.offset < 0 or last >= len(data)):
+        if last >= len(data):
             raise ValueError("a tensor reaches beyond its storage")
         strides = [s * data.itemsize for s in self.stride]
-        return np.lib.stride_tricks.as_strided(data[self.offset :], self.size, strides).copy()
+        return np.lib.stride_tricks.as_strided(data[self.offset :], self.size, strides, writeable=False)
+
+
+class _Ignored:
+    """What an ignored name becomes: takes any arguments, items and state, keeps nothing."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+    def __setitem__(self, key, value):
+        pass
 
 
 def _parameter(data, *_):
@@ -68,17 +98,19 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return _Tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return _parameter
-        if module in ("torch", "torch.storage") and name in _DTYPES:
+        if module in ("torch", "torch.storage", "torch.cuda") and name in _DTYPES:
             return name
+        if (module, name) in _IGNORED:
+            return _Ignored
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def persistent_load(self, key):
-        kind, storage_type, name, *_ = key
-        if kind != "storage" or storage_type not in _DTYPES:
+        kind, storage_type, name, *rest = key
+        if kind != "storage" or storage_type not in _DTYPES or (len(rest) > 2 and rest[2] is not None):
             raise pickle.UnpicklingError(f"it refers to {key!r}")
         return self.load_storage(str(name), _DTYPES[storage_type])
 
@@ -93,8 +125,16 @@ def _dtype(name):
 
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
-        (pickled,) = [n for n in archive.namelist() if n.endswith("/data.pkl") or n == "data.pkl"]
+        names = archive.namelist()
+        pickled = next((n for n in names if n == "data.pkl" or n.endswith("/data.pkl")), None)
+        if pickled is None:
+            raise ValueError("a zip file without data.pkl; PyTorch files have one")
+        # PyTorch stores without compression. Anything else could be small here and fill the memory when read.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("its parts are compressed; those of PyTorch files are not")
         root = pickled.removesuffix("data.pkl")
+        if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+            raise ValueError("it was written on a big-endian machine")
         storages = {}
 
         def load_storage(name, dtype):
@@ -115,39 +155,54 @@ def _read_stream(path):
     with open(path, "rb") as stream:
         if _Reader(stream, load_storage).load() != _MAGIC or _Reader(stream, load_storage).load() != _PROTOCOL:
             raise ValueError("it does not begin like a PyTorch file")
-        _Reader(stream, load_storage).load()  # sizes of C types on the machine that wrote it
+        machine = _Reader(stream, load_storage).load()  # byte order and sizes of C types where it was written
+        if isinstance(machine, dict) and machine.get("little_endian") is False:
+            raise ValueError("it was written on a big-endian machine")
         value = _Reader(stream, load_storage).load()
         for name in _Reader(stream, load_storage).load():
             (count,) = struct.unpack("<q", stream.read(8))
             dtype = _dtype(storages[name].dtype)
-            storages[name].data = np.frombuffer(stream.read(count * dtype.itemsize), dtype)
+            data = stream.read(max(count, 0) * dtype.itemsize)
+            if len(data) != count * dtype.itemsize:
+                raise ValueError("it ends within a tensor")
+            storages[name].data = np.frombuffer(data, dtype)
     return value
 
 
 def _read_safetensors(path):
     with open(path, "rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
+        if length > os.path.getsize(path) - 8:
+            raise ValueError("it ends within its header")
         header = json.loads(stream.read(length))
         data = stream.read()
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
         start, end = entry["data_offsets"]
-        tensors[name] = np.frombuffer(data[start:end], _dtype(_SAFETENSORS[entry["dtype"]])).reshape(entry["shape"])
+        dtype, count = _dtype(_SAFETENSORS[entry["dtype"]]), math.prod(entry["shape"])
+        if not 0 <= start <= end <= len(data) or end - start != count * dtype.itemsize:
+            raise ValueError(f"the bytes of {name} are missing or not of its shape")
+        tensors[name] = np.frombuffer(data, dtype, count, start).reshape(entry["shape"])
     return tensors
 
 
 def _tensors(value, path):
     """The state dict inside a checkpoint: itself, or below one of the usual names."""
-    for name in ("state_dict", "model_state_dict", "model", "net"):
-        if isinstance(value, dict) and isinstance(value.get(name), dict):
-            value = value[name]
+    names = ("state_dict", "model_state_dict", "model", "net")
+    while isinstance(value, dict):
+        inner = [value[name] for name in names if isinstance(value.get(name), dict)]
+        if not inner:
+            break
+        value = inner[0]
     if not isinstance(value, dict):
         raise InputError(path, f"holds a {type(value).__name__}, not a dict of tensors.", _TODO)
-    found = {k: v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
-    tensors = {str(k).removeprefix("module."): v for k, v in found.items() if isinstance(v, np.ndarray)}
+    found = {str(k): v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
+    tensors = {k: v for k, v in found.items() if isinstance(v, np.ndarray)}
     if not tensors:
         raise InputError(path, "holds no tensors.", _TODO)
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): array for name, array in tensors.items()}
     return tensors
 
 
@@ -183,55 +238,84 @@ def _from_torch(layer, variable, array):
     """A tensor in the axis order of Keras."""
     if array.ndim < 2 or variable not in ("kernel", "depthwise_kernel", "pointwise_kernel"):
         return array
-    if isinstance(layer, (keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D)):
+    depthwise = keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D
+    if isinstance(layer, depthwise) or variable == "depthwise_kernel":
         return np.moveaxis(array, (0, 1), (-2, -1))  # [C, 1, h, w] -> [h, w, C, 1]
+    if isinstance(layer, keras_layers.Dense) and all(n == 1 for n in array.shape[2:]):
+        array = array.reshape(array.shape[:2])  # a convolution over one cell is a dense layer
     return np.moveaxis(array, (0, 1), (-1, -2))  # [out, in, ...] -> [..., in, out]
 
 
-def assign(model, tensors, module_name, subject, extra=None, unused=("num_batches_tracked",)):
-    """Assigns every tensor to exactly one variable of the network, or nothing at all.
+def _wanted(model, module_name, extra, keep):
+    """Which tensor goes where: dict tensor name -> list of (variable, function on the array)."""
+    wanted, left = {}, dict(extra)
+    for layer in model.layers:
+        if layer.name in keep:
+            continue
+        for variable in layer.weights:
+            if "seed_generator" in variable.path:
+                continue
+            short = variable.path.rsplit("/", 1)[-1]
+            name, change = left.pop(f"{layer.name}/{short}", (None, None))
+            if name is None:
+                name = f"{module_name(layer.name)}.{_SUFFIXES.get(short, 'bias' if short == 'bias' else 'weight')}"
+                if name in wanted:
+                    raise ValueError(f"module_name needs another name for each layer, got {name} twice.")
+                change = functools.partial(_from_torch, layer, short)
+            wanted.setdefault(name, []).append((variable, change))
+    if left:
+        raise ValueError(f"extra needs names of the network's variables, got {', '.join(left)}.")
+    return wanted
+
+
+def _listed(words, names):
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{words} {', '.join(names[:_SHOWN])}{more}"
+
+
+def assign(model, tensors, module_name, subject, extra=None, unused=("num_batches_tracked",), keep=()):
+    """Assigns every tensor to the network's variables, or nothing at all.
 
     Args:
       model: keras.Model.
       tensors: dict name -> array, from `read`.
       module_name: function: Keras layer name -> name of the PyTorch module, for example "layer1_0_conv1" ->
-        "layer1.0.conv1"; its tensors are that name + ".weight", ".bias", ".running_mean", ".running_var".
+        "layer1.0.conv1"; its tensors are that name + ".weight", ".bias", ".running_mean", ".running_var". Kernels are
+        brought into Keras order; a 1 x 1 convolution may go into a Dense layer.
       subject: the file, for errors.
       extra: dict Keras "layer/variable" -> (tensor name, function on the array) for what does not follow that rule.
+        Several variables may take parts of one tensor this way.
       unused: endings of tensor names that no network uses.
+      keep: layers that keep their weights, for example a fresh head.
     Raises:
       InputError: lists missing, left-over and misshapen tensors.
+      ValueError: two layers of one PyTorch name, or `extra` for a variable that does not exist.
     """
-    extra = extra or {}
-    wanted = {}
-    for layer in model.layers:
-        for variable in layer.weights:
-            if "seed_generator" in variable.path:
-                continue
-            short = variable.path.rsplit("/", 1)[-1]
-            key = f"{layer.name}/{short}"
-            if key in extra:
-                name, change = extra[key]
-            else:
-                suffix = _SUFFIXES.get(short, "bias" if short == "bias" else "weight")
-                name = f"{module_name(layer.name)}.{suffix}"
-                change = lambda a, layer=layer, short=short: _from_torch(layer, short, a)  # noqa: E731
-            wanted[name] = (variable, change)
+    wanted = _wanted(model, module_name, extra or {}, keep)
     found = {k: v for k, v in tensors.items() if not k.endswith(tuple(unused))}
     problems = []
     if missing := sorted(set(wanted) - set(found)):
-        problems.append(f"missing {', '.join(missing)}")
-    if extra_names := sorted(set(found) - set(wanted)):
-        problems.append(f"left over {', '.join(extra_names)}")
-    arrays = {}
+        problems.append(_listed("missing", missing))
+    if left_over := sorted(set(found) - set(wanted)):
+        problems.append(_listed("left over", left_over))
+    arrays, misfits = [], []
     for name in sorted(set(wanted) & set(found)):
-        variable, change = wanted[name]
-        arrays[name] = change(found[name])
-        if arrays[name].shape != tuple(variable.shape):
-            problems.append(f"{name} has shape {found[name].shape}, the network {tuple(variable.shape)} (Keras order)")
-        elif not np.isfinite(arrays[name].astype("float32")).all():
-            problems.append(f"{name} holds NaN or infinite values")
+        for variable, change in wanted[name]:
+            try:
+                array = change(found[name])
+            except (ValueError, IndexError):  # `change` may reshape or cut, which a tensor of another rank refuses
+                array = None
+            if array is None or array.shape != tuple(variable.shape):
+                misfits.append(
+                    f"{name} of shape {found[name].shape} ({variable.path} has {tuple(variable.shape)}, Keras order)"
+                )
+            elif not np.isfinite(array.astype("float32")).all():
+                misfits.append(f"{name} with NaN or infinite values")
+            else:
+                arrays.append((variable, array))
+    if misfits:
+        problems.append(_listed("wrong:", misfits))
     if problems:
         raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", _TODO)
-    for name, array in arrays.items():
-        wanted[name][0].assign(array.astype("float32"))
+    for variable, array in arrays:
+        variable.assign(array.astype("float32"))
