@@ -7,39 +7,9 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
 from tfdeepfake.recipe import DataRecipe
+from tfds_builders.features import feature_dict, has_flow
 
 SPLITS = {"train": (6, 10), "validation": (4, 5), "test": (4, 4)}  # (real, fake) examples
-
-
-def features(recipe):
-    """The feature dict that every builder of the project writes."""
-    t, h, w = recipe.frames, recipe.height_px, recipe.width_px
-    flow = recipe.flow != "none"
-    if recipe.kind == "clip":
-        pictures = {"frames": tfds.features.Video(shape=(t, h, w, 3), encoding_format="jpeg")}
-        if flow:
-            pictures["flow"] = tfds.features.Video(shape=(t, 2 * h, w, 1), encoding_format="png")
-            pictures["flow_max_px"] = tfds.features.Tensor(shape=(t,), dtype=np.float32)
-    else:
-        t = 1
-        pictures = {"frames": tfds.features.Image(shape=(h, w, 3), encoding_format="jpeg")}
-        if recipe.kind == "flow":
-            pictures["flow"] = tfds.features.Image(shape=(2 * h, w, 1), encoding_format="png")
-            pictures["flow_max_px"] = tfds.features.Scalar(dtype=np.float32)
-    return tfds.features.FeaturesDict(
-        pictures
-        | {
-            "label": tfds.features.ClassLabel(names=["real", "fake"]),
-            "data_set": tfds.features.Text(),
-            "method": tfds.features.Text(),
-            "video": tfds.features.Text(),
-            "source": tfds.features.Text(),
-            "face": tfds.features.Scalar(dtype=np.int32),
-            "frame_indices": tfds.features.Tensor(shape=(t,), dtype=np.int64),
-            "timestamps_s": tfds.features.Tensor(shape=(t,), dtype=np.float32),
-            "box_px": tfds.features.Tensor(shape=(4,), dtype=np.float32),
-        }
-    )
 
 
 def random_example(recipe, label, number, rng, contrast):
@@ -47,7 +17,7 @@ def random_example(recipe, label, number, rng, contrast):
     t = recipe.frames if recipe.kind == "clip" else 1
     h, w = recipe.height_px, recipe.width_px
     pictures = {"frames": np.clip(rng.uniform(60, 255, (t, h, w, 3)) - contrast * label, 0, 255).astype(np.uint8)}
-    if recipe.flow != "none" and recipe.kind != "frame":
+    if has_flow(recipe):
         pictures["flow"] = rng.integers(0, 256, (t, 2 * h, w, 1), dtype=np.uint8)
         pictures["flow_max_px"] = rng.uniform(0.5, 4.0, t).astype(np.float32)
     if recipe.kind != "clip":
@@ -117,7 +87,7 @@ def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None,
         name=name,
         version="1.0.0",
         config=config,
-        features=features(recipe),
+        features=feature_dict(recipe),
         split_datasets={split: list(examples(i, *counts)) for i, (split, counts) in enumerate(splits.items())},
         data_dir=str(data_dir),
         description="Random pictures for tests.",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from prepared import write_prepared
 
 from tfdeepfake.data import flow, pipeline
+from tfdeepfake.data import prepared as prepared_module
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
 
@@ -202,6 +203,14 @@ def own_copy(data_dir, tmp_path):
     return prepared, Path(prepared.split("train").filepaths[0])
 
 
+def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path):
+    write_prepared(tmp_path, name="video_folder", config="clip_4spaced_wholeframe_m0.3_32x40_dis")
+    command = prepared_module.rebuild_command(pipeline.open_data("video_folder", tmp_path))
+    assert command.startswith("tfdeepfake prepare video_folder --dir FOLDER --kind clip --data-dir")
+    for flag in ("--frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
+        assert f"{flag} " in command + " "
+
+
 @pytest.mark.parametrize("how", ["missing", "cut"])
 def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
     prepared, path = own_copy
@@ -209,7 +218,7 @@ def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
         path.unlink()
     else:
         os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match="tfdeepfake prepare tiny --kind clip --flow dis .*--overwrite") as caught:
+    with pytest.raises(InputError, match="tfdeepfake prepare tiny --kind clip --data-dir .*--overwrite") as caught:
         pipeline.batches(prepared, "train", "clip", 2, True)
     assert caught.value.subject == str(path)
 

@@ -188,6 +188,21 @@ def test_a_run_stopped_in_an_epochs_end_resumes_exactly(whole, config, tmp_path,
     assert recipes[0] == recipes[1]
 
 
+def test_a_resumed_run_keeps_its_data(config, tmp_path, monkeypatch):
+    """What the config's short name means may have changed since: another config of the set was prepared."""
+    data_dir = write_prepared(tmp_path / "data", contrast=15)[0]
+    config = change(config, data_dir=data_dir, epochs=2)
+    monkeypatch.setattr(training.run_folder, "write_curves", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        training.train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    write_prepared(data_dir, config="clip_other")
+    with pytest.raises(InputError, match="several ways"):
+        training.train(config, tmp_path / "new", progress=False)
+    training.train(config, tmp_path / "run", progress=False)
+    assert load_recipe(tmp_path / "run" / "best").data_version == "tiny/clip:1.0.0"
+
+
 def test_another_seed_gives_another_run(whole, config, tmp_path):
     """Without this, the comparisons above would hold for a run that ignores its data."""
     run = training.train(change(config, seed=4, epochs=1), tmp_path / "run", progress=False)

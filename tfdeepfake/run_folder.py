@@ -58,7 +58,7 @@ def check_config(config, run_dir):
 
 
 def begin(config, run_dir, data, found):
-    """Writes config.json and versions.json of a new run, or checks that an old one goes on with the same data.
+    """Writes config.json and versions.json of a new run, or reads what an old one began with.
 
     Args:
       config: TrainConfig.
@@ -67,8 +67,6 @@ def begin(config, run_dir, data, found):
       found: function without arguments giving what else the run has to remember; called for a new run only.
     Returns:
       The content of versions.json: {"software": ..., "data": data, "seed": ..., ...}.
-    Raises:
-      InputError: the run was begun on other data.
     """
     software = software_versions()
     if not state_path(run_dir).exists():
@@ -77,15 +75,14 @@ def begin(config, run_dir, data, found):
         write_json(run_dir / "versions.json", versions)
         return versions
     versions = read_json(run_dir / "versions.json")
-    if versions["data"] != data:
-        raise InputError(
-            run_dir,
-            f"was begun on {versions['data']}, but the data set is now {data}.",
-            "Choose another folder, or name the data set's version.",
-        )
     if versions["software"] != software:
         print(f"{run_dir}: begun with {versions['software']}, goes on with {software}.", file=sys.stderr)
     return versions
+
+
+def data_version(config, run_dir):
+    """The data a run reads: what the config names; once begun, the very version that was found then."""
+    return read_json(run_dir / "versions.json")["data"] if state_path(run_dir).exists() else config.data
 
 
 def write_curves(run_dir, rows, everything):

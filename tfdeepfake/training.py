@@ -150,7 +150,7 @@ def _build(config, run_dir):
     keras.utils.set_random_seed(config.seed)
     # A network's kind shows once it is built, which takes the data's size; but only clip networks have `frames`.
     guess = "clip" if "frames" in _parameters(config.network) else None
-    prepared = pipeline.open_data(config.data, config.data_dir, guess)
+    prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, guess)
     network_args = _network_args(config, prepared.recipe)
     with strategy.scope():
         try:

@@ -36,14 +36,26 @@ class PreparedData:
         return splits[name]
 
 
-def prepare_command(name, data_dir=None, kind=None, flow=False, overwrite=False):
+def prepare_command(name, data_dir=None, kind=None, flow=False):
     """The command line that builds data set `name` such that a network of `kind` can read it."""
     words = ["tfdeepfake", "prepare", name]
+    words += ["--dir", "FOLDER"] if name == "video_folder" else []
     words += ["--kind", kind] if kind else []
     words += ["--flow", "dis"] if flow else []
     words += ["--data-dir", str(data_dir)] if data_dir else []
-    words += ["--overwrite"] if overwrite else []
     return shlex.join(words)
+
+
+def rebuild_command(prepared):
+    """The command line that builds the same data set again."""
+    name, _, config = prepared.version.partition(":")[0].partition("/")
+    root = Path(prepared.builder.data_dir).parents[1 + bool(config)]
+    words = [prepare_command(name, root, prepared.recipe.kind)]
+    if config != prepared.recipe.kind:  # a config of that name is the builder's own; any other has changes
+        changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "kind"}
+        changes |= {n: prepared.metadata.get(n) for n in ("frames_real", "frames_fake")}
+        words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
+    return " ".join([*words, "--overwrite"])
 
 
 def serves(recipe, kind, flow=False):
@@ -129,10 +141,7 @@ def shard_paths(prepared, split):
 def _damage(prepared, split):
     """Finds the damaged shard: (path, what is wrong, command). Reads the split until it is found."""
     info = prepared.split(split)
-    name = prepared.version.partition("/")[0].partition(":")[0]
-    root = Path(prepared.builder.data_dir).parents[prepared.version.count("/") + 1]
-    recipe = prepared.recipe
-    command = prepare_command(name, root, recipe.kind, recipe.flow != "none", overwrite=True)
+    command = rebuild_command(prepared)
     for path, expected in zip(map(str, info.filepaths), info.shard_lengths, strict=True):
         if not os.path.exists(path):
             return path, "this file of the prepared data set is missing.", f"Build it again: {command}"
@@ -144,7 +153,11 @@ def _damage(prepared, split):
             reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).strip()
             return path, f"is damaged after record {count} of {expected} ({reason}).", f"Build it again: {command}"
         if count != expected:
-            return path, f"is another file than was written: it holds {count} of {expected} records.", f"Build it again: {command}"
+            return (
+                path,
+                f"is another file than was written: it holds {count} of {expected} records.",
+                f"Build it again: {command}",
+            )
     return prepared.version, f"could not be read in split {split!r}.", f"Build it again: {command}"
 
 
