@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data.boxes import crop, make_detections, overlap, resize, square_box, suppress
-from tfdeepfake.data.mtcnn import check_frames
+from tfdeepfake.data.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
 from tfdeepfake.files import InputError, atomic_path
 from tfdeepfake.recipe import sha256
 

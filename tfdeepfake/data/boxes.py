@@ -39,6 +39,16 @@ def make_detections(boxes_px, scores, landmarks_px, max_faces=None):
     return Detections(boxes_px[keep], scores[keep], landmarks_px[keep], dropped)
 
 
+def check_frames(frames):
+    """Returns frames as a list of uint8 [H, W, 3] arrays; raises ValueError for anything else."""
+    frames = list(frames)
+    for i, frame in enumerate(frames):
+        shape, dtype = getattr(frame, "shape", None), getattr(frame, "dtype", None)
+        if shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
+            raise ValueError(f"frames need uint8 [T, H, W, 3] or a list of [H, W, 3]; frame {i} is {dtype} {shape}.")
+    return frames
+
+
 def box_area(boxes):
     """Area of boxes [..., 4], 0 for one turned inside out."""
     sides = np.maximum(boxes[..., 2:4] - boxes[..., 0:2], 0)

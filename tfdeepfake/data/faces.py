@@ -80,15 +80,15 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
     top_px = int(np.clip(round(cell_px * height / width), cell_px // 3, 2 * cell_px))
     pitch = cell_px + gap
     listed = tracks[:rows]
-    sheet = np.full(
-        [margin + top_px + gap + max(len(listed), 1) * (cell_px + margin), len(shown) * pitch + gap, 3], 255, np.uint8
-    )
+    height_px = margin + top_px + gap + max(len(listed), 1) * (cell_px + margin)
+    # Wide enough for the text when there are few frames.
+    sheet = np.full([height_px, max(len(shown) * pitch + gap, 640), 3], 255, np.uint8)
 
     def write(text, y, color=(40, 40, 40)):
         cv2.putText(sheet, text, (gap + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
 
     dropped = f", {len(tracks) - len(listed)} more not shown" if len(tracks) > len(listed) else ""
-    write(f"{len(frames)} sampled frames, {len(tracks)} face tracks{dropped}", 20)
+    write(f"sampled frames: {len(frames)}, face tracks: {len(tracks)}{dropped}", 20)
     for column, position in enumerate(shown):
         frame = resize(frames[position], top_px, cell_px)
         scale = np.tile([cell_px / frames[position].shape[1], top_px / frames[position].shape[0]], 2)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data.boxes import make_detections, resize, suppress
+from tfdeepfake.data.boxes import check_frames, make_detections, resize, suppress
 from tfdeepfake.files import InputError
 
 # Side of what P-Net looks at, its stride, and the ratio of neighbouring pyramid levels.
@@ -192,16 +192,6 @@ def load(
         return found
 
     return detect
-
-
-def check_frames(frames):
-    """Returns frames as a list of uint8 [H, W, 3] arrays; raises ValueError for anything else."""
-    frames = list(frames)
-    for i, frame in enumerate(frames):
-        shape, dtype = getattr(frame, "shape", None), getattr(frame, "dtype", None)
-        if shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
-            raise ValueError(f"frames need uint8 [T, H, W, 3] or a list of [H, W, 3]; frame {i} is {dtype} {shape}.")
-    return frames
 
 
 def _search(frames, search_px, min_face_px, min_score, stage_scores, second_look, nets):
