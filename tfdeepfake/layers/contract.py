@@ -56,8 +56,8 @@ def stack_time(x, frames):
     return ops.reshape(x, (-1, frames * x.shape[-1]))
 
 
-def logits(x, num_classes=1):
+def logits(x, num_classes=1, use_bias=True):
     """Layer `logits`: [B, 1] raw logit of FAKE, or [B, K] of K classes; float32 whatever the precision policy."""
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"num_classes needs a positive integer, got {num_classes!r}.")
-    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return layers.Dense(num_classes, use_bias=use_bias, dtype="float32", name="logits")(x)

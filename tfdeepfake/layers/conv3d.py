@@ -1,0 +1,53 @@
+"""3D convolution, pooling and normalisation with the padding and constants of PyTorch, for published checkpoints."""
+
+from keras import initializers, layers
+
+# He et al. (arXiv:1502.01852) by outputs, as the published networks start.
+INITIALIZER = initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def triple(value):
+    """An integer, or three of them (time, height, width), as three."""
+    return (value,) * 3 if isinstance(value, int) else tuple(value)
+
+
+def conv(x, filters, kernel, strides=1, groups=1, name=None):
+    """3D convolution without bias, padded by kernel // 2 on both sides as PyTorch does.
+
+    Args:
+      x: [B, T, H, W, C].
+      filters: output channels.
+      kernel: odd; an integer or three of them (time, height, width).
+      strides: likewise.
+      groups: of channels.
+      name: of the layer.
+    """
+    kernel, strides = triple(kernel), triple(strides)
+    padding = "same"
+    # Keras "same" pads as much on both sides at stride 1 and at odd sizes, but (0, 1) where a size is even and the
+    # stride 2, where PyTorch pads (1, 1) and checkpoints need it. Padding by hand copies the map: only where needed.
+    if any(_same(*axis) != 2 * (axis[1] // 2) for axis in zip(x.shape[1:4], kernel, strides, strict=True)):
+        padding = "valid"
+        x = layers.ZeroPadding3D([k // 2 for k in kernel], name=f"{name}_pad")(x)
+    return layers.Conv3D(
+        filters, kernel, strides, padding, groups=groups, use_bias=False, kernel_initializer=INITIALIZER, name=name
+    )(x)
+
+
+def _same(size, kernel, stride):
+    """What Keras "same" pads in all along one axis."""
+    return max((-(-size // stride) - 1) * stride + kernel - size, 0)
+
+
+def max_pool(x, size, strides, name):
+    """Max-pool of a map without negative values, padded by size // 2 on both sides.
+
+    Zeros are then as good as the minus infinity that PyTorch pads with.
+    """
+    x = layers.ZeroPadding3D([n // 2 for n in triple(size)], name=f"{name}_pad")(x)
+    return layers.MaxPooling3D(size, strides, name=name)(x)
+
+
+def norm(x, name):
+    """Batch normalisation with PyTorch's constants."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
