@@ -148,5 +148,8 @@ def write_clip(spec, folder):
     from tfdeepfake.data.video import write_video
 
     path = Path(folder) / spec.file_name
-    write_video(path, (frame for frame, _ in frames_of(spec)), spec.fps, crf=scene(spec.set_seed, spec.scene).crf)
+    # x264's macroblock tree gives other bytes from run to run on the same frames (seen with x264 core of PyAV 18.1),
+    # and a set that is made again must be the same.
+    crf = scene(spec.set_seed, spec.scene).crf
+    write_video(path, (frame for frame, _ in frames_of(spec)), spec.fps, crf=crf, options={"mbtree": "0"})
     return path
