@@ -128,7 +128,7 @@ def _add_predict(verbs):
     p.add_argument("--labels", help="CSV file,label: labels written into scores.csv")
     p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
     p.add_argument("--debug", action="store_true", help="show the traceback of unexpected errors")
-    p.set_defaults(run=predict)
+    p.set_defaults(verb=predict)
 
 
 def _add_prepare(verbs):
@@ -145,7 +145,7 @@ def _add_prepare(verbs):
         kind = DataRecipe.__dataclass_fields__[name].type
         p.add_argument(f"--{name.replace('_', '-')}", type=kind if callable(kind) else str, dest=name,
                        help=f"of the data recipe (otherwise the builder's; in general {getattr(DataRecipe, name)!r})")
-    p.set_defaults(run=prepare)
+    p.set_defaults(verb=prepare)
 
 
 def _add_train(verbs):
@@ -158,7 +158,7 @@ def _add_train(verbs):
         kind = {int: int, float: float}.get(f.type, str)
         p.add_argument(f"--{name.replace('_', '-')}", type=kind, dest=name, help="see TrainConfig"
                        if f.type is dict else f"default {f.default!r}")
-    p.set_defaults(run=train)
+    p.set_defaults(verb=train)
 
 
 def main(argv=None):
@@ -177,7 +177,7 @@ def main(argv=None):
     p.add_argument("--data-dir")
     p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
     p.add_argument("--batch-size", type=int, default=16)
-    p.set_defaults(run=evaluate)
+    p.set_defaults(verb=evaluate)
 
     p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")
     p.add_argument("path")
@@ -185,24 +185,24 @@ def main(argv=None):
     p.add_argument("--detector", choices=("mtcnn", "blazeface"), default="mtcnn")
     p.add_argument("--detector-weights")
     p.add_argument("--frames", type=int, default=16)
-    p.set_defaults(run=faces)
+    p.set_defaults(verb=faces)
 
     p = verbs.add_parser("export", help="SavedModel for TF Serving")
     p.add_argument("model", help="saved model folder")
     p.add_argument("out", help="folder of the served model; a version folder is made inside")
     p.add_argument("--version", type=int, default=1)
-    p.set_defaults(run=export)
+    p.set_defaults(verb=export)
 
     p = verbs.add_parser("convert", help="published checkpoint to a saved model folder")
     p.add_argument("source", help="for example meso4_df")
     p.add_argument("file", help="the checkpoint file as its authors publish it")
     p.add_argument("--out", required=True)
-    p.set_defaults(run=convert)
+    p.set_defaults(verb=convert)
 
     args = parser.parse_args(argv)
     try:
         load_tensorflow()
-        return args.run(args) or 0
+        return args.verb(args) or 0
     except InputError as error:
         print(f"tfdeepfake: {error}", file=sys.stderr)
         return 2
