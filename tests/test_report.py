@@ -32,7 +32,7 @@ def scored(name, faces):
             "label": faces[0]["label"], "interval": [0.1, 0.9], "interval_reason": "", "reason": "", "todo": "",
             "faces": faces, "faces_not_judged": 0, "moments": len(faces[0]["timeline"]), "whole_frame": False,
             "video": {"width": 64, "height": 48, "frame_count": 100, "fps": 10.0, "duration_s": 10.0, "codec": "h264",
-                      "is_image": False},
+                      "is_image": False, "missing": 0},
             "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1}, "pictures": []}
 
 

@@ -46,7 +46,8 @@ class Verdict:
       faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
       moments: frames or clips of the video that were looked at.
       whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
-      video: width, height, fps, duration_s, frame_count, codec, is_image; empty when it could not be read.
+      video: width, height, fps, duration_s, frame_count, codec, is_image, missing (frames cut off the end of the
+        file); empty when it could not be read.
       timings: seconds for decode (reading, tracking, cropping), detect, network.
       traceback: of an unexpected error, when asked for.
     """
@@ -395,7 +396,7 @@ def judge(path, model, recipe, detect=None, *, clips=None, batch_size=None, max_
         with _time_limit(time_limit_s) as check:
             info = video.probe(path)
             facts = {name: getattr(info, name) for name in
-                     ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image")}
+                     ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing")}
             verdict = _scored(path, info, model, recipe, data, kind, detect,
                               batch_size or (4 if kind == "clip" else 32), max_faces, timings, check)
             return dataclasses.replace(verdict, video=facts, timings=timings)

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import html
 import io
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def escape(text):
 def folder_name(name, path):
     """A folder name for a video: readable, safe on every file system, and unique by a digest of the path."""
     stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)[:60].strip("._") or "video"
-    return f"{stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return f"{stem}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 def choose_frames(faces, count):
@@ -318,6 +319,8 @@ def _facts(verdict):
     parts = [f"{video['width']} × {video['height']} px"]
     if not video["is_image"]:
         parts += [f"{video['duration_s']:.1f} s", f"{video['fps']:.3g} frames/s", escape(video["codec"])]
+    if video["missing"]:
+        parts.append(f"<b>{video['missing']} frames are missing at the end of the file</b>")
     spent = verdict["timings"]
     if verdict["status"] == "scored":
         parts.append(f"judged in {sum(spent.values()):.1f} s")
