@@ -252,6 +252,15 @@ def test_contact_sheet_without_faces_and_with_too_many():
         faces.contact_sheet([], [])
 
 
+def test_write_contact_sheet_of_a_picture(tmp_path, capsys):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "wall.jpg"), blocks(np.random.default_rng(0)))
+    assert faces.write_contact_sheet(tmp_path / "wall.jpg", tmp_path / "sheet.png") == []
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+    assert "0 face tracks in 1 sampled frames" in capsys.readouterr().out
+
+
 def test_unknown_detectors_are_refused():
     with pytest.raises(ValueError, match="retinaface"):
         faces.make_detector("retinaface")

@@ -24,6 +24,7 @@ __all__ = [
     "select_tracks",
     "square_box",
     "track_boxes",
+    "write_contact_sheet",
 ]
 
 DETECTORS = ("mtcnn", "blazeface")
@@ -118,6 +119,40 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
     if not listed:
         write("no face was found", margin + top_px + gap + 20, (180, 0, 0))
     return sheet
+
+
+def write_contact_sheet(path, out, detector="mtcnn", weights=None, frames=16):
+    """Finds and links the faces of a video or picture and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
+
+    Args:
+      path: video or picture; out: file to write.
+      detector, weights: of `make_detector`.
+      frames: sampled frames, equally spaced.
+    Returns:
+      list of `Track`; the sheet is written when it is empty, too, and says so.
+    Raises:
+      VideoError: the video cannot be read.
+      InputError: the sheet cannot be written.
+    """
+    import cv2
+
+    from tfdeepfake.data import video
+    from tfdeepfake.files import atomic_path
+
+    detect = make_detector(detector, weights)
+    sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, frames)).frames
+    found = detect(sampled)
+    tracks = link_tracks(found, sampled)
+    sheet = contact_sheet(sampled, tracks, columns=frames)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    dropped = sum(d.dropped for d in found)
+    print(
+        f"{out}: {len(tracks)} face tracks in {len(sampled)} sampled frames, "
+        f"a face in {sum(len(d) > 0 for d in found)} of them"
+        + (f"; {dropped} small faces beyond the limit per frame were left out." if dropped else ".")
+    )
+    return tracks
 
 
 def _color(face):
