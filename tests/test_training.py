@@ -20,7 +20,7 @@ import tiny_networks
 from prepared import write_prepared
 from sklearn.metrics import roc_auc_score
 
-from tfdeepfake import checkpoint, devices, losses, models, scoring, training
+from tfdeepfake import checkpoint, devices, losses, models, run_setup, scoring, training
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError, read_json
 from tfdeepfake.recipe import DataRecipe, load_model, load_recipe
@@ -324,12 +324,12 @@ def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expecte
 
 
 def test_learning_rate_warms_up_and_decays(config):
-    cosine = training._learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
+    cosine = run_setup.learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
     values = np.array([float(cosine(step)) for step in (0, 5, 10, 55, 100)])
     np.testing.assert_allclose(values, [0.1, 0.55, 1.0, 0.5, 0.0], atol=1e-6)
-    flat = training._learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
+    flat = run_setup.learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
     np.testing.assert_allclose([float(flat(step)) for step in (0, 1, 2, 30)], [0.5, 0.75, 1.0, 1.0], atol=1e-6)
-    assert training._learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
+    assert run_setup.learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
 
 
 def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tmp_path):
@@ -337,6 +337,31 @@ def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tm
     assert keras.config.dtype_policy().name == "float32"
     assert {a.dtype for a in state(run).values()} <= {np.dtype(t) for t in ("float32", "int32", "int64", "uint32")}
     assert np.isfinite(rows(run)[0]["loss"])
+
+
+def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatch):
+    """Loading best/, or going on, must not fetch the published weights again and put them over the trained ones."""
+    built = []
+
+    def from_weights(weights=None, **kwargs):
+        built.append(weights)
+        return tiny_networks.tiny_clip(**kwargs)
+
+    # The signature is what training reads the arguments from.
+    def network(input_size=(32, 40), frames=4, weights=None):
+        return from_weights(weights, input_size=input_size, frames=frames)
+
+    monkeypatch.setitem(models.MODELS, "published", network)
+    config = change(config, network="published", network_args={"weights": "/somewhere/resnet.h5"}, epochs=2)
+    monkeypatch.setattr(training, "save_model", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        training.train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    monkeypatch.setitem(models.MODELS, "published", network)
+    training.train(config, tmp_path / "run", progress=False)
+    recipe = load_recipe(tmp_path / "run" / "best")
+    assert built[0] == "/somewhere/resnet.h5" and set(built[1:]) == {None}
+    assert "weights" not in recipe.network_args and recipe.parent == "resnet.h5"
 
 
 def test_a_full_disk_keeps_the_last_epoch(whole, config, tmp_path, monkeypatch):

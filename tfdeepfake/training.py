@@ -16,10 +16,7 @@ and started again with the same command ends with the same weights as one left a
 """
 
 import dataclasses
-import inspect
-import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +26,7 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from tfdeepfake import checkpoint, devices, evaluation, losses, models, run_folder, scoring
+from tfdeepfake import checkpoint, evaluation, run_folder, run_setup, scoring
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.data import pipeline
 from tfdeepfake.files import InputError, read_json, write_json
@@ -57,8 +54,8 @@ def train(config, run_dir, progress=True):
         if (run_dir / "result.json").exists():
             say(f"{run_dir}: this run is finished; nothing to do.")
             return run_dir
-        with _precision(config.precision):
-            run = _build(config, run_dir)
+        with run_setup.mixed_precision(config.precision):
+            run = run_setup.build(config, run_dir)
             _fit(run, say, progress)
         _finish(run, say)
     return run_dir
@@ -70,165 +67,10 @@ def resume(run_dir, progress=True):
     return train(TrainConfig.from_dict(read_json(path, "Give the folder of a run."), path), run_dir, progress)
 
 
-@contextmanager
-def _precision(precision):
-    """Sets the mixed precision policy for the networks built inside."""
-    before = keras.config.dtype_policy()
-    if precision != "float32":
-        if precision == "float16" and not tf.config.list_logical_devices("GPU"):
-            print("precision float16 is about 50 times slower than float32 on a CPU; try bfloat16.", file=sys.stderr)
-        keras.config.set_dtype_policy(f"mixed_{precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-@dataclasses.dataclass
-class _Run:
-    """What the steps of one run share."""
-
-    config: TrainConfig
-    run_dir: Path
-    strategy: object
-    prepared: pipeline.PreparedData
-    model: keras.Model
-    kind: str
-    with_flow: bool
-    network_args: dict
-    steps: int
-    class_weight: dict | None
-    has_validation: bool
-    rows: list
-    best_epoch: int
-
-    @property
-    def epoch(self):
-        """Finished epochs."""
-        return len(self.rows)
-
-    @property
-    def done(self):
-        patience = self.config.early_stopping_epochs
-        stale = patience and self.epoch - self.best_epoch >= patience
-        return self.epoch >= self.config.epochs or bool(stale)
-
-
-def _parameters(network):
-    """Names of a network's arguments."""
-    if network not in models.MODELS:
-        try:
-            models.build(network)
-        except ValueError as error:  # names the networks nearest to it
-            raise InputError("network", str(error)) from None
-    return inspect.signature(models.MODELS[network]).parameters
-
-
-def _network_args(config, recipe):
-    """The config's arguments; the input size (and the frames of a clip network) are those of the data."""
-    parameters = _parameters(config.network)
-    size = {"input_size": [recipe.height_px, recipe.width_px], "frames": recipe.frames}
-    size = {name: value for name, value in size.items() if name in parameters}
-    for name, value in size.items():
-        given = config.network_args.get(name, value)
-        if list(given) != value if name == "input_size" else given != value:
-            raise InputError(
-                "network_args",
-                f"{name} is {given}, but the data set has {value}.",
-                "Leave it out: it comes from the data.",
-            )
-    return {**config.network_args, **size}
-
-
-def _build(config, run_dir):
-    """Opens the data, builds and compiles the network, and restores the state when there is one."""
-    strategy = devices.strategy(config.devices)
-    if config.batch_size % strategy.num_replicas_in_sync:
-        raise InputError(
-            "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
-        )
-    keras.utils.set_random_seed(config.seed)
-    # A network's kind shows once it is built, which takes the data's size; but only clip networks have `frames`.
-    guess = "clip" if "frames" in _parameters(config.network) else None
-    prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, guess)
-    network_args = _network_args(config, prepared.recipe)
-    with strategy.scope():
-        try:
-            model = models.build(config.network, **network_args)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(config.network, f"cannot be built with {network_args}: {error}") from error
-    kind, with_flow = models.input_kind(model), models.wants_flow(model)
-    # Asked again with what the network really reads: says which command prepares such data.
-    prepared = pipeline.open_data(prepared.version, config.data_dir, kind, with_flow)
-
-    steps = pipeline.steps_per_epoch(prepared, "train", kind, config.batch_size)
-    if not steps:
-        count = pipeline.example_count(prepared, "train", kind)
-        raise InputError("batch_size", f"is {config.batch_size}, but the training split has only {count} examples.")
-
-    def found():
-        real, fake = pipeline.label_counts(prepared, "train", kind)
-        if not real or not fake:
-            raise InputError(prepared.version, f"needs real and fake training examples, has {real} and {fake}.")
-        return {
-            "network": config.network,
-            "network_args": network_args,
-            "kind": kind,
-            "examples": {"real": real, "fake": fake},
-        }
-
-    versions = run_folder.begin(config, run_dir, prepared.version, found)
-    class_weight = None
-    if config.class_weights == "balanced":
-        class_weight = pipeline.balanced_weights(versions["examples"]["real"], versions["examples"]["fake"])
-    loss = config.loss
-    if loss == "auto":
-        loss = "bce_f1" if kind == "clip" else "bce"
-    with strategy.scope():
-        model.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(config, steps)),
-            loss=losses.get(loss, config.alpha, config.beta),
-            metrics=[
-                keras.metrics.AUC(from_logits=True, name="auc"),
-                keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
-            ],
-            # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
-            jit_compile="auto" if devices.one_gpu(strategy) else False,
-        )
-        model.optimizer.build(model.trainable_variables)
-        state = run_folder.state_path(run_dir)
-        saved = checkpoint.load_state(state, model) if state.exists() else {"rows": [], "best_epoch": 0}
-    return _Run(
-        config=config,
-        run_dir=run_dir,
-        strategy=strategy,
-        prepared=prepared,
-        model=model,
-        kind=kind,
-        with_flow=with_flow,
-        network_args=network_args,
-        steps=steps,
-        class_weight=class_weight,
-        has_validation="validation" in prepared.builder.info.splits,
-        rows=saved["rows"],
-        best_epoch=saved["best_epoch"],
-    )
-
-
-def _learning_rate(config, steps):
-    """Linear warm-up to `learning_rate`, then constant or a cosine to zero at the last step."""
-    total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
-    if config.schedule == "constant" and not warmup:
-        return config.learning_rate
-    rest = {"decay_steps": max(1, total - warmup), "alpha": 1.0 if config.schedule == "constant" else 0.0}
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(config.learning_rate, **rest)
-    # The first step is not wasted on a rate of zero.
-    return keras.optimizers.schedules.CosineDecay(
-        config.learning_rate / warmup, warmup_target=config.learning_rate, warmup_steps=warmup, **rest
-    )
+def _parent(network_args):
+    """What the run started from: "imagenet", or the name of a file."""
+    weights = network_args.get("weights")
+    return None if weights is None else Path(weights).name
 
 
 def _recipe(run, calibration="not calibrated"):
@@ -236,7 +78,8 @@ def _recipe(run, calibration="not calibrated"):
     flow = run.prepared.recipe.flow if run.with_flow else "none"
     return Recipe(
         network=run.config.network,
-        network_args=run.network_args,
+        network_args=run_setup.without_weights(run.network_args),
+        parent=_parent(run.network_args),
         data=dataclasses.replace(run.prepared.recipe, kind=run.kind, flow=flow),
         calibration=calibration,
         data_version=run.prepared.version,

@@ -1,0 +1,30 @@
+"""The demo: a small two-stream network on the drawn data set, on a laptop.
+
+    tfdeepfake prepare synthetic_faces --kind clip
+    tfdeepfake train --preset demo
+
+The same passes over the same clips as `demo_baseline`, to compare what time adds to single frames.
+
+Hardware: 2 CPU cores. Time, expected score: not yet run.
+"""
+
+import sys
+
+from tfdeepfake.config import TrainConfig
+
+CONFIG = TrainConfig(
+    network="two_stream_video",
+    network_args={"backbone": "small", "batch_norm": True},
+    data="synthetic_faces/clip",
+    epochs=20,
+    batch_size=8,
+    learning_rate=1e-3,
+    schedule="cosine",
+    warmup_epochs=1.0,
+    augment="flip",
+)
+
+if __name__ == "__main__":
+    from train_scripts import run
+
+    sys.exit(run("demo"))

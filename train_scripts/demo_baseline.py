@@ -1,0 +1,30 @@
+"""The demo's counterpart without time: the same small frame network on single frames.
+
+    tfdeepfake prepare synthetic_faces --kind clip
+    tfdeepfake train --preset demo_baseline
+
+The same passes over the same frames as `demo`: its batches of 8 clips are 128 frames here.
+
+Hardware: 2 CPU cores. Time, expected score: not yet run.
+"""
+
+import sys
+
+from tfdeepfake.config import TrainConfig
+
+CONFIG = TrainConfig(
+    network="baseline",
+    network_args={"backbone": "small"},
+    data="synthetic_faces/clip",
+    epochs=20,
+    batch_size=128,
+    learning_rate=1e-3,
+    schedule="cosine",
+    warmup_epochs=1.0,
+    augment="flip",
+)
+
+if __name__ == "__main__":
+    from train_scripts import run
+
+    sys.exit(run("demo_baseline"))
