@@ -282,9 +282,11 @@ def _row(row, threshold):
 def _meaning(result):
     """What a reader must know before believing a number."""
     recipe = result["recipe"]
-    calibrated = recipe["calibration"] != "not calibrated"
-    how = (f"calibrated on validation data ({escape(recipe['calibration'])}; temperature {recipe['temperature']:.3g})"
-           if calibrated else "<b>not calibrated</b>: read it as a score that ranks videos, not as odds")
+    note = escape(recipe["calibration"])
+    how = "<b>not calibrated</b>" + (f" ({note})" if note != "not calibrated" else "")
+    how += ": read it as a score that ranks videos, not as odds"
+    if recipe["temperature"] != 1:
+        how = f"calibrated with temperature {recipe['temperature']:.3g} ({note})"
     data = recipe["data"]
     looks = "whole frames" if data["detector"] == "none" else f"faces found by {escape(result['detector'])}"
     changed = ""
