@@ -5,7 +5,9 @@ import warnings
 
 import numpy as np
 
-from tfdeepfake.data.packets import VideoError, check_pixels
+from tfdeepfake.data.decode import shrunk
+from tfdeepfake.data.media_file import VideoError, check_pixels
+from tfdeepfake.data.packets import upright
 
 FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 _DAMAGED = "Copy or download it again."
@@ -79,8 +81,6 @@ def read(path, max_side_px):
     Raises:
       VideoError: damaged, cut off or too large.
     """
-    from tfdeepfake.data.packets import upright
-
     with _open(path) as image:
         turn = _TURNS.get(_orientation(image), (False, False, False))
         try:
@@ -93,10 +93,9 @@ def read(path, max_side_px):
         except Exception as error:  # Pillow raises many kinds for damaged data
             raise VideoError(path, f"is a damaged or cut off picture ({error}).", _DAMAGED) from None
     rgb = upright(rgb, turn)
-    longest = max(rgb.shape[:2])
-    if longest > max_side_px:
+    rgb = np.ascontiguousarray(rgb)
+    if max(rgb.shape[:2]) > max_side_px:
         import cv2
 
-        height, width = (max(1, round(side * max_side_px / longest)) for side in rgb.shape[:2])
-        return cv2.resize(np.ascontiguousarray(rgb), (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(rgb)
+        return cv2.resize(rgb, shrunk(rgb.shape[1], rgb.shape[0], max_side_px), interpolation=cv2.INTER_AREA)
+    return rgb

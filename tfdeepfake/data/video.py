@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data import packets, stills
+from tfdeepfake.data import decode, packets, stills
 from tfdeepfake.data.encode import write_video
-from tfdeepfake.data.packets import VideoError
+from tfdeepfake.data.media_file import Deadline, VideoError, check_file
 
 __all__ = [
     "Frames",
@@ -101,12 +101,15 @@ class Frames:
       indices: int64 [T], which frame of the video each is, from 0.
       timestamps_s: float64 [T], seconds after the video's first frame.
       missing: frames that were asked for and could not be decoded; they are not among the T.
+      damaged: frames among the T that follow one which could not be decoded, before the next keyframe: parts of
+        them may be smeared.
     """
 
     frames: np.ndarray
     indices: np.ndarray
     timestamps_s: np.ndarray
     missing: int = 0
+    damaged: int = 0
 
     def __len__(self):
         return len(self.indices)
@@ -150,7 +153,7 @@ def _positive(**numbers):
             raise ValueError(f"{name} needs a positive integer, got {number!r}.")
 
 
-# Files of which packets were read lately: probing, then reading, reads them once.
+# Files whose packets were read lately: probing a file and then reading it takes one pass less.
 _INDICES = OrderedDict()
 
 
@@ -175,11 +178,11 @@ def probe(path, time_limit_s=None):
     Raises:
       VideoError: missing, empty, damaged, cut off before half of it, audio only, too large, not a video, too slow.
     """
-    packets.check_file(path)
+    check_file(path)
     if stills.is_still(path):
         size, turned, codec = stills.describe(path)
         return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True)
-    index = _index(path, packets.Deadline(path, time_limit_s))
+    index = _index(path, Deadline(path, time_limit_s))
     width, height = index.stored_px[::-1] if index.turn[0] else index.stored_px
     count = len(index.times)
     span_s = float(index.times[-1] - index.times[0]) * index.time_base
@@ -195,32 +198,6 @@ def probe(path, time_limit_s=None):
         index.codec,
         missing=index.missing,
     )
-
-
-def _shrunk(width, height, max_side_px):
-    """(width, height) with the longer side at most max_side_px."""
-    _positive(max_side_px=max_side_px)
-    part = min(1.0, max_side_px / max(width, height))
-    return max(1, round(width * part)), max(1, round(height * part))
-
-
-class _Converter:
-    """av.VideoFrame to upright RGB of one size."""
-
-    def __init__(self, index, max_side_px):
-        from av.video.reformatter import Interpolation, VideoReformatter
-
-        self.index = index
-        self.stored_px = _shrunk(*index.stored_px, max_side_px)
-        self.shape = (*(self.stored_px if index.turn[0] else self.stored_px[::-1]), 3)
-        self.reformatter = VideoReformatter()
-        shrinks = self.stored_px != index.stored_px
-        self.interpolation = Interpolation.AREA if shrinks else Interpolation.BICUBIC
-
-    def __call__(self, frame, out):
-        """Writes the frame into out, uint8 [H, W, 3]."""
-        picture = self.reformatter.reformat(frame, *self.stored_px, format="rgb24", interpolation=self.interpolation)
-        out[:] = packets.upright(picture.to_ndarray(), self.index.turn)
 
 
 def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None):
@@ -239,12 +216,13 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
       VideoError: see `probe`; also when more than half of the frames asked for cannot be decoded.
       ValueError: an index is outside the video.
     """
-    packets.check_file(path)
+    check_file(path)
     indices = np.asarray(indices)
     if indices.ndim != 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
         raise ValueError(f"indices needs integers [n], got {indices.dtype} {indices.shape}.")
+    _positive(max_side_px=max_side_px)
     indices = indices.astype(np.int64)
-    deadline = packets.Deadline(path, time_limit_s)
+    deadline = Deadline(path, time_limit_s)
     still = stills.is_still(path)
     index = None if still else _index(path, deadline)
     count = 1 if still else len(index.times)
@@ -257,12 +235,14 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
         keys = np.flatnonzero(index.keys)
         indices = np.unique(keys[np.abs(keys[None] - indices[:, None]).argmin(axis=1)])
     wanted, places = np.unique(indices, return_inverse=True)
-    convert = _Converter(index, max_side_px)
-    frames, found = np.empty((len(wanted), *convert.shape), np.uint8), np.zeros(len(wanted), bool)
+    convert = decode.Converter(index, max_side_px)
+    frames = np.empty((len(wanted), *convert.shape), np.uint8)
+    found, damaged = np.zeros((2, len(wanted)), bool)
     slots = {position: slot for slot, position in enumerate(wanted.tolist())}
-    for position, frame in packets.frames(index, wanted, deadline):
-        convert(frame, frames[slots[position]])
-        found[slots[position]] = True
+    for position, frame, doubtful in decode.frames(index, wanted, deadline):
+        slot = slots[position]
+        convert(frame, frames[slot])
+        found[slot], damaged[slot] = True, doubtful
     missing = int((~found[places]).sum())
     if 2 * missing > len(indices):
         raise VideoError(
@@ -274,7 +254,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     if not np.array_equal(kept, np.arange(len(wanted))):
         frames = frames[kept]
     times_s = (index.times[wanted[kept]] - index.times[0]) * index.time_base
-    return Frames(frames, wanted[kept], times_s, missing)
+    return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
 
 
 def iter_trunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
@@ -288,27 +268,29 @@ def iter_trunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
     Raises:
       VideoError: see `probe`.
     """
-    _positive(length=length)
-    packets.check_file(path)
+    _positive(length=length, max_side_px=max_side_px)
+    check_file(path)
     if stills.is_still(path):
         yield read_frames(path, [0], max_side_px)
         return
-    deadline = packets.Deadline(path, time_limit_s)
+    deadline = Deadline(path, time_limit_s)
     index = _index(path, deadline)
-    convert = _Converter(index, max_side_px)
-    trunk, positions, start = None, [], 0
-
-    def finished(end):
-        times_s = (index.times[positions] - index.times[0]) * index.time_base
-        return Frames(trunk[: len(positions)], np.array(positions, np.int64), times_s, end - start - len(positions))
-
-    for position, frame in packets.frames(index, None, deadline):
+    convert = decode.Converter(index, max_side_px)
+    trunk, positions, damaged, start = None, [], 0, 0
+    for position, frame, doubtful in decode.frames(index, None, deadline):
         if trunk is None:
-            trunk = np.empty((min(length, len(index.times)), *convert.shape), np.uint8)
+            trunk = np.empty((min(length, len(index.times) - start), *convert.shape), np.uint8)
         convert(frame, trunk[len(positions)])
         positions.append(position)
+        damaged += doubtful
         if len(positions) == len(trunk):
-            yield finished(position + 1)
-            trunk, positions, start = None, [], position + 1
+            yield _trunk(index, trunk, positions, position + 1 - start, damaged)
+            trunk, positions, damaged, start = None, [], 0, position + 1
     if positions:
-        yield finished(len(index.times))
+        yield _trunk(index, trunk[: len(positions)], positions, len(index.times) - start, damaged)
+
+
+def _trunk(index, frames, positions, span, damaged):
+    positions = np.array(positions, np.int64)
+    times_s = (index.times[positions] - index.times[0]) * index.time_base
+    return Frames(frames, positions, times_s, span - len(positions), damaged)

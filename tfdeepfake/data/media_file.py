@@ -1,0 +1,94 @@
+"""What can be said about a media file before and when it fails to open, and the limits on what is read of it."""
+
+import math
+import os
+import time
+
+from tfdeepfake.files import InputError
+
+# A crafted header can claim a picture of any size; 2**27 px is four times 8K and 384 MiB as RGB.
+MAX_PIXELS = 2**27
+
+
+class VideoError(InputError):
+    """The file cannot be read as a video: missing, empty, damaged, cut off, audio only, too large, too slow."""
+
+
+class Deadline:
+    """Raises VideoError when more than `limit_s` seconds have passed since it was made; never when None."""
+
+    def __init__(self, path, limit_s):
+        if limit_s is not None and not limit_s > 0:
+            raise ValueError(f"time_limit_s needs seconds above 0 or None, got {limit_s}.")
+        self.path, self.limit_s = path, limit_s
+        self.end = math.inf if limit_s is None else time.monotonic() + limit_s
+
+    def check(self):
+        if time.monotonic() > self.end:
+            raise VideoError(
+                self.path,
+                f"took longer to read than the limit of {self.limit_s:g} s.",
+                "Raise the time limit or cut the video.",
+            )
+
+
+def check_file(path):
+    """Raises VideoError when the path is not a file with something in it that may be read."""
+    try:
+        if os.path.isdir(path):
+            raise VideoError(path, "is a folder, not a video.", "Give a file, or a verb that takes folders.")
+        with open(path, "rb") as stream:
+            if not stream.read(1):
+                raise VideoError(path, "is empty (0 bytes).", "Copy or download it again.")
+    except FileNotFoundError:
+        raise VideoError(path, "does not exist.", "Check the path.") from None
+    except OSError as error:
+        raise VideoError(path, f"cannot be opened ({error.strerror}).", "Check its permissions.") from None
+    except ValueError as error:  # a NUL in the name
+        raise VideoError(path, f"is not a path ({error}).", "Check the path.") from None
+
+
+def unreadable(path):
+    """VideoError that says as exactly as the first bytes allow why FFmpeg cannot open the file."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as stream:
+        head = stream.read(4096)
+        boxes, at = [], 0
+        while head[4:8] in (b"ftyp", b"mdat", b"free", b"wide", b"skip") and at + 8 <= size and len(boxes) < 1000:
+            stream.seek(at)
+            length, name = int.from_bytes(stream.read(4), "big"), stream.read(4)
+            length = int.from_bytes(stream.read(8), "big") if length == 1 else length
+            boxes.append(name)
+            if length < 8:
+                break
+            at += length
+    if boxes and b"moov" not in boxes:
+        return VideoError(
+            path,
+            "was cut off, or its recording never finished: the index that an MP4 file needs (moov) is missing.",
+            "Copy or download it again.",
+        )
+    if head.startswith(b"version https://git-lfs"):
+        return VideoError(path, "is a git-lfs pointer, not the video itself.", "Run `git lfs pull`.")
+    text = head.lstrip()[:200].lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return VideoError(path, "is a web page, not a video.", "Download the video itself.")
+    if head.startswith(b"#EXTM3U"):
+        return VideoError(path, "is a playlist, which only names a video.", "Download the video itself.")
+    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+        return VideoError(path, "holds text, not a video.", "Check which file was meant.")
+    return VideoError(
+        path,
+        "is no video that can be read here: unknown format, or damaged at its beginning.",
+        "Check that it plays elsewhere; if it does, convert it to H.264 .mp4.",
+    )
+
+
+def check_pixels(path, width, height):
+    """Raises VideoError when a frame of this size is more than MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise VideoError(
+            path,
+            f"claims frames of {width} x {height} px; at most {MAX_PIXELS} px are read.",
+            "If this is its true size, shrink it first.",
+        )
