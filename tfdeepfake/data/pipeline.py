@@ -120,13 +120,10 @@ def _finisher(class_weight, with_keys):
         flip = batch.pop("flip", None)
         if "flow" in batch:
             inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
-        if flip is not None:
-            for name, value in inputs.items():
-                mirrored = tf.reverse(value, [-2])
-                if name == "flow":
-                    mirrored *= tf.constant([-1.0, 1.0])  # what moved right now moves left
-                chosen = tf.reshape(flip, [-1] + [1] * (value.shape.rank - 1))
-                inputs[name] = tf.where(chosen, mirrored, value)
+        if flip is not None and "flow" in inputs:
+            # The maps are mirrored already; what moved right now moves left.
+            sign = tf.stack([tf.where(flip, -1.0, 1.0), tf.ones_like(flip, tf.float32)], axis=-1)
+            inputs["flow"] *= tf.reshape(sign, [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2])
         label = batch["label"]
         result = (inputs, tf.cast(label, tf.float32)[:, None])
         if class_weight is not None:
@@ -224,15 +221,22 @@ def batches(
             shuffled = tf.gather(tf.constant(paths), tf.argsort(tf.random.stateless_uniform([len(paths)], draw)))
             each = prepared.split(split).num_bytes / count
             buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
-            examples = parse(_records(prepared, split, shuffled)).shuffle(buffer, order_seed, reshuffle_each_iteration=False)
+            examples = parse(_records(prepared, split, shuffled)).shuffle(
+                buffer, order_seed, reshuffle_each_iteration=False
+            )
             examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         if augment == "flip":
 
-            def add_flip(number, example):
+            def mirror(number, example):
                 own = tf.random.experimental.stateless_fold_in(draw, number)
-                return example | {"flip": tf.random.stateless_uniform([], own) < 0.5}
+                flip = tf.random.stateless_uniform([], own) < 0.5
+                names = [name for name in ("frames", "flow") if name in example]
+                kept = [example[name] for name in names]
+                # On bytes, and only where it is wanted: several times faster than on a batch of floats.
+                turned = tf.cond(flip, lambda: [tf.reverse(x, [-2]) for x in kept], lambda: kept)
+                return example | dict(zip(names, turned, strict=True)) | {"flip": flip}
 
-            examples = examples.enumerate().map(add_flip, num_parallel_calls=tf.data.AUTOTUNE)
+            examples = examples.enumerate().map(mirror, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.batch(batch_size, drop_remainder=True)
 
     if training:
