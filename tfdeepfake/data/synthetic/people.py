@@ -225,7 +225,7 @@ def scene(seed, number):
         collar=str(rng.choice(["round", "vee", "shirt", "high"])),
         centre_frac=(float(rng.uniform(0.40, 0.60)), float(rng.uniform(0.44, 0.49))),
         face_frac=float(rng.uniform(0.37, 0.45)),
-        exposure=float(rng.uniform(0.88, 1.06)),
+        exposure=float(rng.uniform(0.95, 1.14)),
         contrast=float(rng.uniform(0.0, 0.35)),
         balance_rgb=tuple((1 + rng.normal(0, 0.02, 3)).tolist()),
         noise_level=float(rng.uniform(1.0, 2.6)),
