@@ -171,9 +171,8 @@ def _row(path, line, row):
             path, f"line {line}: there is no file {cells['file']!r}.", f"Paths are as seen from {path.parent}."
         )
     label = LABELS[cells["label"].lower()]
-    return Listed(
-        video, Path(cells["file"]).as_posix(), label, cells["method"] or NAMES[label], cells["source"] or video.stem, split, line
-    )  # fmt: skip
+    method, source = cells["method"] or NAMES[label], cells["source"] or video.stem
+    return Listed(video, Path(cells["file"]).as_posix(), label, method, source, split, line)
 
 
 def _with_splits(videos, subject):
