@@ -291,7 +291,7 @@ def _faces(points, moments, recipe):
 
 
 def _check_for_a_face(path, info, detect):
-    """For networks that take whole frames: a video without a face is none of their business.
+    """For networks that take whole frames or only clips: a file without a face is none of their business.
 
     Raises:
       NoFace: none was found in five frames spread over the video.
@@ -308,9 +308,7 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
     from tfdeepfake.data import examples as extraction
     from tfdeepfake.data import faces as face_data
 
-    if info.is_image and kind == "clip":
-        raise InputError(path, f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
-                         "Give a video, or use a network for single frames.")
+    still = info.is_image and kind == "clip"
 
     def timed(frames):
         check()
@@ -320,12 +318,16 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
         return found
 
     start = time.perf_counter()
-    if data.detector == "none":
-        detect = detect or face_data.make_detector("mtcnn")
+    detect = detect or face_data.make_detector("mtcnn" if data.detector == "none" else data.detector)
+    if still or data.detector == "none":
         _check_for_a_face(path, info, timed)
+    if still:
+        # Behind the look for a face: a picture without one is `no_face` whatever the network takes.
+        raise InputError(path, f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
+                         "Give a video, or use a network for single frames.")
+    if data.detector == "none":
         found = extraction.extract(path, data)
     else:
-        detect = detect or face_data.make_detector(data.detector)
         found = extraction.extract(path, data, detect=timed)
     timings["decode"] = time.perf_counter() - start - timings["detect"]
 

@@ -189,7 +189,7 @@ def save_model(folder, model, recipe):
     """
     folder = Path(folder)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        model.save_weights(temporary)
+        _write_weights(model, temporary)
     recipe = dataclasses.replace(
         recipe, versions=software_versions(), weights_sha256=sha256(folder / WEIGHTS_FILE)
     )
@@ -222,6 +222,47 @@ def load_recipe(folder):
         raise InputError(folder / RECIPE_FILE, f"is not a valid recipe: {error}", todo) from None
 
 
+def _by_name(model):
+    """{"layer/variable": variable} of all weights; counters of random draws and optimizer state are left out."""
+    found = {variable.path: variable for variable in model.weights}
+    if len(found) != len(model.weights):
+        raise ValueError("layers of one network need different names.")
+    return found
+
+
+def _write_weights(model, path):
+    """HDF5 with one array per weight under its layer's name: what a layer is called, not where it stands, counts."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, variable in _by_name(model).items():
+            file[name] = variable.numpy()
+
+
+def _read_weights(model, path):
+    """Assigns every array of the file to a weight of the network, or nothing at all.
+
+    Raises:
+      ValueError: names or shapes differ; lists them.
+    """
+    import h5py
+
+    wanted = _by_name(model)
+    with h5py.File(path, "r") as file:
+        found = {}
+        file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        problems = [f"missing {name}" for name in sorted(set(wanted) - set(found))]
+        problems += [f"left over {name}" for name in sorted(set(found) - set(wanted))]
+        for name in sorted(set(wanted) & set(found)):
+            if found[name].shape != tuple(wanted[name].shape):
+                problems.append(f"{name} has shape {found[name].shape}, the network {tuple(wanted[name].shape)}")
+        if problems:
+            more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
+            raise ValueError("; ".join(problems[:6]) + more)
+        for name, variable in wanted.items():
+            variable.assign(found[name][()])
+
+
 def load_model(folder):
     """Builds the network of a saved model folder and loads its weights.
 
@@ -249,8 +290,8 @@ def load_model(folder):
     except (TypeError, ValueError) as error:
         raise InputError(Path(folder) / RECIPE_FILE, f"describes no network that can be built: {error}") from error
     try:
-        model.load_weights(path)
-    except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
+        _read_weights(model, path)
+    except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
         raise InputError(
             path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
         ) from error

@@ -78,8 +78,11 @@ def find_media(paths, out_dir=None):
     return [(path, name if often[name] == 1 else str(path)) for path, name in media], others, problems
 
 
-def line(verdict):
-    """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE."""
+def line(verdict, threshold=None):
+    """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE.
+
+    When `threshold` is given and lies inside the interval, the line says so: other frames might have turned the label.
+    """
     name = shown(verdict["file"])
     if verdict["status"] != "scored":
         return f"{SHOUTED[verdict['status']]}  {name}: {verdict['reason']} {verdict['todo']}".rstrip()
@@ -89,7 +92,9 @@ def line(verdict):
     timeline = verdict["faces"][0]["timeline"]
     worst = max(timeline, key=lambda point: point["probability"])
     when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}"
+    close = threshold is not None and verdict["interval"] and verdict["interval"][0] <= threshold <= verdict["interval"][1]
+    unsure = f", close to the threshold {threshold:.2f}" if close else ""
+    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}"
 
 
 def counts(verdicts):
@@ -301,9 +306,9 @@ def judge_many(paths, model_folder, out_dir=None, *, detector=None, detector_wei
                             time_limit_s=time_limit_s or TIME_LIMIT_S, debug=debug)
             record = {"name": shown(below), **verdict.to_dict(), "file": shown(path), "stamp": _stamp(path), "run": run}
             if out_dir:
-                record["pictures"] = report.draw_pictures(path, record, out_dir, PICTURES)
+                record["pictures"] = _pictures(path, record, out_dir, report)
                 _append(out_dir / LINES, record)
-        say(line(record))
+        say(line(record, recipe.threshold))
         if record.get("traceback"):
             say(record["traceback"])
         records.append(record if not out_dir else {k: record[k] for k in ("status", "label", "name")})
@@ -329,6 +334,17 @@ def judge_many(paths, model_folder, out_dir=None, *, detector=None, detector_wei
     for text in summary(result, out_dir):
         say(text)
     return result
+
+
+def _pictures(path, record, out_dir, report):
+    """Draws; pictures are an extra, so what goes wrong with them costs no verdict. A full disk does end the run."""
+    try:
+        return report.draw_pictures(path, record, out_dir, PICTURES)
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        record["pictures_problem"] = f"{type(error).__name__}: {error}"
+        return []
 
 
 def _finish(out_dir, result, labels, report):
