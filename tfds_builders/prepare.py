@@ -130,6 +130,8 @@ def _build(builder, path):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except InputError:
+        raise
     except Exception as error:
         _raise_if_full(error, path)
         raise
