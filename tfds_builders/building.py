@@ -111,5 +111,5 @@ def lost_lines(coverage, most=20):
     if not lost:
         return []
     lines = [f"{len(lost)} of {total} videos gave no examples:"]
-    lines += [f"  {e['method']}/{e['video']}: {why.replace('_', ' ')}: {e['reason']}" for why, e in lost[:most]]
+    lines += [f"  {e['video']}: {why.replace('_', ' ')}: {e['reason']}" for why, e in lost[:most]]
     return lines + ([f"  and {len(lost) - most} more, see metadata.json"] if len(lost) > most else [])

@@ -16,6 +16,8 @@ from tfdeepfake.files import InputError
 
 # Results that may wait for a slower one before them, per worker.
 AHEAD = 8
+# A process that has not started by then will not: importing takes some seconds, on a slow disk a minute.
+START_LIMIT_S = 300.0
 
 
 class Died(Exception):
@@ -50,15 +52,18 @@ def ordered(function, items, workers=None, time_limit_s=600.0):
     try:
         while out < len(items):
             for n in range(count):
-                if pool[n] is None and given < len(items):
+                if given == min(len(items), out + AHEAD * count):
+                    break
+                if pool[n] and pool[n].item is None and not pool[n].process.is_alive():
+                    pool[n] = None
+                if pool[n] is None:
                     pool[n] = _Worker(max(1, cores // count))
-                worker = pool[n]
-                if worker and worker.item is None and given < min(len(items), out + AHEAD * count):
-                    worker.give(given, (function, items[given]), time_limit_s)
+                if pool[n].item is None:
+                    pool[n].give(given, (function, items[given]), time_limit_s)
                     given += 1
             for n, worker in enumerate(pool):
-                if worker and worker.item is not None and time.monotonic() > worker.deadline:
-                    done[worker.item] = Died(f"it took longer than {time_limit_s:g} s.")
+                if worker and worker.late():
+                    done[worker.item] = worker.overdue(time_limit_s)
                     worker.end()
                     pool[n] = None
             busy = {w.pipe: n for n, w in enumerate(pool) if w and w.item is not None}
@@ -72,7 +77,7 @@ def ordered(function, items, workers=None, time_limit_s=600.0):
                     pool[busy[pipe]] = None
                     continue
                 if fine is None:
-                    worker.ready = True
+                    worker.ready, worker.deadline = True, time.monotonic() + time_limit_s
                     continue
                 if not fine:
                     raise result
@@ -104,19 +109,32 @@ class _Worker:
             ) from error
         theirs.close()
 
+    def late(self):
+        # Whoever takes the results may have been away for long: an answer that waits is in time.
+        return self.item is not None and time.monotonic() > self.deadline and not self.pipe.poll()
+
     def give(self, number, work, time_limit_s):
-        self.item, self.deadline = number, time.monotonic() + time_limit_s
+        self.item = number
+        self.deadline = time.monotonic() + (time_limit_s if self.ready else START_LIMIT_S)
         with contextlib.suppress(ConnectionError):  # it has died: seen when its answer is read
             self.pipe.send(work)
 
-    def death(self):
-        """What became of a worker whose pipe is closed."""
+    def overdue(self, time_limit_s):
+        """What is said of a worker whose time is up."""
+        self._must_have_started()
+        return Died(f"it took longer than {time_limit_s:g} s.")
+
+    def _must_have_started(self):
         if not self.ready:
             raise InputError(
                 "workers",
-                "a worker process ended while it started.",
+                "a worker process did not start.",
                 "In a script, call this under `if __name__ == '__main__':`, or with workers=0 in this process.",
             )
+
+    def death(self):
+        """What is said of a worker whose pipe is closed."""
+        self._must_have_started()
         self.process.join(10)
         code = self.process.exitcode
         try:
