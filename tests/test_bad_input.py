@@ -1,4 +1,4 @@
-"""Whatever a user gives to `predict`: a clear message that names the file and the next step, and nothing finished is lost."""
+"""Whatever a user gives to `predict`: a message that names file and next step, and nothing finished is lost."""
 
 import dataclasses
 import errno
@@ -164,7 +164,7 @@ def model(tmp_path, monkeypatch):
 def test_a_folder_of_everything_ends_without_a_traceback(clip, tmp_path, model, capsys):
     folder = tmp_path / "videos with ünïcode 视频" / "sub folder"
     folder.mkdir(parents=True)
-    good = folder / "clip ☃ \"quoted\" & <b>.mp4"
+    good = folder / 'clip ☃ "quoted" & <b>.mp4'
     good.write_bytes(clip.read_bytes())
     (folder / "empty.mp4").touch()
     (folder / "text.mov").write_text("no video")
@@ -185,7 +185,9 @@ def test_a_folder_of_everything_ends_without_a_traceback(clip, tmp_path, model, 
     assert set(scoring.read_scores(out / "scores.csv")["status"]) == {"scored", "unreadable"}
 
 
-@pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="file names of any bytes are a Linux matter")
+@pytest.mark.skipif(
+    os.name != "posix" or os.uname().sysname != "Linux", reason="file names of any bytes are a Linux matter"
+)
 def test_a_name_that_is_no_text(clip, tmp_path, model):
     folder = os.fsencode(tmp_path / "videos")
     os.mkdir(folder)

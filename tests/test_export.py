@@ -32,13 +32,15 @@ assert "tfdeepfake" not in sys.modules
 def network(shape, flow):
     """A small network with a convolution, a dense layer and batch norm, its weights random."""
     inputs = {"frames": keras.Input((*shape, 3), name="frames")}
-    x = keras.layers.Rescaling(1 / 127.5, -1)(inputs["frames"])
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="scale")(inputs["frames"])
     if flow:
         inputs["flow"] = keras.Input((*shape, 2), name="flow")
         x = keras.layers.Concatenate()([x, inputs["flow"]])
     conv = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[len(shape)]
-    x = keras.layers.Flatten()(keras.layers.BatchNormalization()(conv(4, 3, activation="relu")(x)))
-    return keras.Model(inputs, keras.layers.Dense(1)(x))
+    x = keras.layers.Flatten()(
+        keras.layers.BatchNormalization(name="norm")(conv(4, 3, activation="relu", name="conv")(x))
+    )
+    return keras.Model(inputs, keras.layers.Dense(1, name="logits")(x))
 
 
 def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0):
@@ -46,8 +48,13 @@ def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0):
     model = network(shape, flow)
     monkeypatch.setattr(models, "build", lambda name, **args: network(shape, flow))
     kind = "clip" if len(shape) == 3 else "flow" if flow else "frame"
-    data = DataRecipe(kind=kind, frames=shape[0] if kind == "clip" else 16, height_px=shape[-2], width_px=shape[-1],
-                      flow="dis" if flow else "none")
+    data = DataRecipe(
+        kind=kind,
+        frames=shape[0] if kind == "clip" else 16,
+        height_px=shape[-2],
+        width_px=shape[-1],
+        flow="dis" if flow else "none",
+    )
     save_model(tmp_path / "model", model, Recipe("small", data=data, temperature=temperature))
     return tmp_path / "model", data
 
@@ -64,7 +71,9 @@ def test_scores_equal_those_of_predict(tmp_path, monkeypatch, shape, flow):
     np.savez(tmp_path / "inputs.npz", **inputs)
     done = subprocess.run(
         [sys.executable, "-c", SERVER, str(served), str(tmp_path / "inputs.npz"), str(tmp_path / "outputs.npz")],
-        capture_output=True, text=True, cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     outputs = np.load(tmp_path / "outputs.npz")
@@ -75,7 +84,9 @@ def test_scores_equal_those_of_predict(tmp_path, monkeypatch, shape, flow):
     one = {name: value[:1] for name, value in inputs.items()}
     import tensorflow as tf
 
-    alone = tf.saved_model.load(str(served)).signatures["serving_default"](**{n: tf.constant(v) for n, v in one.items()})
+    alone = tf.saved_model.load(str(served)).signatures["serving_default"](
+        **{n: tf.constant(v) for n, v in one.items()}
+    )
     np.testing.assert_allclose(alone["logit"], expected[:1], atol=1e-6, rtol=0)
 
 
@@ -106,11 +117,15 @@ def test_a_full_disk_leaves_no_version(tmp_path, monkeypatch):
     folder, _ = saved(tmp_path, monkeypatch)
 
     def full(*args, **options):
-        raise error
+        raise errors[-1]
 
-    for error in (OSError(errno.ENOSPC, "No space left on device"),
-                  tf.errors.ResourceExhaustedError(None, None, "served/1/variables; No space left on device")):
+    errors = [
+        OSError(errno.ENOSPC, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "served/1/variables; No space left on device"),
+    ]
+    while errors:
         monkeypatch.setattr(tf.saved_model, "save", full)
         with pytest.raises(InputError, match="disk is full"):
             export(folder, tmp_path / "served")
         assert not list((tmp_path / "served").iterdir())
+        errors.pop()

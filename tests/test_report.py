@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfdeepfake import report
+from tfdeepfake import pictures, report
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
@@ -16,38 +16,88 @@ NASTY = '<script>alert("x")</script>&\'.mp4'
 
 
 def point(time_s, probability, frame=None, **more):
-    return {"time_s": time_s, "end_s": time_s, "frame": int(time_s * 10) if frame is None else frame,
-            "box": [10.0, 8.0, 40.0, 44.0], "logit": 0.0, "probability": probability, **more}
+    return {
+        "time_s": time_s,
+        "end_s": time_s,
+        "frame": int(time_s * 10) if frame is None else frame,
+        "box": [10.0, 8.0, 40.0, 44.0],
+        "logit": 0.0,
+        "probability": probability,
+        **more,
+    }
 
 
 def face(number, probabilities, brief=False):
     timeline = [point(float(k), p) for k, p in enumerate(probabilities)]
     mean = float(np.mean(probabilities))
-    return {"face": number, "probability": mean, "label": "FAKE" if mean >= 0.5 else "REAL", "share": 1.0,
-            "brief": brief, "timeline": timeline}
+    return {
+        "face": number,
+        "probability": mean,
+        "label": "FAKE" if mean >= 0.5 else "REAL",
+        "share": 1.0,
+        "brief": brief,
+        "timeline": timeline,
+    }
 
 
 def scored(name, faces):
-    return {"name": name, "file": name, "status": "scored", "probability": faces[0]["probability"],
-            "label": faces[0]["label"], "interval": [0.1, 0.9], "interval_reason": "", "reason": "", "todo": "",
-            "faces": faces, "faces_not_judged": 0, "moments": len(faces[0]["timeline"]), "whole_frame": False,
-            "video": {"width": 64, "height": 48, "frame_count": 100, "fps": 10.0, "duration_s": 10.0, "codec": "h264",
-                      "is_image": False, "missing": 0},
-            "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1}, "pictures": []}
+    return {
+        "name": name,
+        "file": name,
+        "status": "scored",
+        "probability": faces[0]["probability"],
+        "label": faces[0]["label"],
+        "interval": [0.1, 0.9],
+        "interval_reason": "",
+        "reason": "",
+        "todo": "",
+        "faces": faces,
+        "faces_not_judged": 0,
+        "moments": len(faces[0]["timeline"]),
+        "whole_frame": False,
+        "video": {
+            "width": 64,
+            "height": 48,
+            "frame_count": 100,
+            "fps": 10.0,
+            "duration_s": 10.0,
+            "codec": "h264",
+            "is_image": False,
+            "missing": 0,
+        },
+        "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1},
+        "pictures": [],
+    }
 
 
 def unscored(name, status):
-    return scored(name, [face(1, [0.5])]) | {"status": status, "probability": None, "label": None, "interval": None,
-                                            "faces": [], "reason": "it is <odd>.", "todo": "Look & see."}
+    return scored(name, [face(1, [0.5])]) | {
+        "status": status,
+        "probability": None,
+        "label": None,
+        "interval": None,
+        "faces": [],
+        "reason": "it is <odd>.",
+        "todo": "Look & see.",
+    }
 
 
 def result_of(verdicts, **recipe):
     from tfdeepfake.verdict import counts
 
     values = {"data": DataRecipe(kind="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
-    return {"counts": counts(verdicts), "recipe": Recipe("meso4", **values).to_dict(), "recipe_sha256": "0" * 64,
-            "detector": "mtcnn", "trained_with_detector": "mtcnn", "threshold": 0.5, "model": "saved_models/demo",
-            "tool": "tfdeepfake 0", "other_files": ["notes<b>.txt"], "unreadable_folders": []}
+    return {
+        "counts": counts(verdicts),
+        "recipe": Recipe("meso4", **values).to_dict(),
+        "recipe_sha256": "0" * 64,
+        "detector": "mtcnn",
+        "trained_with_detector": "mtcnn",
+        "threshold": 0.5,
+        "model": "saved_models/demo",
+        "tool": "tfdeepfake 0",
+        "other_files": ["notes<b>.txt"],
+        "unreadable_folders": [],
+    }
 
 
 def write(path, verdicts, **recipe):
@@ -119,7 +169,9 @@ def test_what_must_be_known_before_believing_is_said(tmp_path):
     page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])])
     assert "not calibrated" in page and "None of this is proof" in page and "drawn/frame:1.0.0" in page
     assert "meso4" in page and "1 of 1 files were scored" in page and "notes&lt;b&gt;.txt" in page
-    page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])], calibration="temperature on validation", temperature=1.7)
+    page = write(
+        tmp_path, [scored("a.mp4", [face(1, [0.9])])], calibration="temperature on validation", temperature=1.7
+    )
     assert "not calibrated" not in page and "temperature 1.7" in page
 
 
@@ -134,22 +186,22 @@ def test_the_timeline_is_drawn_to_scale():
 def test_the_most_suspicious_frame_is_among_those_shown():
     probabilities = np.random.default_rng(0).uniform(size=50)
     for count in (1, 2, 4, 9, 50, 60):
-        chosen = report.choose_frames([face(1, probabilities), face(2, probabilities[:5])], count)
+        chosen = pictures.choose_frames([face(1, probabilities), face(2, probabilities[:5])], count)
         assert len(chosen) == min(count, 50) and list(chosen) == sorted(chosen)
         assert 10 * int(np.argmax(probabilities)) in chosen
         assert all(time_s == frame / 10 for frame, (time_s, _) in chosen.items())
-    assert len(report.choose_frames([face(1, probabilities), face(2, probabilities[:5])], 60)[0][1]) == 2
+    assert len(pictures.choose_frames([face(1, probabilities), face(2, probabilities[:5])], 60)[0][1]) == 2
 
 
 def test_a_box_is_drawn_where_the_face_is():
     frame = np.random.default_rng(0).integers(0, 90, (120, 200, 3), np.uint8)
     for text in ("face 1: 0.93", "a very long name that does not fit into the picture"):
-        drawn = np.asarray(report.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
+        drawn = np.asarray(pictures.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
         assert drawn.shape == frame.shape
         assert (drawn[89, 60:110] == (200, 62, 38)).all() and (drawn[50:85, 50] == (200, 62, 38)).all()
         assert (drawn[50:80, 60:110] == frame[50:80, 60:110]).all(), "the face itself stays as it is"
     for box in ((-30, -20, 500, 400), (60, 50, 40, 30), (300, 300, 310, 310)):
-        assert report.annotate(frame, [(box, (0, 0, 0), "x")], "").size == (200, 120)
+        assert pictures.annotate(frame, [(box, (0, 0, 0), "x")], "").size == (200, 120)
 
 
 def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
@@ -170,8 +222,10 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
             else:
                 (tmp_path / name).hardlink_to(tmp_path / f"frames/{number % 5}/frame_{k}.jpg")
             pictures.append({"file": name, "kind": "frame", "frame": 10 * k, "time_s": float(k)})
-        verdicts.append(scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))])
-                        | {"pictures": pictures})
+        verdicts.append(
+            scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))])
+            | {"pictures": pictures}
+        )
     page = write(tmp_path, verdicts)
     assert page.count("<img") == 400 and page.count("data:image/jpeg") == 400
     assert len(page.encode()) < 15e6
@@ -179,8 +233,10 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
 
 def test_a_picture_that_is_gone_leaves_a_page(tmp_path):
     gone = scored("a.mp4", [face(1, [0.9, 0.2])])
-    gone["pictures"] = [{"file": "frames/gone.jpg", "kind": "frame", "frame": 0, "time_s": 0.0},
-                        {"file": "frames/gone.jpg", "kind": "face", "face": 1, "frame": 0, "time_s": 0.0}]
+    gone["pictures"] = [
+        {"file": "frames/gone.jpg", "kind": "frame", "frame": 0, "time_s": 0.0},
+        {"file": "frames/gone.jpg", "kind": "face", "face": 1, "frame": 0, "time_s": 0.0},
+    ]
     page = write(tmp_path, [gone])
     assert "<img" not in page and "<svg" in page
 
@@ -203,11 +259,13 @@ def test_pictures_that_cannot_be_read_again_cost_no_verdict(tmp_path, monkeypatc
         raise video.VideoError("a.mp4", "is gone.")
 
     monkeypatch.setattr(video, "read_frames", gone)
-    assert report.draw_pictures("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
-    assert report.draw_pictures("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
+    assert pictures.draw_pictures("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
+    assert pictures.draw_pictures("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
 
 
 def test_folder_names_are_safe_and_unique():
-    names = [report.folder_name(n, n) for n in ("a/clip.mp4", "b/clip.mp4", "../..", "ü ñ 视频.mp4", NASTY, "x" * 400)]
+    names = [
+        pictures.folder_name(n, n) for n in ("a/clip.mp4", "b/clip.mp4", "../..", "ü ñ 视频.mp4", NASTY, "x" * 400)
+    ]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w.-]{1,80}", n) and not n.startswith(".") for n in names)

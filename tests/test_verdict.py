@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from verdicts import brightness_network, example, no_detector, pretend, recipe
 
-from tfdeepfake import judge, scoring, verdict
+from tfdeepfake import inference, judge, pictures, scoring, verdict
 from tfdeepfake.data import examples, faces, video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model
@@ -167,13 +167,13 @@ def test_the_interval_draws_moments_with_all_their_faces():
     values = np.random.default_rng(0).uniform(size=40)
     table = dict(enumerate(values))
     mirror = {m: 1 - v for m, v in table.items()}
-    low, high = judge.interval([table, mirror])
+    low, high = inference.interval([table, mirror])
     assert low >= 0.5 - 1e-9
-    one = judge.interval([table])
+    one = inference.interval([table])
     assert one[0] < values.mean() < one[1]
     # The normal approximation of a mean's interval, within a quarter.
     assert one[1] - one[0] == pytest.approx(2 * 1.96 * values.std() / np.sqrt(40), rel=0.25)
-    assert judge.interval([{3: 0.5}]) is None
+    assert inference.interval([{3: 0.5}]) is None
 
 
 def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):
@@ -210,7 +210,7 @@ def test_padding_the_last_batch_changes_nothing():
     inputs = [(example(v).frames[0], None) for v in values]
     expected = 10 * (np.rint(255 * values) / 255 - 0.5)
     for batch_size in (1, 3, 4, 32):
-        np.testing.assert_allclose(judge.score(NETWORK, inputs, batch_size), expected, atol=1e-5)
+        np.testing.assert_allclose(inference.score(NETWORK, inputs, batch_size), expected, atol=1e-5)
 
 
 def test_model_and_recipe_that_do_not_belong_together_are_refused():
@@ -224,20 +224,20 @@ def test_model_and_recipe_that_do_not_belong_together_are_refused():
     ]:
         with pytest.raises(InputError, match=what):
             judge.judge("clip.mp4", model, used, no_detector)
-    assert judge.check_model(brightness_network(frames=4), clip) == "clip"
+    assert inference.check_model(brightness_network(frames=4), clip) == "clip"
 
 
 def test_sampling_keeps_what_the_network_was_trained_on():
     runs = DataRecipe(sampling="consecutive", frames=8, clips=2, stride_frames=3)
-    more = judge.sampling(runs, "clip")
+    more = inference.sampling(runs, "clip")
     assert (more.clips, more.select, more.frames, more.stride_frames) == (8, "all", 8, 3)
-    assert judge.sampling(runs, "clip", clips=3).clips == 3
-    assert judge.sampling(DataRecipe(kind="frame"), "frame", clips=40).frames == 40
-    assert judge.sampling(DataRecipe(), "clip").frames == 16
+    assert inference.sampling(runs, "clip", clips=3).clips == 3
+    assert inference.sampling(DataRecipe(kind="frame"), "frame", clips=40).frames == 40
+    assert inference.sampling(DataRecipe(), "clip").frames == 16
     with pytest.raises(InputError, match="spaced over the whole video"):
-        judge.sampling(DataRecipe(), "clip", clips=4)
+        inference.sampling(DataRecipe(), "clip", clips=4)
     with pytest.raises(InputError, match="at least 1"):
-        judge.sampling(runs, "clip", clips=0)
+        inference.sampling(runs, "clip", clips=0)
 
 
 def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
@@ -259,10 +259,20 @@ def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
 def folder(tmp_path, monkeypatch):
     """A model folder and a tree of files whose name says what becomes of them."""
     monkeypatch.setattr("tfdeepfake.models.build", lambda network, **args: brightness_network())
-    save_model(tmp_path / "model", NETWORK, Recipe("brightness", data=recipe().data, data_version="nothing/frame:1.0.0"))
+    save_model(
+        tmp_path / "model", NETWORK, Recipe("brightness", data=recipe().data, data_version="nothing/frame:1.0.0")
+    )
     monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: no_detector)
     tree = tmp_path / "tree"
-    for name in ("fake.mp4", "sub/real.mp4", "sub/noface.mp4", "sub/broken.mp4", "sub/odd.mp4", "sub/notes.txt", "list.csv"):
+    for name in (
+        "fake.mp4",
+        "sub/real.mp4",
+        "sub/noface.mp4",
+        "sub/broken.mp4",
+        "sub/odd.mp4",
+        "sub/notes.txt",
+        "list.csv",
+    ):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(name.encode())
     judged = []
@@ -294,9 +304,21 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
     assert "2 of 5 scored (1 FAKE, 1 REAL), 1 no face, 1 unreadable, 1 error." in text
     assert "2 are neither video nor picture" in text and "notes.txt" in text
     result = json.loads((out / "predictions.json").read_text())
-    assert result["counts"] == {"files": 5, "scored": 2, "no_face": 1, "unreadable": 1, "error": 1, "FAKE": 1, "REAL": 1}
+    assert result["counts"] == {
+        "files": 5,
+        "scored": 2,
+        "no_face": 1,
+        "unreadable": 1,
+        "error": 1,
+        "FAKE": 1,
+        "REAL": 1,
+    }
     assert [v["name"] for v in result["verdicts"]] == [
-        "fake.mp4", "sub/broken.mp4", "sub/noface.mp4", "sub/odd.mp4", "sub/real.mp4"
+        "fake.mp4",
+        "sub/broken.mp4",
+        "sub/noface.mp4",
+        "sub/odd.mp4",
+        "sub/real.mp4",
     ]
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 5
     for picture in (p for v in result["verdicts"] for p in v["pictures"]):
@@ -309,7 +331,13 @@ def test_scores_csv_is_what_evaluation_reads(folder):
     tree, model, out, _ = folder
     verdict.judge_many([tree], model, out)
     table = scoring.read_scores(out / "scores.csv")
-    assert sorted(set(table["video"])) == ["fake.mp4", "sub/broken.mp4", "sub/noface.mp4", "sub/odd.mp4", "sub/real.mp4"]
+    assert sorted(set(table["video"])) == [
+        "fake.mp4",
+        "sub/broken.mp4",
+        "sub/noface.mp4",
+        "sub/odd.mp4",
+        "sub/real.mp4",
+    ]
     assert (table["label"] == -1).all()
     bright = table["video"] == "fake.mp4"
     assert bright.sum() == 16
@@ -326,8 +354,11 @@ def test_labels_reach_scores_csv_and_strangers_are_named(folder, capsys):
     assert (rows["fake.mp4"]["label"], rows["fake.mp4"]["method"]) == ("1", "swap")
     assert rows["sub/real.mp4"]["label"] == "0" and rows["sub/odd.mp4"]["label"] == ""
     assert "1 of the labels are not among the files: other.mp4" in capsys.readouterr().out
-    for text, what in (("file,label\nfake.mp4,maybe\n", "line 2: 'maybe'"), ("name,y\n", "line 1"),
-                       ("file,label\nfake.mp4,1\nfake.mp4,1\n", "line 3.*twice")):
+    for text, what in (
+        ("file,label\nfake.mp4,maybe\n", "line 2: 'maybe'"),
+        ("name,y\n", "line 1"),
+        ("file,label\nfake.mp4,1\nfake.mp4,1\n", "line 3.*twice"),
+    ):
         (tree / "list.csv").write_text(text)
         with pytest.raises(InputError, match=what):
             verdict.judge_many([tree], model, labels=tree / "list.csv")
@@ -398,5 +429,19 @@ def test_every_key_of_predictions_json_is_documented(folder):
     documented = set(re.findall(r"`(\w+)`", text))
     scored = next(v for v in result["verdicts"] if v["status"] == "scored")
     face = scored["faces"][0]
-    keys = set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
+    keys = (
+        set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
+    )
     assert keys <= documented, keys - documented
+
+
+def test_pictures_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):
+    tree, model, out, _ = folder
+
+    def fails(*args):
+        raise ZeroDivisionError("odd box")
+
+    monkeypatch.setattr(pictures, "annotate", fails)
+    result = verdict.judge_many([tree / "fake.mp4"], model, out)
+    assert result["counts"]["scored"] == 1 and "odd box" in result["verdicts"][0]["pictures_problem"]
+    assert "<svg" in (out / "index.html").read_text()

@@ -1,4 +1,4 @@
-"""A network whose logit is known (10 * (mean brightness - 0.5)) and videos that are not there, for tests of verdicts."""
+"""A network of known logit, 10 * (mean brightness - 0.5), and videos that are not there, for tests of verdicts."""
 
 from pathlib import Path
 
@@ -38,16 +38,34 @@ def example(brightness, face=0, frame=0, count=1, fps=10.0, flow=None, score=0.9
     indices = np.arange(frame, frame + count)
     boxes = np.tile(np.float32(box), (count, 1))
     flows = None if flow is None else np.full((count, SIZE, SIZE, 2), flow, np.float32)
-    return examples.Example(frames=frames, flow=flows, face=face, indices=indices, timestamps_s=indices / fps,
-                            boxes_px=boxes, face_boxes_px=boxes, score=score, face_count=1)
+    return examples.Example(
+        frames=frames,
+        flow=flows,
+        face=face,
+        indices=indices,
+        timestamps_s=indices / fps,
+        boxes_px=boxes,
+        face_boxes_px=boxes,
+        score=score,
+        face_count=1,
+    )
 
 
 def pretend(monkeypatch, made, frame_count=100, is_image=False):
     """Makes every file a video of 10 frames/s, 64 x 48 px, whose examples are `made` (or what `made(path)` gives)."""
 
     def probe(path):
-        return video.VideoInfo(path=str(path), width=64, height=48, frame_count=frame_count, fps=10.0,
-                               duration_s=frame_count / 10, rotation_deg=0, codec="h264", is_image=is_image)
+        return video.VideoInfo(
+            path=str(path),
+            width=64,
+            height=48,
+            frame_count=frame_count,
+            fps=10.0,
+            duration_s=frame_count / 10,
+            rotation_deg=0,
+            codec="h264",
+            is_image=is_image,
+        )
 
     def extract(path, data, detect=None):
         return made(Path(path)) if callable(made) else made

@@ -17,17 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.files import InputError
+from tfdeepfake.inference import check_model, interval, probability, sampling, score
 
 STATUSES = ("scored", "no_face", "unreadable", "error")
 FAKE, REAL = "FAKE", "REAL"
 TIME_LIMIT_S = 300.0
 MAX_FACES = 16
-# A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
-LEAST_CLIPS = 8
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
 # but does not decide.
 BRIEF_SHARE = 0.1
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -118,115 +116,6 @@ def _time_limit(seconds):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def probability(logit, temperature=1.0):
-    """sigmoid(logit / temperature) in float64, without overflow; any shape."""
-    return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
-
-
-def check_model(model, recipe):
-    """Compares the network's inputs with the recipe; a mismatch is an error, not a worse score.
-
-    Raises:
-      InputError: crop size, clip length or flow of the recipe are not what the network takes.
-    """
-    from tfdeepfake import models
-
-    data, wants = recipe.data, {i.name: tuple(i.shape) for i in model.inputs}
-    kind, shape = models.input_kind(model), wants["frames"]
-    todo = "The folder's recipe.json and its weights do not belong together: copy both from one training run."
-    size = tuple(want if want else have for want, have in zip(shape[-3:-1], (data.height_px, data.width_px), strict=True))
-    if size != (data.height_px, data.width_px):
-        raise InputError(
-            recipe.network,
-            f"takes {size[0]} x {size[1]} px (height x width), the recipe crops {data.height_px} x {data.width_px}.", todo
-        )
-    if kind == "clip" and (data.kind != "clip" or shape[1] not in (None, data.frames)):
-        have = f"clips of {data.frames} frames" if data.kind == "clip" else f"single examples (kind {data.kind!r})"
-        raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", todo)
-    if model.outputs[0].shape[-1] != 1:
-        raise InputError(recipe.network, f"gives {model.outputs[0].shape[-1]} classes; a verdict needs one logit of FAKE.",
-                         "Build it with num_classes=1.")
-    if "flow" in wants and data.flow == "none":
-        raise InputError(recipe.network, "takes optical flow, the recipe makes none.", todo)
-    return kind
-
-
-def sampling(data, kind, clips=None):
-    """The recipe for looking at one video: every face, and enough moments for a timeline.
-
-    Args:
-      data: DataRecipe of training. Kind, size, margin and clip length stay.
-      kind: of the network, `frame`, `flow` or `clip`.
-      clips: moments to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
-    Raises:
-      InputError: the network takes frames spaced over the whole video as one input, so there is one moment.
-    """
-    if clips is not None and clips < 1:
-        raise InputError("clips", f"needs at least 1, got {clips}.")
-    if data.sampling == "consecutive":
-        return dataclasses.replace(data, select="all", clips=clips or max(data.clips, LEAST_CLIPS))
-    if clips is None:
-        return dataclasses.replace(data, select="all")
-    if kind != "frame":
-        # Other spacing would change the motion between neighbouring frames, and with it the score.
-        raise InputError(
-            "clips", f"cannot be chosen: this network takes {data.frames} frames spaced over the whole video.", "Leave it out."
-        )
-    return dataclasses.replace(data, select="all", frames=clips)
-
-
-def score(model, inputs, batch_size, check=lambda: None):
-    """Raw logits of FAKE.
-
-    Args:
-      inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
-      batch_size: the last batch is padded to a power of two, so that a network is traced once or twice, not
-        once per video.
-    Returns:
-      float32 [len(inputs)].
-    Raises:
-      ValueError: the network gave NaN or infinity.
-    """
-    names, logits = {i.name for i in model.inputs}, []
-    for start in range(0, len(inputs), batch_size):
-        check()
-        part = inputs[start : start + batch_size]
-        size = min(batch_size, 1 << (len(part) - 1).bit_length())
-        rows = part + [part[-1]] * (size - len(part))
-        batch = {"frames": np.stack([row[0] for row in rows])}
-        if "flow" in names:
-            batch["flow"] = np.stack([row[1] for row in rows])
-        logits.append(np.asarray(model.predict_on_batch(batch), np.float32).reshape(size, -1)[: len(part), 0])
-    logits = np.concatenate(logits)
-    if not np.isfinite(logits).all():
-        raise ValueError(f"the network gave {int((~np.isfinite(logits)).sum())} of {len(logits)} scores that are no number.")
-    return logits
-
-
-def interval(tables, seed=0):
-    """95 % bootstrap interval of the video's probability over its sampled moments.
-
-    A moment is drawn with all its faces, because compression and light are shared. It covers the choice of
-    frames only, not what the network never learned.
-
-    Args:
-      tables: per deciding face a dict {moment: probability}.
-    Returns:
-      (low, high), or None when there are fewer than two moments.
-    """
-    moments = sorted({m for table in tables for m in table})
-    if len(moments) < 2:
-        return None
-    seen = np.array([[m in table for table in tables] for m in moments], np.float64)
-    values = np.array([[table.get(m, 0.0) for table in tables] for m in moments])
-    draws = np.random.default_rng(seed).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), RESAMPLES)
-    counts = draws @ seen
-    # A face that is in none of the drawn moments says nothing in that draw.
-    means = np.where(counts > 0, draws @ values / np.maximum(counts, 1), -np.inf).max(axis=1)
-    low, high = np.percentile(means[np.isfinite(means)], (2.5, 97.5))
-    return float(low), float(high)
 
 
 def _moments(examples, kind):
@@ -323,8 +212,11 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
         _check_for_a_face(path, info, timed)
     if still:
         # Behind the look for a face: a picture without one is `no_face` whatever the network takes.
-        raise InputError(path, f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
-                         "Give a video, or use a network for single frames.")
+        raise InputError(
+            path,
+            f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
+            "Give a video, or use a network for single frames.",
+        )
     if data.detector == "none":
         found = extraction.extract(path, data)
     else:
@@ -366,8 +258,18 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
     )
 
 
-def judge(path, model, recipe, detect=None, *, clips=None, batch_size=None, max_faces=MAX_FACES,
-          time_limit_s=TIME_LIMIT_S, debug=False):
+def judge(
+    path,
+    model,
+    recipe,
+    detect=None,
+    *,
+    clips=None,
+    batch_size=None,
+    max_faces=MAX_FACES,
+    time_limit_s=TIME_LIMIT_S,
+    debug=False,
+):
     """Judges one video or still image.
 
     The video's probability is the maximum over its faces of the face's mean probability over the sampled frames or
@@ -397,10 +299,23 @@ def judge(path, model, recipe, detect=None, *, clips=None, batch_size=None, max_
     try:
         with _time_limit(time_limit_s) as check:
             info = video.probe(path)
-            facts = {name: getattr(info, name) for name in
-                     ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing")}
-            verdict = _scored(path, info, model, recipe, data, kind, detect,
-                              batch_size or (4 if kind == "clip" else 32), max_faces, timings, check)
+            facts = {
+                name: getattr(info, name)
+                for name in ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing")
+            }
+            verdict = _scored(
+                path,
+                info,
+                model,
+                recipe,
+                data,
+                kind,
+                detect,
+                batch_size or (4 if kind == "clip" else 32),
+                max_faces,
+                timings,
+                check,
+            )
             return dataclasses.replace(verdict, video=facts, timings=timings)
     except examples.NoFace as error:
         status, reason, todo = "no_face", error.problem, error.todo
@@ -415,4 +330,6 @@ def judge(path, model, recipe, detect=None, *, clips=None, batch_size=None, max_
         status, reason = "error", f"unexpected {type(error).__name__}: {error}"
         todo = "This is a fault of the program: run this file with --debug and report what it prints."
         trace = traceback.format_exc() if debug else ""
-    return Verdict(file=str(path), status=status, reason=reason, todo=todo, video=facts, timings=timings, traceback=trace)
+    return Verdict(
+        file=str(path), status=status, reason=reason, todo=todo, video=facts, timings=timings, traceback=trace
+    )

@@ -1,4 +1,4 @@
-"""Annotated frames of a verdict, and one self-contained HTML page about many (report.html is its frame).
+"""One self-contained HTML page about many verdicts (report.html is its frame).
 
 The page needs no network and no other file: pictures are small JPEGs inside it. It is written piece by piece, so
 memory does not grow with the number of videos.
@@ -6,22 +6,18 @@ memory does not grow with the number of videos.
 
 import base64
 import datetime
-import hashlib
 import html
 import io
-import os
 import re
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from tfdeepfake.files import InputError, atomic_path
+from tfdeepfake.pictures import PICTURES_A_VIDEO
 
-COLOURS = {"FAKE": (200, 62, 38), "REAL": (22, 120, 138), None: (104, 110, 120)}
 WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
-PICTURES_A_VIDEO = 4
-FACES_SHOWN = 8  # faces that get a thumbnail
-PICTURE_SIDE_PX, THUMB_SIDE_PX, FILE_SIDE_PX = 360, 96, 960
+PICTURE_SIDE_PX, THUMB_SIDE_PX = 360, 96
 # Base64 makes 3 bytes 4; with this and about 6 kB of text a video, a hundred videos stay below 15 MB.
 PAGE_PICTURE_BYTES = 9_000_000
 PICTURE_BYTES = 14_000  # of one picture in the page, at most in practice
@@ -29,143 +25,6 @@ PICTURE_BYTES = 14_000  # of one picture in the page, at most in practice
 
 def escape(text):
     return html.escape(str(text), quote=True)
-
-
-# --- pictures ---------------------------------------------------------------------------------------------------
-
-
-def folder_name(name, path):
-    """A folder name for a video: readable, safe on every file system, and unique by a digest of the path."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)[:60].strip("._") or "video"
-    return f"{stem}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
-
-
-def choose_frames(faces, count):
-    """Frames worth showing: the most suspicious one of the deciding face, and others spread over the video.
-
-    Args:
-      faces: of a verdict dict.
-      count: at most so many.
-    Returns:
-      {frame index: (time_s, [(face dict, box, probability)])}, in order of time.
-    """
-    at = {}
-    for face in faces:
-        for point in face["timeline"]:
-            boxes = point.get("boxes") or [[point["frame"], point["time_s"], *point["box"]]]
-            for frame, time_s, *box in boxes:
-                # Clips may overlap: one box a face and frame, that of the more suspicious clip.
-                at.setdefault(frame, (time_s, {}))
-                before = at[frame][1].get(face["face"])
-                if before is None or before[2] < point["probability"]:
-                    at[frame][1][face["face"]] = (face, box, point["probability"])
-    frames = sorted(at)
-    if len(frames) > count:
-        worst = max(faces[0]["timeline"], key=lambda p: p["probability"])
-        chosen = {worst["frame"]}
-        for step in range(count):
-            chosen.add(frames[round(step * (len(frames) - 1) / max(count - 1, 1))])
-        # One too many when the worst frame is none of the evenly spread ones: its nearest neighbour goes.
-        while len(chosen) > count:
-            chosen.remove(min(chosen - {worst["frame"]}, key=lambda f: abs(f - worst["frame"])))
-        frames = sorted(chosen)
-    return {frame: (at[frame][0], list(at[frame][1].values())) for frame in frames}
-
-
-def annotate(frame, marks, caption):
-    """Draws boxes and a caption.
-
-    Args:
-      frame: uint8 [H, W, 3].
-      marks: list of (box in px of this frame, colour (r, g, b), text).
-      caption: text at the bottom left.
-    Returns:
-      PIL image of the same size.
-    """
-    picture = Image.fromarray(frame)
-    draw = ImageDraw.Draw(picture)
-    size = max(11, round(max(picture.size) / 34))
-    font = ImageFont.load_default(size)
-    for box, colour, text in sorted(marks, key=lambda mark: mark[0][0]):
-        x0, y0, x1, y1 = box
-        draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=max(2, size // 6))
-        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-        width, height = right - left + size // 2, bottom - top + size // 2
-        x = min(max(0, x0), max(0, picture.width - width))
-        y = y0 - height if y0 >= height else min(max(0, y1), picture.height - height)
-        draw.rectangle((x, y, x + width, y + height), fill=colour)
-        draw.text((x + size // 4 - left, y + size // 4 - top), text, font=font, fill="white")
-    left, top, right, bottom = draw.textbbox((0, 0), caption, font=font)
-    height = bottom - top + size // 2
-    draw.rectangle((0, picture.height - height, right - left + size, picture.height), fill=(16, 18, 22))
-    draw.text((size // 2 - left, picture.height - height + size // 4 - top), caption, font=font, fill="white")
-    return picture
-
-
-def _save(picture, path, quality):
-    with atomic_path(path) as temporary:
-        picture.save(temporary, "JPEG", quality=quality, optimize=True)
-
-
-def draw_pictures(path, record, out_dir, folder="frames"):
-    """Writes the annotated frames and face thumbnails of one verdict.
-
-    Args:
-      path: the video.
-      record: verdict dict with `name`.
-      out_dir, folder: pictures go to out_dir/folder/<video>/.
-    Returns:
-      list of {"file" (below out_dir), "kind": "frame" or "face", "frame", "time_s", "face"}; empty for a file that
-      cannot be read. A file without a face gets plain frames, so that one sees why.
-    Raises:
-      InputError: the disk is full.
-    """
-    from tfdeepfake.data import video
-
-    if record["status"] == "scored":
-        chosen = choose_frames(record["faces"], PICTURES_A_VIDEO)
-    elif record["status"] == "no_face":
-        spread = video.spaced_indices(record["video"]["frame_count"], 3)
-        chosen = {int(frame): (None, []) for frame in spread}
-    else:
-        return []
-    try:
-        shown = video.read_frames(path, list(chosen), max_side_px=FILE_SIDE_PX)
-    except video.VideoError:
-        # It was readable a moment ago. The verdict stands; pictures are an extra.
-        return []
-    below, pictures, thumbs = Path(folder) / folder_name(record["name"], path), [], {}
-    for frame, index, seconds in zip(shown.frames, shown.indices, shown.timestamps_s, strict=True):
-        scale = frame.shape[1] / record["video"]["width"]
-        marks = []
-        for face, box, probability in chosen[int(index)][1]:
-            box = [v * scale for v in box]
-            label = None if face["brief"] else face["label"]
-            name = "whole frame" if record["whole_frame"] else f"face {face['face']}"
-            marks.append((box, COLOURS[label], f"{name}: {probability:.2f}"))
-            if not face["brief"] and probability > thumbs.get(face["face"], (-1,))[0]:
-                thumbs[face["face"]] = probability, _thumb(frame, box), int(index), float(seconds)
-        name = below / f"frame_{index:06d}.jpg"
-        caption = f"{seconds:.2f} s" if not record["video"]["is_image"] else "still image"
-        _save(annotate(frame, marks, caption), Path(out_dir) / name, 85)
-        pictures.append({"file": name.as_posix(), "kind": "frame", "frame": int(index), "time_s": round(float(seconds), 4)})
-    for number, (_, picture, index, seconds) in sorted(thumbs.items(), key=lambda item: -item[1][0])[:FACES_SHOWN]:
-        name = below / f"face_{number}.jpg"
-        _save(picture, Path(out_dir) / name, 85)
-        pictures.append({"file": name.as_posix(), "kind": "face", "face": number, "frame": index,
-                         "time_s": round(seconds, 4)})
-    return pictures
-
-
-def _thumb(frame, box):
-    """The face with a little around it, square, at most 192 px."""
-    height, width = frame.shape[:2]
-    side = min(1.3 * max(box[2] - box[0], box[3] - box[1], 8), height, width)
-    x = min(max((box[0] + box[2] - side) / 2, 0), width - side)
-    y = min(max((box[1] + box[3] - side) / 2, 0), height - side)
-    picture = Image.fromarray(frame).crop((int(x), int(y), int(x + side), int(y + side)))
-    picture.thumbnail((192, 192))
-    return picture
 
 
 def _embedded(path, side_px, quality):
@@ -182,9 +41,6 @@ def _embedded(path, side_px, quality):
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), size
 
 
-# --- page -------------------------------------------------------------------------------------------------------
-
-
 def write_page(path, result, verdicts):
     """Writes the page.
 
@@ -198,9 +54,16 @@ def write_page(path, result, verdicts):
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     head, middle, tail = re.split(r"<!-- SUMMARY -->|<!-- VIDEOS -->", template)
     rows = sorted(
-        ({k: v[k] for k in ("name", "status", "label", "probability", "interval")}
-         | {"number": n, "faces": "–" if v["whole_frame"] else len(v["faces"]) + v["faces_not_judged"], "worst": _worst(v), "reason": v["reason"]}
-         for n, v in enumerate(verdicts())),
+        (
+            {k: v[k] for k in ("name", "status", "label", "probability", "interval")}
+            | {
+                "number": n,
+                "faces": "–" if v["whole_frame"] else len(v["faces"]) + v["faces_not_judged"],
+                "worst": _worst(v),
+                "reason": v["reason"],
+            }
+            for n, v in enumerate(verdicts())
+        ),
         key=lambda row: (-1 if row["probability"] is None else -row["probability"], row["number"]),
     )
     rows.sort(key=lambda row: row["probability"] is None)
@@ -236,17 +99,23 @@ def _tile(value, name, kind=""):
 def _bar(row, threshold):
     """The probability as a bar with its interval and the threshold."""
     low, high = row["interval"] or (row["probability"],) * 2
-    return (f'<span class="bar" role="img" aria-label="probability {row["probability"]:.2f}">'
-            f'<i class="{row["label"].lower()}" style="width:{100 * row["probability"]:.1f}%"></i>'
-            f'<u style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></u>'
-            f'<s style="left:{100 * threshold:.1f}%"></s></span>')
+    return (
+        f'<span class="bar" role="img" aria-label="probability {row["probability"]:.2f}">'
+        f'<i class="{row["label"].lower()}" style="width:{100 * row["probability"]:.1f}%"></i>'
+        f'<u style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></u>'
+        f'<s style="left:{100 * threshold:.1f}%"></s></span>'
+    )
 
 
 def _summary(result, rows):
     found, recipe = result["counts"], result["recipe"]
-    tiles = [_tile(found["FAKE"], "judged FAKE", "fake"), _tile(found["REAL"], "judged REAL", "real"),
-             _tile(found["no_face"], "no face found"), _tile(found["unreadable"], "unreadable"),
-             _tile(found["error"], "failed")]
+    tiles = [
+        _tile(found["FAKE"], "judged FAKE", "fake"),
+        _tile(found["REAL"], "judged REAL", "real"),
+        _tile(found["no_face"], "no face found"),
+        _tile(found["unreadable"], "unreadable"),
+        _tile(found["error"], "failed"),
+    ]
     coverage = f"{found['scored']} of {found['files']} files were scored."
     if found["scored"] < found["files"]:
         coverage += " The others have no probability, and nothing is said about them."
@@ -271,12 +140,15 @@ def _row(row, threshold):
     link = f'<a href="#v{row["number"]}">{escape(row["name"])}</a>'
     badge = _badge(row["status"], row["label"])
     if row["status"] != "scored":
-        return f'<tr><td>{badge}</td><td class="name">{link}</td><td colspan="3" class="why">{escape(row["reason"])}</td></tr>'
+        why = escape(row["reason"])
+        return f'<tr><td>{badge}</td><td class="name">{link}</td><td colspan="3" class="why">{why}</td></tr>'
     spread = "" if not row["interval"] else " <small>{:.2f}–{:.2f}</small>".format(*row["interval"])
     worst = "–" if row["worst"] is None else f"{row['worst']:.1f} s"
-    return (f'<tr><td>{badge}</td><td class="name">{link}</td><td class="p">{_bar(row, threshold)}'
-            f'<b>{row["probability"]:.2f}</b>{spread}</td><td>{row["faces"]}</td>'
-            f"<td>{worst}</td></tr>")
+    return (
+        f'<tr><td>{badge}</td><td class="name">{link}</td><td class="p">{_bar(row, threshold)}'
+        f"<b>{row['probability']:.2f}</b>{spread}</td><td>{row['faces']}</td>"
+        f"<td>{worst}</td></tr>"
+    )
 
 
 def _meaning(result):
@@ -291,16 +163,18 @@ def _meaning(result):
     looks = "whole frames" if data["detector"] == "none" else f"faces found by {escape(result['detector'])}"
     changed = ""
     if result["detector"] != result["trained_with_detector"] and data["detector"] != "none":
-        changed = (f" The network was trained with {escape(result['trained_with_detector'])}: "
-                   "with another detector its scores can differ.")
+        changed = (
+            f" The network was trained with {escape(result['trained_with_detector'])}: "
+            "with another detector its scores can differ."
+        )
     parent = "" if not recipe["parent"] else f"<dt>Started from</dt><dd>{escape(recipe['parent'])}</dd>"
     return f"""
 <section class="meaning"><h2>What this page says</h2>
 <p>A probability is the output of one network, <b>{escape(recipe["network"])}</b>, trained on
-<b>{escape(recipe["data_version"])}</b>; it is {how}. A video is called FAKE when the mean probability of one of its faces
-is at least <b>{recipe["threshold"]:.2f}</b>, and REAL otherwise. The interval is how much that mean depends on which
-frames were looked at. <b>None of this is proof.</b> Manipulations, cameras and compressions that the network never saw in
-training can be judged wrongly with high confidence, in both directions.</p>
+<b>{escape(recipe["data_version"])}</b>; it is {how}. A video is called FAKE when the mean probability of one of its
+faces is at least <b>{recipe["threshold"]:.2f}</b>, and REAL otherwise. The interval is how much that mean depends on
+which frames were looked at. <b>None of this is proof.</b> Manipulations, cameras and compressions that the network
+never saw in training can be judged wrongly with high confidence, in both directions.</p>
 <details><summary>Network, statuses and limits</summary><dl>
 <dt>Looks at</dt><dd>{looks}, {escape(data["kind"])} input of {data["height_px"]} × {data["width_px"]} px.{changed}</dd>
 <dt>Model folder</dt><dd>{escape(result["model"])}, licence {escape(recipe["licence"])},
@@ -332,8 +206,10 @@ def _facts(verdict):
 def _section(number, verdict, result, folder, each):
     """One video. Pictures are embedded; a click opens the larger file beside the page, where it was kept."""
     name = escape(verdict["name"])
-    top = (f'<article id="v{number}"><header>{_badge(verdict["status"], verdict["label"])}<h3>{name}</h3>'
-           f'<a class="up" href="#top" aria-label="to the top">↑</a></header>{_facts(verdict)}')
+    top = (
+        f'<article id="v{number}"><header>{_badge(verdict["status"], verdict["label"])}<h3>{name}</h3>'
+        f'<a class="up" href="#top" aria-label="to the top">↑</a></header>{_facts(verdict)}'
+    )
     pictures = verdict.get("pictures", [])
     frames = _spread([p for p in pictures if p["kind"] == "frame"], each, verdict)
     # A single picture gets the room of two; it costs the bytes of three.
@@ -343,22 +219,31 @@ def _section(number, verdict, result, folder, each):
     if verdict["status"] != "scored":
         return f'{top}<p class="reason">{escape(verdict["reason"])} {escape(verdict["todo"])}</p>{strip}</article>\n'
     spread = verdict["interval"]
-    spread = f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}" if spread else f"no interval: {escape(verdict['interval_reason'])}"
+    spread = (
+        f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}"
+        if spread
+        else f"no interval: {escape(verdict['interval_reason'])}"
+    )
     looked = f"{verdict['moments']} moments of the video looked at"
     if verdict["moments"] == 1:
         looked = "a still image" if verdict["video"]["is_image"] else "one moment of the video looked at"
-    lead = (f'<p class="lead"><b class="{verdict["label"].lower()}">{verdict["probability"]:.2f}</b> '
-            f"<span>probability of FAKE{', the highest of its faces' if len(verdict['faces']) > 1 else ''}<br>"
-            f"<small>{looked}; {spread}</small></span></p>")
+    lead = (
+        f'<p class="lead"><b class="{verdict["label"].lower()}">{verdict["probability"]:.2f}</b> '
+        f"<span>probability of FAKE{', the highest of its faces' if len(verdict['faces']) > 1 else ''}<br>"
+        f"<small>{looked}; {spread}</small></span></p>"
+    )
     thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in pictures if p["kind"] == "face"}
     whole = verdict["whole_frame"]
     length = verdict["video"]["duration_s"] or 0
-    faces = "".join(_face(f, thumbs.get(f["face"]), length, result["threshold"], whole) for f in verdict["faces"]
-                    if not f["brief"])
+    faces = "".join(
+        _face(f, thumbs.get(f["face"]), length, result["threshold"], whole) for f in verdict["faces"] if not f["brief"]
+    )
     brief = [f for f in verdict["faces"] if f["brief"]]
     notes = ""
     if brief:
-        listed = ", ".join(f"face {f['face']} ({f['probability']:.2f}, at {f['timeline'][0]['time_s']:.1f} s)" for f in brief)
+        listed = ", ".join(
+            f"face {f['face']} ({f['probability']:.2f}, at {f['timeline'][0]['time_s']:.1f} s)" for f in brief
+        )
         notes += f'<p class="note">Seen too briefly to decide: {listed}.</p>'
     if verdict["faces_not_judged"]:
         notes += f'<p class="note">{verdict["faces_not_judged"]} more faces were found and not judged.</p>'
@@ -383,8 +268,10 @@ def _figure(picture, folder, side_px):
     data, (width, height) = _embedded(folder / picture["file"], side_px, 68)
     if data is None:
         return ""
-    return (f'<a href="{escape(picture["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
-            f'alt="frame at {picture["time_s"]:.2f} s"></a>')
+    return (
+        f'<a href="{escape(picture["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
+        f'alt="frame at {picture["time_s"]:.2f} s"></a>'
+    )
 
 
 def _face(face, thumb, length_s, threshold, whole):
@@ -394,8 +281,11 @@ def _face(face, thumb, length_s, threshold, whole):
     points = face["timeline"]
     share = "" if len(points) < 2 else f"<small>seen in {100 * face['share']:.0f} % of the moments</small>"
     plot = _timeline(points, length_s, threshold) if length_s and points[-1]["end_s"] > 0 else ""
-    return (f'<div class="face{"" if plot else " flat"}">{picture}<div class="who"><b>{name}</b> <b class="{kind}">{face["label"]} '
-            f'{face["probability"]:.2f}</b>{share}</div>{plot}</div>')
+    return (
+        f'<div class="face{"" if plot else " flat"}">{picture}<div class="who"><b>{name}</b> '
+        f'<b class="{kind}">{face["label"]} '
+        f"{face['probability']:.2f}</b>{share}</div>{plot}</div>"
+    )
 
 
 def _timeline(points, length_s, threshold):
@@ -409,12 +299,17 @@ def _timeline(points, length_s, threshold):
 
     line = " ".join(f"{x((p['time_s'] + p['end_s']) / 2)},{y(p['probability'])}" for p in points)
     dots = "".join(
-        f'<path class="{"fake" if p["probability"] >= threshold else "real"}" d="M{x(p["time_s"])} {y(p["probability"])}'
+        f'<path class="{"fake" if p["probability"] >= threshold else "real"}" '
+        f'd="M{x(p["time_s"])} {y(p["probability"])}'
         f'H{float(x(p["end_s"])) + 0.1:.1f}"><title>{p["time_s"]:.2f} s: {p["probability"]:.2f}</title></path>'
         for p in points
     )
-    return (f'<figure class="time"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
-            f'aria-label="probability over time"><rect class="over" width="1000" height="{y(threshold)}"/>'
-            f'<path class="limit" d="M0 {y(threshold)}H1000"/><polyline points="{line}"/>{dots}</svg>'
-            f'<span class="y" style="top:0">1</span><span class="y" style="top:calc({y(threshold)} * .92px - .5em)">{threshold:.2f}</span>'
-            f'<figcaption><span>0 s</span><span>{length_s / 2:.1f} s</span><span>{length_s:.1f} s</span></figcaption></figure>')
+    return (
+        f'<figure class="time"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="probability over time"><rect class="over" width="1000" height="{y(threshold)}"/>'
+        f'<path class="limit" d="M0 {y(threshold)}H1000"/><polyline points="{line}"/>{dots}</svg>'
+        f'<span class="y" style="top:0">1</span>'
+        f'<span class="y" style="top:calc({y(threshold)} * .92px - .5em)">{threshold:.2f}</span>'
+        f"<figcaption><span>0 s</span><span>{length_s / 2:.1f} s</span><span>{length_s:.1f} s</span>"
+        "</figcaption></figure>"
+    )

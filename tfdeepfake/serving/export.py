@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tfdeepfake.files import InputError, raise_if_full
-from tfdeepfake.judge import check_model
+from tfdeepfake.inference import check_model
 from tfdeepfake.recipe import RECIPE_FILE, load_model
 
 TODO = "Choose another version number, or remove this folder."
@@ -38,8 +38,11 @@ def export(model_folder, out_dir, version=1):
     if target.exists():
         raise InputError(target, "exists already; a server may be reading it.", TODO)
     if keras.backend.backend() != "tensorflow":
-        raise InputError("KERAS_BACKEND", f"is {keras.backend.backend()!r}; a SavedModel needs TensorFlow.",
-                         "Set KERAS_BACKEND=tensorflow.")
+        raise InputError(
+            "KERAS_BACKEND",
+            f"is {keras.backend.backend()!r}; a SavedModel needs TensorFlow.",
+            "Set KERAS_BACKEND=tensorflow.",
+        )
     model, recipe = load_model(model_folder)
     check_model(model, recipe)
     import tensorflow as tf
