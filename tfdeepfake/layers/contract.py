@@ -2,6 +2,8 @@
 
 from keras import Input, layers, ops
 
+from tfdeepfake.layers.exact import ExactDense
+
 # Camera and head motion between frames 0.5 s apart reaches tens of px, between neighbours about one: this constant
 # keeps both within the range that freshly initialised convolutions like.
 FLOW_UNIT_PX = 4.0
@@ -60,4 +62,4 @@ def logits(x, num_classes=1, use_bias=True):
     """Layer `logits`: [B, 1] raw logit of FAKE, or [B, K] of K classes; float32 whatever the precision policy."""
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"num_classes needs a positive integer, got {num_classes!r}.")
-    return layers.Dense(num_classes, use_bias=use_bias, dtype="float32", name="logits")(x)
+    return ExactDense(num_classes, use_bias=use_bias, dtype="float32", name="logits")(x)

@@ -127,9 +127,7 @@ def _nonlocal_places(nonlocal_after, counts):
         stage, number = (place, None) if whole else place
         if not 1 <= stage <= len(counts) or not (whole or 0 <= number < counts[stage - 1]):
             raise ValueError(f"nonlocal_after needs stages 1 to {len(counts)} or (stage, block), got {place!r}.")
-        places[stage, counts[stage - 1] - 1 if whole else number] = f"nonlocal{stage}" + (
-            "" if whole else f"_{number}"
-        )
+        places[stage, counts[stage - 1] - 1 if whole else number] = f"nonlocal{stage}" + ("" if whole else f"_{number}")
     return places
 
 
