@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT := demo_output
 DATA := $(OUT)/data
+# Two clips of a person in the test split, whom the network has never seen.
+CLIPS := $(DATA)/synthetic_faces_videos/test
 
 .PHONY: demo test clean
 
@@ -20,8 +22,8 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 demo: $(READY)
 	$(BIN)/tfdeepfake prepare synthetic_faces --kind clip --data-dir $(DATA)
 	$(BIN)/tfdeepfake train --preset demo --data-dir $(DATA) --run-dir $(OUT)/run --save-model saved_models/demo
-	$(BIN)/tfdeepfake evaluate $(OUT)/run --split test
-	$(BIN)/tfdeepfake predict $(OUT)/two_clips --model saved_models/demo --out $(OUT)/verdict
+	$(BIN)/tfdeepfake evaluate $(OUT)/run --split test --data-dir $(DATA)
+	$(BIN)/tfdeepfake predict $(CLIPS)/real/044_0.mp4 $(CLIPS)/learned_face/044_054_learned_face.mp4 --model saved_models/demo --out $(OUT)/verdict
 	@echo "The verdict page: $(OUT)/verdict/index.html"
 
 test: $(READY)

@@ -14,9 +14,9 @@ from tfdeepfake.config import TrainConfig
 
 CONFIG = TrainConfig(
     network="two_stream_video",
-    network_args={"backbone": "small", "batch_norm": True},
+    network_args={"backbone": "small", "batch_norm": True, "flow_widths": [16, 32]},
     data="synthetic_faces/clip",
-    epochs=20,
+    epochs=10,
     batch_size=8,
     learning_rate=1e-3,
     schedule="cosine",
