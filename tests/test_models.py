@@ -17,6 +17,7 @@ from tfdeepfake.models import backbones
 
 PACKAGE = Path(models.__file__).parents[1]
 SIZE = (48, 64)
+TINY_3D = {"input_size": (32, 48), "frames": 8, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY = {
     "baseline": {"input_size": SIZE, "backbone": "small", "width": 2},
     "two_stream_frame": {"input_size": SIZE, "backbone": "small", "width": 2, "flow_widths": (3, 4), "units": 12},
@@ -24,8 +25,13 @@ TINY = {
     "cnn_rnn": {"input_size": SIZE, "frames": 3, "backbone": "small", "width": 2, "units": 12},
     "meso4": {"input_size": SIZE},
     "meso_inception4": {"input_size": SIZE},
+    **{name: TINY_3D for name in ("resnet3d_18", "resnet3d_34", "resnet3d_50", "resnet3d_101", "resnet3d_152")},
+    "resnet3d_200": TINY_3D,
+    **{name: TINY_3D | {"cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
+    **{name: TINY_3D for name in ("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101")},
+    **{name: TINY_3D for name in ("r3d_18", "mc3_18", "r2plus1d_18")},
 }
-KINDS = {"two_stream_frame": "flow", "two_stream_video": "clip", "cnn_rnn": "clip"}
+KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
 SWEEP = pytest.mark.parametrize("name", list(models.MODELS))
 
 
@@ -64,7 +70,9 @@ def test_contract(name):
     assert len(np.unique(output)) == 4, "the score does not depend on the input"
     assert models.input_kind(model) == KINDS.get(name, "frame")
     assert models.wants_flow(model) == name.startswith("two_stream") == ("flow" in model.input)
-    assert len(model.get_layer("features").output.shape) == 4 and len(model.get_layer("embedding").output.shape) == 2
+    # [B, h, w, C], [B*T, h, w, C] or [B, t, h, w, C]
+    assert len(model.get_layer("features").output.shape) in (4, 5)
+    assert len(model.get_layer("embedding").output.shape) == 2
     assert model.output is model.get_layer("logits").output
     # Grad-CAM walks this graph: nothing may hide in it.
     hiding = keras.Model, keras.layers.Lambda, keras.layers.Wrapper

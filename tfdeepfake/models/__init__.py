@@ -11,7 +11,22 @@ import inspect
 from tfdeepfake.models.baseline import baseline
 from tfdeepfake.models.cnn_rnn import cnn_rnn
 from tfdeepfake.models.mesonet import meso4, meso_inception4
+from tfdeepfake.models.resnet3d import (
+    r2plus1d_34,
+    r2plus1d_50,
+    r2plus1d_101,
+    r2plus1d_hara_18,
+    resnet3d_18,
+    resnet3d_34,
+    resnet3d_50,
+    resnet3d_101,
+    resnet3d_152,
+    resnet3d_200,
+    resnext3d_50,
+    resnext3d_101,
+)
 from tfdeepfake.models.two_stream import two_stream_frame, two_stream_video
+from tfdeepfake.models.video_resnets import mc3_18, r2plus1d_18, r3d_18
 
 MODELS = {
     "baseline": baseline,
@@ -20,6 +35,21 @@ MODELS = {
     "cnn_rnn": cnn_rnn,
     "meso4": meso4,
     "meso_inception4": meso_inception4,
+    "resnet3d_18": resnet3d_18,
+    "resnet3d_34": resnet3d_34,
+    "resnet3d_50": resnet3d_50,
+    "resnet3d_101": resnet3d_101,
+    "resnet3d_152": resnet3d_152,
+    "resnet3d_200": resnet3d_200,
+    "resnext3d_50": resnext3d_50,
+    "resnext3d_101": resnext3d_101,
+    "r2plus1d_hara_18": r2plus1d_hara_18,
+    "r2plus1d_34": r2plus1d_34,
+    "r2plus1d_50": r2plus1d_50,
+    "r2plus1d_101": r2plus1d_101,
+    "r3d_18": r3d_18,
+    "mc3_18": mc3_18,
+    "r2plus1d_18": r2plus1d_18,
 }
 
 

@@ -39,6 +39,7 @@ def resnet3d(
     num_classes=1,
     dropout=0.0,
     width=64,
+    stem_width=None,
     expansion=4,
     cardinality=1,
     blocks=None,
@@ -64,7 +65,8 @@ def resnet3d(
       frames: T, frames of a clip.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer.
-      width: channels of the stem and of the first stage's 3x3x3 convolutions; each stage doubles them.
+      width: channels of the first stage's 3x3x3 convolutions; each stage doubles them.
+      stem_width: channels of the stem; `width` when not given.
       expansion: how many times that a bottleneck gives out: 4, or 2 in ResNeXt.
       cardinality: groups of the bottlenecks' 3x3x3 convolutions.
       blocks: blocks of each stage where not those of `depth`.
@@ -95,7 +97,7 @@ def resnet3d(
     wanted = _nonlocal_places(nonlocal_after, counts)
     clip = contract.frames_input(input_size, frames)
     x = contract.pixels_standardised(clip, mean, std)
-    x = _stem(x, width, stem_kernel, stem_strides, factorised)
+    x = _stem(x, stem_width or width, stem_kernel, stem_strides, factorised)
     if stem_pool:
         x = max_pool(x, 3, 2, name="maxpool")
     for stage, count in enumerate(counts, 1):

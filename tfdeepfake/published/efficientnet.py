@@ -1,0 +1,151 @@
+"""Published EfficientNets: ImageNet, Bonettini et al. (arXiv:2004.07676), self-blended images (arXiv:2204.08376), and
+the winner of the DFDC.
+"""
+
+import functools
+import math
+import re
+
+from tfdeepfake.published.entry import Published
+from tfdeepfake.recipe import DataRecipe
+
+# Sizes in px that the ImageNet files were trained at, and the digits of their sha256 that their names state.
+_IMAGENET = {
+    "b0": (224, "355c32eb"),
+    "b1": (240, "f1951068"),
+    "b2": (260, "8bb594d6"),
+    "b3": (300, "5fb5a3c3"),
+    "b4": (380, "6ed6700e"),
+    "b5": (456, "b6417697"),
+    "b6": (528, "c76e70fd"),
+    "b7": (600, "dcc49843"),
+}
+_B7_REPEATS = tuple(math.ceil(3.1 * n) for n in (1, 2, 2, 3, 3, 4, 1))
+_TIMM_PARTS = {
+    "expand_conv": "conv_pw", "bn0": "bn1", "depthwise_conv": "conv_dw", "bn1": "bn2", "project_conv": "conv_pwl",
+    "bn2": "bn3", "se_reduce": "se.conv_reduce", "se_expand": "se.conv_expand",
+}  # fmt: skip
+# Blocks that do not expand have no first convolution, and count from the second.
+_TIMM_PARTS_FIRST = _TIMM_PARTS | {"bn1": "bn1", "project_conv": "conv_pw", "bn2": "bn2"}
+
+
+def module_name(layer, prefix="", head="_fc"):
+    """PyTorch module of a layer in the most common naming: "blocks_0_se_reduce" -> "_blocks.0._se_reduce"."""
+    if layer == "logits":
+        return head
+    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
+        return f"{prefix}_blocks.{match[1]}._{match[2]}"
+    return prefix + (layer if layer == "attconv" else f"_{layer}")
+
+
+module_name_polimi = functools.partial(module_name, prefix="efficientnet.", head="classifier")
+module_name_sbi = functools.partial(module_name, prefix="net.", head="net._fc")
+
+
+def module_name_siamese(layer):
+    """The same in the siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
+    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.classifier"}
+    return own[layer] if layer in own else module_name(layer, "feat_ext.efficientnet.", "classifier.1")
+
+
+def module_name_timm(layer, prefix="encoder.", head="fc", repeats=_B7_REPEATS):
+    """PyTorch module in the naming of timm, which counts blocks by stage: "blocks_4_bn0" of B7 -> "blocks.1.0.bn1"."""
+    if layer == "logits":
+        return head
+    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
+        stage, block = 0, int(match[1])
+        while block >= repeats[stage]:
+            stage, block = stage + 1, block - repeats[stage]
+        return f"{prefix}blocks.{stage}.{block}.{(_TIMM_PARTS if stage else _TIMM_PARTS_FIRST)[match[2]]}"
+    return prefix + {"bn0": "bn1", "bn1": "bn2"}.get(layer, layer)
+
+
+def _faces(size_px, margin_frac, **kwargs):
+    """32 frames of a video, as all these authors take."""
+    settings = {"kind": "frame", "frames": 32, "detector": "mtcnn", "steady": "frame"} | kwargs
+    return DataRecipe(margin_frac=margin_frac, height_px=size_px, width_px=size_px, **settings)
+
+
+# The authors add 0.2 of the box's height at three sides and twice that above, then shrink the longer side to 224: the
+# scale of a margin of 0.3, the face a little lower in the crop.
+BONETTINI_DATA = _faces(224, 0.3, detector="blazeface", select="most_confident")
+BONETTINI_SETS = {
+    "dfdc": "DFDC training parts, split by Bonettini et al.",
+    "ffpp": "FaceForensics++ c23, official training split",
+}
+BONETTINI_ADDRESS = "https://icpr2020.s3.amazonaws.com/{}_bestval-{}.pth"
+NO_LICENCE = "none stated by the authors of the weights"
+_BONETTINI = {
+    ("b4", "dfdc"): "c9f3663e2116d3356d056a0ce6453e0fc412a8df68ebd0902f07104d9129a09a",
+    ("b4", "ffpp"): "93aaad84946829e793d1a67ed7e0309b535e2f2395acb4f8d16b92c0616ba8d7",
+    ("b4_att", "dfdc"): "72ed969b2a395fffe11a0d5bf0a635e7260ba2588c28683630d97ff7153389fc",
+    ("b4_att", "ffpp"): "b0c9e9522a7143cf119843e910234be5e30f77dc527b1b427cdffa5ce3bdbc25",
+    ("b4_st", "dfdc"): "86f0a0701b18694dfb5e7837bd09fa8e48a5146c193227edccf59f1b038181c6",
+    ("b4_st", "ffpp"): "ccd016668071be5bf5fff68e446d055441739ec7113fb1a6eee998f08396ae92",
+    ("b4_att_st", "dfdc"): "4df0ef7d2f380a5955affa78c35d0942ac1cd65229510353b252737775515a33",
+    ("b4_att_st", "ffpp"): "ddb357503b9b902e1b925c2550415604c4252b9b9ecafeb7369dc58cc16e9edd",
+}
+_BONETTINI_FILES = {
+    "b4": "EfficientNetB4", "b4_att": "EfficientNetAutoAttB4", "b4_st": "EfficientNetB4ST",
+    "b4_att_st": "EfficientNetAutoAttB4ST",
+}  # fmt: skip
+
+
+def _bonettini(form, trained_on, digest):
+    siamese = form.endswith("_st")
+    return Published(
+        network=f"efficientnet_{form}",
+        module_name=module_name_siamese if siamese else module_name_polimi,
+        address=BONETTINI_ADDRESS.format(f"{_BONETTINI_FILES[form]}_{trained_on.upper()}", digest),
+        licence=NO_LICENCE,
+        trained_on=BONETTINI_SETS[trained_on],
+        data=BONETTINI_DATA,
+        positive="fake",
+        network_args={"input_size": (224, 224)} | ({"spare_head": True} if siamese else {}),
+        sha256=digest,
+    )
+
+
+def _imagenet(variant, size_px, digits):
+    return Published(
+        network=f"efficientnet_{variant}",
+        module_name=module_name,
+        address="https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
+        f"efficientnet-{variant}-{digits}.pth",
+        licence="Apache-2.0",
+        trained_on="ImageNet",
+        data=_faces(size_px, 0.3),
+        network_args={"input_size": (size_px, size_px)},
+        sha256=digits,
+    )
+
+
+PUBLISHED = {
+    **{f"efficientnet_{variant}_imagenet": _imagenet(variant, *known) for variant, known in _IMAGENET.items()},
+    **{f"bonettini_{form}_{data}": _bonettini(form, data, digest) for (form, data), digest in _BONETTINI.items()},
+    "sbi_b4": Published(
+        network="efficientnet_b4",
+        module_name=module_name_sbi,
+        address="sbi.tar, linked at https://github.com/mapooon/SelfBlendedImages",
+        licence="research only; commercial use needs the authors' agreement",
+        trained_on="FaceForensics++ c23 genuine videos, self-blended",
+        # The authors cut RetinaFace boxes with an eighth added on each side, and squeeze them into a square.
+        data=_faces(380, 0.125),
+        positive=1,
+        network_args={"input_size": (380, 380), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+    ),
+    "dfdc_winner_b7": Published(
+        network="efficientnet_b7",
+        module_name=module_name_timm,
+        address="one of the files final_*_DeepFakeClassifier_tf_efficientnet_b7_ns_* at "
+        "https://github.com/selimsef/dfdc_deepfake_challenge/releases/tag/0.0.1",
+        licence="MIT",
+        trained_on="DFDC",
+        data=_faces(380, 1 / 3, select="all"),
+        positive="fake",
+        # timm pads for the input at hand.
+        network_args={"input_size": (380, 380), "pad_size": None},
+        # Left over from ImageNet; the authors' network does not call it.
+        unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
+    ),
+}

@@ -1,0 +1,52 @@
+"""Kinetics checkpoints of 3D ResNets, ResNeXt and R(2+1)D by Hara et al.
+
+The weights of P3's networks (`models.resnet3d.module_name_nonlocal`) are not published.
+"""
+
+from tfdeepfake.models.resnet3d import module_name
+from tfdeepfake.published.entry import Published
+from tfdeepfake.recipe import DataRecipe
+
+_HARA = "github.com/kenshohara/3D-ResNets-PyTorch links the files (a shared drive); one of"
+# P3 Sec. 4: 16 neighbouring frames of 112 x 112, faces with 1.3 times their box.
+_DATA = DataRecipe(
+    kind="clip", sampling="consecutive", frames=16, clips=4, margin_frac=0.15, height_px=112, width_px=112
+)
+
+
+def _kinetics(network, files, **network_args):
+    return Published(
+        network,
+        module_name,
+        f"{_HARA} {files}",
+        "MIT (code and weights); the videos of Kinetics are under their owners' terms",
+        "Kinetics, or what it was merged with as the file's name says (action classes)",
+        _DATA,
+        network_args=network_args,
+    )
+
+
+# The files of 2018 were trained on pixels 0..255 minus a mean, without a scale.
+_2018 = {
+    "mean": tuple(value / 255 for value in (114.7748, 107.7354, 99.4750)),
+    "std": (1 / 255,) * 3,
+}
+
+PUBLISHED = {
+    **{
+        f"resnet3d_{depth}_kinetics": _kinetics(f"resnet3d_{depth}", f"r3d{depth}_*_200ep.pth")
+        for depth in (18, 34, 50, 101, 152, 200)
+    },
+    "r2plus1d_hara_18_kinetics": _kinetics("r2plus1d_hara_18", "r2p1d18_*_200ep.pth"),
+    "r2plus1d_34_kinetics": _kinetics("r2plus1d_34", "r2p1d34_*_200ep.pth"),
+    "r2plus1d_50_kinetics": _kinetics("r2plus1d_50", "r2p1d50_*_200ep.pth"),
+    "r2plus1d_101_kinetics": _kinetics("r2plus1d_101", "others trained with that code"),
+    "resnext3d_101_kinetics": _kinetics("resnext3d_101", "others trained with that code"),
+    **{
+        f"resnet3d_{depth}_2018": _kinetics(
+            f"resnet3d_{depth}", f"resnet-{depth}-kinetics.pth", shortcut="A" if depth < 50 else "B", **_2018
+        )
+        for depth in (18, 34, 50, 101, 152, 200)
+    },
+    "resnext3d_101_2018": _kinetics("resnext3d_101", "resnext-101-kinetics.pth", stem_width=64, **_2018),
+}

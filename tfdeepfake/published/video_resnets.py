@@ -1,0 +1,30 @@
+"""Kinetics-400 checkpoints of the 18-layer video networks as torchvision publishes them (Tran et al.)."""
+
+from tfdeepfake.models.video_resnets import module_name
+from tfdeepfake.published.entry import Published
+from tfdeepfake.recipe import DataRecipe
+
+# 16 neighbouring frames of 112 x 112, as trained; the margin is P3's, there are no faces in Kinetics' own recipe.
+_DATA = DataRecipe(
+    kind="clip", sampling="consecutive", frames=16, clips=4, margin_frac=0.15, height_px=112, width_px=112
+)
+
+
+def _torchvision(network, digits):
+    return Published(
+        network,
+        module_name,
+        f"https://download.pytorch.org/models/{network}-{digits}.pth",
+        "BSD-3-Clause (code and weights); the videos of Kinetics are under their owners' terms",
+        "Kinetics-400 (action classes)",
+        _DATA,
+        # The name of the file states the first digits of its checksum.
+        sha256=digits,
+    )
+
+
+PUBLISHED = {
+    "r3d_18_kinetics": _torchvision("r3d_18", "b3b3357e"),
+    "mc3_18_kinetics": _torchvision("mc3_18", "a90a0ba3"),
+    "r2plus1d_18_kinetics": _torchvision("r2plus1d_18", "91a641e6"),
+}

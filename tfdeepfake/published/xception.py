@@ -1,0 +1,78 @@
+"""Published Xceptions: ImageNet, FaceForensics++ (arXiv:1901.08971), and Bonettini et al. (arXiv:2004.07676)."""
+
+import functools
+
+from tfdeepfake.published.efficientnet import BONETTINI_ADDRESS, BONETTINI_DATA, BONETTINI_SETS, NO_LICENCE
+from tfdeepfake.published.entry import Published
+from tfdeepfake.recipe import DataRecipe
+
+_BONETTINI = {
+    "dfdc": "e826cdb64d73ef491e6b8ff8fce0e1e1b7fc1d8e2715bc51a56280fff17596f9",
+    "ffpp": "bb119e4913cb8f816cd28a03f81f4c603d6351bf8e3f8e3eb99eebc923aecd22",
+}
+# The authors cut dlib boxes, 1.3 times as large.
+_FF_DATA = DataRecipe(
+    kind="frame", frames=32, detector="mtcnn", margin_frac=0.15, height_px=299, width_px=299, steady="frame"
+)
+
+
+def module_name(layer, prefix="", head="fc"):
+    """PyTorch module of a layer: "block1_rep_0_conv1" -> "block1.rep.0.conv1"."""
+    return head if layer == "logits" else prefix + layer.replace("_", ".")
+
+
+module_name_polimi = functools.partial(module_name, prefix="xception.", head="xception.last_linear")
+module_name_faceforensics = functools.partial(module_name, prefix="model.", head="model.last_linear.1")
+module_name_faceforensics_plain = functools.partial(module_name, prefix="model.", head="model.last_linear")
+
+
+def module_name_siamese(layer):
+    """The siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
+    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.xception.last_linear"}
+    return own[layer] if layer in own else module_name(layer, "feat_ext.xception.", "classifier.1")
+
+
+def _bonettini(trained_on, digest):
+    return Published(
+        network="xception",
+        module_name=module_name_polimi,
+        address=BONETTINI_ADDRESS.format(f"Xception_{trained_on.upper()}", digest),
+        licence=NO_LICENCE,
+        trained_on=BONETTINI_SETS[trained_on],
+        data=BONETTINI_DATA,
+        positive="fake",
+        # All networks of these authors get ImageNet's mean and standard deviation, Xception too.
+        network_args={"input_size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+        sha256=digest,
+    )
+
+
+def _faceforensics(module_name, head):
+    return Published(
+        network="xception",
+        module_name=module_name,
+        address="https://github.com/ondyari/FaceForensics, folder classification (faceforensics++_models.zip), saved "
+        f"as a state dict with the head {head}",
+        licence="FaceForensics terms of use: non-commercial research",
+        trained_on="FaceForensics++",
+        data=_FF_DATA,
+        positive=1,
+        network_args={"input_size": (299, 299)},
+    )
+
+
+PUBLISHED = {
+    "xception_imagenet": Published(
+        network="xception",
+        module_name=module_name,
+        address="http://data.lip6.fr/cadene/pretrainedmodels/xception-43020ad28.pth",
+        licence="Apache-2.0",
+        trained_on="ImageNet",
+        data=_FF_DATA,
+        network_args={"input_size": (299, 299)},
+        sha256="43020ad28",
+    ),
+    "faceforensics_xception": _faceforensics(module_name_faceforensics, "model.last_linear.1"),
+    "faceforensics_xception_plain": _faceforensics(module_name_faceforensics_plain, "model.last_linear"),
+    **{f"bonettini_xception_{data}": _bonettini(data, digest) for data, digest in _BONETTINI.items()},
+}
