@@ -1,0 +1,53 @@
+"""The wheel, installed away from the checkout, is a working tfdeepfake with builders and presets inside."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHECK = """
+import pathlib, sys
+import tfdeepfake, tfds_builders, train_scripts
+for module in (tfdeepfake, tfds_builders, train_scripts):
+    assert pathlib.Path(module.__file__).is_relative_to(sys.argv[1]), module.__file__
+from tfdeepfake import cli
+assert cli.main(["prepare", "no_such_builder"]) == 2
+assert cli.main(["train", "--preset", "no_such_preset"]) == 2
+from train_scripts import load_preset
+print(load_preset("demo").network)
+"""
+
+
+@pytest.mark.slow
+def test_wheel_works_away_from_the_checkout(tmp_path):
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    # The build writes into the source tree: give it a copy of what git tracks and what is new.
+    source = tmp_path / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)], check=True
+    )
+    (wheel,) = tmp_path.glob("tfdeepfake-*.whl")
+    site = tmp_path / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
+    assert (site / "bin" / "tfdeepfake").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, str(site)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "two_stream_video" in done.stdout
+    assert "video_folder" in done.stderr and "demo" in done.stderr
