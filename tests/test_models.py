@@ -18,6 +18,7 @@ from tfdeepfake.models import backbones
 PACKAGE = Path(models.__file__).parents[1]
 SIZE = (48, 64)
 TINY_3D = {"input_size": (32, 48), "frames": 8, "width": 8, "blocks": (1, 1, 1, 1)}
+TINY_EFFICIENTNET = {"input_size": SIZE, "width": 0.1, "depth": 0.3, "drop_connect": 0.0}
 TINY = {
     "baseline": {"input_size": SIZE, "backbone": "small", "width": 2},
     "two_stream_frame": {"input_size": SIZE, "backbone": "small", "width": 2, "flow_widths": (3, 4), "units": 12},
@@ -30,6 +31,10 @@ TINY = {
     **{name: TINY_3D | {"cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
     **{name: TINY_3D for name in ("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101")},
     **{name: TINY_3D for name in ("r3d_18", "mc3_18", "r2plus1d_18")},
+    "light3d": {"input_size": (32, 48), "frames": 8, "width": 8},
+    **{name: {"input_size": SIZE, "width": 0.05, "middle_blocks": 1} for name in ("xception", "xception_st")},
+    **{name: TINY_EFFICIENTNET for name in models.MODELS if name.startswith("efficientnet")},
+    "attention2d": TINY_EFFICIENTNET,
 }
 KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
 SWEEP = pytest.mark.parametrize("name", list(models.MODELS))

@@ -10,6 +10,21 @@ import inspect
 
 from tfdeepfake.models.baseline import baseline
 from tfdeepfake.models.cnn_rnn import cnn_rnn
+from tfdeepfake.models.efficientnet import (
+    attention2d,
+    efficientnet_b0,
+    efficientnet_b1,
+    efficientnet_b2,
+    efficientnet_b3,
+    efficientnet_b4,
+    efficientnet_b4_att,
+    efficientnet_b4_att_st,
+    efficientnet_b4_st,
+    efficientnet_b5,
+    efficientnet_b6,
+    efficientnet_b7,
+)
+from tfdeepfake.models.light3d import light3d
 from tfdeepfake.models.mesonet import meso4, meso_inception4
 from tfdeepfake.models.resnet3d import (
     r2plus1d_34,
@@ -27,6 +42,7 @@ from tfdeepfake.models.resnet3d import (
 )
 from tfdeepfake.models.two_stream import two_stream_frame, two_stream_video
 from tfdeepfake.models.video_resnets import mc3_18, r2plus1d_18, r3d_18
+from tfdeepfake.models.xception import xception, xception_st
 
 MODELS = {
     "baseline": baseline,
@@ -50,6 +66,21 @@ MODELS = {
     "r3d_18": r3d_18,
     "mc3_18": mc3_18,
     "r2plus1d_18": r2plus1d_18,
+    "light3d": light3d,
+    "xception": xception,
+    "xception_st": xception_st,
+    "efficientnet_b0": efficientnet_b0,
+    "efficientnet_b1": efficientnet_b1,
+    "efficientnet_b2": efficientnet_b2,
+    "efficientnet_b3": efficientnet_b3,
+    "efficientnet_b4": efficientnet_b4,
+    "efficientnet_b5": efficientnet_b5,
+    "efficientnet_b6": efficientnet_b6,
+    "efficientnet_b7": efficientnet_b7,
+    "efficientnet_b4_att": efficientnet_b4_att,
+    "efficientnet_b4_st": efficientnet_b4_st,
+    "efficientnet_b4_att_st": efficientnet_b4_att_st,
+    "attention2d": attention2d,
 }
 
 

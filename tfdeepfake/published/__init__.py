@@ -10,11 +10,11 @@ import numpy as np
 
 from tfdeepfake import torch_weights
 from tfdeepfake.files import InputError
-from tfdeepfake.published import resnet3d, video_resnets
+from tfdeepfake.published import efficientnet, resnet3d, video_resnets, xception
 from tfdeepfake.published.entry import Published as Published
 from tfdeepfake.recipe import Recipe, save_model, sha256
 
-SOURCES = {**resnet3d.PUBLISHED, **video_resnets.PUBLISHED}
+SOURCES = {**resnet3d.PUBLISHED, **video_resnets.PUBLISHED, **efficientnet.PUBLISHED, **xception.PUBLISHED}
 
 
 def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
