@@ -52,14 +52,15 @@ def load(model, backbone, weights):
         return model
     if backbone != "resnet50":
         raise ValueError(f"weights needs None with backbone {backbone!r} (only resnet50 has any), got {weights!r}.")
-    path = _imagenet_file() if weights == "imagenet" else weights
+    path = imagenet_file() if weights == "imagenet" else weights
     ours = keras_h5.variables(layer for layer in model.layers if re.match(r"conv[1-5]_", layer.name))
     # The file with the 1000-class head is as good as the one without.
     keras_h5.load(path, ours, ignore=("predictions", "fc1000"))
     return model
 
 
-def _imagenet_file():
+def imagenet_file():
+    """Path of ResNet50's ImageNet file, downloaded on first use."""
     try:
         return keras.utils.get_file(RESNET50_FILE, RESNET50_URL, cache_subdir="models", file_hash=RESNET50_MD5)
     except Exception as error:  # get_file raises bare Exception for every kind of failed download
