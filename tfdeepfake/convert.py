@@ -112,9 +112,11 @@ def _load_mesonet(model, file):
     5), so the n-th convolution, normalisation and dense layer of the file is the n-th of the network. They trained 1 =
     real; sigmoid(-z) = 1 - sigmoid(z), so negating the last layer gives the logit of FAKE.
     """
-    kinds = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization", "Dense": "dense"}
+    from keras import layers
+
+    kinds = {"conv2d": layers.Conv2D, "batch_normalization": layers.BatchNormalization, "dense": layers.Dense}
     weighted = [layer for layer in model.layers if layer.weights]
-    order = {kind: [layer.name for layer in weighted if type(layer).__name__ == name] for name, kind in kinds.items()}
+    order = {name: [layer.name for layer in weighted if isinstance(layer, kind)] for name, kind in kinds.items()}
     # model.layers is ordered by depth; the file counts branch by branch, as the names sort.
     order["conv2d"].sort()
 

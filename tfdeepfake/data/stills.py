@@ -29,6 +29,7 @@ def is_still(path):
 def _open(path):
     from PIL import Image
 
+    Image.init()  # registers every format; Image.open(formats=...) knows only the commonest before
     try:
         with warnings.catch_warnings():
             # The size is checked below, by our own limit.
