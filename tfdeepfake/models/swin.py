@@ -1,0 +1,251 @@
+"""`swin_b`: Swin Transformer for single frames, and the body of TALL's networks (arXiv:2103.14030; P4 Sec. 3.2).
+
+Layer names are those of the authors' PyTorch files with "_" for ".", so that a checkpoint maps onto the network by
+name alone (`module_name`, `module_name_timm`, `tables`).
+"""
+
+import re
+
+import numpy as np
+from keras import Model, initializers, layers, ops, saving
+
+from tfdeepfake.layers import contract
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INITIALIZER = initializers.TruncatedNormal(stddev=0.02)
+EPSILON = 1e-5
+# Added to the scores of places that are no neighbours in the picture although a shifted window holds both.
+APART = -100.0
+
+
+def swin_b(
+    input_size=(224, 224),
+    embed_dim=128,
+    depths=(2, 2, 18, 2),
+    heads=(4, 8, 16, 32),
+    windows=(7, 7, 7, 7),
+    drop_path=0.1,
+    dropout=0.0,
+    num_classes=1,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    seed=None,
+):
+    """Scores one frame; 87 M parameters.
+
+    Args:
+      input_size: (height, width) in px; each stage halves the map behind patches of 4 x 4 px, and a stage's window has
+        to divide its map.
+      embed_dim: channels of the first stage; each further stage has twice as many.
+      depths, heads: blocks and attention heads of each stage.
+      windows: side of the attention windows of each stage, in places of its map; no larger than the map is used. P4
+        Table 11 has (7, 7, 7, 7), (14, 14, 14, 7) and (28, 28, 28, 7).
+      drop_path: how often the last residual is left out in training for an example; grows from 0 at the first.
+      dropout: before the last layer.
+      num_classes: 1 for the logit of FAKE, K for K classes.
+      mean, std: of the input, on pixels / 255.
+      seed: of both kinds of dropout.
+    Returns:
+      keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes]. `features` is [B, H/32, W/32, 8 * embed_dim].
+    Raises:
+      ValueError: a size that patches, halving or windows do not divide.
+    """
+    frames = contract.frames_input(input_size)
+    x = contract.pixels_standardised(frames, mean, std)
+    x = layers.Activation("linear", name="features")(swin(x, embed_dim, depths, heads, windows, drop_path, seed))
+    x = layers.GlobalAveragePooling2D(name="embedding")(x)
+    x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    return Model({"frames": frames}, contract.logits(x, num_classes), name="swin_b")
+
+
+def swin(x, embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), windows=(7, 7, 7, 7), drop_path=0.1,
+         seed=None, position=None):  # fmt: skip
+    """The normalised map before pooling.
+
+    Args:
+      x: float32 [B, H, W, 3], normalised.
+      position: layer applied to the patches before the first block, such as `FramePosition`.
+      others: as in `swin_b`.
+    Returns:
+      [B, H/32, W/32, 8 * embed_dim] with four stages.
+    """
+    if not len(depths) == len(heads) == len(windows):
+        raise ValueError(f"depths, heads and windows need one value a stage, got {depths}, {heads}, {windows}.")
+    _, height, width, _ = x.shape
+    step = 4 * 2 ** (len(depths) - 1)
+    if height % step or width % step:
+        raise ValueError(f"input_size needs multiples of {step} px with {len(depths)} stages, got ({height}, {width}).")
+    x = layers.Conv2D(embed_dim, 4, 4, kernel_initializer=INITIALIZER, name="patch_embed_proj")(x)
+    x = _norm(x, "patch_embed_norm")
+    if position is not None:
+        x = position(x)
+    rates = np.linspace(0, drop_path, sum(depths)).tolist()
+    for stage, (depth, count, window) in enumerate(zip(depths, heads, windows, strict=True)):
+        for block in range(depth):
+            number = sum(depths[:stage]) + block
+            block_seed = None if seed is None else seed + 1 + number
+            x = _block(x, count, window, block % 2 == 1, rates[number], block_seed, f"layers_{stage}_blocks_{block}")
+        if stage < len(depths) - 1:
+            x = _merge(x, f"layers_{stage}_downsample")
+    return _norm(x, "norm")
+
+
+def _norm(x, name):
+    return layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+
+
+def _dense(x, units, name, **kwargs):
+    return layers.Dense(units, kernel_initializer=INITIALIZER, name=name, **kwargs)(x)
+
+
+def _block(x, heads, window, shifted, rate, seed, name):
+    """Attention within windows, then two linear layers, each added to its input."""
+    height, width, channels = x.shape[1:]
+    # A window as large as the map sees all of it; there is nothing to shift.
+    window, shifted = (min(height, width), False) if min(height, width) <= window else (window, shifted)
+    y = _dense(_norm(x, f"{name}_norm1"), 3 * channels, f"{name}_attn_qkv")
+    y = WindowAttention(heads, window, window // 2 if shifted else 0, name=f"{name}_attn")(y)
+    x = _add(x, _dense(y, channels, f"{name}_attn_proj"), rate, seed, f"{name}_add1")
+    y = _dense(_norm(x, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation="gelu")
+    return _add(x, _dense(y, channels, f"{name}_mlp_fc2"), rate, seed, f"{name}_add2")
+
+
+def _add(x, y, rate, seed, name):
+    if rate:
+        y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), seed=seed, name=f"{name}_drop_path")(y)
+    return layers.Add(name=name)([x, y])
+
+
+def _merge(x, name):
+    """Halves the map: 2 x 2 places become one, (0, 0), (1, 0), (0, 1), (1, 1) in this order of (row, column)."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
+    x = ops.reshape(ops.transpose(x, (0, 1, 3, 4, 2, 5)), (-1, height // 2, width // 2, 4 * channels))
+    return _dense(_norm(x, f"{name}_norm"), 2 * channels, f"{name}_reduction", use_bias=False)
+
+
+@saving.register_keras_serializable("tfdeepfake")
+class WindowAttention(layers.Layer):
+    """Self-attention among the places of each window, softmax(q k^T / sqrt(d) + b(offset)) v.
+
+    b is a learned number for every offset between two places and every head. A shifted layer moves the map by half a
+    window first, so that windows straddle those of the layer before; places that the shift brought together from
+    opposite edges do not see each other.
+
+    Args:
+      heads: attention heads.
+      window: side of a window in places.
+      shift: places the map is moved up and left, 0 for none.
+    """
+
+    def __init__(self, heads, window, shift=0, **kwargs):
+        super().__init__(**kwargs)
+        self.heads, self.window, self.shift = heads, window, shift
+
+    def build(self, input_shape):
+        _, height, width, channels = input_shape
+        if height % self.window or width % self.window:
+            raise ValueError(
+                f"windows: a window of {self.window} does not divide the map of {height} x {width} places at "
+                f"{self.name}. Choose input_size (or thumbnail_size) and windows so that it does."
+            )
+        if channels % (3 * self.heads):
+            raise ValueError(f"heads needs to divide the {channels // 3} channels at {self.name}, got {self.heads}.")
+        self.relative_position_bias_table = self.add_weight(
+            shape=((2 * self.window - 1) ** 2, self.heads), initializer=INITIALIZER,
+            name="relative_position_bias_table",
+        )  # fmt: skip
+
+    def call(self, qkv):
+        """[B, H, W, 3 C], query, key and value side by side -> [B, H, W, C]."""
+        _, height, width, channels = qkv.shape
+        places, depth = self.window**2, channels // 3 // self.heads
+        x = self._cut(_moved(qkv, self.shift))
+        x = ops.transpose(ops.reshape(x, (-1, places, 3, self.heads, depth)), (2, 0, 3, 1, 4))
+        query, key, value = x[0] * depth**-0.5, x[1], x[2]
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        # float32: half precision loses the differences between close scores.
+        scores = ops.cast(scores, "float32") + ops.cast(self._bias(), "float32")
+        if self.shift:
+            ids = self._regions(height, width)
+            apart = np.where(ids[:, :, None] == ids[:, None, :], 0.0, APART).astype("float32")
+            scores = ops.reshape(scores, (-1, len(ids), self.heads, places, places)) + apart[:, None]
+            scores = ops.reshape(scores, (-1, self.heads, places, places))
+        x = ops.matmul(ops.cast(ops.softmax(scores), value.dtype), value)
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, places, channels // 3))
+        return _moved(self._join(x, height, width), -self.shift)
+
+    def _bias(self):
+        """[heads, N, N] from the table, whose row counts offsets of query minus key, rows first."""
+        line = np.arange(self.window)
+        row, column = (grid.reshape(-1) for grid in np.meshgrid(line, line, indexing="ij"))
+        offsets = [axis[:, None] - axis[None] + self.window - 1 for axis in (row, column)]
+        index = offsets[0] * (2 * self.window - 1) + offsets[1]
+        bias = ops.take(self.relative_position_bias_table, index.reshape(-1), axis=0)
+        return ops.transpose(ops.reshape(bias, (*index.shape, self.heads)), (2, 0, 1))
+
+    def _regions(self, height, width):
+        """int [windows, N]: places of one number were neighbours before the shift."""
+        rows, columns = (
+            (np.arange(length) >= length - self.window).astype(int) + (np.arange(length) >= length - self.shift)
+            for length in (height, width)
+        )
+        ids = (3 * rows[:, None] + columns).reshape(height // self.window, self.window, width // self.window, -1)
+        return ids.transpose(0, 2, 1, 3).reshape(-1, self.window**2)
+
+    def _cut(self, x):
+        """[B, H, W, C] -> [B * windows, N, C]."""
+        _, height, width, channels = x.shape
+        x = ops.reshape(x, (-1, height // self.window, self.window, width // self.window, self.window, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, self.window**2, channels))
+
+    def _join(self, x, height, width):
+        """[B * windows, N, C] -> [B, H, W, C]."""
+        channels = x.shape[-1]
+        x = ops.reshape(x, (-1, height // self.window, width // self.window, self.window, self.window, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height, width, channels))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] // 3)
+
+    def get_config(self):
+        return super().get_config() | {"heads": self.heads, "window": self.window, "shift": self.shift}
+
+
+def _moved(x, by):
+    """The map moved up and left by `by` places, what falls off coming back at the other side.
+
+    Slices instead of `roll`, which LiteRT does not have.
+    """
+    for axis in (1, 2) if by else ():
+        length = x.shape[axis]
+        first, second = (by, length) if by > 0 else (length + by, length)
+        ends = [slice(None)] * axis
+        x = ops.concatenate([x[(*ends, slice(first, second))], x[(*ends, slice(0, first))]], axis=axis)
+    return x
+
+
+def module_name(layer):
+    """Module of a layer in the authors' naming: "layers_0_blocks_1_attn_qkv" -> "layers.0.blocks.1.attn.qkv"."""
+    return "head" if layer == "logits" else layer.replace("_", ".").replace("patch.embed", "patch_embed")
+
+
+def module_name_timm(layer):
+    """The same as timm names it since 0.9: a stage begins with its halving, and the head has one more name."""
+    if layer == "logits":
+        return "head.fc"
+    name = module_name(layer)
+    return re.sub(r"layers\.(\d+)\.downsample", lambda match: f"layers.{int(match[1]) + 1}.downsample", name)
+
+
+def tables(model, name=module_name):
+    """`extra` of `torch_weights.assign` for the tables of relative position bias."""
+    return {
+        f"{layer.name}/relative_position_bias_table": (f"{name(layer.name)}.relative_position_bias_table", _same)
+        for layer in model.layers
+        if isinstance(layer, WindowAttention)
+    }
+
+
+def _same(array):
+    return array
