@@ -29,12 +29,11 @@ def is_still(path):
 def _open(path):
     from PIL import Image
 
-    Image.init()  # registers every format; Image.open(formats=...) knows only the commonest before
     try:
         with warnings.catch_warnings():
             # The size is checked below, by our own limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=tuple(FORMATS))
+            image = Image.open(path, formats=tuple(name for name in FORMATS if name != "MPO"))  # JPEG's reader finds MPO
     except Image.DecompressionBombError as error:
         raise VideoError(
             path, f"claims too many pixels ({error}).", "If this is its true size, shrink it first."
