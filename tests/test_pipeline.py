@@ -113,6 +113,16 @@ def test_order_depends_on_seed_and_epoch_only(clips, kind, cache_bytes):
     assert same(whole[len(whole) // 2 :], resumed)
 
 
+def test_a_small_shuffle_buffer_still_gives_every_example_once(clips):
+    """Bytes bound the buffer: with room for one example of a batch of one, the order stays that of the file."""
+    common = {"batch_size": 1, "cache_bytes": 0}
+    bounded = [b[0]["frames"].tobytes() for b in epochs(clips, shuffle_bytes=1, **common)]
+    stored = pipeline.batches(clips, "train", "clip", 1, training=False).as_numpy_iterator()
+    assert bounded == [b[0]["frames"].tobytes() for b in stored]
+    half = [b[0]["frames"].tobytes() for b in epochs(clips, shuffle_bytes=150_000, **common)]
+    assert half != bounded and sorted(half) == sorted(bounded)
+
+
 def test_flip_is_one_draw_for_a_clip_and_negates_u(clips):
     plain, flipped = epochs(clips, batch_size=1), epochs(clips, batch_size=1, augment="flip")
     turned = 0

@@ -2,7 +2,8 @@
 
 A run is one `fit` over a data set that is a function of (seed, epoch), and one state file written at every
 epoch's end. Everything else in the run folder is made from that state, so a run that is killed at any moment
-and started again with the same command ends with the same weights as one left alone.
+and started again with the same command ends with the same weights as one left alone. On a CPU that holds bit by bit;
+on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes them, and slower; not tried here).
 
     run_dir/
       config.json            TrainConfig
