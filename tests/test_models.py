@@ -17,7 +17,7 @@ from tfdeepfake.models import backbones
 
 PACKAGE = Path(models.__file__).parents[1]
 SIZE = (48, 64)
-TINY_3D = {"input_size": (32, 48), "frames": 8, "width": 8, "blocks": (1, 1, 1, 1)}
+TINY_3D = {"input_size": (32, 48), "frames": 5, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY_EFFICIENTNET = {"input_size": SIZE, "width": 0.1, "depth": 0.3, "drop_connect": 0.0}
 TINY = {
     "baseline": {"input_size": SIZE, "backbone": "small", "width": 2},
@@ -28,6 +28,8 @@ TINY = {
     "meso_inception4": {"input_size": SIZE},
     **{name: TINY_3D for name in ("resnet3d_18", "resnet3d_34", "resnet3d_50", "resnet3d_101", "resnet3d_152")},
     "resnet3d_200": TINY_3D,
+    "cnn3d": TINY_3D,
+    "i3d": {"input_size": (32, 48), "frames": 8, "width": 8},
     **{name: TINY_3D | {"cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
     **{name: TINY_3D for name in ("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101")},
     **{name: TINY_3D for name in ("r3d_18", "mc3_18", "r2plus1d_18")},

@@ -81,6 +81,6 @@ def max_pool(x, size, strides, name):
     return layers.MaxPooling3D(size, strides, name=name)(x)
 
 
-def norm(x, name, epsilon=1e-5):
+def norm(x, name, epsilon=1e-5, momentum=0.9):
     """Batch normalisation with PyTorch's constants."""
-    return ExactBatchNormalization(momentum=0.9, epsilon=epsilon, name=name)(x)
+    return ExactBatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(x)

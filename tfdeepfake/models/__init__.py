@@ -9,6 +9,7 @@ import difflib
 import inspect
 
 from tfdeepfake.models.baseline import baseline
+from tfdeepfake.models.cnn3d import cnn3d
 from tfdeepfake.models.cnn_rnn import cnn_rnn
 from tfdeepfake.models.efficientnet import (
     attention2d,
@@ -25,6 +26,7 @@ from tfdeepfake.models.efficientnet import (
     efficientnet_b7,
 )
 from tfdeepfake.models.light3d import light3d
+from tfdeepfake.models.i3d import i3d
 from tfdeepfake.models.mesonet import meso4, meso_inception4
 from tfdeepfake.models.resnet3d import (
     r2plus1d_34,
@@ -51,6 +53,8 @@ MODELS = {
     "cnn_rnn": cnn_rnn,
     "meso4": meso4,
     "meso_inception4": meso_inception4,
+    "cnn3d": cnn3d,
+    "i3d": i3d,
     "resnet3d_18": resnet3d_18,
     "resnet3d_34": resnet3d_34,
     "resnet3d_50": resnet3d_50,

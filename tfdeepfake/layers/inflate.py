@@ -1,0 +1,36 @@
+"""Inflation: kernels of a 2D network made into kernels of a 3D one (arXiv:1705.07750, Sec. 2.4)."""
+
+import numpy as np
+
+
+def inflate(kernel, time):
+    """A 2D kernel repeated over time and divided by its length.
+
+    Defined by what it keeps: on a clip of one repeated frame the 3D convolution gives what the 2D one gives on that
+    frame, at every time whose window lies inside the clip. Zeros that pad a clip in time count as black frames after
+    normalisation, so positions nearer to the ends than half the receptive field differ.
+
+    Args:
+      kernel: [h, w, in, out].
+      time: length of the new axis.
+    Returns:
+      [time, h, w, in, out], same dtype.
+    """
+    if kernel.ndim != 4:
+        raise ValueError(f"kernel needs the shape [h, w, in, out], got {kernel.shape}.")
+    return np.repeat(kernel[None] / np.asarray(time, kernel.dtype), time, axis=0)
+
+
+class Inflated:
+    """A variable that takes the array of a 2D network: kernels are inflated, all else is taken as it is.
+
+    Has what `keras_h5.load` asks of a variable, `shape` and `assign`.
+    """
+
+    def __init__(self, variable):
+        self.variable = variable
+        self.time = variable.shape[0] if len(variable.shape) == 5 else None
+        self.shape = tuple(variable.shape) if self.time is None else tuple(variable.shape)[1:]
+
+    def assign(self, array):
+        self.variable.assign(array if self.time is None else inflate(array, self.time))
