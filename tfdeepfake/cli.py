@@ -113,8 +113,17 @@ def export(args):
 
 def convert(args):
     from tfdeepfake.convert import convert as run
+    from tfdeepfake.recipe import load_recipe
 
-    print(run(args.source, args.file, args.out))
+    folder = run(args.source, args.file, args.out, fresh_head=args.fresh_head, any_file=args.any_file)
+    recipe = load_recipe(folder)
+    print(f"{folder}: {recipe.network}; {recipe.calibration}; licence of the weights: {recipe.licence}")
+
+
+def models(args):
+    from tfdeepfake.model_table import models_table
+
+    models_table(args.names or None, latency=args.latency, batch_size=args.batch_size, out=args.out)
 
 
 def _add_predict(verbs):
@@ -163,7 +172,8 @@ def _add_train(verbs):
 
 def main(argv=None):
     """Runs one verb. Returns the exit code: 0 done, 1 done but some files failed, 2 nothing could be done."""
-    parser = argparse.ArgumentParser(prog="tfdeepfake", description="Finds faked faces in videos, and trains the networks that do.")
+    about = "Finds faked faces in videos, and trains the networks that do."
+    parser = argparse.ArgumentParser(prog="tfdeepfake", description=about)
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_predict(verbs)
@@ -197,7 +207,16 @@ def main(argv=None):
     p.add_argument("source", help="for example meso4_df")
     p.add_argument("file", help="the checkpoint file as its authors publish it")
     p.add_argument("--out", required=True)
+    p.add_argument("--fresh-head", action="store_true", help="replace the last layer by a new logit, to be trained")
+    p.add_argument("--any-file", action="store_true", help="take a file with another checksum: other weights, same layout")
     p.set_defaults(verb=convert)
+
+    p = verbs.add_parser("models", help="table of the networks: input, parameters, FLOPs, latency")
+    p.add_argument("names", nargs="*", help="networks (default: all)")
+    p.add_argument("--latency", action=argparse.BooleanOptionalAction, default=True, help="measure it on this machine")
+    p.add_argument("--batch-size", type=int, default=1)
+    p.add_argument("--out", help="CSV file")
+    p.set_defaults(verb=models)
 
     args = parser.parse_args(argv)
     try:

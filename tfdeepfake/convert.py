@@ -4,6 +4,7 @@ A file is taken whole or not at all: its checksum must be the published one, eve
 shape is equal. Only arrays are read, never a model definition.
 """
 
+import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,14 @@ CHECKPOINTS = {
 # fmt: on
 
 
-def convert(source, file, out_dir, any_file=False):
+def convert(source, file, out_dir, fresh_head=False, any_file=False):
     """Writes a saved model folder with the weights of a published checkpoint.
 
     Args:
-      source: a key of `CHECKPOINTS`.
+      source: a key of `CHECKPOINTS` (Keras files) or of `published.SOURCES` (PyTorch files).
       file: the checkpoint, fetched from its address by the user.
       out_dir: the folder to write, see `recipe.save_model`.
+      fresh_head: PyTorch files only, see `published.convert_published`.
       any_file: takes a file with another checksum too, for weights someone trained further in the same layout. Its
         names and shapes must still fit; the recipe then calls its data and licence unknown.
     Returns:
@@ -75,8 +77,17 @@ def convert(source, file, out_dir, any_file=False):
     Raises:
       InputError: unknown source; the file is missing, is not the published one, or does not fit the network.
     """
+    from tfdeepfake.published import SOURCES, convert_published
+
+    if source in SOURCES:
+        return convert_published(source, file, out_dir, fresh_head, any_file)
     if source not in CHECKPOINTS:
-        raise InputError(source, "is no known checkpoint.", f"Known are {', '.join(CHECKPOINTS)}.")
+        known = [*CHECKPOINTS, *SOURCES]
+        near = difflib.get_close_matches(source, known, 3)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(source, "is no known checkpoint.", f"{hint}Known are {', '.join(known)}.")
+    if fresh_head:
+        raise InputError(source, "is a detector already: its head is used as it is.", "Leave --fresh-head out.")
     known = CHECKPOINTS[source]
     try:
         digest = sha256(file)

@@ -33,7 +33,8 @@ def _open(path):
         with warnings.catch_warnings():
             # The size is checked below, by our own limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=tuple(name for name in FORMATS if name != "MPO"))  # JPEG's reader finds MPO
+            # Pillow has no reader of the name MPO: that of JPEG finds such files.
+            image = Image.open(path, formats=tuple(name for name in FORMATS if name != "MPO"))
     except Image.DecompressionBombError as error:
         raise VideoError(
             path, f"claims too many pixels ({error}).", "If this is its true size, shrink it first."
