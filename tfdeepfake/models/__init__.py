@@ -25,8 +25,8 @@ from tfdeepfake.models.efficientnet import (
     efficientnet_b6,
     efficientnet_b7,
 )
-from tfdeepfake.models.light3d import light3d
 from tfdeepfake.models.i3d import i3d
+from tfdeepfake.models.light3d import light3d
 from tfdeepfake.models.mesonet import meso4, meso_inception4
 from tfdeepfake.models.resnet3d import (
     r2plus1d_34,
