@@ -32,7 +32,8 @@ _TODO = "Give the checkpoint file exactly as its authors publish it."
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 # Kept in checkpoints beside the tensors (arguments, counters, random states). They become objects that do nothing.
 _IGNORED = {
-    ("argparse", "Namespace"), ("collections", "defaultdict"), ("collections", "Counter"), ("builtins", "set"),
+    ("argparse", "Namespace"), ("collections", "defaultdict"), ("collections", "Counter"),
+    ("builtins", "set"), ("__builtin__", "set"),
     ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy.core.multiarray", "scalar"),
     ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
     ("numpy._core.multiarray", "_reconstruct"), ("_codecs", "encode"), ("torch", "Size"), ("torch", "device"),
@@ -172,10 +173,11 @@ def _read_stream(path):
 def _read_safetensors(path):
     with open(path, "rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
-        if length > os.path.getsize(path) - 8:
+        left = os.path.getsize(path) - 8 - length
+        if left < 0:
             raise ValueError("it ends within its header")
         header = json.loads(stream.read(length))
-        data = stream.read()
+        data = stream.read(left)  # without a size, what is buffered is joined to the rest: twice the memory
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
@@ -217,15 +219,15 @@ def read(path):
       InputError: missing, damaged, no checkpoint, or a pickle that asks for more than tensors.
     """
     try:
-        if zipfile.is_zipfile(path):
-            return _tensors(_read_zip(path), path)
         with open(path, "rb") as stream:
             start = stream.read(9)
+        if start.startswith(b"PK\3\4"):
+            return _tensors(_read_zip(path), path)
         if start[8:9] == b"{":
             return _tensors(_read_safetensors(path), path)
         return _tensors(_read_stream(path), path)
-    except FileNotFoundError:
-        raise InputError(path, "this file is missing.", _TODO) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror or error}).", _TODO) from None
     except pickle.UnpicklingError as error:
         raise InputError(path, f"is a pickle that is no plain checkpoint: {error}; nothing was run.", _TODO) from None
     except InputError:
@@ -306,8 +308,10 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
             except (ValueError, IndexError):  # `change` may reshape or cut, which a tensor of another rank refuses
                 array = None
             if array is None or array.shape != tuple(variable.shape):
+                turned = "none" if array is None else array.shape
                 misfits.append(
-                    f"{name} of shape {found[name].shape} ({variable.path} has {tuple(variable.shape)}, Keras order)"
+                    f"{name} of shape {found[name].shape} ({turned} in Keras order; {variable.path} needs "
+                    f"{tuple(variable.shape)})"
                 )
             elif not np.isfinite(array.astype("float32")).all():
                 misfits.append(f"{name} with NaN or infinite values")
