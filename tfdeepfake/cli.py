@@ -208,7 +208,7 @@ def main(argv=None):
     p.add_argument("file", help="the checkpoint file as its authors publish it")
     p.add_argument("--out", required=True)
     p.add_argument("--fresh-head", action="store_true", help="replace the last layer by a new logit, to be trained")
-    p.add_argument("--any-file", action="store_true", help="take a file with another checksum: other weights, same layout")
+    p.add_argument("--any-file", action="store_true", help="take a file with another checksum (same layout)")
     p.set_defaults(verb=convert)
 
     p = verbs.add_parser("models", help="table of the networks: input, parameters, FLOPs, latency")
