@@ -57,7 +57,9 @@ def make_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", ticks=N
     """
     rate = Fraction(fps).limit_denominator(10**5)
     with av.open(str(path), "w", options=container_options or {}) as container:
-        chosen = {name.replace("_", "-"): str(value) for name, value in options.items()}
+        # FFmpeg's own options have underscores, those of the encoders' libraries dashes.
+        dashed = {name: name if name == "sc_threshold" else name.replace("_", "-") for name in options}
+        chosen = {dashed[name]: str(value) for name, value in options.items()}
         stream = container.add_stream(codec, rate=rate, options=chosen)
         stream.codec_context.thread_count = 1
         tone = container.add_stream("aac", rate=44100) if sound else None
@@ -116,4 +118,30 @@ def flip_bits(source, path, flips, seed=0, start=0.1, end=0.9):
     places = rng.integers(int(start * len(data)), int(end * len(data)), flips)
     data[places] ^= (1 << rng.integers(0, 8, flips)).astype(np.uint8)
     path.write_bytes(data.tobytes())
+    return path
+
+
+def pack_b_frames(source, path):
+    """Rewrites MPEG-4 with single B-frames as DivX packed it: P and B in one packet, then one without a picture."""
+    start = b"\0\0\1\xb6"
+    with av.open(str(source)) as given, av.open(str(path), "w") as container:
+        stream = given.streams.video[0]
+        out = container.add_stream_from_template(stream)
+        data = [bytes(packet) for packet in given.demux(stream) if packet.size]
+        kinds = ["IPBS"[d[d.index(start) + 4] >> 6] for d in data]
+        first = data[0].index(start)
+        data[0] = data[0][:first] + b"\0\0\1\xb2DivX503b1393p" + data[0][first:]
+        packed = []
+        while data:
+            packed.append(data.pop(0))
+            kinds.pop(0)
+            if kinds and kinds[0] == "B":
+                packed[-1] += data.pop(0)
+                kinds.pop(0)
+                packed.append(start + b"\x55\x00\x7f")
+        for number, d in enumerate(packed):
+            packet = av.Packet(d)
+            packet.stream, packet.time_base, packet.is_keyframe = out, stream.time_base, number == 0
+            packet.pts = packet.dts = number
+            container.mux(packet)
     return path

@@ -3,7 +3,7 @@
 import av
 import numpy as np
 import pytest
-from media import frame_number, make_video, moving_frames
+from media import frame_number, make_video, moving_frames, pack_b_frames
 
 from tfdeepfake.data import packets, video
 
@@ -41,7 +41,8 @@ def plainly(path):
     """All frames as a decoder gives them when nothing is left out and nothing is done in parallel."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "SLICE"
-        return np.stack([frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in container.decode(video=0)])
+        frames = container.decode(video=0)
+        return np.stack([frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in frames])
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -74,6 +75,16 @@ def test_every_single_frame_can_be_had_alone(tmp_path, name):
     every = plainly(path)
     for number in range(30):
         np.testing.assert_array_equal(video.read_frames(path, [number]).frames[0], every[number])
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mp4"])
+def test_packed_b_frames(tmp_path, suffix):
+    plain = make_video(tmp_path / "a.avi", moving_frames(31), codec="mpeg4", bf=1, g=12, b="900k")
+    path = pack_b_frames(plain, tmp_path / f"packed.{suffix}")
+    assert video.probe(path).frame_count == 31
+    got = video.read_frames(path, [3, 4, 30])
+    assert [frame_number(frame) for frame in got.frames] == [3, 4, 30]
+    np.testing.assert_array_equal(got.frames, plainly(path)[[3, 4, 30]])
 
 
 def test_one_frame_from_the_end_decodes_one_group(tmp_path, monkeypatch):
@@ -202,7 +213,6 @@ def test_frames_are_shrunk_to_the_longer_side(tmp_path):
         video.read_frames(path, [0], max_side_px=0)
 
 
-@pytest.mark.slow
 def test_8k(tmp_path):
     frame = np.zeros((4320, 7680, 3), np.uint8)
     frame[:, 3840:] = 200

@@ -39,7 +39,8 @@ def frames(index, wanted, deadline):
 def _counted_frames(index, wanted, deadline):
     chosen = None if wanted is None else set(np.asarray(wanted).tolist())
     with opened(index.path, THREADS) as (container, stream):
-        for position, (frame, doubtful) in enumerate(sequence(container, stream, deadline)):
+        whole = (given for given in sequence(container, stream, deadline) if given[0] is not None)
+        for position, (frame, doubtful) in enumerate(whole):
             # Frame threads can bring out one more damaged frame in one run than in another.
             if position >= len(index.times) or (chosen is not None and position > wanted[-1]):
                 return

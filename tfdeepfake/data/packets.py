@@ -39,7 +39,8 @@ class Index:
       rate: frames/s as the container claims it; None when it does not.
       times: int64 [F], ticks at which each frame is shown, ascending.
       keys: bool [F], frames that need no other frame.
-      missing: frames that the container announces and the file does not hold.
+      missing: frames that the container announces and the file does not hold, and (without `packets`) frames
+        that cannot be decoded.
       packets: None, or the packets in the order of the file: (int64 [P] ticks, bool [P] is a keyframe, bool [P] is
         shown). Without it a frame is found by decoding all before it and counting.
     """
@@ -121,7 +122,7 @@ def decoded(decoder, packet):
 
 
 def sequence(container, stream, deadline):
-    """Yields (frame, doubtful) for every frame that can be decoded, in the order shown.
+    """Yields (frame, doubtful) for every frame, in the order shown; the frame is None where it cannot be decoded.
 
     A frame is doubtful when one before it, since the last keyframe, could not be decoded.
     """
@@ -130,11 +131,12 @@ def sequence(container, stream, deadline):
     while True:
         packet = next(packets, None)
         frames, failed = decoded(stream.codec_context, packet)
-        doubtful = doubtful or failed
+        if failed:
+            doubtful = True
+            yield None, True
         for frame in frames:
             doubtful = frame.is_corrupt or (doubtful and not frame.key_frame)
-            if not frame.is_corrupt:
-                yield frame, doubtful
+            yield (None if frame.is_corrupt else frame), doubtful
         if packet is None:
             return
 
@@ -203,11 +205,18 @@ def _is_plain(ticks, keys, shown):
 
 def _counted(known, deadline):
     """Index by decoding everything: for files whose packets do not tell which frames they hold."""
-    times, keys = [], []
+    times, keys, lost = [], [], known["missing"]
     with opened(known["path"], THREADS) as (container, stream):
         for frame, _ in sequence(container, stream, deadline):
-            times.append(frame.pts)
-            keys.append(bool(frame.key_frame))
+            if frame is None:
+                lost += 1
+            else:
+                times.append(frame.pts)
+                keys.append(bool(frame.key_frame))
+    if lost > len(times):
+        raise VideoError(known["path"], f"is damaged: {lost} of {lost + len(times)} frames cannot be decoded.",
+                         "Copy or download it again.")
+    known = known | {"missing": lost}
     times = np.array([-1 if tick is None else tick for tick in times], np.int64)
     if not known["time_base"] or (np.diff(times) <= 0).any():
         # Containers such as AVI give no times: the frames follow each other evenly.

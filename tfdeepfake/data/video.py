@@ -71,13 +71,13 @@ class VideoInfo:
     Args:
       path: as given.
       width, height: px of a frame as shown, after rotation; before shrinking to `max_side_px`.
-      frame_count: frames that are in the file, counted, not claimed; damage inside the file shows only on reading.
+      frame_count: frames that are in the file, counted, not claimed; most damage inside it shows only on reading.
       fps: mean frames/s; 0 for a still image.
       duration_s: from the first frame to the end of the last; 0 for a still image.
       rotation_deg: clockwise degrees by which the stored frames are turned to be shown: 0, 90, 180, 270.
       codec: e.g. "h264"; of a still image its format, e.g. "jpeg".
       is_image: a still image, not a video.
-      missing: frames that the container announces but that are cut off the end of the file.
+      missing: frames that the container announces but that are cut off the end of the file, or are known to be damaged.
     """
 
     path: str
