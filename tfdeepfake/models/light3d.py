@@ -23,7 +23,7 @@ SRM_FILTERS = (
 
 
 def light3d(input_size=(224, 224), frames=16, num_classes=1, dropout=0.5, width=32, reduction=4, truncate=3.0):
-    """Scores a clip; 376,977 parameters.
+    """Scores a clip; 424,929 parameters.
 
     Decided here: residuals per colour (9 maps) and cut off at +-3 grey levels, so that edges do not drown the noise; a
     3x3x3 convolution at half the size; four stages of two blocks with 1, 2, 4 and 8 times `width` channels, the
