@@ -10,11 +10,20 @@ import numpy as np
 
 from tfdeepfake import torch_weights
 from tfdeepfake.files import InputError
-from tfdeepfake.published import efficientnet, resnet3d, video_resnets, xception
+from tfdeepfake.published import efficientnet, i3d, resnet3d, swin, tall, video_resnets, vit, xception
 from tfdeepfake.published.entry import Published as Published
 from tfdeepfake.recipe import Recipe, save_model, sha256
 
-SOURCES = {**resnet3d.PUBLISHED, **video_resnets.PUBLISHED, **efficientnet.PUBLISHED, **xception.PUBLISHED}
+SOURCES = {
+    **resnet3d.PUBLISHED,
+    **video_resnets.PUBLISHED,
+    **i3d.PUBLISHED,
+    **efficientnet.PUBLISHED,
+    **xception.PUBLISHED,
+    **swin.PUBLISHED,
+    **vit.PUBLISHED,
+    **tall.PUBLISHED,
+}
 
 
 def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
