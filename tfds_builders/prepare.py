@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import fcntl
+import importlib
 import io
 import os
 import shutil
@@ -13,7 +14,15 @@ from pathlib import Path
 from tfdeepfake.files import InputError, raise_if_full
 from tfdeepfake.recipe import DataRecipe
 
-BUILDERS = ("synthetic_faces", "video_folder")
+# Builder: module of its class. Those of published sets have a `LIST` that reads the folder, see `manual`.
+BUILDERS = {
+    name: f"tfds_builders.{name}"
+    for name in (
+        "synthetic_faces",
+        "video_folder",
+        "face_forensics",
+    )
+}
 
 
 def prepare(
@@ -30,28 +39,30 @@ def prepare(
     """Videos to TFRecords. A set that is there already is left as it is; an interrupted build starts again.
 
     Args:
-      name: "synthetic_faces" or "video_folder".
+      name: one of `BUILDERS`.
       kind: "frame", "flow" or "clip".
-      dir: folder of the videos, or a CSV file; for video_folder.
+      dir: folder of the videos as the data set is distributed; for video_folder any folder, or a CSV file.
       data_dir: root of prepared data; TFDS's own default when None.
       workers: processes; one per core when None, none but this one when 0.
       overwrite: build again; the old set is there until the new one is done.
       frames_real, frames_fake: frames per video of a class (kinds frame and flow).
       **changes: fields of DataRecipe that differ from the builder's config of that kind; and, for synthetic_faces,
-        identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames.
+        identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other builders have the
+        choices of their `OPTIONS`, such as compression and methods of face_forensics.
     Returns:
       {"path": folder, "version": "name/config:1.0.0", "already_prepared": bool, "splits": {split: examples},
-      "coverage": see `building.split_generators`}; for synthetic_faces also "videos": folder of the .mp4 files.
+      "coverage": see `building.split_generators`}; for synthetic_faces also "videos": folder of the .mp4 files, for
+      published sets "left_out": {reason: number of videos that are not used}.
     Raises:
       InputError: unknown builder or choice, nothing usable, a full disk, another process prepares the same set.
     """
     if name not in BUILDERS:
         near = difflib.get_close_matches(name, BUILDERS, 1)
-        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {' and '.join(BUILDERS)}."
+        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {', '.join(BUILDERS)}."
         raise InputError(name, "is no builder.", hint)
-    if name == "video_folder" and dir is None:
+    if name != "synthetic_faces" and dir is None:
         raise InputError(name, "needs the folder of the videos.", "Give --dir FOLDER.")
-    if name != "video_folder" and dir is not None:
+    if name == "synthetic_faces" and dir is not None:
         raise InputError(
             "dir", f"is not used by {name}, which draws its videos.", "Leave it out, or prepare video_folder."
         )
@@ -84,15 +95,16 @@ def prepare(
         from tfds_builders.synthetic_faces.synthetic_faces_dataset_builder import videos_folder
 
         summary["videos"] = str(videos_folder(builder.data_dir_root, builder.builder_config.options))
+    if left_out := builder.info.metadata.get("left_out"):
+        summary["left_out"] = {reason: entry["videos"] for reason, entry in left_out.items()}
     return summary
 
 
 def _choose(name, kind, data_dir, frames_real, frames_fake, changes):
     """Builder class, config and data dir that the arguments ask for."""
-    import tfds_builders
     from tfds_builders.configs import find_config
 
-    cls = {"synthetic_faces": tfds_builders.SyntheticFaces, "video_folder": tfds_builders.VideoFolder}[name]
+    cls = importlib.import_module(BUILDERS[name]).Builder
     fields = set(DataRecipe.__dataclass_fields__) - {"kind"}
     recipe = {key: value for key, value in changes.items() if key in fields}
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in changes.items() if key not in fields}
@@ -100,9 +112,25 @@ def _choose(name, kind, data_dir, frames_real, frames_fake, changes):
         raise InputError(
             name, f"has no choice {unknown[0]!r}.", f"It has {', '.join(sorted(fields | set(cls.OPTIONS)))}."
         )
+    options = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != cls.OPTIONS[key]}
     config = find_config(cls.BUILDER_CONFIGS, kind, recipe, frames_real, frames_fake, options)
     return cls, config, None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+
+
+def _like(default, name, value):
+    """The value of an option; text from a command line is made what the default is: "a,b" a tuple, "3" a number."""
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[value.lower()]
+        if isinstance(default, tuple):
+            kind = type(default[0]) if default else str
+            return tuple(kind(part) for part in value.split(","))
+        return type(default)(value)
+    except (KeyError, ValueError):
+        raise InputError(name, f"needs a value like {default!r}, got {value!r}.") from None
 
 
 def _old(path):
@@ -126,6 +154,7 @@ def _build(builder, path):
     import tensorflow_datasets as tfds
 
     from tfds_builders.building import lost_lines
+    from tfds_builders.manual import left_lines
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -139,7 +168,7 @@ def _build(builder, path):
         if builder.results is not None:
             builder.results.close()
         _restore(path)
-    for line in lost_lines(builder.info.metadata["coverage"]):
+    for line in [*left_lines(builder.info.metadata), *lost_lines(builder.info.metadata["coverage"])]:
         print(line, file=sys.stderr)
 
 
@@ -154,13 +183,15 @@ def _raise_if_full(error, path):
 
 
 def _check_same_videos(builder, folder):
-    """A prepared video_folder must be of the folder that is asked for."""
+    """A prepared set must be of the folder that is asked for."""
     if folder is None:
         return
+    from tfds_builders.manual import listing_of
     from tfds_builders.video_folder.listing import list_videos
     from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
 
-    if builder.info.metadata["videos"] != fingerprint(list_videos(folder)):
+    videos = listing_of(builder, folder).videos if hasattr(builder, "LIST") else list_videos(folder)
+    if builder.info.metadata["videos"] != fingerprint(videos):
         raise InputError(
             builder.data_dir,
             f"is already prepared, from other videos than {folder} holds now.",

@@ -13,7 +13,6 @@ import time
 from multiprocessing.connection import wait
 
 from tfdeepfake.files import InputError
-from tfdeepfake.quiet import load_tensorflow
 
 # Results that may wait for a slower one before them, per worker.
 AHEAD = 8
@@ -183,10 +182,9 @@ def _serve(pipe, threads):
     import cv2
 
     cv2.setNumThreads(threads)
-    load_tensorflow()
     pipe.send((None, None))
-    # Exceptions travel by the pipe; what libraries of C write would tear the parent's progress bar, and TensorFlow
-    # writes some lines whatever its log level is.
+    # Exceptions travel by the pipe; what C libraries write would tear the parent's progress bar, and TensorFlow, which
+    # is loaded when a detector needs it, writes some lines whatever its log level is.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     while True:
         try:

@@ -58,6 +58,8 @@ def _table_in(folder):
     except OSError as error:
         raise InputError(folder, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
     named = [p for p in tables if p.name == "labels.csv"]
+    if not named and all((folder / name).is_dir() for name in NAMES):
+        return None  # a list of something else
     if len(tables) > 1 and not named:
         raise InputError(folder, f"holds {len(tables)} CSV files.", "Name the one to use labels.csv, or give its path.")
     return (named or tables or [None])[0]
