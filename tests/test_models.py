@@ -19,6 +19,9 @@ PACKAGE = Path(models.__file__).parents[1]
 SIZE = (48, 64)
 TINY_3D = {"input_size": (32, 48), "frames": 5, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY_EFFICIENTNET = {"input_size": SIZE, "width": 0.1, "depth": 0.3, "drop_connect": 0.0}
+TINY_SWIN = {"embed_dim": 8, "depths": (1, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
+TINY_VIT = {"patch": 8, "embed_dim": 8, "depth": 2, "heads": 2, "drop_path": 0.0}
+TINY_TALL = {"input_size": (24, 24), "frames": 4, "thumbnail_size": (32, 32)}
 TINY = {
     "baseline": {"input_size": SIZE, "backbone": "small", "width": 2},
     "two_stream_frame": {"input_size": SIZE, "backbone": "small", "width": 2, "flow_widths": (3, 4), "units": 12},
@@ -37,6 +40,13 @@ TINY = {
     **{name: {"input_size": SIZE, "width": 0.05, "middle_blocks": 1} for name in ("xception", "xception_st")},
     **{name: TINY_EFFICIENTNET for name in models.MODELS if name.startswith("efficientnet")},
     "attention2d": TINY_EFFICIENTNET,
+    "swin_b": {"input_size": (32, 48)} | TINY_SWIN,
+    "vit_b": {"input_size": SIZE} | TINY_VIT,
+    "tall_swin": TINY_TALL | {"backbone_args": TINY_SWIN},
+    "tall_vit": TINY_TALL | {"backbone_args": TINY_VIT},
+    "tall_resnet50": TINY_TALL | {"backbone": "small", "backbone_args": {"width": 4}},
+    "tall_efficientnet_b4": TINY_TALL | {"backbone_args": {"width": 0.1, "depth": 0.3, "drop_connect": 0.0}},
+    "tall_plus_plus": TINY_TALL | {"backbone_args": TINY_SWIN, "graph_inner": 8},
 }
 KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
 SWEEP = pytest.mark.parametrize("name", list(models.MODELS))

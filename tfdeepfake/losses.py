@@ -1,4 +1,4 @@
-"""Losses on raw logits of FAKE (P2 Sec. 4.2.1).
+"""Losses on raw logits of FAKE (P2 Sec. 4.2.1) or of K classes, and TALL++'s consistency of frames (P4 Sec. 3.4).
 
 Each is a function (labels, logits) -> float32 [B]: a vector, because Keras weights its elements by class and shares
 their mean among replicas; of a scalar two replicas would make twice the loss.
@@ -7,7 +7,7 @@ their mean among replicas; of a scalar two replicas would make twice the loss.
 import keras
 from keras import ops
 
-LOSSES = ("bce", "bce_f1")
+LOSSES = ("bce", "bce_f1", "ce")
 EPSILON = 1e-7
 
 
@@ -15,11 +15,14 @@ def get(name, alpha=1.0, beta=1.0):
     """The loss of a name, for `model.compile`.
 
     Args:
-      name: "bce", or "bce_f1" for alpha * BCE + beta * F1 loss (P2 Eq. 4; the paper gives no values).
+      name: "bce"; "bce_f1" for alpha * BCE + beta * F1 loss (P2 Eq. 4; the paper gives no values); or "ce" for K
+        classes. TALL++'s loss (P4 Eq. 4) is "bce" or "ce": the network adds its second term itself.
       alpha, beta: weights in "bce_f1", not negative.
     """
     if name == "bce":
         return bce
+    if name == "ce":
+        return ce
     if name == "bce_f1":
         if alpha < 0 or beta < 0:
             raise ValueError(f"alpha and beta need to be 0 or more, got {alpha} and {beta}.")
@@ -50,6 +53,40 @@ def bce(labels, logits):
     """
     labels, logits = _columns(labels, logits)
     return ops.maximum(logits, 0.0) - labels * logits + ops.log1p(ops.exp(-ops.abs(logits)))
+
+
+def ce(labels, logits):
+    """Cross-entropy of each example over K classes (P4 Eq. 3, Sec. 4.6); with one logit the same as `bce`.
+
+    Args:
+      labels: [B, 1] or [B]: the number of the class.
+      logits: [B, K].
+    Returns:
+      float32 [B].
+    """
+    logits = ops.cast(ops.convert_to_tensor(logits), "float32")
+    if logits.shape[-1] == 1:
+        return bce(labels, logits)
+    labels = ops.cast(ops.reshape(ops.convert_to_tensor(labels), (-1,)), "int32")
+    chosen = ops.one_hot(labels, logits.shape[-1], dtype="float32")
+    return -ops.sum(chosen * ops.log_softmax(logits), axis=-1)
+
+
+def semantic_consistency(features):
+    """How much the features of neighbouring frames differ (P4 Eqs. 1, 2): squares averaged over features and pairs.
+
+    Args:
+      features: [B, T, ...], T of 2 or more.
+    Returns:
+      float32 [B], 0 where all frames have the same features.
+    Raises:
+      ValueError: there is one frame only.
+    """
+    features = ops.cast(ops.convert_to_tensor(features), "float32")
+    if len(features.shape) < 3 or features.shape[1] < 2:
+        raise ValueError(f"features needs [B, T, ...] with 2 frames or more, got shape {tuple(features.shape)}.")
+    squares = ops.square(features[:, 1:] - features[:, :-1])
+    return ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
 
 
 def f1(labels, logits):

@@ -34,9 +34,9 @@ def thumbnail(clip, rows=2, columns=2, size=(224, 224), tile_size=None, snake=Fa
       order: "forward"; "reverse"; or "random": in training another order for each clip, else forward, because a score
         has to be the same twice.
       empty: cells left empty at the end; 1 and 2 in the first rows of P4 Table 9.
-      mask_px: side of the square masked in training at the same place in every frame of a clip, in px of `clip`; 16
-        as published, 0 for none.
-      fill: colour [C] of masked squares and empty cells: what becomes zero when pixels are normalised.
+      mask_px: side of the square masked in training at the same place in every frame of a clip, in px of `clip`; 0
+        for none. The authors mask 16 px of frames of 112.
+      fill: colour [C] of masked squares and empty cells: what is zero once pixels are normalised, as published.
       seed: of mask and random order.
     Returns:
       float32 [B, *size, C].
@@ -126,7 +126,7 @@ def _region(length, count):
 class FrameMask(layers.Layer):
     """In training, one square per clip filled with a colour, at the same place in every frame (P4 Algorithm 1).
 
-    The corner is drawn anywhere in the frame, so squares may reach over its right and lower edge, as published.
+    The upper left corner is drawn anywhere in the frame, so a square may reach over its right and lower edge.
 
     Args:
       size_px: side of the square.
@@ -192,7 +192,8 @@ class FramePosition(layers.Layer):
     """Adds to every place of a map a learned vector for the frame it shows (P4 Sec. 3.2, temporal position encoding).
 
     Vector k belongs to the k-th cell that is filled, whatever `order` puts there. Swin keeps its relative position
-    bias and ViT its position encoding beside it.
+    bias and ViT its position encoding beside it. Where the grid does not divide the map (56 places by 3), the authors'
+    code leaves the last lines without a vector; here every place belongs to the nearest cell.
 
     Args:
       rows, columns, snake: of the thumbnail.
@@ -213,7 +214,9 @@ class FramePosition(layers.Layer):
         """[B, h, w, C] -> the same."""
         _, height, width, channels = x.shape
         number = {cell: k for k, cell in enumerate(cells(self.rows, self.columns, self.snake))}
-        index = [number[i * self.rows // height, j * self.columns // width] for i in range(height) for j in range(width)]
+        rows = [i * self.rows // height for i in range(height)]
+        columns = [j * self.columns // width for j in range(width)]
+        index = [number[r, c] for r in rows for c in columns]
         return x + ops.reshape(ops.take(self.embedding[0], index, axis=0), (1, height, width, channels))
 
     def get_config(self):

@@ -42,8 +42,11 @@ from tfdeepfake.models.resnet3d import (
     resnext3d_50,
     resnext3d_101,
 )
+from tfdeepfake.models.swin import swin_b
+from tfdeepfake.models.tall import tall_efficientnet_b4, tall_plus_plus, tall_resnet50, tall_swin, tall_vit
 from tfdeepfake.models.two_stream import two_stream_frame, two_stream_video
 from tfdeepfake.models.video_resnets import mc3_18, r2plus1d_18, r3d_18
+from tfdeepfake.models.vit import vit_b
 from tfdeepfake.models.xception import xception, xception_st
 
 MODELS = {
@@ -85,6 +88,13 @@ MODELS = {
     "efficientnet_b4_st": efficientnet_b4_st,
     "efficientnet_b4_att_st": efficientnet_b4_att_st,
     "attention2d": attention2d,
+    "swin_b": swin_b,
+    "vit_b": vit_b,
+    "tall_swin": tall_swin,
+    "tall_vit": tall_vit,
+    "tall_resnet50": tall_resnet50,
+    "tall_efficientnet_b4": tall_efficientnet_b4,
+    "tall_plus_plus": tall_plus_plus,
 }
 
 

@@ -14,6 +14,8 @@ from tfdeepfake.layers import contract
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INITIALIZER = initializers.TruncatedNormal(stddev=0.02)
 EPSILON = 1e-5
+# Buffers in published files that the network computes for itself.
+UNUSED = ("num_batches_tracked", "relative_position_index", "attn_mask")
 # Added to the scores of places that are no neighbours in the picture although a shifted window holds both.
 APART = -100.0
 
@@ -181,8 +183,9 @@ class WindowAttention(layers.Layer):
         row, column = (grid.reshape(-1) for grid in np.meshgrid(line, line, indexing="ij"))
         offsets = [axis[:, None] - axis[None] + self.window - 1 for axis in (row, column)]
         index = offsets[0] * (2 * self.window - 1) + offsets[1]
-        bias = ops.take(self.relative_position_bias_table, index.reshape(-1), axis=0)
-        return ops.transpose(ops.reshape(bias, (*index.shape, self.heads)), (2, 0, 1))
+        # Transposed first: the gradient of rows taken from a variable would be sparse, which optimizers treat apart.
+        bias = ops.take(ops.transpose(self.relative_position_bias_table), index.reshape(-1), axis=1)
+        return ops.reshape(bias, (self.heads, *index.shape))
 
     def _regions(self, height, width):
         """int [windows, N]: places of one number were neighbours before the shift."""
@@ -238,13 +241,44 @@ def module_name_timm(layer):
     return re.sub(r"layers\.(\d+)\.downsample", lambda match: f"layers.{int(match[1]) + 1}.downsample", name)
 
 
+def naming(tensors):
+    """Which of the two namings a file has, `module_name` or `module_name_timm`, by where its first halving stands."""
+    return module_name if any(name.startswith("layers.0.downsample.") for name in tensors) else module_name_timm
+
+
 def tables(model, name=module_name):
     """`extra` of `torch_weights.assign` for the tables of relative position bias."""
     return {
-        f"{layer.name}/relative_position_bias_table": (f"{name(layer.name)}.relative_position_bias_table", _same)
+        f"{layer.name}/relative_position_bias_table": (_table(layer, name), _same)
         for layer in model.layers
         if isinstance(layer, WindowAttention)
     }
+
+
+def fitted(tensors, model, name=module_name):
+    """Position tables of a file enlarged (or shrunk) to the windows of `model`, bicubically, head by head.
+
+    A window of 7 has 13 x 13 offsets, one of 14 has 27 x 27; the same offset then means half as much of a window, and
+    neighbouring offsets stay alike.
+
+    Returns:
+      dict tensor name -> array, the other tensors as they are.
+    """
+    tensors = dict(tensors)
+    for layer in model.layers:
+        table = tensors.get(_table(layer, name)) if isinstance(layer, WindowAttention) else None
+        if table is None or table.ndim != 2 or table.shape == tuple(layer.relative_position_bias_table.shape):
+            continue
+        old, new = round(len(table) ** 0.5), 2 * layer.window - 1
+        if old**2 == len(table):
+            square = table.astype("float32").reshape(1, old, old, -1)
+            square = ops.image.resize(square, (new, new), "bicubic", antialias=False)
+            tensors[_table(layer, name)] = ops.convert_to_numpy(square).reshape(new**2, -1)
+    return tensors
+
+
+def _table(layer, name):
+    return f"{name(layer.name)}.relative_position_bias_table"
 
 
 def _same(array):

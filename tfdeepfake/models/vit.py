@@ -1,0 +1,155 @@
+"""`vit_b`: Vision Transformer for single frames, and the body of TALL's ViT (arXiv:2010.11929; P4 Table 6).
+
+Layer names are those of timm's PyTorch files with "_" for ".", so that a checkpoint maps onto the network by name
+alone (`module_name`, `tokens`).
+"""
+
+import numpy as np
+from keras import Model, initializers, layers, ops, saving
+
+from tfdeepfake.layers import contract
+
+# The ImageNet-21k files of the authors take -1..1; others of timm's take ImageNet's mean and deviation.
+MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+INITIALIZER = initializers.TruncatedNormal(stddev=0.02)
+EPSILON = 1e-6
+POOLS = ("token", "avg")
+
+
+def vit_b(
+    input_size=(224, 224),
+    patch=16,
+    embed_dim=768,
+    depth=12,
+    heads=12,
+    pool="token",
+    drop_path=0.1,
+    dropout=0.0,
+    num_classes=1,
+    mean=MEAN,
+    std=STD,
+    seed=None,
+):
+    """Scores one frame; 86 M parameters.
+
+    Args:
+      input_size: (height, width) in px, multiples of `patch`.
+      patch: side of a patch in px.
+      embed_dim, depth, heads: channels, blocks, and attention heads of each block.
+      pool: what the last layer sees: "token", the class token, as published, or "avg", the mean over patches.
+      drop_path: how often the last residual is left out in training for an example; grows from 0 at the first.
+      dropout: before the last layer.
+      num_classes: 1 for the logit of FAKE, K for K classes.
+      mean, std: of the input, on pixels / 255.
+      seed: of both kinds of dropout.
+    Returns:
+      keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes]. `features` is [B, H/patch, W/patch, embed_dim]:
+      with "avg" the map behind the last block; with "token" the one before it, because what the last block makes of
+      the patches is not looked at.
+    Raises:
+      ValueError: a size that the patches do not divide, or an argument out of range.
+    """
+    frames = contract.frames_input(input_size)
+    x = contract.pixels_standardised(frames, mean, std)
+    x, token = vit(x, patch, embed_dim, depth, heads, pool, drop_path, seed)
+    x = pooled(x, token)
+    x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    return Model({"frames": frames}, contract.logits(x, num_classes), name="vit_b")
+
+
+def pooled(x, token):
+    """Layer `embedding` [B, C] from what `vit` gives."""
+    if token is None:
+        return layers.GlobalAveragePooling2D(name="embedding")(x)
+    return layers.Activation("linear", name="embedding")(token)
+
+
+def vit(x, patch=16, embed_dim=768, depth=12, heads=12, pool="token", drop_path=0.1, seed=None, position=None):
+    """Map and class token.
+
+    Args:
+      x: float32 [B, H, W, 3], normalised.
+      position: layer applied to the map of patches before the first block, such as `FramePosition`.
+      others: as in `vit_b`.
+    Returns:
+      (layer `features` [B, h, w, C], class token [B, C] or None with pool="avg").
+    """
+    if pool not in POOLS:
+        raise ValueError(f"pool needs one of {POOLS}, got {pool!r}.")
+    if depth < 1 or embed_dim % heads:
+        raise ValueError(f"heads needs to divide embed_dim, depth to be 1 or more; got {heads}, {embed_dim}, {depth}.")
+    _, height, width, _ = x.shape
+    if height % patch or width % patch:
+        raise ValueError(f"input_size needs multiples of {patch} px, the patches' side, got ({height}, {width}).")
+    x = layers.Conv2D(embed_dim, patch, patch, kernel_initializer=INITIALIZER, name="patch_embed_proj")(x)
+    if position is not None:
+        x = position(x)
+    size = x.shape[1:]
+    x = ClassToken(name="tokens")(layers.Reshape((-1, embed_dim), name="patches")(x))
+    rates = np.linspace(0, drop_path, depth).tolist()
+    for number, rate in enumerate(rates):
+        if pool == "token" and number == depth - 1:
+            features = layers.Reshape(size, name="features")(x[:, 1:])
+            x = ops.concatenate([x[:, :1], ops.reshape(features, (-1, size[0] * size[1], embed_dim))], axis=1)
+        x = _block(x, heads, rate, None if seed is None else seed + 1 + number, f"blocks_{number}")
+    x = _norm(x, "norm")
+    if pool == "token":
+        return features, x[:, 0]
+    return layers.Reshape(size, name="features")(x[:, 1:]), None
+
+
+def _norm(x, name):
+    return layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+
+
+def _dense(x, units, name, **kwargs):
+    return layers.Dense(units, kernel_initializer=INITIALIZER, name=name, **kwargs)(x)
+
+
+def _block(x, heads, rate, seed, name):
+    """Attention among all places, then two linear layers, each added to its input."""
+    _, count, channels = x.shape
+    y = _dense(_norm(x, f"{name}_norm1"), 3 * channels, f"{name}_attn_qkv")
+    y = ops.reshape(y, (-1, count, 3, heads, channels // heads))
+    y = ops.dot_product_attention(y[:, :, 0], y[:, :, 1], y[:, :, 2])
+    y = ops.reshape(y, (-1, count, channels))
+    x = _add(x, _dense(y, channels, f"{name}_attn_proj"), rate, seed, f"{name}_add1")
+    y = _dense(_norm(x, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation="gelu")
+    return _add(x, _dense(y, channels, f"{name}_mlp_fc2"), rate, seed, f"{name}_add2")
+
+
+def _add(x, y, rate, seed, name):
+    if rate:
+        y = layers.Dropout(rate, noise_shape=(None, 1, 1), seed=seed, name=f"{name}_drop_path")(y)
+    return layers.Add(name=name)([x, y])
+
+
+@saving.register_keras_serializable("tfdeepfake")
+class ClassToken(layers.Layer):
+    """Puts a learned token before the patches and adds a learned position to each: [B, N, C] -> [B, 1 + N, C]."""
+
+    def build(self, input_shape):
+        _, count, channels = input_shape
+        self.cls_token = self.add_weight(shape=(1, 1, channels), initializer=INITIALIZER, name="cls_token")
+        self.pos_embed = self.add_weight(shape=(1, 1 + count, channels), initializer=INITIALIZER, name="pos_embed")
+
+    def call(self, x):
+        token = ops.zeros_like(x[:, :1]) + self.cls_token
+        return ops.concatenate([token, x], axis=1) + self.pos_embed
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 1 + input_shape[1], input_shape[2])
+
+
+def module_name(layer):
+    """timm's module of a layer: "blocks_0_attn_qkv" -> "blocks.0.attn.qkv"."""
+    return "head" if layer == "logits" else layer.replace("_", ".").replace("patch.embed", "patch_embed")
+
+
+def tokens(model):
+    """`extra` of `torch_weights.assign` for class token and positions."""
+    return {f"tokens/{name}": (name, _same) for name in ("cls_token", "pos_embed")}
+
+
+def _same(array):
+    return array

@@ -1,0 +1,23 @@
+"""Checkpoints of TALL over Swin-B as its authors' code writes them (arXiv:2307.07494; P4)."""
+
+from tfdeepfake.models import swin, tall
+from tfdeepfake.published.entry import Published
+from tfdeepfake.recipe import DataRecipe
+
+PUBLISHED = {
+    "tall_swin": Published(
+        network="tall_swin",
+        module_name=swin.module_name,
+        address="a checkpoint trained with https://github.com/rainy-xu/TALL4Deepfake (--model TALL_SWIN "
+        "--hpe_to_token --input-size 112); the authors publish the code without weights",
+        licence="that of who trained it; the authors' code states none",
+        trained_on="unknown",
+        # P4 4.2: 8 clips of 4 consecutive frames, 30 % of margin on each side.
+        data=DataRecipe(
+            sampling="consecutive", frames=4, clips=8, margin_frac=0.3, height_px=112, width_px=112, steady="clip"
+        ),
+        positive=1,
+        extra=tall.tables,
+        unused=swin.UNUSED,
+    ),
+}
