@@ -1,11 +1,139 @@
-"""face_forensics: lists, splits and labels of a drawn tree laid out as the set is, and one build of it."""
+"""face_forensics: splits, labels and sources of a drawn tree laid out as the set is, and a build of it."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.media import SHARED
 from tfdeepfake.files import InputError
-from tfds_builders.face_forensics import listing
-from tfds_builders.face_forensics.listing import ACTOR_SPLITS, ALL_METHODS, METHODS, list_videos, read_splits
+from tfds_builders.face_forensics.listing import (
+    ACTOR_SPLITS,
+    ALL_METHODS,
+    CROSSING,
+    METHODS,
+    list_videos,
+    read_pairs,
+    read_splits,
+)
+from tfds_builders.manual import NO_FILE, NOT_LISTED
+from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, write_file, write_videos
+
+PAIRS = {"train": [["071", "054"], ["087", "081"]], "val": [["720", "672"]], "test": [["953", "974"]]}
+
+
+def youtube(pairs, compression="c23"):
+    return [f"original_sequences/youtube/{compression}/videos/{one}.mp4" for pair in pairs for one in pair]
+
+
+def fakes(method, pairs, compression="c23"):
+    both = [name for a, b in pairs for name in (f"{a}_{b}", f"{b}_{a}")]
+    return [f"manipulated_sequences/{method}/{compression}/videos/{name}.mp4" for name in both]
+
+
+def write_lists(folder, pairs=None, below=""):
+    for split, rows in (pairs or PAIRS).items():
+        write_file(folder, f"{below}{split}.json", json.dumps(rows))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Four pairs in c23 and all methods, one pair in c40, and four videos of actors."""
+    folder = tmp_path_factory.mktemp("FaceForensics++ é")
+    write_lists(folder, below="dataset/splits/")
+    pairs = sum(PAIRS.values(), [])
+    names = youtube(pairs) + [name for method in ALL_METHODS[:-1] for name in fakes(method, pairs)]
+    names += youtube(PAIRS["test"], "c40") + fakes("Deepfakes", PAIRS["test"], "c40")
+    write_videos(folder, names)
+    return folder
+
+
+def test_each_file_has_its_official_split(tree):
+    listing = list_videos(tree)
+    assert splits_of(listing.videos)["validation"] == {"youtube/720", "youtube/672"} | {
+        f"{method}/{name}" for method in METHODS for name in ("720_672", "672_720")
+    }
+    assert len(listing.videos) == 8 * 5 and not listing.left_out
+    for v in listing.videos:
+        assert v.label == (v.method != "youtube")
+        key = {"train": "train", "validation": "val", "test": "test"}[v.split]
+        assert v.source.split("_") in PAIRS[key] and v.name[:3] in v.source
+    sources = list(sources_of(listing.videos).values())
+    assert len(set().union(*sources)) == sum(map(len, sources)) == 4
+
+
+def test_methods_and_compression_are_chosen(tree):
+    listing = list_videos(tree, "c40", ("Deepfakes",))
+    assert splits_of(listing.videos) == {
+        "test": {"youtube/953", "youtube/974", "Deepfakes/953_974", "Deepfakes/974_953"}
+    }
+    assert len(listing.left_out[NO_FILE]) == 2 * 6 and "Deepfakes/054_071" in listing.left_out[NO_FILE]
+    assert {v.method for v in list_videos(tree, methods=("FaceShifter",)).videos} == {"youtube", "FaceShifter"}
+    for options in ({"compression": "c29"}, {"methods": ("deepfakes",)}, {"methods": ()}):
+        with pytest.raises(InputError, match="needs"):
+            list_videos(tree, **options)
+
+
+def test_fakes_of_no_listed_pair_are_left_out(tmp_path):
+    write_lists(tmp_path)
+    names = youtube(PAIRS["train"]) + fakes("FaceSwap", PAIRS["train"])
+    names += fakes("FaceSwap", [["071", "953"]])[:1] + youtube([["999"]])
+    for name in names:
+        write_file(tmp_path, name, "")
+    listing = list_videos(tmp_path, methods=("FaceSwap",))
+    assert listing.left_out[NOT_LISTED] == ["youtube/999", "FaceSwap/071_953"] and len(listing.videos) == 8
+
+
+def test_actors_are_held_out(tmp_path):
+    real = [f"original_sequences/actors/raw/videos/{a}__kitchen_pan.mp4" for a in ACTOR_SPLITS]
+    fake = [(a, b) for a in ACTOR_SPLITS for b in ACTOR_SPLITS if a != b]
+    names = [f"manipulated_sequences/DeepFakeDetection/raw/videos/{a}_{b}__kitchen_pan__AB12CD34.mp4" for a, b in fake]
+    names.append("manipulated_sequences/DeepFakeDetection/raw/videos/01_99__kitchen_pan__AB12CD34.mp4")
+    for name in real + names:
+        write_file(tmp_path, name, "")
+    listing = list_videos(tmp_path, "raw", ("DeepFakeDetection",))  # no lists are needed
+    shares = [list(ACTOR_SPLITS.values()).count(s) for s in ("train", "validation", "test")]
+    assert shares == [18, 4, 6]
+    for split, n in zip(("train", "validation", "test"), shares, strict=True):
+        here = [v for v in listing.videos if v.split == split]
+        assert sum(v.label == 0 for v in here) == n and sum(v.label for v in here) == n * (n - 1)
+        assert all({ACTOR_SPLITS[a] for a in v.name.split("__")[0].split("_")} == {split} for v in here)
+        assert all(v.source == f"actor{v.name[:2]}" for v in here)
+    kept = sum(n * (n - 1) for n in shares)
+    assert len(listing.left_out[CROSSING]) == 28 * 27 - kept and len(listing.left_out[NOT_LISTED]) == 1
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"train\.json.*missing.*github.com/ondyari"):
+        list_videos(tmp_path)
+    write_lists(tmp_path)
+    with pytest.raises(InputError, match=r"youtube.c23.videos.*missing.*github.com/ondyari"):
+        list_videos(tmp_path)
+    write_videos(tmp_path, youtube(PAIRS["train"]))
+    with pytest.raises(InputError, match=r"Deepfakes.c23.videos"):
+        list_videos(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[]", '["071"]', '[["071"]]', '[["71", "054"]]', "[[71, 54]]"])
+def test_wrong_lists(tmp_path, text):
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(InputError, match="train.json"):
+        read_pairs(tmp_path / "train.json")
+
+
+def test_an_id_in_two_lists_is_an_error(tmp_path):
+    write_lists(tmp_path, PAIRS | {"val": [["720", "071"]]})
+    with pytest.raises(InputError, match="071.*train already"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="needs the official lists in ../shared/splits")
+def test_the_official_lists():
+    table = read_splits(OFFICIAL / "faceforensics")
+    counts = {split: sum(at == split for at, _ in table.values()) for split in ("train", "validation", "test")}
+    assert counts == {"train": 720, "validation": 140, "test": 140} and len(set(table)) == 1000
+
+
+def test_a_build(tree, tmp_path):
+    expected = list_videos(tree, "c40", ("Deepfakes",)).videos
+    summary = check_build("face_forensics", tree, tmp_path, expected, compression="c40", methods="Deepfakes")
+    assert summary["splits"] == {"test": 4} and summary["left_out"] == {NO_FILE: 12}
+    assert "compressionc40_methodsDeepfakes" in summary["version"]

@@ -131,5 +131,3 @@ def _acted(listing, paths, method):
             listing.leave(CROSSING, f"{method}/{path.stem}")
             continue
         listing.videos.append(Listed(path, path.stem, label, method, f"actor{found[1]}", splits.pop()))
-
-
