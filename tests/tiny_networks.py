@@ -17,7 +17,7 @@ def tiny_frame(input_size=(32, 40), width=4, batch_norm=True, dropout=0.2):
     frames = keras.Input((*input_size, 3), name="frames")
     x = ops.cast(frames, "float32") / 64.0 - 2.0
     x = layers.Conv2D(width, 3, strides=4, name="features")(x)
-    x = layers.BatchNormalization()(x) if batch_norm else x
+    x = layers.BatchNormalization(name="norm")(x) if batch_norm else x
     x = layers.GlobalAveragePooling2D()(ops.relu(x))
     return keras.Model({"frames": frames}, _heads(x, dropout), name="tiny_frame")
 
@@ -28,7 +28,7 @@ def tiny_clip(input_size=(32, 40), frames=4, width=4, batch_norm=True, dropout=0
     flow = keras.Input((frames, *input_size, 2), name="flow")
     x = ops.concatenate([ops.cast(pictures, "float32") / 64.0 - 2.0, flow], axis=-1)
     x = layers.Conv3D(width, (1, 4, 4), strides=(1, 4, 4), name="features")(x)
-    x = layers.BatchNormalization()(x) if batch_norm else x
+    x = layers.BatchNormalization(name="norm")(x) if batch_norm else x
     x = layers.GlobalAveragePooling3D()(ops.relu(x))
     return keras.Model({"frames": pictures, "flow": flow}, _heads(x, dropout), name="tiny_clip")
 
