@@ -85,7 +85,7 @@ def load(args):
 
 def measure_memory(args):
     """Judges args.video once in this process and prints its peak memory."""
-    from tfdeepfake.judge import judge
+    from tfdeepfake.verdict.judging import judge
 
     model, recipe, detect, _ = load(args)
     verdict = judge(args.video, model, recipe, detect, clips=args.clips)
@@ -124,8 +124,9 @@ def peak(args, path):
 
 def time_stages(args, path, folder):
     """Prints the median seconds of each stage."""
-    from tfdeepfake import pictures, report, verdict
-    from tfdeepfake.judge import judge
+    from tfdeepfake import verdict
+    from tfdeepfake.verdict import pictures, report
+    from tfdeepfake.verdict.judging import judge
 
     model, recipe, detect, startup = load(args)
     runs = []

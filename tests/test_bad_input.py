@@ -12,10 +12,11 @@ from media import cut, make_sound, make_video, moving_frames
 from PIL import Image
 from verdicts import brightness_network, recipe
 
-from tfdeepfake import cli, judge, models, scoring, verdict
+from tfdeepfake import cli, models, scoring, verdict
 from tfdeepfake.data import faces, video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+from tfdeepfake.verdict import judging as judge
 
 FRAME = brightness_network()
 CLIP = brightness_network(frames=4)

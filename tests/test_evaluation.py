@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from tfdeepfake import calibration, evaluation, measures, scoring
+from tfdeepfake import evaluation, scoring
+from tfdeepfake.evaluation import calibration, measures
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tfdeepfake import evaluation, measures, plots, scoring
+from tfdeepfake import evaluation, plots, scoring
+from tfdeepfake.evaluation import measures
 
 PICTURES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png")
 

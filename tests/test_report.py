@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfdeepfake import pictures, report
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.verdict import pictures, report
 
 NASTY = '<script>alert("x")</script>&\'.mp4'
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from verdicts import brightness_network, example, no_detector, pretend, recipe
 
-from tfdeepfake import inference, judge, pictures, scoring, verdict
+from tfdeepfake import scoring, verdict
 from tfdeepfake.data import examples, faces, video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+from tfdeepfake.verdict import inference, pictures
+from tfdeepfake.verdict import judging as judge
 
 NETWORK = brightness_network()
 
@@ -425,7 +427,7 @@ def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
 def test_every_key_of_predictions_json_is_documented(folder):
     tree, model, out, _ = folder
     result = verdict.judge_many([tree], model, out)
-    text = (Path(verdict.__file__).parents[1] / "docs" / "predictions.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "predictions.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))
     scored = next(v for v in result["verdicts"] if v["status"] == "scored")
     face = scored["faces"][0]

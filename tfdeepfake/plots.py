@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tfdeepfake import measures
-from tfdeepfake.aggregation import source_groups, video_scores
+from tfdeepfake.evaluation import measures
+from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
 
 REAL, FAKE, CURVE, INK, GREY, PALE = "#0072B2", "#D55E00", "#00795A", "#222222", "#767676", "#DDDDDD"

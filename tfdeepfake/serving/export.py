@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from tfdeepfake.files import InputError, raise_if_full
-from tfdeepfake.inference import check_model
 from tfdeepfake.recipe import RECIPE_FILE, load_model
+from tfdeepfake.verdict.inference import check_model
 
 TODO = "Choose another version number, or remove this folder."
 

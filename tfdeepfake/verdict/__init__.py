@@ -8,11 +8,12 @@ import functools
 import time
 from pathlib import Path
 
-from tfdeepfake import __version__, pictures, report
+from tfdeepfake import __version__
 from tfdeepfake.files import InputError, write_json
-from tfdeepfake.judge import FAKE, MAX_FACES, REAL, STATUSES, TIME_LIMIT_S, Verdict, judge
 from tfdeepfake.recipe import load_model, load_recipe
-from tfdeepfake.results import (
+from tfdeepfake.verdict import pictures, report
+from tfdeepfake.verdict.judging import FAKE, MAX_FACES, REAL, STATUSES, TIME_LIMIT_S, Verdict, judge
+from tfdeepfake.verdict.results import (
     LINES,
     PAGE,
     PICTURES,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from tfdeepfake.aggregation import face_groups, video_scores
+from tfdeepfake.evaluation.aggregation import face_groups, video_scores
 
 SHARE_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 LEAST_VIDEOS = 5  # of each class; with fewer nothing is chosen
@@ -27,7 +27,7 @@ def calibrate(rows):
     threshold 0.5, share_threshold 0.5, and `calibration` says so.
 
     Args:
-      rows: scores table of the VALIDATION split (see `tfdeepfake.scores_table`); rows without label or score are left
+      rows: scores table of the VALIDATION split (see `tfdeepfake.scoring.table`); rows without label or score are left
         out.
     Returns:
       Dict with `threshold`, `share_threshold`, `temperature` (floats) and `calibration` (text), to put into a

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake import measures, scoring
-from tfdeepfake.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
-from tfdeepfake.calibration import calibrate
-from tfdeepfake.evaluation_text import format_metrics
+from tfdeepfake import scoring
+from tfdeepfake.evaluation import measures
+from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
+from tfdeepfake.evaluation.calibration import calibrate
+from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import InputError, read_json, write_json
 from tfdeepfake.recipe import RECIPE_FILE, load_model
-from tfdeepfake.scores_table import video_codes
+from tfdeepfake.scoring.table import video_codes
 
 __all__ = ["calibrate", "evaluate", "evaluate_run", "face_scores", "format_metrics", "video_scores"]
 
@@ -36,7 +37,7 @@ def evaluate(
     known or which were not scored. Videos scored without a label are counted and left out.
 
     Args:
-      rows: scores table (see `tfdeepfake.scores_table`).
+      rows: scores table (see `tfdeepfake.scoring.table`).
       threshold, share_threshold, temperature: of the model's recipe, chosen on validation data. A
         `share_threshold` of None is taken as 0.5.
       resamples: of the bootstrap; 0 for no intervals.

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.files import InputError
-from tfdeepfake.inference import check_model, interval, probability, sampling, score
+from tfdeepfake.verdict.inference import check_model, interval, probability, sampling, score
 
 STATUSES = ("scored", "no_face", "unreadable", "error")
 FAKE, REAL = "FAKE", "REAL"

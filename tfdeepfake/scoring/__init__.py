@@ -1,4 +1,4 @@
-"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scores_table`.
+"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scoring.table`.
 
 What others call: `score_data`, `read_scores`, `write_scores`, `table`, `select`, `concatenate`.
 """
@@ -6,7 +6,7 @@ What others call: `score_data`, `read_scores`, `write_scores`, `table`, `select`
 import numpy as np
 from tqdm import tqdm
 
-from tfdeepfake.scores_table import (
+from tfdeepfake.scoring.table import (
     COLUMNS,
     DTYPES,
     EMPTY,

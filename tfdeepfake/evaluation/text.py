@@ -1,6 +1,6 @@
 """What `evaluation.evaluate` returns, as text for a terminal."""
 
-from tfdeepfake.scores_table import STATUSES
+from tfdeepfake.scoring.table import STATUSES
 
 _LINES = (
     ("AUC", "auc"),
