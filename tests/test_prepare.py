@@ -273,9 +273,8 @@ def test_a_build_that_is_stopped(tmp_path, sent):
     child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE)
     try:
         until = time.monotonic() + 120
-        while (
-            len(list(tmp_path.glob("data/synthetic_faces_videos_other/*/*/*/*.mp4"))) < 3 and time.monotonic() < until
-        ):
+        # The first video: on a busy machine the whole small set would be done a moment later.
+        while not list(tmp_path.glob("data/synthetic_faces_videos_other/*/*/*/*.mp4")) and time.monotonic() < until:
             time.sleep(0.02)
         os.killpg(child.pid, sent) if sent == signal.SIGINT else child.kill()
         child.communicate(timeout=60)
