@@ -22,6 +22,11 @@ TINY_EFFICIENTNET = {"input_size": SIZE, "width": 0.1, "depth": 0.3, "drop_conne
 TINY_SWIN = {"embed_dim": 8, "depths": (1, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
 TINY_VIT = {"patch": 8, "embed_dim": 8, "depth": 2, "heads": 2, "drop_path": 0.0}
 TINY_TALL = {"input_size": (24, 24), "frames": 4, "thumbnail_size": (32, 32)}
+TINY_SMALL = {"backbone": "small", "width": 2}
+TINY_MEMBERS_3D = [
+    ["mc3_18", TINY_3D],
+    ["resnet3d_34", TINY_3D | {"input_size": (32, 32), "frames": 8}],
+]
 TINY = {
     "baseline": {"input_size": SIZE, "backbone": "small", "width": 2},
     "two_stream_frame": {"input_size": SIZE, "backbone": "small", "width": 2, "flow_widths": (3, 4), "units": 12},
@@ -47,6 +52,14 @@ TINY = {
     "tall_resnet50": TINY_TALL | {"backbone": "small", "backbone_args": {"width": 4}},
     "tall_efficientnet_b4": TINY_TALL | {"backbone_args": {"width": 0.1, "depth": 0.3, "drop_connect": 0.0}},
     "tall_plus_plus": TINY_TALL | {"backbone_args": TINY_SWIN, "graph_inner": 8},
+    "ensemble": {"members": [["meso4", {"input_size": SIZE}], ["baseline", {"input_size": (32, 48), **TINY_SMALL}]]},
+    "ensemble3d": {"members": TINY_MEMBERS_3D, "frames": 8},
+    "fusion_2d_3d": {
+        "members_2d": [["baseline", {"input_size": SIZE, **TINY_SMALL}]],
+        "members_3d": TINY_MEMBERS_3D,
+        "frames_2d": 3,
+        "frames": 8,
+    },
 }
 KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
 SWEEP = pytest.mark.parametrize("name", list(models.MODELS))

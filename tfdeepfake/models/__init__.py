@@ -25,6 +25,7 @@ from tfdeepfake.models.efficientnet import (
     efficientnet_b6,
     efficientnet_b7,
 )
+from tfdeepfake.models.ensemble import ensemble, ensemble3d, fusion_2d_3d
 from tfdeepfake.models.i3d import i3d
 from tfdeepfake.models.light3d import light3d
 from tfdeepfake.models.mesonet import meso4, meso_inception4
@@ -95,6 +96,9 @@ MODELS = {
     "tall_resnet50": tall_resnet50,
     "tall_efficientnet_b4": tall_efficientnet_b4,
     "tall_plus_plus": tall_plus_plus,
+    "ensemble": ensemble,
+    "ensemble3d": ensemble3d,
+    "fusion_2d_3d": fusion_2d_3d,
 }
 
 
