@@ -129,10 +129,9 @@ def _einsum(equation, *shapes):
         if tail:
             sizes |= dict(zip(tail, shape[-len(tail) :], strict=True))
         if dots:
-            middle = shape[len(head) : len(shape) - len(tail)]
-            # Broadcast axes, counted from the last one.
-            for place, size in enumerate(reversed(middle)):
-                sizes["..."[:1] * (place + 1)] = max(size, sizes.get("..."[:1] * (place + 1), 1))
+            # Broadcast axes, numbered from the last one.
+            for place, size in enumerate(reversed(shape[len(head) : len(shape) - len(tail)])):
+                sizes[place] = max(size, sizes.get(place, 1))
     return math.prod(sizes.values())
 
 

@@ -1,0 +1,208 @@
+"""`tfdeepfake models`: parameters, multiply-accumulates and latency of every network, beside what P3 and P4 print."""
+
+import csv
+import dataclasses
+import gc
+import math
+import statistics
+import time
+from pathlib import Path
+
+from tfdeepfake.files import InputError, atomic_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Printed:
+    """A line of a paper's table: P3 Table 6 or P4 Table 6.
+
+    Args:
+      network, arguments: ours that it is set beside; `arguments` where the default is another size or form.
+      row: the paper's name of it, with the table.
+      parameters: as printed, rounded to millions in P4.
+      gflops: as printed, None where the table has none. P4 does not say what it counts as one, nor the input sizes.
+      reason: for any difference.
+    """
+
+    network: str
+    arguments: dict
+    row: str
+    parameters: int
+    gflops: float | None
+    reason: str
+
+
+P3_HEAD = {"num_classes": 2, "head_bias": False}
+_SE = "P3 states no reduction: 16 gives 4.3 M fewer than printed, 8 gives 0.4 M more, no whole number the same"
+_MACS = "printed is MACs at 384 px, the size of the ImageNet-21k weights; the papers of TALL train at 224"
+_RESNET = (
+    "no size is printed; 25.5 GFLOPs need about 400 px. 25.6 and 23.5 M are ResNet50's parameters with and without its "
+    "ImageNet head"
+)
+_B4 = "printed is twice the 4.2 G MACs that B4's authors state at 380 px; 19 M with its ImageNet head"
+_GRAPH = "parameters grow by the printed 2 M; a graph of that width adds 0.2 GFLOPs to the backbone, printed are "
+
+PRINTED = (
+    Printed("resnet3d_101", P3_HEAD, "P3 3D ResNet", 85_249_216, None, "equal, with two outputs without bias"),
+    Printed("resnet3d_101", P3_HEAD | {"se_reduction": 16}, "P3 3D ResNet with SE", 94_303_808, None, _SE),
+    Printed("resnet3d_101", P3_HEAD | {"se_reduction": 8}, "P3 3D ResNet with SE", 94_303_808, None, _SE),
+    Printed("resnet3d_101", P3_HEAD | {"nonlocal_after": (4,)}, "P3 3D ResNet with non-local", 93_647_040, None,
+            "equal, with one block behind the last stage"),
+    Printed("i3d", {}, "P4 I3D-RGB", 25_000_000, 222.7,
+            "FLOPs agree; 25 M is the RGB and flow streams of I3D together, RGB alone is half"),
+    Printed("resnet3d_50", {"frames": 64, "input_size": (224, 224)}, "P4 R3D-50", 46_000_000, 296.6,
+            "no clip size is printed; P4 prints the same two figures for VTN"),
+    Printed("baseline", {"input_size": (224, 224)}, "P4 ResNet50", 21_000_000, 25.5, _RESNET),
+    Printed("tall_resnet50", {}, "P4 ResNet50+TALL", 21_000_000, 25.5, _RESNET),
+    Printed("tall_resnet50", {"graph": True}, "P4 ResNet50+TALL++", 23_000_000, 35.5, _GRAPH + "10"),
+    Printed("efficientnet_b4", {"input_size": (380, 380)}, "P4 EffNetB4", 19_000_000, 8.3, _B4),
+    Printed("tall_efficientnet_b4", {"thumbnail_size": (380, 380)}, "P4 EffNetB4+TALL", 19_000_000, 8.3, _B4),
+    Printed("tall_efficientnet_b4", {"graph": True}, "P4 EffNetB4+TALL++", 21_000_000, 16.3, _GRAPH + "8"),
+    Printed("vit_b", {"input_size": (384, 384)}, "P4 ViT-B", 84_000_000, 55.4, _MACS),
+    Printed("tall_vit", {"thumbnail_size": (384, 384)}, "P4 ViT-B+TALL", 84_000_000, 55.4, _MACS),
+    Printed("tall_vit", {"graph": True}, "P4 ViT-B+TALL++", 86_000_000, 60.4, _GRAPH + "5"),
+    Printed("swin_b", {"input_size": (384, 384), "windows": (12, 12, 12, 12)}, "P4 Swin-B", 86_000_000, 47.5, _MACS),
+    Printed("tall_swin", {"thumbnail_size": (384, 384), "backbone_args": {"windows": (12, 12, 12, 12)}},
+            "P4 Swin-B+TALL", 86_000_000, 47.5, _MACS),
+    Printed("tall_plus_plus", {}, "P4 Swin-B+TALL++", 88_000_000, 67.5, _GRAPH + "20"),
+)  # fmt: skip
+
+COLUMNS = ("network", "arguments", "inputs", "parameters", "trainable", "gmacs", "gflops", "latency_ms", "batch_size",
+           "printed_as", "printed_parameters", "printed_gflops", "reason")  # fmt: skip
+LINE = "{:<20} {:<30} {:>12} {:>12} {:>9} {:>9} {:>9}"
+PRINTED_LINE = "{:<28} {:>11} {:>8}   {:>11} {:>8} {:>8}  {}"
+
+
+def models_table(names=None, latency=True, batch_size=1, out=None):
+    """Prints and returns the table; builds one network at a time and frees it.
+
+    `keras.backend.clear_session()` runs behind each network: names of layers built before may come again.
+
+    Args:
+      names: networks of `models.MODELS`; all when not given.
+      latency: whether to measure the time of a forward pass on this machine.
+      batch_size: examples in that pass. Parameters, MACs and FLOPs are those of one example: a frame (with its flow
+        map) or a clip.
+      out: path of a CSV file that gets the rows too.
+    Returns:
+      list of dicts with the keys of `COLUMNS`: a row per network at its default size, then one per line of P3 Table 6
+      and P4 Table 6 that belongs to one of `names`, with `printed_as` and what follows it set.
+    Raises:
+      InputError: an unknown name, or `out` is a folder.
+    """
+    from tqdm import tqdm
+
+    from tfdeepfake import models
+
+    names = list(names or models.MODELS)
+    if unknown := [name for name in names if name not in models.MODELS]:
+        try:
+            models.build(unknown[0])
+        except ValueError as error:
+            raise InputError(unknown[0], str(error), "`tfdeepfake models` without names lists all.") from None
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError("batch_size", f"needs a positive integer, got {batch_size!r}.")
+    if out is not None and Path(out).is_dir():
+        raise InputError(out, "is a folder.", "Give the name of a CSV file.")
+    printed = [line for line in PRINTED if line.network in names]
+    rows = []
+    with tqdm(total=len(names) + len(printed), desc="networks", unit="network", disable=None) as bar:
+        tqdm.write("Of one example (a frame or a clip). 1 MAC = 2 FLOPs; papers often print MACs as FLOPs.")
+        heads = "network", "inputs", "parameters", "trainable", "GMACs", "GFLOPs", f"ms, B={batch_size}"
+        tqdm.write(LINE.format(*heads))
+        for name in names:
+            rows.append(row(name, batch_size=batch_size, latency=latency))
+            tqdm.write(_line(rows[-1]))
+            bar.update()
+        for number, line in enumerate(printed):
+            if number == 0:
+                heads = "P3 Table 6, P4 Table 6", "parameters", "GFLOPs", "ours", "GFLOPs", "GMACs", "ours is; reason"
+                tqdm.write("\n" + PRINTED_LINE.format(*heads))
+            found = row(line.network, line.arguments, batch_size, latency=False)
+            extra = {f"printed_{key}": getattr(line, key) for key in ("parameters", "gflops")}
+            rows.append(found | extra | {"printed_as": line.row, "reason": line.reason})
+            tqdm.write(_printed_line(rows[-1]))
+            bar.update()
+    if out is not None:
+        with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    return rows
+
+
+def row(name, arguments=None, batch_size=1, latency=True):
+    """One row of `models_table`; cells that do not apply are None."""
+    import keras
+
+    from tfdeepfake import macs, models
+
+    model = models.build(name, **(arguments or {}))
+    inputs = sorted(model.inputs, key=lambda tensor: tensor.name, reverse=True)  # frames, then flow
+    found = dict.fromkeys(COLUMNS) | {
+        "network": name,
+        "arguments": ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items()),
+        "inputs": " + ".join("x".join(map(str, t.shape[1:])) for t in inputs),
+        "parameters": model.count_params(),
+        "trainable": sum(math.prod(v.shape) for v in model.trainable_variables),
+        "batch_size": batch_size,
+    }
+    total = sum(macs.count(model).values())
+    found |= {"gmacs": total / 1e9, "gflops": 2 * total / 1e9}
+    if latency:
+        found["latency_ms"] = latency_ms(model, batch_size)
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    return found
+
+
+def latency_ms(model, batch_size=1, runs=5, limit_s=3.0):
+    """Median time of a forward pass through `predict_on_batch`, in milliseconds, on uint8 noise.
+
+    Args:
+      runs: passes behind the one that traces and warms up; none is started after `limit_s` seconds of them.
+    """
+    import keras
+    import numpy as np
+
+    if keras.backend.backend() == "tensorflow" and not _on_gpu():
+        model.jit_compile = False  # XLA's convolutions are several times slower than TensorFlow's own on CPU.
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for tensor in model.inputs:
+        shape = (batch_size, *tensor.shape[1:])
+        flow = tensor.name == "flow"
+        inputs[tensor.name] = rng.normal(0, 2, shape).astype("float32") if flow else rng.integers(0, 256, shape, "uint8")
+    model.predict_on_batch(inputs)
+    times, begun = [], time.perf_counter()
+    while not times or len(times) < runs and time.perf_counter() - begun < limit_s:
+        started = time.perf_counter()
+        model.predict_on_batch(inputs)
+        times.append(time.perf_counter() - started)
+    return 1e3 * statistics.median(times)
+
+
+def _on_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _line(found):
+    ms = "" if found["latency_ms"] is None else f"{found['latency_ms']:.1f}"
+    counts = f"{found['parameters']:,}", f"{found['trainable']:,}"
+    return LINE.format(found["network"], found["inputs"], *counts, _g(found["gmacs"]), _g(found["gflops"]), ms)
+
+
+def _printed_line(found):
+    printed, ours = found["printed_parameters"], found["parameters"]
+    # P4 rounds to millions.
+    exact = printed % 1_000_000 != 0
+    cells = [f"{n:,}" if exact else f"{n / 1e6:.1f} M" for n in (printed, ours)]
+    cells.insert(1, "" if found["printed_gflops"] is None else f"{found['printed_gflops']:.1f}")
+    what = f"{found['network']}({found['arguments']}): {found['reason']}"
+    return PRINTED_LINE.format(found["printed_as"], *cells, f"{found['gflops']:.1f}", f"{found['gmacs']:.1f}", what)
+
+
+def _g(billions):
+    return f"{billions:.3f}" if billions < 10 else f"{billions:.1f}"
