@@ -23,10 +23,12 @@ class Listing:
     Args:
       videos: list of `video_folder.listing.Listed`, each with a split.
       left_out: {reason: names of videos that are not used}.
+      notes: sentences about the splits that whoever reports figures on them should know.
     """
 
     videos: list = field(default_factory=list)
     left_out: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
 
     def leave(self, reason, *names):
         if names:
@@ -120,6 +122,7 @@ def manual_generators(builder, dl_manager):
     builder.info.metadata["left_out"] = {
         reason: {"videos": len(names), "names": names[:MOST_NAMES]} for reason, names in listing.left_out.items()
     }
+    builder.info.metadata["notes"] = listing.notes
     videos = [
         make_video(
             builder.builder_config,
@@ -137,8 +140,8 @@ def manual_generators(builder, dl_manager):
 
 
 def left_lines(metadata):
-    """A line of text for each reason for which videos were left out."""
-    return [
+    """Lines of text: the notes, and for each reason for which videos were left out their number and the first names."""
+    return list(metadata.get("notes", [])) + [
         f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
         for reason, entry in metadata.get("left_out", {}).items()
     ]

@@ -1,0 +1,105 @@
+"""Celeb-DF v2 as it is distributed: three folders and the list of test videos, in which 1 means real."""
+
+import re
+
+from tfdeepfake.files import InputError
+from tfds_builders.manual import NO_FILE, Listing, find_file, hold_out, media_in, read_text
+from tfds_builders.video_folder.listing import Listed
+
+FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
+LIST = "List_of_testing_videos.txt"
+GET = "It comes with Celeb-DF v2, by the form at https://github.com/yuezunli/celeb-deepfakeforensics."
+CROSSING = "a training fake that shows a person held out for validation"
+SHARED = "a training video of which the test holds the same recording"
+
+
+def read_test_list(path):
+    """The official test videos.
+
+    Returns:
+      {"YouTube-real/00170": label}, turned round: 1 is fake here, while the file writes 1 for real.
+    Raises:
+      InputError: a line is wrong, or its label is not that of its folder.
+    """
+    labels = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        found = re.fullmatch(r"([01])\s+([\w-]+)/([\w-]+)\.mp4", line.strip())
+        if not found or found[2] not in FOLDERS:
+            raise InputError(path, f"line {number}: {line.strip()!r} is not such as '1 YouTube-real/00170.mp4'.", GET)
+        if 1 - int(found[1]) != FOLDERS[found[2]]:
+            raise InputError(path, f"line {number}: label {found[1]} in {found[2]}; 1 is for real videos here.", GET)
+        labels[f"{found[2]}/{found[3]}"] = 1 - int(found[1])
+    if not labels:
+        raise InputError(path, "names no video.", GET)
+    return labels
+
+
+def persons(method, name):
+    """(target, source) of id0_id1_0002, (person,) of id0_0002, ("youtube_00170",) of a video of YouTube-real.
+
+    Returns None for a name of another form.
+    """
+    if method == "YouTube-real":
+        return (f"youtube_{name}",)
+    found = re.fullmatch(r"(id\d+)_(id\d+)_\d+" if FOLDERS[method] else r"(id\d+)_\d+", name)
+    return found and found.groups()
+
+
+def recording(method, name):
+    """The video that a fake was made of: id0_0002 of id0_id1_0002; of a real one itself."""
+    who = persons(method, name)
+    return f"{who[0]}_{name.rpartition('_')[2]}" if FOLDERS[method] else name
+
+
+def list_videos(folder, training="official"):
+    """All videos; those of the list are the test, persons are held out of the others for validation.
+
+    No person of the validation is in a training video, neither as target nor as source. The official test has all 59
+    persons, and recordings that official training has too.
+
+    Args:
+      folder: Path, holds the three folders and the list.
+      training: "official" keeps every video that is not listed; "unshared" leaves out those whose recording, real or as
+        a fake of it, is in the test.
+    Returns:
+      Listing. `source` is the (target) person.
+    """
+    if training not in ("official", "unshared"):
+        raise InputError("training", f"needs official or unshared, got {training!r}.")
+    tests = read_test_list(find_file(folder, (LIST,), GET))
+    listing, found = Listing(), []
+    for method in FOLDERS:
+        for path in media_in(folder / method, GET):
+            if persons(method, path.stem):
+                found.append((path, method, path.stem))
+            else:
+                listing.leave("its name is not of the data set's form", f"{method}/{path.stem}")
+    listing.leave(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in found}))
+    tested = {recording(*key.split("/")) for key in tests if not key.startswith("YouTube") and persons(*key.split("/"))}
+    rest = [entry for entry in found if f"{entry[1]}/{entry[2]}" not in tests]
+    held = hold_out({persons(method, name)[0] for _, method, name in rest})
+    shared = 0
+    for path, method, name in found:
+        who, split = persons(method, name), "train"
+        if f"{method}/{name}" in tests:
+            split = "test"
+        else:
+            if method != "YouTube-real" and recording(method, name) in tested:
+                shared += 1
+                if training == "unshared":
+                    listing.leave(SHARED, f"{method}/{name}")
+                    continue
+            if who[0] in held:
+                split = "validation"
+            elif held & set(who):
+                listing.leave(CROSSING, f"{method}/{name}")
+                continue
+        listing.videos.append(Listed(path, name, FOLDERS[method], method, who[0], split))
+    if training == "official":
+        listing.notes.append(
+            f"Celeb-DF's official test shares persons with its training part, and recordings with {shared} of its "
+            "videos: a network trained here knows the test's persons. training=unshared leaves those videos out."
+        )
+    return listing
