@@ -1,7 +1,23 @@
 """Builders of data sets for tensorflow_datasets; importing this package makes them known to `tfds.load` by name."""
 
+from tfds_builders.celeb_df import Builder as CelebDf
+from tfds_builders.deeper_forensics import Builder as DeeperForensics
+from tfds_builders.dfdc import Builder as Dfdc
+from tfds_builders.dfdc_preview import Builder as DfdcPreview
 from tfds_builders.face_forensics import Builder as FaceForensics
+from tfds_builders.kodf import Builder as Kodf
 from tfds_builders.synthetic_faces import Builder as SyntheticFaces
 from tfds_builders.video_folder import Builder as VideoFolder
+from tfds_builders.wild_deepfake import Builder as WildDeepfake
 
-__all__ = ["FaceForensics", "SyntheticFaces", "VideoFolder"]
+__all__ = [
+    "CelebDf",
+    "DeeperForensics",
+    "Dfdc",
+    "DfdcPreview",
+    "FaceForensics",
+    "Kodf",
+    "SyntheticFaces",
+    "VideoFolder",
+    "WildDeepfake",
+]

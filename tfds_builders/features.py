@@ -1,6 +1,7 @@
 """What every builder of this package stores: one feature dict for the three kinds, and how an example becomes it."""
 
 import dataclasses
+import tempfile
 
 import numpy as np
 
@@ -105,6 +106,8 @@ class Video:
       data_set, method, video, source: as in `feature_dict`.
       recipe: DataRecipe for this video.
       draw: function without arguments that writes the file when it is missing, or None.
+      unpack: where `path` is an archive or a folder of frames, function of an empty folder that writes the video there
+        and returns its path; otherwise None.
     """
 
     path: str
@@ -116,6 +119,7 @@ class Video:
     source: str
     recipe: object
     draw: object = None
+    unpack: object = None
 
 
 def make_examples(video):
@@ -137,7 +141,11 @@ def make_examples(video):
     if video.draw is not None and not Path(video.path).exists():
         video.draw()
     try:
-        found = extract(video.path, video.recipe)
+        if video.unpack is None:
+            found = extract(video.path, video.recipe)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                found = extract(video.unpack(folder), video.recipe)
     except NoFace as error:
         return "no_face", error.problem
     except TooShort as error:

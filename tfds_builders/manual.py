@@ -1,8 +1,10 @@
 """What the builders of published data sets share: the folder the user downloaded becomes videos with official splits.
 
-Each such builder has a `listing.py` that reads folders and lists without TensorFlow, and is found as its `LIST`.
+Each such builder has a `listing.py` that reads folders and lists without TensorFlow, and is found as its `LIST`. Where
+videos come as archives, its `UNPACK` makes a file of one, see `features.Video`.
 """
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,6 +135,7 @@ def manual_generators(builder, dl_manager):
             method=v.method,
             video=v.name,
             source=v.source,
+            unpack=functools.partial(builder.UNPACK, v) if hasattr(builder, "UNPACK") else None,
         )
         for v in listing.videos
     ]

@@ -21,6 +21,12 @@ BUILDERS = {
         "synthetic_faces",
         "video_folder",
         "face_forensics",
+        "celeb_df",
+        "dfdc",
+        "dfdc_preview",
+        "deeper_forensics",
+        "kodf",
+        "wild_deepfake",
     )
 }
 

@@ -79,7 +79,8 @@ def list_videos(folder, training="official"):
     listing.leave(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in found}))
     tested = {recording(*key.split("/")) for key in tests if not key.startswith("YouTube") and persons(*key.split("/"))}
     rest = [entry for entry in found if f"{entry[1]}/{entry[2]}" not in tests]
-    held = hold_out({persons(method, name)[0] for _, method, name in rest})
+    youtube = {persons(method, name)[0] for _, method, name in rest if method == "YouTube-real"}
+    held = hold_out(youtube) | hold_out({persons(method, name)[0] for _, method, name in rest} - youtube)
     shared = 0
     for path, method, name in found:
         who, split = persons(method, name), "train"

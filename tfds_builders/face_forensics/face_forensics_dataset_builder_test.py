@@ -9,6 +9,7 @@ from tfds_builders.face_forensics.listing import (
     ACTOR_SPLITS,
     ALL_METHODS,
     CROSSING,
+    LISTS,
     METHODS,
     list_videos,
     read_pairs,
@@ -130,6 +131,28 @@ def test_the_official_lists():
     table = read_splits(OFFICIAL / "faceforensics")
     counts = {split: sum(at == split for at, _ in table.values()) for split in ("train", "validation", "test")}
     assert counts == {"train": 720, "validation": 140, "test": 140} and len(set(table)) == 1000
+
+
+@pytest.mark.skipif(not (OFFICIAL.parent / "real").is_dir(), reason="needs the videos in ../shared/real")
+def test_videos_of_the_set_get_their_official_splits(tmp_path):
+    for name in LISTS.values():
+        write_file(tmp_path, f"splits/{name}", (OFFICIAL / "faceforensics" / name).read_text())
+    names = {
+        "original_sequences/youtube/c23/videos/004.mp4": "real/ffpp_c23_004.mp4",
+        "original_sequences/youtube/c23/videos/519.mp4": "real/ffpp_c23_519.mp4",
+        "manipulated_sequences/Deepfakes/c23/videos/519_515.mp4": "fake/ffpp_c23_DF_519_515.mp4",
+        "manipulated_sequences/NeuralTextures/c23/videos/004_982.mp4": "fake/ffpp_c23_NT_004_982.mp4",
+    }
+    for name, file in names.items():
+        write_file(tmp_path, name, "")
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to(OFFICIAL.parent / "real" / file)
+    listing = list_videos(tmp_path, methods=("Deepfakes", "NeuralTextures"))
+    assert splits_of(listing.videos) == {
+        "train": {"youtube/519", "Deepfakes/519_515"},
+        "validation": {"youtube/004", "NeuralTextures/004_982"},
+    }
+    assert len(listing.left_out[NO_FILE]) == 3 * 1000 - 4
 
 
 def test_a_build(tree, tmp_path):

@@ -1,0 +1,37 @@
+"""dfdc: the full DFDC set."""
+
+import tensorflow_datasets as tfds
+
+from tfds_builders.building import dataset_info, examples_of
+from tfds_builders.dfdc.listing import list_videos
+from tfds_builders.manual import manual_generators
+from tfds_builders.video_folder import Builder as VideoFolder
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Turns the DFDC set into examples: a fake is with its original, parts are held apart."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "The manual dir holds the parts dfdc_train_part_0/ ..., each with its metadata.json, and, where wanted, test/ "
+        "with labels.csv, from https://ai.meta.com/datasets/dfdc or the Kaggle competition "
+        "deepfake-detection-challenge."
+    )
+    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    DEFAULT_BUILDER_CONFIG_NAME = "clip"
+    OPTIONS = {}
+    LIST = staticmethod(list_videos)
+    # As in video_folder: `prepare` sets workers and folder.
+    workers = None
+    results = None
+    folder = None
+
+    def _info(self):
+        return dataset_info(self)
+
+    def _split_generators(self, dl_manager):
+        return manual_generators(self, dl_manager)
+
+    def _generate_examples(self, results, counted):
+        yield from examples_of(results, counted)

@@ -1,0 +1,49 @@
+"""wild_deepfake: WildDeepfake."""
+
+import dataclasses
+
+import tensorflow_datasets as tfds
+
+from tfds_builders.building import dataset_info, examples_of
+from tfds_builders.manual import manual_generators
+from tfds_builders.video_folder import Builder as VideoFolder
+from tfds_builders.wild_deepfake.listing import list_videos, unpack
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Turns WildDeepfake into examples: its own test, validation by archive.
+
+    Its pictures are faces already, so that by default no detector looks for them: the whole picture is the crop.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "The manual dir holds real_train/, real_test/, fake_train/ and fake_test/ with their archives, from "
+        "https://github.com/OpenTAI/wild-deepfake."
+    )
+    BUILDER_CONFIGS = [
+        dataclasses.replace(
+            config,
+            description=config.description.replace("face crops", "pictures"),
+            recipe=dataclasses.replace(config.recipe, detector="none"),
+        )
+        for config in VideoFolder.BUILDER_CONFIGS
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME = "clip"
+    OPTIONS = {}
+    LIST = staticmethod(list_videos)
+    UNPACK = staticmethod(unpack)
+    # As in video_folder: `prepare` sets workers and folder.
+    workers = None
+    results = None
+    folder = None
+
+    def _info(self):
+        return dataset_info(self)
+
+    def _split_generators(self, dl_manager):
+        return manual_generators(self, dl_manager)
+
+    def _generate_examples(self, results, counted):
+        yield from examples_of(results, counted)
