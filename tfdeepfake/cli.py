@@ -35,6 +35,11 @@ def prepare(args):
     from tfds_builders.prepare import prepare as run
 
     recipe = {name: getattr(args, name) for name in RECIPE_FLAGS if getattr(args, name) is not None}
+    for option in args.option:
+        name, equals, value = option.partition("=")
+        if not equals or name in recipe:
+            raise InputError("--option", f"needs NAME=VALUE of the builder's own choices, got {option!r}.")
+        recipe[name] = value
     summary = run(
         args.name,
         kind=args.kind,
@@ -142,9 +147,11 @@ def _add_predict(verbs):
 
 def _add_prepare(verbs):
     p = verbs.add_parser("prepare", help="videos to TFRecords: detect, track, crop, flow")
-    p.add_argument("name", help="builder: synthetic_faces or video_folder")
+    p.add_argument("name", help="builder: synthetic_faces, video_folder, face_forensics, celeb_df, dfdc, ...")
     p.add_argument("--kind", choices=KINDS, default="clip")
-    p.add_argument("--dir", help="folder of the videos (real/ and fake/ inside, or a CSV file,label[,source,method])")
+    p.add_argument("--dir", help="folder of the data set as it is distributed (video_folder: real/ and fake/, or CSV)")
+    p.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                   help="a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
     p.add_argument("--workers", type=int, help="processes (default: one per core)")
     p.add_argument("--overwrite", action="store_true", help="build again")
