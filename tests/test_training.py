@@ -20,10 +20,11 @@ import tiny_networks
 from prepared import write_prepared
 from sklearn.metrics import roc_auc_score
 
-from tfdeepfake import checkpoint, devices, losses, models, run_setup, scoring, training
+from tfdeepfake import losses, models, scoring, training
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError, read_json
 from tfdeepfake.recipe import DataRecipe, load_model, load_recipe
+from tfdeepfake.training import checkpoint, devices, run_setup
 
 PROCESS = Path(__file__).with_name("train_process.py")
 

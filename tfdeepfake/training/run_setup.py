@@ -9,10 +9,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfdeepfake import checkpoint, devices, losses, models, run_folder
+from tfdeepfake import losses, models
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.data import pipeline
 from tfdeepfake.files import InputError
+from tfdeepfake.training import checkpoint, devices, run_folder
 
 
 @contextmanager

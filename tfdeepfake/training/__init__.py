@@ -27,11 +27,12 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from tfdeepfake import checkpoint, evaluation, run_folder, run_setup, scoring
+from tfdeepfake import evaluation, scoring
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.data import pipeline
 from tfdeepfake.files import InputError, read_json, write_json
 from tfdeepfake.recipe import RECIPE_FILE, Recipe, load_model, save_model
+from tfdeepfake.training import checkpoint, run_folder, run_setup
 
 
 def train(config, run_dir, progress=True):
