@@ -27,7 +27,7 @@ demo: $(READY)
 	@echo "The verdict page: $(OUT)/verdict/index.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(OUT) runs results saved_models/demo
