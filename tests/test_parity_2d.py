@@ -139,6 +139,18 @@ def test_attention_is_a_map_of_weights_multiplied_onto_the_features():
     assert attention.std() > 0
 
 
+@pytest.mark.parametrize("network", ["efficientnet_b4_att", "attention2d"])
+def test_attention_to_everything_is_the_plain_network(network):
+    plain, attentive = models.build("efficientnet_b4", **TINY), models.build(network, **TINY)
+    for layer in plain.layers:
+        attentive.get_layer(layer.name).set_weights(layer.get_weights())
+    attention = attentive.get_layer("attconv")
+    frames = pixels((2, 64, 64, 3))
+    assert np.abs(scores(plain, frames) - scores(attentive, frames)).min() > 0
+    attention.set_weights([np.zeros_like(attention.kernel), np.full(1, 30.0)])
+    np.testing.assert_allclose(scores(attentive, frames), scores(plain, frames), rtol=1e-5, atol=1e-6)
+
+
 def test_drop_connect_leaves_out_whole_residuals_and_keeps_the_mean():
     model = models.build("efficientnet_b0", **TINY, drop_connect=0.8, dropout=0.0, seed=3)
     drops = [layer for layer in model.layers if layer.name.endswith("drop_connect")]
