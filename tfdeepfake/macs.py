@@ -15,6 +15,8 @@ CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseCon
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN)
+# Layers of ours that derive from these are what these are.
+KNOWN = CONVOLUTIONS + TRANSPOSED + SEPARABLE + RECURRENT + (layers.Dense, layers.BatchNormalization)
 
 
 def count(model, batch_size=1):
@@ -61,13 +63,11 @@ def _walk(graph, inputs, counts, owner=None):
 
 
 def _inside(operation, args, kwargs):
-    """(graph, its inputs) of what a layer does, for layers made of other operations; None for all others."""
+    """(graph, its inputs) of what a layer does, for nested models and layers that are not Keras' own; else None."""
     if isinstance(operation, (keras.Model, keras.Function)):
         return operation, tree.flatten((args, kwargs))
-    composed = isinstance(operation, (layers.MultiHeadAttention, layers.GroupQueryAttention, layers.Bidirectional))
-    known = isinstance(operation, CONVOLUTIONS + TRANSPOSED + SEPARABLE + RECURRENT + (layers.Dense, layers.EinsumDense))
-    foreign = isinstance(operation, layers.Layer) and not type(operation).__module__.startswith("keras.")
-    if known or not (composed or foreign) or isinstance(operation, layers.BatchNormalization):
+    keras_own = not isinstance(operation, layers.Layer) or type(operation).__module__.startswith("keras.")
+    if keras_own or isinstance(operation, KNOWN):
         return None
     symbols = []
 

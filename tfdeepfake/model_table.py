@@ -168,11 +168,10 @@ def latency_ms(model, batch_size=1, runs=5, limit_s=3.0):
     if keras.backend.backend() == "tensorflow" and not _on_gpu():
         model.jit_compile = False  # XLA's convolutions are several times slower than TensorFlow's own on CPU.
     rng = np.random.default_rng(0)
-    inputs = {}
-    for tensor in model.inputs:
-        shape = (batch_size, *tensor.shape[1:])
-        flow = tensor.name == "flow"
-        inputs[tensor.name] = rng.normal(0, 2, shape).astype("float32") if flow else rng.integers(0, 256, shape, "uint8")
+    shapes = {tensor.name: (batch_size, *tensor.shape[1:]) for tensor in model.inputs}
+    inputs = {"frames": rng.integers(0, 256, shapes["frames"], dtype="uint8")}
+    if "flow" in shapes:
+        inputs["flow"] = rng.normal(0, 2, shapes["flow"]).astype("float32")
     model.predict_on_batch(inputs)
     times, begun = [], time.perf_counter()
     while not times or len(times) < runs and time.perf_counter() - begun < limit_s:
