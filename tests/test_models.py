@@ -38,7 +38,7 @@ TINY = {
     "resnet3d_200": TINY_3D,
     "cnn3d": TINY_3D,
     "i3d": {"input_size": (32, 48), "frames": 8, "width": 8},
-    **{name: TINY_3D | {"cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
+    **{name: TINY_3D | {"width": 32, "cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
     **{name: TINY_3D for name in ("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101")},
     **{name: TINY_3D for name in ("r3d_18", "mc3_18", "r2plus1d_18")},
     "light3d": {"input_size": (32, 48), "frames": 8, "width": 8},
@@ -62,7 +62,13 @@ TINY = {
     },
 }
 KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
-SWEEP = pytest.mark.parametrize("name", list(models.MODELS))
+EVERY = pytest.mark.parametrize("name", list(models.MODELS))
+# At a tiny size these are their siblings' code and sizes: they are built and scored, but not trained and saved too.
+SAME_WHEN_TINY = {
+    *("resnet3d_34", "resnet3d_101", "resnet3d_152", "resnet3d_200", "resnext3d_101", "r2plus1d_34", "r2plus1d_101"),
+    *(f"efficientnet_b{number}" for number in (0, 1, 2, 3, 5, 6, 7)),
+}
+SWEEP = pytest.mark.parametrize("name", [name for name in models.MODELS if name not in SAME_WHEN_TINY])
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +97,7 @@ def test_the_sweep_covers_every_network():
     assert set(TINY) == set(models.MODELS)
 
 
-@SWEEP
+@EVERY
 def test_contract(name):
     model = models.build(name, **TINY[name])
     inputs = random_inputs(model)
