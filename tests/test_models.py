@@ -17,7 +17,7 @@ from tfdeepfake.models import backbones
 
 PACKAGE = Path(models.__file__).parents[1]
 SIZE = (48, 64)
-TINY_3D = {"input_size": (32, 48), "frames": 5, "width": 8, "blocks": (1, 1, 1, 1)}
+TINY_3D = {"input_size": (32, 48), "frames": 8, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY_EFFICIENTNET = {"input_size": SIZE, "width": 0.1, "depth": 0.3, "drop_connect": 0.0}
 TINY_SWIN = {"embed_dim": 8, "depths": (1, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
 TINY_VIT = {"patch": 8, "embed_dim": 8, "depth": 2, "heads": 2, "drop_path": 0.0}
@@ -38,7 +38,7 @@ TINY = {
     "resnet3d_200": TINY_3D,
     "cnn3d": TINY_3D,
     "i3d": {"input_size": (32, 48), "frames": 8, "width": 8},
-    **{name: TINY_3D | {"width": 32, "cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
+    **{name: TINY_3D | {"cardinality": 4} for name in ("resnext3d_50", "resnext3d_101")},
     **{name: TINY_3D for name in ("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101")},
     **{name: TINY_3D for name in ("r3d_18", "mc3_18", "r2plus1d_18")},
     "light3d": {"input_size": (32, 48), "frames": 8, "width": 8},

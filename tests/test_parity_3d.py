@@ -47,14 +47,13 @@ def parameters(network, **arguments):
     return parity_rule.parameters(small(network, **arguments))
 
 
+@pytest.mark.slow
 def test_parameter_counts_of_p3_table_6():
-    """93,647,040 with the non-local block is in parity/hara_resnet101_nl.json; 94,303,808 is printed for SE."""
-    plain = parameters("resnet3d_101", **P3)
-    assert plain == 85_249_216
+    assert parameters("resnet3d_101", **P3) == 85_249_216
+    assert parameters("resnet3d_101", **P3, nonlocal_after=(4,)) == 93_647_040
+    # 94,303,808 is printed for squeeze-and-excitation; r = 16 is its paper's.
     assert parameters("resnet3d_101", **P3, se_reduction=16) == 89_992_384
-    # Each gate has two kernels of C * C / r; r = 8 doubles them.
-    gates = sum(blocks * 2 * c * c for blocks, c in ((3, 256), (4, 512), (23, 1024), (3, 2048)))
-    assert plain + gates // 16 == 89_992_384 and plain + gates // 8 == 94_735_552
+    assert parameters("resnet3d_101", **P3, se_reduction=8) == 94_735_552
 
 
 def names_and_shapes(model, module_name):
@@ -194,28 +193,18 @@ def test_squeeze_excite_is_equations_4_to_6():
     [
         ({"se_reduction": 4}, "1234"),
         ({"se_reduction": 4, "se_stages": (3, 4)}, "34"),
-        ({"nonlocal_after": (2, (4, 0))}, ""),
     ],
 )
-def test_gradient_reaches_the_attention(arguments, se_stages):
+def test_gradient_reaches_squeeze_and_excitation(arguments, se_stages):
     import tensorflow as tf
 
     model = models.build("resnet3d_50", **TINY, **arguments)
-    for layer in model.layers:
-        if layer.name.startswith("nonlocal") and layer.name.endswith("_W_1"):
-            layer.gamma.assign(keras.ops.ones_like(layer.gamma))  # zero hides what lies before it
-        if layer.name.startswith("nonlocal") and layer.name.endswith("_theta"):
-            layer.kernel.assign(0.01 * layer.kernel)  # else softmax is exactly 0 or 1 without trained statistics
     assert {layer.name[5] for layer in model.layers if layer.name.endswith("_se_scale")} == set(se_stages)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model({"frames": pixels((2, 16, 64, 64, 3))}, training=False) ** 2)
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-    # A bias of phi shifts all products of a position alike, which softmax takes out.
-    assert not [
-        v.path
-        for v, g in zip(model.trainable_variables, gradients, strict=True)
-        if not np.any(g.numpy()) and "phi/bias" not in v.path and "theta/bias" not in v.path
-    ]
+    without = [v.path for v, g in zip(model.trainable_variables, gradients, strict=True) if not np.any(g.numpy())]
+    assert not without
 
 
 def test_grouped_convolution_is_the_convolution_of_each_group():

@@ -68,8 +68,7 @@ def resnet3d(
       width: channels of the first stage's 3x3x3 convolutions; each stage doubles them.
       stem_width: channels of the stem; `width` when not given.
       expansion: how many times that a bottleneck gives out: 4, or 2 in ResNeXt.
-      cardinality: groups of the bottlenecks' 3x3x3 convolutions; above 1 their channels are cardinality / 32 times
-        those of the stage, as published.
+      cardinality: groups of the bottlenecks' 3x3x3 convolutions; published is 32. Their channels do not depend on it.
       blocks: blocks of each stage where not those of `depth`.
       shortcut: where a block changes the size, "B" projects its input, "A" samples it and fills up with zeros.
       stem_kernel, stem_strides: of the first convolution (time, height, width).
@@ -107,8 +106,7 @@ def resnet3d(
             block = f"layer{stage}_{number}"
             short = x
             if bottleneck:
-                inner = filters if cardinality == 1 else cardinality * filters // 32
-                x = _bottleneck(x, inner, expansion * filters, strides, block, cardinality, factorised)
+                x = _bottleneck(x, filters, expansion * filters, strides, block, cardinality, factorised)
             else:
                 x = _basic(x, filters, strides, block, factorised)
             if se_reduction is not None and stage in se_stages:
@@ -166,7 +164,7 @@ def _basic(x, filters, strides, block, factorised):
 
 
 def _bottleneck(x, inner, outer, strides, block, groups, factorised):
-    if not inner or inner % groups:
+    if inner % groups:
         raise ValueError(f"cardinality needs to divide the {inner} channels of {block}, got {groups}.")
     x = norm(conv(x, inner, 1, name=f"{block}_conv1"), f"{block}_bn1")
     x = layers.ReLU(name=f"{block}_relu1")(x)
