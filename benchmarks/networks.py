@@ -123,7 +123,8 @@ def step_memory(name, size):
         started = time.perf_counter()
         losses.append(float(train(inputs, labels)))
     took = time.perf_counter() - started
-    print(f"{name}: batch of {size}, peak {_peak_gib():.2f} GiB ({before:.2f} before the first step), {took:.0f} s a step")
+    peak = f"peak {_peak_gib():.2f} GiB ({before:.2f} before the first step)"
+    print(f"{name}: batch of {size}, {peak}, {took:.0f} s a step")
     if not np.isfinite(losses).all():
         raise SystemExit(f"{name}: the loss is no number: {losses}")
 

@@ -33,12 +33,12 @@ class Printed:
 
 P3_HEAD = {"num_classes": 2, "head_bias": False}
 _SE = "P3 states no reduction: 16 gives 4.3 M fewer than printed, 8 gives 0.4 M more, no whole number the same"
-_MACS = "printed is MACs at 384 px, the size of the ImageNet-21k weights; the papers of TALL train at 224"
+_MACS = "no size is printed; MACs at 384 px come within 1 %, FLOPs at 224 px do not"
 _RESNET = (
     "no size is printed; 25.5 GFLOPs need about 400 px. 25.6 and 23.5 M are ResNet50's parameters with and without its "
     "ImageNet head"
 )
-_B4 = "printed is twice the 4.2 G MACs that B4's authors state at 380 px; 19 M with its ImageNet head"
+_B4 = "no size is printed; FLOPs at 380 px, B4's own size, are 6 % more; 19 M are with its ImageNet head"
 _GRAPH = "parameters grow by the printed 2 M; a graph of that width adds 0.2 GFLOPs to the backbone, printed are "
 
 PRINTED = (
