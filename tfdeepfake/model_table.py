@@ -39,7 +39,7 @@ _RESNET = (
     "ImageNet head"
 )
 _B4 = "no size is printed; FLOPs at 380 px, B4's own size, are 6 % more; 19 M are with its ImageNet head"
-_GRAPH = "parameters grow by the printed 2 M; a graph of that width adds 0.2 GFLOPs to the backbone, printed are "
+_GRAPH = "parameters grow by the printed 2 M; a graph of that width adds less than 1 GFLOP, printed are "
 
 PRINTED = (
     Printed("resnet3d_101", P3_HEAD, "P3 3D ResNet", 85_249_216, None, "equal, with two outputs without bias"),
