@@ -240,9 +240,11 @@ def test_drawn_videos_are_kept_and_drawn_again_when_the_drawing_changes(tmp_path
     assert files[0].stat().st_mtime_ns != drawn
 
 
+# A shell that starts jobs in the background has them ignore SIGINT, and children inherit that.
 CHILD = """
-import json, sys
+import json, signal, sys
 from tfds_builders.prepare import prepare
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     prepare("synthetic_faces", data_dir=sys.argv[1], workers=2, **json.loads(sys.argv[2]))
 """
