@@ -5,7 +5,8 @@
 
 The same passes over the same frames as `demo`: its batches of 8 clips are 128 frames here.
 
-Hardware: 2 CPU cores. Time, expected score: not yet run.
+Hardware: 2 CPU cores. Time: about a minute. Video-level AUC on the test split: 0.534 [0.453, 0.618]: it learns the
+faces of its 36 training persons by heart.
 """
 
 import sys
