@@ -20,7 +20,7 @@ def test_help_loads_no_heavy_module():
     assert "predict" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["predict", "prepare", "train", "evaluate", "faces", "export", "convert"])
+@pytest.mark.parametrize("verb", ["predict", "prepare", "train", "evaluate", "faces", "perturb", "export", "convert"])
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])

@@ -46,6 +46,7 @@ def prepare(args):
         dir=args.dir,
         data_dir=args.data_dir,
         workers=args.workers,
+        beam_options=args.beam_options,
         overwrite=args.overwrite,
         frames_real=args.frames_real,
         frames_fake=args.frames_fake,
@@ -110,6 +111,16 @@ def faces(args):
     )
 
 
+def perturb(args):
+    from tfdeepfake.data import perturb_files as module
+
+    summary = module.perturb_files(
+        args.path, args.out, args.name, args.severity, seed=args.seed, crf=args.crf, time_limit_s=args.time_limit_s
+    )
+    print("\n".join(module.lines(summary, args.name)))
+    return 1 if summary["failed"] else 0
+
+
 def export(args):
     from tfdeepfake.serving.export import export as run
 
@@ -154,6 +165,7 @@ def _add_prepare(verbs):
                    help="a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
     p.add_argument("--workers", type=int, help="processes (default: one per core)")
+    p.add_argument("--beam-options", metavar="NAME=VALUE,...", help="work on Apache Beam, see docs/scale.md: runner=..., ...")
     p.add_argument("--overwrite", action="store_true", help="build again")
     p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--frames-fake", type=int, help="frames of a fake video")
@@ -203,6 +215,17 @@ def main(argv=None):
     p.add_argument("--detector-weights")
     p.add_argument("--frames", type=int, default=16)
     p.set_defaults(verb=faces)
+
+    p = verbs.add_parser("perturb", help="a copy of a video or folder as a worse channel would show it (P4 4.5)")
+    p.add_argument("path", help="video, picture or folder")
+    p.add_argument("out", help="file, or folder of the same layout")
+    p.add_argument("--name", required=True, help="saturation, contrast, block_wise, gaussian_noise, gaussian_blur, "
+                   "pixelation or compression")
+    p.add_argument("--severity", type=int, required=True, help="1 to 5")
+    p.add_argument("--seed", type=int, default=0, help="of noise and blocks")
+    p.add_argument("--crf", type=int, default=0, help="0 writes without loss, more makes smaller files")
+    p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
+    p.set_defaults(verb=perturb)
 
     p = verbs.add_parser("export", help="SavedModel for TF Serving")
     p.add_argument("model", help="saved model folder")

@@ -1,0 +1,230 @@
+"""Perturbed copies of videos and of folders of them, for the robustness sweep of P4 4.5: `tfdeepfake perturb`."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.data import video
+from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value_of
+from tfdeepfake.files import InputError, atomic_path
+
+# Containers that hold what is written here; others get .mp4 behind their name, pictures .png.
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+# Copied as they are, so that a builder finds in the copy what it finds in the data set.
+LISTS = (".csv", ".json", ".txt")
+LOG = "perturbed.jsonl"
+
+
+def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
+    """Perturbs a video or picture. The memory does not grow with the video's length.
+
+    Frames keep their numbers: one that cannot be decoded is replaced by the one before it. Sound is left out, and the
+    frame rate is the mean one. Compression is written as it is coded. All others are written without loss (H.264, RGB),
+    so that what is measured later is the perturbation and not a second coding; such files are large.
+
+    Args:
+      path: video or picture.
+      out: file with one of `SUFFIXES`; of a picture .png. Replaced only when whole.
+      name, severity, seed: as in `perturb.perturb`.
+      crf: above 0, all but compression are written with loss at this rate factor (H.264, full chroma).
+      time_limit_s: give up after so many seconds; None for no limit.
+    Returns:
+      {"frames": written, "missing": of them replaced, "changed": whether any frame changed}.
+    Raises:
+      VideoError: the file cannot be read.
+      InputError: no such name or severity, `out` is the file itself or of another kind, the disk is full.
+    """
+    value, path, out = value_of(name, severity), Path(path), Path(out)
+    info = video.probe(path, time_limit_s)
+    wanted = (".png",) if info.is_image else SUFFIXES
+    if out.suffix.lower() not in wanted:
+        raise video.VideoError(out, f"needs the suffix {' or '.join(wanted)} for what is in {path.name}.")
+    if path.resolve() == out.resolve():
+        raise InputError(out, "is the file that is read.", "Give another name: originals are kept.")
+    if info.is_image:
+        return _write_picture(path, out, name, severity, seed)
+    result = {"frames": 0, "missing": 0, "changed": name == "compression"}
+    frames = _every_frame(path, info.frame_count, result, time_limit_s)
+    fps = info.fps or 25.0
+    if name == "compression":
+        video.write_video(out, map(even, frames), fps, crf=value, preset=None)
+        return result
+    perturbed = _perturbed(frames, PERTURBATIONS[name][1], value, seed, result)
+    if crf:
+        video.write_video(out, perturbed, fps, crf=crf, pix_fmt="yuv444p")
+    else:
+        video.write_video(out, perturbed, fps, "libx264rgb", crf=0, preset="ultrafast", pix_fmt="rgb24")
+    return result
+
+
+def _write_picture(path, out, name, severity, seed):
+    import cv2
+
+    picture, changed = perturb(video.read_frames(path, [0]).frames[0], name, severity, seed)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    return {"frames": 1, "missing": 0, "changed": changed}
+
+
+def _every_frame(path, count, result, time_limit_s):
+    """Yields `count` frames, and counts in `result` all and those that are copies of another."""
+    shown, waiting = None, 0
+    for trunk in video.iter_trunks(path, 16, time_limit_s=time_limit_s):
+        for number, frame in zip(trunk.indices.tolist(), trunk.frames, strict=True):
+            waiting = number - result["frames"]
+            for _ in range(waiting):
+                yield frame if shown is None else shown
+            shown = frame
+            result["missing"] += waiting
+            result["frames"] += waiting + 1
+            yield frame
+    if shown is None:
+        raise video.VideoError(path, "is damaged: none of its frames can be decoded.", "Copy or download it again.")
+    for _ in range(count - result["frames"]):
+        result["missing"] += 1
+        result["frames"] += 1
+        yield shown
+
+
+def _perturbed(frames, function, value, seed, result):
+    rng = np.random.default_rng(seed)
+    for frame in frames:
+        (changed,) = function([frame], value, rng)
+        result["changed"] |= not np.array_equal(changed, frame)
+        yield changed
+
+
+def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
+    """Perturbs a file, or a folder into another of the same layout.
+
+    In a folder each file has noise and blocks of its own, by its name there. Lists (.csv, .json, .txt) are copied, so
+    the new folder can be prepared like the old one. A run that was interrupted goes on where it was: `perturbed.jsonl`
+    in the new folder has the settings and a line for each file.
+
+    Args:
+      path: file or folder.
+      out: file or folder.
+      others: as in `write_perturbed`.
+    Returns:
+      {"files": media files, "written", "kept" (of an earlier run), "unchanged": names that the perturbation did nothing
+      to, "missing": frames that could not be decoded, "failed": {name: why}}.
+    Raises:
+      InputError: nothing can be read, the folder holds another perturbation, the disk is full.
+    """
+    from tqdm import tqdm
+
+    path, out = Path(path), Path(out)
+    settings = {"name": name, "severity": severity, "value": value_of(name, severity), "seed": seed, "crf": crf}
+    summary = {"files": 1, "written": 1, "kept": 0, "unchanged": [], "missing": 0, "failed": {}}
+    if not path.is_dir():
+        done = write_perturbed(path, out, name, severity, seed, crf, time_limit_s)
+        return summary | {"missing": done["missing"], "unchanged": [] if done["changed"] else [path.name]}
+    if out.resolve().is_relative_to(path.resolve()) or path.resolve().is_relative_to(out.resolve()):
+        raise InputError(out, "lies in the folder that is read, or around it.", "Give a folder beside it.")
+    found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
+    media = [p for p in found if video.is_media(p)]
+    if not media:
+        raise InputError(path, "holds no videos or pictures.", "Give a folder of videos.")
+    earlier = _read_log(out, settings)
+    for source in found:
+        if source.suffix.lower() in LISTS:
+            with atomic_path(out / source.relative_to(path)) as temporary:
+                shutil.copyfile(source, temporary)
+    summary |= {"files": len(media), "written": 0}
+    with open(out / LOG, "a", encoding="utf-8") as log:
+        if earlier is None:
+            _append(log, settings)
+        for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
+            file = source.relative_to(path).as_posix()
+            target = out / _named(source.relative_to(path))
+            done = (earlier or {}).get(file, {})
+            if "frames" in done and target.is_file():
+                summary["kept"] += 1
+            else:
+                try:
+                    done = write_perturbed(source, target, name, severity, [seed, _number(file)], crf, time_limit_s)
+                    summary["written"] += 1
+                except video.VideoError as error:
+                    done = {"problem": error.problem}
+                except InputError:
+                    raise
+                except Exception as error:  # one bad file must not end the work on thousands; it is counted and named
+                    done = {"problem": f"unexpected {type(error).__name__}: {error}"}
+                _append(log, {"file": file, **done})
+            if "problem" in done:
+                summary["failed"][file] = done["problem"]
+                continue
+            summary["missing"] += done["missing"]
+            summary["unchanged"] += [] if done["changed"] else [file]
+    if not summary["written"] + summary["kept"]:
+        reasons = "; ".join(f"{file}: {why}" for file, why in list(summary["failed"].items())[:5])
+        raise InputError(path, f"holds no file that can be read ({reasons}).", "Check the files.")
+    return summary
+
+
+def lines(summary, name):
+    """What to tell about a summary: what was done, and files that failed or that nothing changed in."""
+    told = [f"{summary['written']} of {summary['files']} files written, {summary['kept']} were there."]
+    if names := summary["unchanged"]:
+        why = " (it does nothing below 256 px)" if is_noop(name, 1, 1) else ""
+        told.append(f"{len(names)} of {summary['files']} are as they were: {name} changes nothing{why}: {_few(names)}")
+    if summary["missing"]:
+        told.append(f"{summary['missing']} frames could not be decoded; each is a copy of the one before.")
+    if summary["failed"]:
+        why = [f"{file}: {problem}" for file, problem in summary["failed"].items()]
+        told.append(f"{len(why)} of {summary['files']} cannot be read: {_few(why)}")
+    return told
+
+
+def _few(names, most=5):
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _named(path):
+    """Name of the perturbed file; no two files of a folder get the same."""
+    suffix = path.suffix.lower()
+    if suffix in (*SUFFIXES, ".png"):
+        return path
+    return path.with_name(f"{path.name}{'.png' if suffix in video.IMAGE_SUFFIXES else '.mp4'}")
+
+
+def _number(file):
+    return int.from_bytes(hashlib.sha256(file.encode()).digest()[:4], "big")
+
+
+def _append(log, row):
+    log.write(json.dumps(row, ensure_ascii=False) + "\n")
+    log.flush()
+
+
+def _read_log(out, settings):
+    """{file: row} of an earlier run with these settings; None without one.
+
+    Raises:
+      InputError: the folder was written with others, or holds something else.
+    """
+    todo = "Choose another folder, or delete this one."
+    if not out.exists():
+        out.mkdir(parents=True)
+        return None
+    if not out.is_dir():
+        raise InputError(out, "is a file; a folder needs a folder.", todo)
+    if not (out / LOG).is_file():
+        if any(out.iterdir()):
+            raise InputError(out, "holds files already, and they are no perturbed copies.", todo)
+        return None
+    rows = []
+    for line in (out / LOG).read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # cut off when the run was killed
+            continue
+    if not rows:
+        return None
+    if rows[0] != settings:
+        had = f"{rows[0].get('name')} {rows[0].get('severity')}, seed {rows[0].get('seed')}, crf {rows[0].get('crf')}"
+        raise InputError(out, f"holds another perturbation ({had}).", todo)
+    return {row["file"]: row for row in rows[1:] if "file" in row}
