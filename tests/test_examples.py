@@ -1,5 +1,7 @@
 """A video to examples: which frames, faces and boxes. Faces are coloured squares that a stand-in detector finds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,8 @@ class Detector:
             if mask.sum() > 40:
                 rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
                 boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-        return faces.make_detections(boxes, [0.9] * len(boxes), np.zeros([len(boxes), 5, 2]))
+        corners = [[[x0, y0], [x1, y0], [(x0 + x1) / 2, (y0 + y1) / 2], [x0, y1], [x1, y1]] for x0, y0, x1, y1 in boxes]
+        return faces.make_detections(boxes, [0.9] * len(boxes), corners)
 
 
 def moving(t):
@@ -84,6 +87,39 @@ def test_clips_of_consecutive_frames(walk):
         centres = [np.nonzero(mask)[1].mean() for mask in red]
         assert centres[-1] - centres[0] == pytest.approx(15 / 62.4 * 32, abs=0.5)
     same(found, extract(walk, CLIP, Detector()))
+
+
+@pytest.mark.parametrize("kind", ["frame", "clip"])
+def test_landmarks_are_those_of_the_crop(walk, kind):
+    """They follow the square's corners and middle, also between searched frames."""
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "clips": 1, "height_px": 48, "width_px": 96})
+    for e in extract(walk, recipe, Detector()):
+        assert e.landmarks_px.dtype == np.float32 and e.landmarks_px.shape == (len(e.frames), 5, 2)
+        for frame, points in zip(e.frames.astype(int), e.landmarks_px, strict=True):
+            rows, columns = np.nonzero(frame[..., 0] - frame[..., 2] > 100)
+            x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            expected = [[x0, y0], [x1, y0], [(x0 + x1) / 2, (y0 + y1) / 2], [x0, y1], [x1, y1]]
+            np.testing.assert_allclose(points, expected, atol=3)
+    whole = DataRecipe.from_dict(recipe.to_dict() | {"detector": "none"})
+    assert extract(walk, whole)[0].landmarks_px is None
+
+
+@pytest.mark.parametrize("kind", ["frame", "flow", "clip"])
+def test_a_change_comes_before_the_flow(walk, kind):
+    """A change sees whole runs, and single frames of kind frame; the flow is that of the new frames."""
+    seen = []
+
+    def upside_down(example):
+        seen.append(len(example.frames))
+        return dataclasses.replace(example, frames=example.frames[:, ::-1])
+
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "clips": 1})
+    plain, changed = extract(walk, recipe, Detector()), extract(walk, recipe, Detector(), upside_down)
+    assert seen == ([1] * 16 if kind == "frame" else [16])
+    frames = np.concatenate([e.frames for e in changed])
+    np.testing.assert_array_equal(frames[:, ::-1], np.concatenate([e.frames for e in plain]))
+    if kind != "frame":
+        np.testing.assert_array_equal(np.concatenate([e.flow for e in changed]), optical_flow(frames, "dis"))
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -41,6 +41,8 @@ class Example:
       timestamps_s: float64 [T].
       boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame.
       face_boxes_px: float32 [T, 4], the face itself.
+      landmarks_px: float32 [T, 5, 2] in px of the crops, as `boxes.Detections` has them, interpolated between searched
+        frames; None without a detector.
       score: mean confidence of the face where it was looked for; 1 without a detector.
       face_count: faces found in the video; in a crowd not all have examples.
     """
@@ -54,9 +56,10 @@ class Example:
     face_boxes_px: np.ndarray
     score: float
     face_count: int = 1
+    landmarks_px: np.ndarray | None = None
 
 
-def extract(path, recipe, detect=None):
+def extract(path, recipe, detect=None, change=None):
     """Examples of a video or still image, in order of time, then face.
 
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are
@@ -73,6 +76,8 @@ def extract(path, recipe, detect=None):
       recipe: DataRecipe.
       detect: as from `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector is
         "none": the whole frame is the input then.
+      change: function of an Example that returns one with other frames, or None. It sees a run as one Example without
+        flow, which is that of the new frames, and of kind frame each frame alone.
     Returns:
       list of Example, at least one.
     Raises:
@@ -84,9 +89,9 @@ def extract(path, recipe, detect=None):
     info = video.probe(path)
     runs = _runs(path, info.frame_count, recipe)
     if recipe.detector == "none":
-        examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe)]
+        examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe, change)]
     else:
-        examples = _of_faces(path, info, runs, recipe, detect or faces.make_detector(recipe.detector))
+        examples = _of_faces(path, info, runs, recipe, detect or faces.make_detector(recipe.detector), change)
     if recipe.kind != "clip":
         # Runs of a short video overlap.
         examples = list({(e.face, int(e.indices[0])): e for e in reversed(examples)}.values())
@@ -121,14 +126,17 @@ def _read(path, info, wanted):
         yield video.Frames([got.frames[row] for row in rows], got.indices[rows], got.timestamps_s[rows])
 
 
-def _whole(frames, info, recipe):
+def _whole(frames, info, recipe, change):
     """Examples of a run of whole frames."""
     crops = np.stack([faces.resize(frame, recipe.height_px, recipe.width_px) for frame in frames.frames])
     boxes = np.tile(np.float32([0, 0, info.width, info.height]), (len(crops), 1))
-    return _examples(frames, np.arange(len(crops)), crops, boxes, boxes, recipe, face=0, score=1.0, face_count=1)
+    return _examples(
+        frames, np.arange(len(crops)), recipe, change,
+        frames=crops, boxes_px=boxes, face_boxes_px=boxes, face=0, score=1.0, face_count=1,
+    )  # fmt: skip
 
 
-def _of_faces(path, info, runs, recipe, detect):
+def _of_faces(path, info, runs, recipe, detect, change):
     """Examples of the faces of all runs."""
     searched = [_searched(len(run), recipe) for run in runs]
     looked = np.unique(np.concatenate([run[at] for run, at in zip(runs, searched, strict=True)]))
@@ -152,7 +160,9 @@ def _of_faces(path, info, runs, recipe, detect):
             positions = np.arange(len(run)) if positions is None else positions
             boxes, squares, crops = _cut(frames.frames, track, positions, recipe)
             examples += _examples(
-                frames, positions, crops, squares * scale, boxes * scale, recipe,
+                frames, positions, recipe, change,
+                frames=crops, boxes_px=squares * scale, face_boxes_px=boxes * scale,
+                landmarks_px=_landmarks(track, squares, recipe),
                 face=track.face, score=float(track.scores.mean()), face_count=count,
             )  # fmt: skip
     if not examples:
@@ -226,23 +236,32 @@ def _cut(frames, track, positions, recipe):
     return boxes, squares, crops
 
 
-def _examples(frames, positions, crops, squares, boxes, recipe, **facts):
-    """One example for a run (kind clip) or for each of its `positions`."""
-    from tfdeepfake.data.flow import optical_flow
+def _landmarks(track, squares, recipe):
+    """Landmarks float32 [L, 5, 2] of a run in px of its crops; between searched frames on a straight line."""
+    where = np.arange(len(squares))
+    points = track.landmarks_px.reshape(len(track), -1).astype(np.float64)
+    points = np.stack([np.interp(where, track.positions, p) for p in points.T], 1).reshape(len(squares), -1, 2)
+    squares = np.rint(squares)[:, None]  # as `boxes.crop` does
+    size = [recipe.width_px, recipe.height_px]
+    return ((points - squares[..., :2]) / (squares[..., 2:] - squares[..., :2]) * size).astype(np.float32)
 
-    flow = None
-    if recipe.flow != "none" and recipe.kind != "frame":
-        flow = optical_flow(crops, recipe.flow)
-    rows = [positions] if recipe.kind == "clip" else [[t] for t in positions]
-    return [
-        Example(
-            frames=crops[row],
-            flow=None if flow is None else flow[row],
-            indices=np.asarray(frames.indices)[row],
-            timestamps_s=np.asarray(frames.timestamps_s)[row],
-            boxes_px=squares[row].astype(np.float32),
-            face_boxes_px=boxes[row].astype(np.float32),
-            **facts,
-        )
-        for row in rows
-    ]
+
+def _examples(read, positions, recipe, change, **facts):
+    """One example for a run (kind clip) or for each of its `positions`; `facts` are those of the whole run."""
+    facts |= {name: facts[name].astype(np.float32) for name in ("boxes_px", "face_boxes_px")}
+    run = Example(flow=None, indices=np.asarray(read.indices), timestamps_s=np.asarray(read.timestamps_s), **facts)
+    if recipe.kind == "frame":
+        return [(change or (lambda e: e))(_rows(run, [t])) for t in positions]
+    if change is not None:
+        run = change(run)
+    if recipe.flow != "none":
+        from tfdeepfake.data.flow import optical_flow
+
+        run = dataclasses.replace(run, flow=optical_flow(run.frames, recipe.flow))
+    return [_rows(run, rows) for rows in ([positions] if recipe.kind == "clip" else [[t] for t in positions])]
+
+
+def _rows(example, rows):
+    """The part of an Example that lies in some of its frames."""
+    arrays = {name: value[rows] for name, value in vars(example).items() if isinstance(value, np.ndarray)}
+    return dataclasses.replace(example, **arrays)
