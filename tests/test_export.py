@@ -13,6 +13,7 @@ from tfdeepfake import models
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, load_model, save_model
 from tfdeepfake.serving.export import export
+from tfdeepfake.verdict.inference import check_model
 
 # Loaded where the package does not exist: a server has TensorFlow and nothing of ours.
 SERVER = """
@@ -29,7 +30,7 @@ assert "tfdeepfake" not in sys.modules
 """
 
 
-def network(shape, flow):
+def network(shape, flow, num_classes=1):
     """A small network with a convolution, a dense layer and batch norm, its weights random."""
     inputs = {"frames": keras.Input((*shape, 3), name="frames")}
     x = keras.layers.Rescaling(1 / 127.5, -1, name="scale")(inputs["frames"])
@@ -40,13 +41,13 @@ def network(shape, flow):
     x = keras.layers.Flatten()(
         keras.layers.BatchNormalization(name="norm")(conv(4, 3, activation="relu", name="conv")(x))
     )
-    return keras.Model(inputs, keras.layers.Dense(1, name="logits")(x))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, name="logits")(x))
 
 
-def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0):
+def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0, num_classes=1, classes=None):
     keras.utils.set_random_seed(3)
-    model = network(shape, flow)
-    monkeypatch.setattr(models, "build", lambda name, **args: network(shape, flow))
+    model = network(shape, flow, num_classes)
+    monkeypatch.setattr(models, "build", lambda name, **args: network(shape, flow, num_classes))
     kind = "clip" if len(shape) == 3 else "flow" if flow else "frame"
     data = DataRecipe(
         kind=kind,
@@ -55,7 +56,7 @@ def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0):
         width_px=shape[-1],
         flow="dis" if flow else "none",
     )
-    save_model(tmp_path / "model", model, Recipe("small", data=data, temperature=temperature))
+    save_model(tmp_path / "model", model, Recipe("small", data=data, temperature=temperature, classes=classes))
     return tmp_path / "model", data
 
 
@@ -88,6 +89,34 @@ def test_scores_equal_those_of_predict(tmp_path, monkeypatch, shape, flow):
         **{n: tf.constant(v) for n, v in one.items()}
     )
     np.testing.assert_allclose(alone["logit"], expected[:1], atol=1e-6, rtol=0)
+
+
+def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    names = ["real", "Deepfakes", "FaceSwap"]
+    folder, _ = saved(tmp_path, monkeypatch, temperature=2.0, num_classes=3, classes=names)
+    served = export(folder, tmp_path / "served")
+    frames = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), np.uint8)
+    outputs = tf.saved_model.load(str(served)).signatures["serving_default"](frames=tf.constant(frames))
+    model, recipe = load_model(folder)
+    expected = model.predict(frames, verbose=0)
+    np.testing.assert_allclose(outputs["logits"], expected, atol=1e-6, rtol=0)
+    shares = np.exp(expected / 2.0)
+    np.testing.assert_allclose(outputs["probabilities"], shares / shares.sum(1, keepdims=True), atol=1e-6, rtol=0)
+    assert set(outputs) == {"logits", "probabilities"}
+    assert json.loads((served / "assets.extra" / "recipe.json").read_text())["classes"] == names == recipe.classes
+    with pytest.raises(InputError, match="gives 3 classes; a verdict needs one logit of FAKE"):
+        check_model(model, recipe)
+
+
+def test_names_of_classes_that_are_not_its_own_are_refused(tmp_path, monkeypatch):
+    folder, _ = saved(tmp_path, monkeypatch, num_classes=3, classes=["real", "fake"])
+    with pytest.raises(InputError, match=r"gives 3 outputs, the recipe names \['real', 'fake'\]"):
+        export(folder, tmp_path / "served")
+    for names in (["real", "real"], "real", [1, 2]):
+        with pytest.raises(ValueError, match="classes needs a list of different names"):
+            Recipe("small", classes=names)
 
 
 def test_the_recipe_travels_and_nothing_half_written_stays(tmp_path, monkeypatch, capfd):

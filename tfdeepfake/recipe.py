@@ -107,6 +107,7 @@ class Recipe:
         (P2 4.2.2), or None when it was not chosen.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
+      classes: names of the K classes in the order of the outputs; None for one logit, or when they are not known.
       positive: what a logit above zero means. Only "fake" is accepted.
       data_version: data sets and versions the weights were trained on.
       parent: checkpoint the weights started from, or None.
@@ -122,6 +123,7 @@ class Recipe:
     share_threshold: float | None = None
     temperature: float = 1.0
     calibration: str = "not calibrated"
+    classes: list | None = None
     positive: str = "fake"
     data_version: str = "unknown"
     parent: str | None = None
@@ -136,6 +138,13 @@ class Recipe:
             raise ValueError(f"threshold needs a probability between 0 and 1, got {self.threshold}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
+        names = self.classes
+        if names is not None and (
+            not isinstance(names, list)
+            or not all(isinstance(name, str) for name in names)
+            or len(set(names)) < len(names)
+        ):
+            raise ValueError(f"classes needs a list of different names, or null, got {names!r}.")
 
     def to_dict(self):
         return dataclasses.asdict(self)
@@ -190,9 +199,7 @@ def save_model(folder, model, recipe):
     folder = Path(folder)
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         _write_weights(model, temporary)
-    recipe = dataclasses.replace(
-        recipe, versions=software_versions(), weights_sha256=sha256(folder / WEIGHTS_FILE)
-    )
+    recipe = dataclasses.replace(recipe, versions=software_versions(), weights_sha256=sha256(folder / WEIGHTS_FILE))
     write_json(folder / RECIPE_FILE, recipe.to_dict())
     return recipe
 

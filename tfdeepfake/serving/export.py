@@ -17,8 +17,10 @@ def export(model_folder, out_dir, version=1):
 
     Its signature `serving_default` takes `frames` uint8 [B, (T,) H, W, 3] (RGB crops as the recipe makes them) and,
     for networks with a flow stream, `flow` float32 [B, (T,) H, W, 2] (px/frame). It returns `logit` float32 [B] and
-    `probability` float32 [B] = sigmoid(logit / temperature) of FAKE. The batch size is free. `recipe.json` lies
-    beside the version folder and inside it (assets.extra): detector, margin and sampling are not part of the graph.
+    `probability` float32 [B] = sigmoid(logit / temperature) of FAKE; a network of K classes `logits` float32 [B, K]
+    and `probabilities` float32 [B, K] = softmax(logits / temperature). The batch size is free. `recipe.json` lies
+    beside the version folder and inside it (assets.extra): detector, margin, sampling and the names of the classes are
+    not part of the graph.
 
     Args:
       model_folder: as written by `recipe.save_model`.
@@ -44,7 +46,7 @@ def export(model_folder, out_dir, version=1):
             "Set KERAS_BACKEND=tensorflow.",
         )
     model, recipe = load_model(model_folder)
-    check_model(model, recipe)
+    check_model(model, recipe, one_logit=False)
     import tensorflow as tf
 
     # The network normalises inside its own graph and takes any dtype: uint8 is a quarter of the bytes on the wire.
@@ -52,8 +54,11 @@ def export(model_folder, out_dir, version=1):
     signature = {i.name: tf.TensorSpec((None, *i.shape[1:]), dtypes[i.name], i.name) for i in model.inputs}
 
     def serve(**inputs):
+        logits = tf.cast(model(_cast(inputs), training=False), tf.float32)
+        if logits.shape[-1] > 1:
+            return {"logits": logits, "probabilities": tf.nn.softmax(logits / recipe.temperature)}
         # The logit is [B, 1]; a server's answer reads better flat.
-        logit = tf.reshape(tf.cast(model(_cast(inputs), training=False), tf.float32), (-1,))
+        logit = tf.reshape(logits, (-1,))
         return {"logit": logit, "probability": tf.sigmoid(logit / recipe.temperature)}
 
     def _cast(inputs):

@@ -16,11 +16,14 @@ def probability(logit, temperature=1.0):
     return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 
 
-def check_model(model, recipe):
-    """Compares the network's inputs with the recipe; a mismatch is an error, not a worse score.
+def check_model(model, recipe, one_logit=True):
+    """Compares the network with the recipe; a mismatch is an error, not a worse score.
 
+    Args:
+      one_logit: whether the network has to give one logit of FAKE, as a verdict needs, and not K classes.
     Raises:
-      InputError: crop size, clip length or flow of the recipe are not what the network takes.
+      InputError: crop size, clip length or flow of the recipe are not what the network takes, its outputs are not as
+        many as wanted or as the recipe names.
     """
     from tfdeepfake import models
 
@@ -39,12 +42,15 @@ def check_model(model, recipe):
     if kind == "clip" and (data.kind != "clip" or shape[1] not in (None, data.frames)):
         have = f"clips of {data.frames} frames" if data.kind == "clip" else f"single examples (kind {data.kind!r})"
         raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", todo)
-    if model.outputs[0].shape[-1] != 1:
+    classes = model.outputs[0].shape[-1]
+    if one_logit and classes != 1:
         raise InputError(
             recipe.network,
-            f"gives {model.outputs[0].shape[-1]} classes; a verdict needs one logit of FAKE.",
+            f"gives {classes} classes; a verdict needs one logit of FAKE.",
             "Build it with num_classes=1.",
         )
+    if recipe.classes is not None and len(recipe.classes) != classes:
+        raise InputError(recipe.network, f"gives {classes} outputs, the recipe names {list(recipe.classes)}.", todo)
     if "flow" in wants and data.flow == "none":
         raise InputError(recipe.network, "takes optical flow, the recipe makes none.", todo)
     return kind
