@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tiny_models import TINY
 
-from tests.test_models import TINY
 from tfdeepfake import macs, model_table, models
 from tfdeepfake.files import InputError
 
@@ -188,6 +188,61 @@ def test_table_and_file(tmp_path, capsys):
     assert float(written[2]["printed_gflops"]) == 55.4 and written[0]["latency_ms"] == ""
     text = capsys.readouterr().out
     assert "28,073" in text and "P4 ViT-B" in text and "1 MAC = 2 FLOPs" in text
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Rows without building anything."""
+
+    def row(name, arguments=None, batch_size=1, latency=True):
+        arguments = ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items())
+        known = {"network": name, "arguments": arguments, "inputs": "16x108x192x3 + 16x108x192x2", "gmacs": 1234.5}
+        counts = {"parameters": 987_654_321, "trainable": 987_654_320, "gflops": 2469.0, "batch_size": batch_size}
+        return dict.fromkeys(model_table.COLUMNS) | known | counts
+
+    monkeypatch.setattr(model_table, "row", row)
+    return row
+
+
+def test_all_lines_fit_a_terminal_of_120_columns(made_up, capsys):
+    rows = model_table.models_table()
+    text = capsys.readouterr().out
+    assert len(rows) == len(models.MODELS) + len(model_table.PRINTED)
+    assert max(map(len, text.splitlines())) <= 120
+    unwrapped = " ".join(text.split())
+    for found in rows[len(models.MODELS) :]:
+        name = found["network"] + (f"({found['arguments']})" if found["arguments"] else "")
+        assert f"{name}: {found['reason']}" in unwrapped
+
+
+def test_parameters_beside_the_papers_are_the_trained_ones(made_up, capsys):
+    model_table.models_table(["resnet3d_101"])
+    first = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("P3 3D ResNet "))
+    assert first.split()[3:5] == ["85,249,216", "987,654,320"]
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.md"])
+def test_a_stopped_run_leaves_its_rows(made_up, tmp_path, monkeypatch, name):
+    def stopped(network, *args, **kwargs):
+        if network == "vit_b":
+            raise KeyboardInterrupt
+        return made_up(network)
+
+    monkeypatch.setattr(model_table, "row", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        model_table.models_table(["meso4", "vit_b"], out=tmp_path / name)
+    *_, last = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+    assert "meso4" in last and "16x108x192x3" in last
+
+
+def test_markdown(made_up, tmp_path):
+    model_table.models_table(["meso4", "vit_b"], latency=False, out=tmp_path / "table.md")
+    lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
+    tables = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert [len(cells) for cells in tables] == [7, 7, 7, 7, 8, 8, 8]
+    assert tables[2][:4] == ["meso4", "16x108x192x3 + 16x108x192x2", "987,654,321", "987,654,320"]
+    assert tables[-1][0] == "P4 ViT-B" and tables[-1][1:3] == ["84.0 M", "55.4"]
+    assert "a forward pass" not in lines[2], "no machine where nothing was timed"
 
 
 def test_latency_is_measured(capsys):
