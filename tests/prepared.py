@@ -51,7 +51,7 @@ class _Tiny(AdhocBuilder, skip_registration=True):
         )
 
 
-def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0):
+def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None):
     """Prepares random examples below `data_dir`.
 
     Args:
@@ -61,6 +61,7 @@ def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None,
       name, config: of the data set; config is the recipe's kind when None.
       seed: of the pictures.
       contrast: grey levels between the classes; 0 makes them the same.
+      shards: files of a split; one when None.
     Returns:
       (`str(data_dir)`, "name/config").
     """
@@ -92,5 +93,5 @@ def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None,
         data_dir=str(data_dir),
         description="Random pictures for tests.",
     )
-    builder.download_and_prepare()
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
     return str(data_dir), f"{name}/{config}"

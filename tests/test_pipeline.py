@@ -26,6 +26,7 @@ def data_dir(tmp_path_factory):
         recipe = DataRecipe(kind=kind, frames=T, detector="none", height_px=H, width_px=W, flow="dis")
         write_prepared(root, recipe, name="single", config=kind)
     write_prepared(root, DataRecipe(frames=T, detector="none", height_px=H, width_px=W), name="noflow")
+    write_prepared(root, name="sharded", shards=5)
     return root
 
 
@@ -111,6 +112,50 @@ def test_order_depends_on_seed_and_epoch_only(clips, kind, cache_bytes):
     tf.random.set_seed(2)
     resumed = epochs(clips, 2, first=2, **common)
     assert same(whole[len(whole) // 2 :], resumed)
+
+
+@pytest.mark.parametrize("kind, augment", [("clip", "p0"), ("frame", "p1+pad")])
+def test_everything_drawn_depends_on_seed_and_epoch_only(clips, kind, augment):
+    """As above with all operations and CutMix; shapes and dtypes stay those of the network's inputs."""
+    common = {"kind": kind, "augment": augment, "mix": "cutmix", "seed": 5, "class_weight": {0: 0.5, 1: 2.0}}
+    whole, resumed = epochs(clips, 2, **common), epochs(clips, 1, first=1, **common)
+    assert same(whole[len(whole) // 2 :], resumed) and not same(whole[: len(resumed)], resumed)
+    assert not same(resumed, epochs(clips, 1, first=1, **common | {"seed": 6}))
+    plain = epochs(clips, kind=kind, class_weight=common["class_weight"])[0]
+    for a, b in zip(tf.nest.flatten(plain), tf.nest.flatten(whole[0]), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+
+
+def test_augmentation_and_mixing_are_for_training(clips):
+    for choice in ({"augment": "p0"}, {"mix": "cutmix"}):
+        with pytest.raises(ValueError, match="training=True"):
+            pipeline.batches(clips, "test", "clip", 2, False, **choice)
+
+
+@pytest.mark.parametrize("name, hosts", [("tiny", 2), ("sharded", 3)])
+def test_hosts_read_parts_that_do_not_overlap_and_take_as_many_steps(data_dir, name, hosts):
+    """One file for all hosts (every n-th record), and five files of three or four records (files of one's own)."""
+    prepared = pipeline.open_data(name, data_dir, "clip")
+    whole = {b[0]["frames"].tobytes() for b in epochs(prepared, batch_size=1)}
+    steps = pipeline.steps_per_epoch(prepared, "train", "clip", 2, hosts)
+    assert 0 < steps <= TRAIN // 2 // hosts
+    seen, stored = [], []
+    for host in range(hosts):
+        got = epochs(prepared, count=3, batch_size=2, hosts=hosts, host=host)
+        assert len(got) == 3 * steps
+        assert same(got[2 * steps :], epochs(prepared, first=2, batch_size=2, hosts=hosts, host=host))
+        seen.append({clip.tobytes() for inputs, _ in got for clip in inputs["frames"]})
+        one_pass = pipeline.batches(prepared, "train", "clip", 1, training=False, hosts=hosts, host=host)
+        stored += [b[0]["frames"].tobytes() for b in one_pass.as_numpy_iterator()]
+    assert sum(map(len, seen)) == len(set.union(*seen)) and set.union(*seen) <= whole
+    assert len(stored) == TRAIN and set(stored) == whole
+
+
+def test_more_hosts_than_examples_or_an_unknown_host(clips):
+    with pytest.raises(InputError, match="fewer examples in 'train' than there are hosts"):
+        pipeline.batches(clips, "train", "clip", 1, True, hosts=TRAIN + 1)
+    with pytest.raises(ValueError, match="host 2 of 2"):
+        pipeline.batches(clips, "train", "clip", 1, True, hosts=2, host=2)
 
 
 def test_a_small_shuffle_buffer_still_gives_every_example_once(clips):

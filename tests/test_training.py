@@ -323,6 +323,14 @@ def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expecte
     assert asked == [(expected, 0.7, 0.2)]
 
 
+def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
+    """The accuracy of a mixed example is about its larger part: exact equality with a share would always be wrong."""
+    training.train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
+    assert rows(tmp_path / "run")[0]["accuracy"] > 0
+    labels, logits = np.float32([[1], [0.7], [0.3], [0]]), np.float32([[2], [-1], [-1], [0.5]])
+    assert run_setup._right(labels, logits).numpy()[:, 0].tolist() == [1, 0, 1, 0]
+
+
 def test_learning_rate_warms_up_and_decays(config):
     cosine = run_setup.learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
     values = np.array([float(cosine(step)) for step in (0, 5, 10, 55, 100)])
@@ -426,6 +434,8 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
         ({"network_args": {"frames": 8}}, "frames is 8, but the data set has 4"),
         ({"network_args": {"input_size": [64, 64]}}, "input_size is .* but the data set has .32, 40."),
         ({"network_args": {"colour": "blue"}}, "colour"),
+        ({"augment": "blur"}, "needs one of none, p0, p1, flip, .* got 'blur'"),
+        ({"mix": "cutmix", "loss": "bce_f1"}, "bce_f1 needs labels of 0 or 1"),
         ({"devices": 3}, "asks for 3, but there are 0 GPUs and 1 CPU devices"),
     ],
 )

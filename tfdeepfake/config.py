@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+from tfdeepfake.data import policies
 from tfdeepfake.files import InputError
 
 # Papers are P0..P4 of the README's list.
@@ -27,7 +28,10 @@ class TrainConfig:
       loss: `auto` is BCE for frame networks and BCE + F1 for whole-video ones (P2 4.2.1).
       alpha, beta: weights of BCE and F1 in `bce_f1` (P2 Eq. 4).
       class_weights: `balanced` (inverse class frequency of the training split) or `none`.
-      augment: `none` or `flip` (horizontal, same for a whole clip, flow included).
+      augment: `none`, `flip`, `p0` (P0 IV-C), `p1` (P1 2.2.5), or operations joined by + (`data.policies`); one draw
+        for a whole clip and its flow.
+      mix: `none` or `cutmix` (P0 III-B): labels become shares of area. `loss` `auto` is then BCE, because F1 of shares
+        is not best where the output is the share; `bce_f1` is refused.
       precision: `float32`, `bfloat16` or `float16` (mixed: weights stay float32).
       devices: 1 is a single device; 0 is every GPU found (or the CPU); N > 1 is MirroredStrategy over N.
       early_stopping_epochs: stop after so many epochs without a better validation AUC; 0 never.
@@ -48,6 +52,7 @@ class TrainConfig:
     beta: float = 1.0
     class_weights: str = "balanced"
     augment: str = "none"
+    mix: str = "none"
     precision: str = "float32"
     devices: int = 1
     early_stopping_epochs: int = 0
@@ -58,7 +63,7 @@ class TrainConfig:
             "schedule": ("constant", "cosine"),
             "loss": LOSSES,
             "class_weights": ("balanced", "none"),
-            "augment": ("none", "flip"),
+            "mix": policies.MIXES,
             "precision": ("float32", "bfloat16", "float16"),
         }
         for name, allowed in choices.items():
@@ -68,6 +73,14 @@ class TrainConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(name, f"needs an integer of at least {least}, got {value!r}.")
+        try:
+            policies.steps(self.augment)
+        except ValueError as error:
+            raise InputError("augment", str(error).removeprefix("augment ")) from None
+        if self.mix != "none" and self.loss == "bce_f1":
+            raise InputError(
+                "loss", f"bce_f1 needs labels of 0 or 1, mix {self.mix!r} makes shares.", "Use --loss bce."
+            )
         if not self.learning_rate > 0:
             raise InputError("learning_rate", f"needs to be above 0, got {self.learning_rate}.")
 

@@ -1,16 +1,18 @@
 """A prepared data set (TFDS) to `tf.data` batches for a network.
 
-    records -> [one per frame] -> shuffle (encoded) -> decode -> batch -> unpack flow, flip, weight
+    records -> [one per frame] -> shuffle (encoded) -> decode -> augment -> batch -> unpack flow, weight, CutMix
 
 The order and the augmentation of an epoch are a function of (seed, epoch) alone: a run that is killed and
 started again sees the batches it would have seen. Pictures stay encoded until they are past the shuffle
 buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8. A split
-that is small once decoded is decoded once, kept, and shuffled whole.
+that is small once decoded is decoded once, kept, and shuffled whole. Several hosts read parts that do not overlap.
 """
 
 import tensorflow as tf
 
+from tfdeepfake.data import augment as augmentation
 from tfdeepfake.data import flow as flow_module
+from tfdeepfake.data import policies
 from tfdeepfake.data.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import KINDS
@@ -35,18 +37,36 @@ def example_count(prepared, split, kind):
     return prepared.split(split).num_examples * _frames_each(prepared, kind)
 
 
-def steps_per_epoch(prepared, split, kind, batch_size):
-    """Training batches in an epoch; the last, uneven one is dropped."""
-    return example_count(prepared, split, kind) // batch_size
+def steps_per_epoch(prepared, split, kind, batch_size, hosts=1):
+    """Training batches in an epoch of each host; what is left over is dropped, so that all hosts take as many."""
+    least = min(sum(_host_lengths(prepared, split, hosts, host)) for host in range(hosts))
+    return least * _frames_each(prepared, kind) // batch_size
 
 
-def _records(prepared, split, paths):
-    """Serialised examples of a split, in the order that its shard `paths` (string tensor [N]) are given in."""
+def _by_file(prepared, split, hosts):
+    """Whether hosts read different files; with fewer files than hosts they read different records of all."""
+    return hosts <= len(prepared.split(split).shard_lengths)
+
+
+def _host_lengths(prepared, split, hosts, host):
+    """Records that a host takes of each file it reads."""
+    lengths = prepared.split(split).shard_lengths
+    if _by_file(prepared, split, hosts):
+        return lengths[host::hosts]
+    return [len(range(sum(lengths))[host::hosts])]
+
+
+def _records(prepared, split, paths, hosts=1, host=0):
+    """Serialised examples of a host, in the order that its shard `paths` (string tensor [N]) are given in."""
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset, cycle_length=8, block_length=4, num_parallel_calls=2, deterministic=True
     )
+    count = prepared.split(split).num_examples
+    if _by_file(prepared, split, hosts):
+        count = sum(_host_lengths(prepared, split, hosts, host))
     # A file that was cut between two records is an error, not a shorter epoch.
-    return records.apply(tf.data.experimental.assert_cardinality(prepared.split(split).num_examples))
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
+    return records if _by_file(prepared, split, hosts) else records.shard(hosts, host)
 
 
 def _parser(prepared, kind, with_flow, with_keys):
@@ -111,23 +131,29 @@ def _decoder(prepared, kind):
     return decode
 
 
-def _finisher(class_weight, with_keys):
+def _finisher(class_weight, with_keys, mix):
     """A batch of decoded examples -> what `fit` takes."""
 
     def finish(batch):
         batch = dict(batch)
         inputs = {"frames": batch["frames"]}
         flip = batch.pop("flip", None)
-        if "flow" in batch:
+        if "flow" in batch and batch["flow"].dtype == tf.float32:
+            inputs["flow"] = batch["flow"]  # the augmentation moved it, and had to unpack it
+        elif "flow" in batch:
             inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
-        if flip is not None and "flow" in inputs:
+        if flip is not None and "flow" in inputs and "flow_max_px" in batch:
             # The maps are mirrored already; what moved right now moves left.
             sign = tf.stack([tf.where(flip, -1.0, 1.0), tf.ones_like(flip, tf.float32)], axis=-1)
             inputs["flow"] *= tf.reshape(sign, [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2])
-        label = batch["label"]
-        result = (inputs, tf.cast(label, tf.float32)[:, None])
+        label, weight = tf.cast(batch["label"], tf.float32)[:, None], None
         if class_weight is not None:
-            result += (tf.gather(tf.constant([class_weight[0], class_weight[1]], tf.float32), label),)
+            weight = tf.gather(tf.constant([class_weight[0], class_weight[1]], tf.float32), batch["label"])
+        if mix == "cutmix":
+            inputs, label, weight = augmentation.cutmix(inputs, label, weight, batch["mix_seed"])
+        result = (inputs, label)
+        if weight is not None:
+            result += (weight,)
         if with_keys:
             result += ({name: batch[name] for name in KEYS},)
         return result
@@ -145,11 +171,14 @@ def batches(
     first_epoch=0,
     epochs=1,
     augment="none",
+    mix="none",
     class_weight=None,
     with_keys=False,
     with_flow=None,
     cache_bytes=None,
     shuffle_bytes=SHUFFLE_BYTES,
+    hosts=1,
+    host=0,
 ):
     """Batches of a split for a network of `kind`.
 
@@ -162,26 +191,37 @@ def batches(
         of `steps_per_epoch` whole batches. False: one pass in stored order, the uneven last batch included.
       seed: of order and augmentation, together with the epoch's number.
       first_epoch, epochs: see `training`.
-      augment: "none" or "flip": left-right with probability 1/2, the same for a whole clip, u negated.
+      augment: as `policies.steps`: "none", "flip" (left-right with probability 1/2, u negated), "p0", "p1", operations
+        joined by "+". One draw for a whole clip and its flow.
+      mix: "none" or "cutmix" (`augment.cutmix`): labels and weights become shares.
       class_weight: {0: real, 1: fake} to add a weight [B] to every batch, or None.
       with_keys: adds a dict of `KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s).
       with_flow: whether to give flow; None gives what the kind and the data have.
       cache_bytes: decoded examples kept in memory when the split takes no more than this; None is
         `CACHE_BYTES` in training and 0 otherwise.
       shuffle_bytes: bound of the shuffle buffer, of encoded examples.
+      hosts, host: number of hosts (or of the input pipelines of a tf.distribute.InputContext) and which this is. Each
+        reads files of its own, or, with fewer files than hosts, every hosts-th record of all files. `batch_size` is
+        that of one host; all take `steps_per_epoch(..., hosts)` training steps.
     Returns:
       tf.data.Dataset of ({"frames": uint8 [B, (T,) h, w, 3], "flow": float32 [B, (T,) h, w, 2]},
       label float32 [B, 1], weight float32 [B] when asked for, keys when asked for).
     Raises:
-      InputError: the data cannot feed the kind, the split is empty, or a file is missing or cut short.
+      InputError: the data cannot feed the kind, the split is empty or has fewer examples than there are hosts, or a
+        file is missing or cut short.
       tf.errors.DataLossError while iterating over a damaged file: iterate inside `reading`.
     """
     if kind not in KINDS:
         raise ValueError(f"kind needs one of {KINDS}, got {kind!r}.")
-    if augment not in ("none", "flip"):
-        raise ValueError(f"augment needs 'none' or 'flip', got {augment!r}.")
+    steps = policies.steps(augment)
+    if mix not in policies.MIXES:
+        raise ValueError(f"mix needs one of {policies.MIXES}, got {mix!r}.")
     if training and with_keys:
         raise ValueError("with_keys needs training=False: keys are for scoring.")
+    if not training and (steps or mix != "none"):
+        raise ValueError(f"augment and mix need training=True, got {augment!r} and {mix!r}.")
+    if not 0 <= host < hosts:
+        raise ValueError(f"host needs 0 <= host < hosts, got host {host} of {hosts}.")
     recipe = prepared.recipe
     if with_flow is None:
         with_flow = kind == "flow" or (kind == "clip" and recipe.flow != "none")
@@ -194,50 +234,55 @@ def batches(
             f"Run: {prepare_command(name, None, kind, with_flow)}",
         )
     paths = shard_paths(prepared, split)
-    count = example_count(prepared, split, kind)
+    if hosts > prepared.split(split).num_examples:
+        raise InputError(prepared.version, f"has fewer examples in {split!r} than there are hosts ({hosts}).")
+    own_paths = paths[host::hosts] if _by_file(prepared, split, hosts) else paths
+    count = sum(_host_lengths(prepared, split, hosts, host)) * _frames_each(prepared, kind)
     parse = _parser(prepared, kind, with_flow, with_keys)
     decode = _decoder(prepared, kind)
-    finish = _finisher(class_weight, with_keys)
+    finish = _finisher(class_weight, with_keys, mix)
     picture_bytes = recipe.height_px * recipe.width_px * (5 if with_flow else 3)
     decoded_bytes = count * picture_bytes * (recipe.frames if kind == "clip" else 1)
     if cache_bytes is None:
         cache_bytes = CACHE_BYTES if training else 0
     kept = decoded_bytes <= cache_bytes
-    in_order = parse(_records(prepared, split, tf.constant(paths)))
+    in_order = parse(_records(prepared, split, tf.constant(own_paths), hosts, host))
     if not training or kept:
         in_order = in_order.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     if kept:
         # Built outside the epochs, so that they share it.
         in_order = in_order.cache()
 
+    whole = steps_per_epoch(prepared, split, kind, batch_size, hosts)
+
     def one_epoch(epoch):
         # Without this the order would also depend on the process's global seed.
         tf.compat.v1.set_random_seed(1)
         draw = tf.stack([tf.constant(seed, tf.int64), epoch])
+        if hosts > 1:
+            draw = tf.random.experimental.stateless_fold_in(draw, host)
         order_seed = tf.random.stateless_uniform([], draw, maxval=2**31 - 1, dtype=tf.int64)
         if kept:
             examples = in_order.shuffle(count, order_seed, reshuffle_each_iteration=False)
         else:
-            shuffled = tf.gather(tf.constant(paths), tf.argsort(tf.random.stateless_uniform([len(paths)], draw)))
-            each = prepared.split(split).num_bytes / count
+            order = tf.argsort(tf.random.stateless_uniform([len(own_paths)], draw))
+            shuffled = tf.gather(tf.constant(own_paths), order)
+            each = prepared.split(split).num_bytes / example_count(prepared, split, kind)
             buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
-            examples = parse(_records(prepared, split, shuffled)).shuffle(
+            examples = parse(_records(prepared, split, shuffled, hosts, host)).shuffle(
                 buffer, order_seed, reshuffle_each_iteration=False
             )
             examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        if augment == "flip":
-
-            def mirror(number, example):
-                own = tf.random.experimental.stateless_fold_in(draw, number)
-                flip = tf.random.stateless_uniform([], own) < 0.5
-                names = [name for name in ("frames", "flow") if name in example]
-                kept = [example[name] for name in names]
-                # On bytes, and only where it is wanted: several times faster than on a batch of floats.
-                turned = tf.cond(flip, lambda: [tf.reverse(x, [-2]) for x in kept], lambda: kept)
-                return example | dict(zip(names, turned, strict=True)) | {"flip": flip}
-
-            examples = examples.enumerate().map(mirror, num_parallel_calls=tf.data.AUTOTUNE)
-        return examples.batch(batch_size, drop_remainder=True)
+        fold = tf.random.experimental.stateless_fold_in
+        if steps:
+            examples = examples.enumerate().map(
+                lambda number, example: augmentation.augment_example(example, steps, fold(draw, number)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+        examples = examples.batch(batch_size, drop_remainder=True).take(whole)
+        if mix == "none":
+            return examples
+        return examples.enumerate().map(lambda number, batch: batch | {"mix_seed": fold(fold(draw, -1), number)})
 
     if training:
         dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)

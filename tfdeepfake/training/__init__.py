@@ -109,6 +109,7 @@ def _fit(run, say, progress):
         first_epoch=run.epoch,
         epochs=config.epochs - run.epoch,
         augment=config.augment,
+        mix=config.mix,
         class_weight=run.class_weight,
         with_flow=run.with_flow,
     )

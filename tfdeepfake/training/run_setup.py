@@ -107,14 +107,14 @@ def build(config, run_dir):
         class_weight = pipeline.balanced_weights(versions["examples"]["real"], versions["examples"]["fake"])
     loss = config.loss
     if loss == "auto":
-        loss = "bce_f1" if kind == "clip" else "bce"
+        loss = "bce_f1" if kind == "clip" and config.mix == "none" else "bce"
     with strategy.scope():
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
             loss=losses.get(loss, config.alpha, config.beta),
             metrics=[
                 keras.metrics.AUC(from_logits=True, name="auc"),
-                keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
+                keras.metrics.MeanMetricWrapper(_right, name="accuracy"),
             ],
             # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
             jit_compile="auto" if devices.one_gpu(strategy) else False,
@@ -138,6 +138,11 @@ def build(config, run_dir):
         rows=saved["rows"],
         best_epoch=saved["best_epoch"],
     )
+
+
+def _right(labels, logits):
+    """Whether each example is on its label's side; a mixed one has the label of its larger part."""
+    return keras.ops.cast(keras.ops.equal(labels > 0.5, logits > 0), "float32")
 
 
 def _parameters(network):
