@@ -169,7 +169,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
         "numbers": (lambda path: write_stream(path, {"a": 1}), "holds no tensors"),
         "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "does not begin like a PyTorch file"),
         "text": (lambda path: path.write_text("<html>quota exceeded</html>"), "is "),
-        "zip": (lambda path: zipfile.ZipFile(path, "w").writestr("config.json", "{}"), "zip file without data.pkl"),
+        "zip": (lambda path: zipfile.ZipFile(path, "w").writestr("full/c23.p", "{}"), "is a zip of full/c23.p. Unpack"),
         "squeezed": (
             lambda path: write_zip(path, torch_files.tensors(ARRAYS), compression=zipfile.ZIP_DEFLATED),
             "parts are compressed",

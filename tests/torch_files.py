@@ -19,6 +19,7 @@ def _module(name, **members):
     module = types.ModuleType(name)
     for key, member in members.items():
         member.__module__ = name
+        member.__qualname__ = key
         setattr(module, key, member)
     return module
 
@@ -27,8 +28,28 @@ def _rebuild_tensor_v2():
     """Stands for the function of that name: pickles hold names only."""
 
 
-_rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
+def _get_thnn_function_backend():
+    """The same; what a network of before PyTorch 1.2 has as `_backend`."""
+
+
+class _Backend:
+    def __reduce__(self):
+        return _get_thnn_function_backend, ()
+
+
+class TransferModel:
+    """Some network's class: its attributes are pickled, nothing else is."""
+
+
+class Sequential(TransferModel):
+    pass
+
+
 _MODULES = {
+    "network": _module("network"),
+    "network.models": _module("network.models", TransferModel=TransferModel),
+    "torch.nn.modules.container": _module("torch.nn.modules.container", Sequential=Sequential),
+    "torch.nn.backends.thnn": _module("torch.nn.backends.thnn", _get_thnn_function_backend=_get_thnn_function_backend),
     "torch": _module("torch", **{n: type(n, (), {}) for n in (*STORAGES.values(), "BFloat16Storage")}),
     "torch._utils": _module("torch._utils", _rebuild_tensor_v2=_rebuild_tensor_v2),
 }
@@ -81,11 +102,38 @@ def tensors(arrays):
     )
 
 
+def network(arrays, buffers=(), kind=TransferModel):
+    """A whole network as `torch.save(model)` pickles it.
+
+    Args:
+      arrays: dict dotted name -> array; an array of None is a parameter that the module goes without.
+      buffers: endings of the names that are buffers and not parameters.
+      kind: class of the outermost module.
+    """
+    made = kind()
+    made.training, made._backend, made._backward_hooks = False, _Backend(), OrderedDict()
+    made._parameters, made._buffers, made._modules = OrderedDict(), OrderedDict(), OrderedDict()
+    inner = {}
+    for name, array in arrays.items():
+        first, dot, rest = name.partition(".")
+        if dot:
+            inner.setdefault(first, {})[rest] = array
+        else:
+            part = made._buffers if name.endswith(tuple(buffers)) else made._parameters
+            part[name] = None if array is None else tensors({name: array})[name]
+    for name, part in inner.items():
+        made._modules[name] = network(part, buffers, Sequential)
+    return made
+
+
 def _dump(value, stream, more=()):
-    storages = {}
+    storages, classes = {}, [TransferModel, Sequential]
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, item):
+            if more and item in classes:  # the stream form keeps the source of a class, once
+                classes.remove(item)
+                return "module", item, "/home/someone/models.py", "class TransferModel: ..."
             if not isinstance(item, Storage):
                 return None
             key = next((k for k, s in storages.items() if s is item), str(len(storages)))
