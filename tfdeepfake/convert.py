@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfdeepfake import keras_h5
+from tfdeepfake import keras_h5, weight_files
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model, sha256
 
@@ -89,6 +89,7 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
     if fresh_head:
         raise InputError(source, "is a detector already: its head is used as it is.", "Leave --fresh-head out.")
     known = CHECKPOINTS[source]
+    weight_files.refuse_others(file)
     try:
         digest = sha256(file)
     except OSError as error:

@@ -5,6 +5,7 @@ Such files are read with h5py and nothing in them is run: a model definition ins
 
 import numpy as np
 
+from tfdeepfake import weight_files
 from tfdeepfake.files import InputError
 
 
@@ -26,6 +27,7 @@ def load(path, wanted, rename=lambda names: {name: name for name in names}, igno
     """
     import h5py
 
+    weight_files.refuse_others(path)
     todo = "Give the file exactly as its authors publish it."
     try:
         with h5py.File(path, "r") as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake import torch_weights
+from tfdeepfake import torch_weights, weight_files
 from tfdeepfake.files import InputError
 from tfdeepfake.published import efficientnet, i3d, resnet3d, swin, tall, video_resnets, vit, xception
 from tfdeepfake.published.entry import Published as Published
@@ -44,6 +44,7 @@ def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
     if source not in SOURCES:
         raise InputError(source, "is no known checkpoint.", f"Known are {', '.join(SOURCES)}.")
     known = SOURCES[source]
+    weight_files.refuse_others(file)
     try:
         digest = sha256(file)
     except OSError as error:
