@@ -118,12 +118,15 @@ def _decoder(prepared, kind):
             return tf.stack([tf.ensure_shape(decode(one), shape) for one in encoded])
         return tf.ensure_shape(decode(encoded), shape)
 
+    def picture(encoded):
+        if prepared.metadata.get("image_format") == "png":
+            return tf.io.decode_png(encoded, channels=3)
+        # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
     def decode(example):
         example = dict(example)
-        # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
-        example["frames"] = pictures(
-            example["frames"], lambda e: tf.io.decode_jpeg(e, channels=3, dct_method="INTEGER_ACCURATE"), (h, w, 3)
-        )
+        example["frames"] = pictures(example["frames"], picture, (h, w, 3))
         if "flow" in example:
             example["flow"] = pictures(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
         return example

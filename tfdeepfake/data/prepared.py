@@ -53,7 +53,7 @@ def rebuild_command(prepared):
     words = [prepare_command(name, root, prepared.recipe.kind)]
     if config != prepared.recipe.kind:  # a config of that name is the builder's own; any other has changes
         changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "kind"}
-        changes |= {n: prepared.metadata.get(n) for n in ("frames_real", "frames_fake")}
+        changes |= {n: prepared.metadata.get(n) for n in ("frames_real", "frames_fake", "image_format")}
         words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
     return " ".join([*words, "--overwrite"])
 
