@@ -494,6 +494,32 @@ def test_a_run_is_scored_measured_and_pictured(run, capsys):
     assert "Scored 8 of 9 videos (no_face 1" in said and "tiny/clip:1.0.0 test" in said
 
 
+def test_listed_videos_are_excluded_and_counted(run, tmp_path, capsys):
+    whole = evaluation.evaluate_run(run, out=tmp_path / "whole", resamples=0)
+    rows = scoring.read_scores(tmp_path / "whole" / "scores.csv")
+    last = int(np.flatnonzero(rows["status"] == "scored")[-1])
+    key = ",".join(str(rows[name][last]) for name in ("data_set", "method", "video"))
+    leaking = tmp_path / "leaking.csv"
+    leaking.write_text(f"data_set,method,video\n{key}\ntiny,elsewhere,v0000\n")
+    capsys.readouterr()
+    metrics = evaluation.evaluate_run(run, exclude=leaking, resamples=0)
+    assert metrics["coverage"]["excluded"] == 1 and metrics["coverage"]["videos"] == whole["coverage"]["videos"] - 1
+    assert metrics["levels"]["video"]["n"] == whole["levels"]["video"]["n"] - 1
+    assert "1 more videos of the split are excluded by" in capsys.readouterr().out
+    left = scoring.read_scores(run / "evaluation" / "test-without-leaking" / "scores.csv")
+    assert rows["video"][last] not in left["video"] and len(left["video"]) == len(rows["video"]) - 1
+    for text, said in (("video\nv\n", "data_set"), ("\xff", "line 1|UTF-8")):
+        leaking.write_text(text)
+        with pytest.raises(InputError, match=said):
+            evaluation.evaluate_run(run, exclude=leaking)
+    leaking.write_text(
+        "data_set,method,video\n"
+        + "".join(f"{d},{m},{v}\n" for d, m, v in zip(rows["data_set"], rows["method"], rows["video"], strict=True))
+    )
+    with pytest.raises(InputError, match="lists all 9 videos"):
+        evaluation.evaluate_run(run, exclude=leaking)
+
+
 def test_data_prepared_otherwise_is_refused_by_field(run):
     with pytest.raises(InputError) as error:
         evaluation.evaluate_run(run, data="other/clip")

@@ -15,7 +15,7 @@ from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import InputError, read_json, write_json
 from tfdeepfake.recipe import RECIPE_FILE, load_model
-from tfdeepfake.scoring.table import video_codes
+from tfdeepfake.scoring.table import read_videos, video_codes, without
 
 __all__ = ["calibrate", "evaluate", "evaluate_run", "face_scores", "format_metrics", "video_scores"]
 
@@ -142,7 +142,15 @@ def differing_fields(recipe, data, kind, wants_flow):
 
 
 def evaluate_run(
-    run_dir, split="test", data=None, data_dir=None, out=None, batch_size=16, resamples=measures.RESAMPLES, seed=0
+    run_dir,
+    split="test",
+    data=None,
+    data_dir=None,
+    out=None,
+    batch_size=16,
+    exclude=None,
+    resamples=measures.RESAMPLES,
+    seed=0,
 ):
     """Scores a run's best network on a split; writes scores.csv, metrics.json and pictures; prints the table.
 
@@ -150,8 +158,10 @@ def evaluate_run(
       run_dir: run folder of `tfdeepfake train`, or a saved model folder (then `data` is needed).
       split: of the prepared data set.
       data, data_dir: prepared data set and where it lies; the run's own when not given.
-      out: folder; run_dir/evaluation/SPLIT when not given.
+      out: folder; run_dir/evaluation/SPLIT when not given, with `exclude` SPLIT-without-NAME.
       batch_size: examples scored at a time.
+      exclude: CSV file of videos that are left out of scores.csv and of all metrics, such as `tfdeepfake audit` writes
+        of those that leak; how many there were stands in the coverage.
       resamples, seed: of the bootstrap.
     Returns:
       What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
@@ -178,8 +188,15 @@ def evaluate_run(
             f"was prepared otherwise than the network's training data ({'; '.join(different)}); scores would be wrong.",
             "Prepare the data set again with the network's recipe.",
         )
+    left_out = None if exclude is None else read_videos(exclude)
     rows = scoring.score_data(model, prepared, split, batch_size)
-    out = Path(out) if out else run_dir / "evaluation" / split
+    folder = split
+    if exclude is not None:
+        rows, found = without(rows, left_out)
+        folder = f"{split}-without-{Path(exclude).stem}"
+        if not len(rows["video"]):
+            raise InputError(exclude, f"lists all {found} videos of the split {split!r}.", "Nothing is left to score.")
+    out = Path(out) if out else run_dir / "evaluation" / folder
     scoring.write_scores(out / "scores.csv", rows)
     unit = "clip" if kind == "clip" else "frame"
     metrics = {
@@ -192,6 +209,8 @@ def evaluate_run(
         "calibration": recipe.calibration,
     }
     metrics |= evaluate(rows, recipe.threshold, recipe.share_threshold, recipe.temperature, resamples, seed, unit)
+    if exclude is not None:
+        metrics["coverage"] |= {"excluded": found, "excluded_by": str(exclude)}
     metrics["notes"] += _optimism(run_dir, rows, split, recipe, prepared.version)
     write_json(out / "metrics.json", metrics)
     plots.evaluation_pictures(out, rows, metrics)

@@ -40,6 +40,8 @@ def format_metrics(metrics):
     head = " ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
     lines = [head] if head else []
     lines.append(f"Scored {seen['scored']} of {seen['videos']} videos ({others}); metrics are of the scored ones.")
+    if "excluded" in seen:
+        lines.append(f"{seen['excluded']} more videos of the split are excluded by {seen['excluded_by']}.")
     if seen["scored_without_label"]:
         lines.append(f"{seen['scored_without_label']} scored videos have no label and are left out.")
     chosen = "" if cuts["share_threshold_was_chosen"] else " (not chosen on validation data)"

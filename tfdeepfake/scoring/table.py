@@ -25,6 +25,7 @@ from tfdeepfake.files import InputError, atomic_path
 
 COLUMNS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s", "label", "logit", "status")
 STATUSES = ("scored", "no_face", "unreadable", "error")
+VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
@@ -192,6 +193,35 @@ def read_scores(path):
     columns, line = concatenate(chunks), np.concatenate(lines)
     check(columns, lambda row, problem: InputError(path, f"line {line[row]}: {problem}", TODO))
     return columns
+
+
+def read_videos(path):
+    """Keys of the videos that a CSV file lists, as `tfdeepfake audit --exclude-out` writes it.
+
+    Returns:
+      {(data_set, method, video)}.
+    Raises:
+      InputError: the file is missing, is no CSV file, or has none of these columns.
+    """
+    todo = "Write it with `tfdeepfake audit ... --exclude-out FILE`."
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if missing := [name for name in VIDEO if name not in (reader.fieldnames or [])]:
+                raise InputError(path, f"line 1: misses the columns {missing}.", todo)
+            return {tuple(row[name] or "" for name in VIDEO) for row in reader}
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).", todo) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", todo) from None
+
+
+def without(columns, videos):
+    """(table without the rows of some videos, number of these videos that it had); `videos` as of `read_videos`."""
+    video, first = video_codes(columns)
+    keys = zip(*(columns[name][first].tolist() for name in VIDEO), strict=True)
+    listed = np.fromiter((key in videos for key in keys), bool, len(first))
+    return select(columns, ~listed[video]), int(listed.sum())
 
 
 def _numbered(reader):
