@@ -99,8 +99,26 @@ def evaluate(args):
     from tfdeepfake import evaluation
 
     evaluation.evaluate_run(
-        args.run, split=args.split, data=args.data, data_dir=args.data_dir, out=args.out, batch_size=args.batch_size
+        args.run,
+        split=args.split,
+        data=args.data,
+        data_dir=args.data_dir,
+        out=args.out,
+        batch_size=args.batch_size,
+        exclude=args.exclude,
     )
+
+
+def audit(args):
+    from tfds_builders.audit import audit as run
+
+    options = {}
+    for option in args.option:
+        name, equals, options[name] = option.partition("=")
+        if not equals:
+            raise InputError("--option", f"needs NAME=VALUE of a builder's choices, got {option!r}.")
+    leaks = run(args.data, args.data_dir, args.frames, args.distance, options, args.out, args.exclude_out)
+    return 1 if leaks else 0
 
 
 def faces(args):
@@ -189,8 +207,21 @@ def _add_train(verbs):
     p.set_defaults(verb=train)
 
 
+def _add_audit(verbs):
+    p = verbs.add_parser("audit", help="persons, videos and near-duplicate frames that leak from training into tests")
+    p.add_argument("data", nargs="+", metavar="DATA", help="prepared data set, or builder=FOLDER of one that is not")
+    p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
+    p.add_argument("--frames", type=int, default=4, help="frames of a video that are compared; 0: names only")
+    p.add_argument("--distance", type=int, default=48, help="bits of 256 in which near-duplicates differ at most")
+    p.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                   help="a choice of the builder whose FOLDER is given, for example training=unshared")
+    p.add_argument("--out", help=".json or .csv file of all leaks")
+    p.add_argument("--exclude-out", help="CSV file of the last set's test videos that leak, for evaluate --exclude")
+    p.set_defaults(verb=audit)
+
+
 def main(argv=None):
-    """Runs one verb. Returns the exit code: 0 done, 1 done but some files failed, 2 nothing could be done."""
+    """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done."""
     about = "Finds faked faces in videos, and trains the networks that do."
     parser = argparse.ArgumentParser(prog="tfdeepfake", description=about)
     parser.add_argument("--version", action="version", version=__version__)
@@ -198,6 +229,7 @@ def main(argv=None):
     _add_predict(verbs)
     _add_prepare(verbs)
     _add_train(verbs)
+    _add_audit(verbs)
 
     p = verbs.add_parser("evaluate", help="metrics with intervals and pictures of a run on a split")
     p.add_argument("run", help="run folder")
@@ -206,6 +238,7 @@ def main(argv=None):
     p.add_argument("--data-dir")
     p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
     p.add_argument("--batch-size", type=int, default=16)
+    p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
     p.set_defaults(verb=evaluate)
 
     p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")

@@ -53,6 +53,15 @@ def recording(method, name):
     return f"{who[0]}_{name.rpartition('_')[2]}" if FOLDERS[method] else name
 
 
+def origins(method, video, source, /, **_):
+    """Persons and recordings, see `tfds_builders.origins`: both persons of a fake, and the video it was made of."""
+    who = method in FOLDERS and persons(method, video)
+    if not who:
+        return {f"celeb_df:{source}"}, {f"celeb_df:{method}/{video}"}
+    taken = who[0] if method == "YouTube-real" else recording(method, video)
+    return {f"celeb_df:{one}" for one in who}, {f"celeb_df:{taken}"}
+
+
 def list_videos(folder, training="official"):
     """All videos; those of the list are the test, persons are held out of the others for validation.
 

@@ -3,6 +3,7 @@
 import re
 
 from tfdeepfake.files import InputError
+from tfds_builders.face_forensics.listing import PERSON
 from tfds_builders.manual import (
     NO_FILE,
     NOT_LISTED,
@@ -88,6 +89,15 @@ def overlap(table, trained):
       trained: ids of FaceForensics++'s training part.
     """
     return sorted(name for name, split in table.items() if split != "train" and name[:3] in trained)
+
+
+def origins(method, video, source, /, **_):
+    """Persons and recordings, see `tfds_builders.origins`: targets have their names in FaceForensics++."""
+    if method == "source_videos":
+        return {f"deeper_forensics:{source}"}, {f"deeper_forensics:{video}"}
+    target, _, actor = video.partition("_")
+    recording = {f"{PERSON}:{target}"}
+    return recording | ({f"deeper_forensics:{actor}"} if actor else set()), recording
 
 
 def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_overlap=False):

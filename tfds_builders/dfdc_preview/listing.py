@@ -44,6 +44,13 @@ def read_dataset(path):
     return found
 
 
+def origins(method, video, source, /, **_):
+    """Persons and recordings, see `tfds_builders.origins`: the person, and of a fake both that its path names."""
+    named = list(dict.fromkeys(re.findall(r"\d{4,}", f"{method}/{video}")))
+    named = named[: 1 if method.startswith("original") else 2]
+    return {f"dfdc_preview:{one}" for one in (source, *named)}, {f"dfdc_preview:{method}/{video}"}
+
+
 def list_videos(folder):
     """The set's own test videos; of its training videos, a tenth of the persons is held out for validation.
 

@@ -19,6 +19,8 @@ GET_VIDEOS = (
     "The download script comes by the form at https://github.com/ondyari/FaceForensics; "
     "or choose other methods or another compression."
 )
+# Before the id of a video of FaceForensics++, wherever it is used: DeeperForensics-1.0 has the same.
+PERSON = "ff++"
 CROSSING = "its two actors are in different splits"
 # The 28 actors of DeepFakeDetection have no official split. By the order of these numbers, which are no more than
 # 1 to 28 shuffled once: 18 for training, 4 for validation, 6 for the test. More actors in the test would leave fewer
@@ -100,6 +102,18 @@ def list_videos(folder, compression="c23", methods=METHODS):
         _acted(listing, videos("original_sequences/actors"), "actors")
         _acted(listing, videos(f"manipulated_sequences/{ACTORS}"), ACTORS)
     return listing
+
+
+def origins(method, video, source, /, **_):
+    """Persons and recordings, see `tfds_builders.origins`: both ids of a pair, both actors of DeepFakeDetection."""
+    if method in ("actors", ACTORS):
+        acted = re.match(r"(\d\d)_?(\d\d)?(__.+?)(__[A-Z0-9]{8})?$", video)
+        actors = [one for one in acted.groups()[:2] if one] if acted else [source.removeprefix("actor")]
+        recording = f"{acted[1]}{acted[3]}" if acted else video
+        return {f"{ACTORS}:actor{one}" for one in actors}, {f"{ACTORS}:{recording}"}
+    shown = video if re.fullmatch(r"\d{3}(_\d{3})?", video) else source
+    ids = {f"{PERSON}:{one}" for one in shown.split("_")}
+    return ids, ids
 
 
 def _paired(listing, paths, method, table):

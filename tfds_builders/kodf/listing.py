@@ -113,6 +113,13 @@ def list_videos(folder):
     return listing
 
 
+def origins(method, video, source, /, **_):
+    """Persons and recordings, see `tfds_builders.origins`: the (target) person, and both videos a fake's name tells."""
+    parts = video.split("_")
+    made_of = parts[:2] if method != "real" and len(parts) == 4 else [video]
+    return {f"kodf:{source}"}, {f"kodf:{one}" for one in made_of}
+
+
 def _of_real(name, files, of_video):
     """The person of a real video."""
     found = name in files and UUID.search(files[name].as_posix())

@@ -1,0 +1,49 @@
+"""Who and which recordings a video shows, under names that are the same wherever the same is meant.
+
+A data set whose videos' names tell more than their source has a function `origins` in its listing.
+"""
+
+from tfds_builders.celeb_df import listing as celeb_df
+from tfds_builders.deeper_forensics import listing as deeper_forensics
+from tfds_builders.dfdc_preview import listing as dfdc_preview
+from tfds_builders.face_forensics import listing as face_forensics
+from tfds_builders.kodf import listing as kodf
+
+
+def _synthetic_faces(method, video, source, /, seed=0, **_):
+    """Drawn persons are others with another seed."""
+    space = f"synthetic_faces({seed})" if seed else "synthetic_faces"
+    people = [part for part in video.split("_")[:2] if len(part) == 3 and part.isdigit()]
+    return {f"{space}:person{one}" for one in people} or {f"{space}:{source}"}, {f"{space}:{method}/{video}"}
+
+
+def _self_blended(method, video, source, /, **_):
+    """Made from such a folder as `video_folder` reads, with its sources."""
+    return origins("video_folder", method, video, source)
+
+
+ORIGINS = {
+    "face_forensics": face_forensics.origins,
+    "celeb_df": celeb_df.origins,
+    "deeper_forensics": deeper_forensics.origins,
+    "dfdc_preview": dfdc_preview.origins,
+    "kodf": kodf.origins,
+    "synthetic_faces": _synthetic_faces,
+    "self_blended": _self_blended,
+}
+
+
+def origins(data_set, method, video, source, options=None):
+    """Persons and recordings of a video.
+
+    Args:
+      data_set, method, video, source: as in `features.feature_dict`.
+      options: of the builder, where they differ from its own.
+    Returns:
+      (identities, recordings): sets of names such as "ff++:071". What is known of a fake's donor is among them. Of a
+      data set that tells no more both are its `source`.
+    """
+    if data_set in ORIGINS:
+        return ORIGINS[data_set](method, video, source, **(options or {}))
+    name = {f"{data_set}:{source or video}"}
+    return name, name
