@@ -37,6 +37,7 @@ SOFT_FIRST, SOFT_LAST, LEVEL = (0.03, 0.12), (0.02, 0.2), (0.25, 0.75)
 SHIFT, SCALE = 0.08, (0.95, 1.05)
 COLOUR = {"channels": 16.0, "hue_rad": 0.12, "saturation": 0.3, "contrast": 0.15, "brightness": 14.0}
 SHARPNESS = {"shrink": (1.4, 2.6), "sharpen": (0.4, 1.2)}
+SHARP_EYES_PX = 40.0
 # Masks are nothing below this: then no pixel outside changes, to the last bit.
 FAINT = 1 / 255
 # Mean difference in levels inside the mask below which a draw is no fake: it would be a wrong label.
@@ -124,7 +125,7 @@ def _blend_once(frames, maps, rng, region, drift):
 
     height, width = frames.shape[1:3]
     drawn, ratio = draw_mask(rng, region), rng.choice(RATIOS)
-    change = _draw_look(rng)
+    change = _draw_look(rng, np.sqrt(np.abs(np.linalg.det(maps[:, :, :2])).mean()))
     scale, shift = rng.uniform(*SCALE, 2), rng.uniform(-SHIFT, SHIFT, 2)
     slip = _draw_slip(rng, len(frames), drift)
     grid = np.array([[1 / GRID_PX, 0, LOW[0]], [0, 1 / GRID_PX, LOW[1]], [0, 0, 1]])
@@ -145,8 +146,12 @@ def _blend_once(frames, maps, rng, region, drift):
     return blended, masks
 
 
-def _draw_look(rng):
-    """A change of colour and sharpness: function of a frame uint8 [H, W, 3] that returns one."""
+def _draw_look(rng, eyes_px):
+    """A change of colour and sharpness: function of a frame uint8 [H, W, 3] that returns one.
+
+    Args:
+      eyes_px: distance of the eyes; a small face is blurred less, as it has few pixels to lose.
+    """
     import cv2
 
     def some(chance, reach):
@@ -162,11 +167,12 @@ def _draw_look(rng):
     colours = np.concatenate([contrast * matrix, offsets[:, None]], axis=1).astype(np.float32)
     kind = rng.choice(["shrink", "sharpen", "none"], p=[0.4, 0.4, 0.2])
     amount = rng.uniform(*SHARPNESS.get(kind, (0, 1)))
+    factor = 1 + (amount - 1) * min(1.0, eyes_px / SHARP_EYES_PX)
 
     def change(frame):
         height, width = frame.shape[:2]
         if kind == "shrink":
-            small = max(1, round(width / amount)), max(1, round(height / amount))
+            small = max(1, round(width / factor)), max(1, round(height / factor))
             frame = cv2.resize(cv2.resize(frame, small, interpolation=cv2.INTER_AREA), (width, height))
         frame = frame.astype(np.float32)
         if kind == "sharpen":

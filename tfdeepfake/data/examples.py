@@ -43,6 +43,7 @@ class Example:
       face_boxes_px: float32 [T, 4], the face itself.
       landmarks_px: float32 [T, 5, 2] in px of the crops, as `boxes.Detections` has them, interpolated between searched
         frames; None without a detector.
+      mask: uint8 [T, h, w], what a change has put into the frames; None when it does not say.
       score: mean confidence of the face where it was looked for; 1 without a detector.
       face_count: faces found in the video; in a crowd not all have examples.
     """
@@ -57,6 +58,7 @@ class Example:
     score: float
     face_count: int = 1
     landmarks_px: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
 
 def extract(path, recipe, detect=None, change=None):
