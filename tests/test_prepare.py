@@ -15,6 +15,7 @@ import pytest
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
+from tfds_builders import kept
 from tfds_builders.prepare import prepare
 from tfds_builders.video_folder.listing import list_videos
 
@@ -150,7 +151,14 @@ def test_a_full_disk_keeps_the_old_set(videos, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="the disk is full"):
         prepare("video_folder", overwrite=True, **arguments)
     assert records(path) == before
-    assert [p.name for p in path.parent.iterdir() if p.name != ".lock"] == ["1.0.0"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [".lock", ".work-1.0.0", "1.0.0"]
+    monkeypatch.undo()
+    finished = len(list(path.with_name(".work-1.0.0").glob("??/*")))
+    worked, make_examples = [], kept.make_examples
+    monkeypatch.setattr(kept, "make_examples", lambda video: worked.append(video) or make_examples(video))
+    assert not prepare("video_folder", overwrite=True, **arguments)["already_prepared"]
+    assert len(worked) == 13 - finished < 13
+    assert records(path) == before and not path.with_name(".work-1.0.0").exists()
 
 
 def test_what_a_killed_build_left_is_cleared(videos, tmp_path):
@@ -181,7 +189,7 @@ def test_nothing_usable(tmp_path):
         (tmp_path / "videos" / label / f"{label}.mp4").write_text("no video")
     with pytest.raises(InputError, match="none of 2 videos could be used.*real.mp4"):
         prepare("video_folder", dir=tmp_path / "videos", data_dir=tmp_path / "data", workers=0, **WHOLE)
-    assert not list((tmp_path / "data" / "video_folder").glob("*/*.*.*"))
+    assert not list((tmp_path / "data" / "video_folder").glob("*/[0-9]*"))
 
 
 def test_a_split_without_a_usable_video_is_left_out(tmp_path):
@@ -263,11 +271,14 @@ def alive(group):
     return found
 
 
+FINISHED = "data/synthetic_faces/*/.work-1.0.0/??/*.scored"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for left processes in /proc")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped(tmp_path, sent):
-    """Ctrl-C reaches the whole group, SIGKILL only the parent; no process stays, and the next build is whole."""
+def test_a_build_that_is_stopped(tmp_path, monkeypatch, sent):
+    """Ctrl-C reaches the whole group, SIGKILL only the parent; no process stays, and the next build does the rest."""
     script = tmp_path / "script.py"
     script.write_text(CHILD)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -275,8 +286,7 @@ def test_a_build_that_is_stopped(tmp_path, sent):
     child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE)
     try:
         until = time.monotonic() + 120
-        # The first video: on a busy machine the whole small set would be done a moment later.
-        while not list(tmp_path.glob("data/synthetic_faces_videos_other/*/*/*/*.mp4")) and time.monotonic() < until:
+        while len(list(tmp_path.glob(FINISHED))) < 3 and time.monotonic() < until:
             time.sleep(0.02)
         os.killpg(child.pid, sent) if sent == signal.SIGINT else child.kill()
         child.communicate(timeout=60)
@@ -289,8 +299,13 @@ def test_a_build_that_is_stopped(tmp_path, sent):
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
     tiny = TINY | {"video_frames": 40}
+    finished = list(tmp_path.glob(FINISHED))
+    assert 3 <= len(finished) < 20
+    worked, make_examples = [], kept.make_examples
+    monkeypatch.setattr(kept, "make_examples", lambda video: worked.append(video) or make_examples(video))
     resumed = prepare("synthetic_faces", data_dir=tmp_path / "data", workers=0, **tiny)
-    assert not resumed["already_prepared"]
+    assert not resumed["already_prepared"] and len(worked) == 20 - len(finished)
+    assert not list(tmp_path.glob("data/**/.work-*"))
     assert not list(Path(resumed["path"]).parent.glob("incomplete*")) and not list(tmp_path.glob("data/**/.tmp-*"))
     whole = prepare("synthetic_faces", data_dir=tmp_path / "other", workers=2, **tiny)
     assert records(resumed["path"]) == records(whole["path"]) != {}

@@ -1,15 +1,50 @@
 """What the builders share: videos in, TFDS split generators and metadata out."""
 
+import dataclasses
 import itertools
+import sys
 
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from tfdeepfake.files import InputError
-from tfds_builders.features import Video, feature_dict, make_examples
+from tfds_builders import kept, on_beam
+from tfds_builders.configs import VideoConfig
+from tfds_builders.features import Video, feature_dict
 from tfds_builders.splits import SPLITS
 from tfds_builders.workers import Died, ordered
 
 REASONS = ("no_face", "unreadable", "too_short")
+
+
+class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What all builders have. A class, because TFDS says only by calling these methods whether Beam is asked for, and
+    when a set is complete."""
+
+    builder_config_cls = VideoConfig
+    # Processes, or None for one per core; and a folder or CSV file instead of the manual dir. `prepare` sets both.
+    workers = None
+    folder = None
+    results = None
+    beam = None
+
+    def _info(self):
+        return dataset_info(self)
+
+    def download_and_prepare(self, *, download_config=None, **kwargs):
+        """As that of TFDS; with `beam_options` or `beam_runner` in the config, Beam makes the examples."""
+        self.beam = on_beam.beam_of(download_config)
+        if self.beam is not None:
+            download_config = dataclasses.replace(
+                download_config, beam_options=self.beam.options, beam_runner=self.beam.runner
+            )
+        super().download_and_prepare(download_config=download_config, **kwargs)
+
+    def _generate_examples(self, results, counted):
+        yield from examples_of(results, counted)
+
+    def _post_download_and_prepare_hook(self):
+        kept.remove(kept.work_folder(self))
 
 
 def dataset_info(builder, **facts):
@@ -32,29 +67,72 @@ def split_generators(builder, videos, source=""):
 
     Fills the builder's `info.metadata["coverage"]`: {split: {"videos": N, "scored": n, "no_face": [...],
     "unreadable": [...], "too_short": [...]}}; each video without examples is a dict of data_set, method, video, source,
-    label and reason.
+    label and reason. Videos finished by an earlier build that was interrupted are not worked on again.
 
     Args:
       builder: its `workers` is the number of processes, see `workers.ordered`; its `results` becomes the generator of
-        all results, which ends the processes when it is closed.
+        all results, which ends the processes when it is closed. With a `beam` the work is done there instead.
       videos: list of `Video`.
       source: what to name in the error when no video can be used.
     Returns:
-      {split: iterator of (key, example)}.
-    Raises (when its items are taken):
+      {split: iterator of (key, example)}, or Beam transforms in the place of the iterators.
+    Raises (with the own processes when its items are taken):
       InputError: no video gave an example.
     """
-    from tqdm import tqdm
-
     videos = sorted(videos, key=lambda v: SPLITS.index(v.split))
     coverage = {}
     for video in videos:
         coverage.setdefault(video.split, {"videos": 0, "scored": 0} | {reason: [] for reason in REASONS})
         coverage[video.split]["videos"] += 1
     builder.info.metadata["coverage"] = coverage
-    builder.results = results = ordered(make_examples, videos, builder.workers)
+    folder = kept.work_folder(builder)
+    kept.open_folder(folder)
+    jobs, before = kept.jobs_of(videos, folder), kept.kept_names(folder)
+    if done := sum(before.get(job.name) in (kept.SCORED, kept.NONE) for job in jobs):
+        print(f"{builder.name}: {done} of {len(jobs)} videos are finished from an earlier build.", file=sys.stderr)
+    beam = getattr(builder, "beam", None)
+    if beam is None:
+        results = ordered(kept.finish, jobs, builder.workers)
+    else:
+        on_beam.finish_all(beam, jobs, folder)
+        results = _finished(kept.jobs_of(videos, folder), kept.kept_names(folder))
+        if not beam.local:
+            return _beam_splits(results, coverage, folder, source or builder.name)
+    builder.results = results
     results = tqdm(results, desc=builder.name, total=len(videos), unit="video", disable=None)
-    return _FilledSplits(builder, results, coverage, source or builder.name)
+    return _FilledSplits(builder, _read(results), coverage, source or builder.name)
+
+
+def _finished(jobs, names):
+    """Yields (job, (name, kind) or Died) of videos that Beam's workers finished."""
+    for job in jobs:
+        kind = names.get(job.name)
+        if kind is None:
+            yield job, Died("the Beam worker left no result.")
+        elif kind == kept.DIED:
+            yield job, Died(kept.read(job.folder, job.name, kind)[1])
+        else:
+            yield job, (job.name, kind)
+
+
+def _read(results):
+    """Yields (Video, result of `make_examples` or Died)."""
+    for job, result in results:
+        yield job.video, result if isinstance(result, Died) else kept.read(job.folder, *result)
+
+
+def _beam_splits(results, coverage, folder, source):
+    """{split: Beam transform} of the splits that have examples; counts the videos that have none."""
+    names = {}
+    for job, result in results:
+        if not isinstance(result, Died) and result[1] == kept.SCORED:
+            names.setdefault(job.video.split, []).append(job.name)
+            coverage[job.video.split]["scored"] += 1
+        else:
+            list(examples_of(_read([(job, result)]), coverage[job.video.split]))
+    if not names:
+        raise _none_left(coverage, source)
+    return {split: on_beam.examples_of(found, folder, split) for split, found in names.items()}
 
 
 class _FilledSplits(dict):
@@ -74,14 +152,17 @@ class _FilledSplits(dict):
                 reached = True
                 yield split, itertools.chain([first], examples)
         if not reached:
-            lost = _lost(self.coverage)
-            shown = "; ".join(f"{e['video']}: {e['reason']}" for _, e in lost[:5])
-            more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
-            raise InputError(
-                self.source,
-                f"none of {len(lost)} videos could be used ({shown}{more}).",
-                "Choose videos that show faces.",
-            )
+            raise _none_left(self.coverage, self.source)
+
+
+def _none_left(coverage, source):
+    """The error when no video can be used."""
+    lost = _lost(coverage)
+    shown = "; ".join(f"{e['video']}: {e['reason']}" for _, e in lost[:5])
+    more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
+    return InputError(
+        source, f"none of {len(lost)} videos could be used ({shown}{more}).", "Choose videos that show faces."
+    )
 
 
 def examples_of(results, counted):

@@ -24,6 +24,12 @@ class VideoConfig(tfds.core.BuilderConfig):
     frames_fake: int | None = None
     options: dict = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        # `tfds build --config '{"name": ..., "recipe": {...}}'` gives plain dicts and lists.
+        if isinstance(self.recipe, dict):
+            self.recipe = DataRecipe.from_dict(self.recipe)
+        self.options = {key: tuple(v) if isinstance(v, list) else v for key, v in self.options.items()}
+
     def recipe_of(self, label):
         """The recipe for a video of label 0 (real) or 1 (fake)."""
         frames = self.frames_fake if label else self.frames_real

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -122,8 +123,14 @@ class Video:
     unpack: object = None
 
 
+def draw_missing(video):
+    """Writes the file of a video that is drawn, unless it is there."""
+    if video.draw is not None and not Path(video.path).exists():
+        video.draw()
+
+
 def make_examples(video):
-    """Everything a worker does for a video: draw it where that is wanted, detect, crop, encode.
+    """What a video, drawn where that is wanted, gives: detect, crop, encode.
 
     Args:
       video: Video.
@@ -132,14 +139,10 @@ def make_examples(video):
     Raises:
       InputError: nothing to do with this video: a full disk, missing weights of the detector.
     """
-    from pathlib import Path
-
     from tfdeepfake.data.examples import NoFace, TooShort, extract
     from tfdeepfake.data.video import VideoError
     from tfdeepfake.files import InputError
 
-    if video.draw is not None and not Path(video.path).exists():
-        video.draw()
     try:
         if video.unpack is None:
             found = extract(video.path, video.recipe)

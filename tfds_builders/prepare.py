@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfdeepfake.files import InputError, raise_if_full
 from tfdeepfake.recipe import DataRecipe
+from tfds_builders.on_beam import parse_options
 
 # Builder: module of its class. Those of published sets have a `LIST` that reads the folder, see `manual`.
 BUILDERS = {
@@ -37,12 +38,13 @@ def prepare(
     dir=None,
     data_dir=None,
     workers=None,
+    beam_options=None,
     overwrite=False,
     frames_real=None,
     frames_fake=None,
     **changes,
 ):
-    """Videos to TFRecords. A set that is there already is left as it is; an interrupted build starts again.
+    """Videos to TFRecords. A set that is there already is left as it is; an interrupted build goes on, see `kept`.
 
     Args:
       name: one of `BUILDERS`.
@@ -50,6 +52,8 @@ def prepare(
       dir: folder of the videos as the data set is distributed; for video_folder any folder, or a CSV file.
       data_dir: root of prepared data; TFDS's own default when None.
       workers: processes; one per core when None, none but this one when 0.
+      beam_options: work on Apache Beam instead: "runner=DirectRunner,direct_running_mode=multi_processing,
+        direct_num_workers=2", or the options of another runner, see docs/scale.md.
       overwrite: build again; the old set is there until the new one is done.
       frames_real, frames_fake: frames per video of a class (kinds frame and flow).
       **changes: fields of DataRecipe that differ from the builder's config of that kind; and, for synthetic_faces,
@@ -74,6 +78,9 @@ def prepare(
         )
     if workers is not None and workers < 0:
         raise InputError("workers", f"needs a number of processes, got {workers}.")
+    if workers is not None and beam_options is not None:
+        raise InputError("workers", "is not used with Beam.", "Its runner has options for that.")
+    beam = None if beam_options is None else parse_options(beam_options)
     cls, config, data_dir = _choose(name, kind, data_dir, frames_real, frames_fake, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
     with _quiet_tfds():
@@ -89,7 +96,7 @@ def prepare(
         if there and not overwrite:
             _check_same_videos(builder, folder)
         else:
-            _build(builder, path)
+            _build(builder, path, beam)
     summary = {
         "path": str(path),
         "version": f"{builder.info.full_name.rpartition('/')[0]}:{builder.version}",
@@ -155,7 +162,7 @@ def _restore(path):
             _old(path).rename(path)
 
 
-def _build(builder, path):
+def _build(builder, path, beam):
     """Makes the set; when that fails the old one is put back."""
     import tensorflow_datasets as tfds
 
@@ -164,7 +171,9 @@ def _build(builder, path):
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False, beam_options=beam)
+            )
     except InputError:
         raise
     except Exception as error:
@@ -178,12 +187,16 @@ def _build(builder, path):
         print(line, file=sys.stderr)
 
 
+# What TFDS and TensorFlow say, in exceptions of their own; and what we do, in one of Beam's.
+FULL = ("no space left", "quota exceeded", "the disk is full")
+
+
 def _raise_if_full(error, path):
-    """TFDS and TensorFlow wrap "no space left" in exceptions of their own."""
+    """Names the full disk that an exception of TFDS, TensorFlow or Beam is about."""
     cause = error
     while cause is not None:
         known = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-        if known or any(text in str(cause).lower() for text in ("no space left", "quota exceeded")):
+        if known or any(text in str(cause).lower() for text in FULL):
             raise_if_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path)
         cause = cause.__cause__ or cause.__context__
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import time
 from multiprocessing.connection import wait
 
@@ -90,6 +91,42 @@ def ordered(function, items, workers=None, time_limit_s=600.0):
         for worker in pool:
             if worker:
                 worker.end()
+
+
+# Beam calls from several threads of a process; each has a worker of its own, kept from item to item.
+_mine = threading.local()
+
+
+def alone(function, item, threads=1, time_limit_s=600.0):
+    """function(item) from a process that belongs to the calling thread, for callers that `ordered` cannot serve.
+
+    Returns:
+      The result, or an instance of `Died` when the process died over this item.
+    Raises:
+      What the function raises; InputError: the process cannot be started.
+    """
+    worker = getattr(_mine, "worker", None)
+    if worker is None or not worker.process.is_alive():
+        worker = _mine.worker = _Worker(threads)
+    worker.give(0, (function, item), time_limit_s)
+    while True:
+        try:
+            if not worker.pipe.poll(max(0.0, worker.deadline - time.monotonic())):
+                died = worker.overdue(time_limit_s)
+                break
+            fine, result = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            died = worker.death()
+            break
+        if fine is None:
+            worker.ready, worker.deadline = True, time.monotonic() + time_limit_s
+        elif fine:
+            return result
+        else:
+            raise result
+    worker.end()
+    _mine.worker = None
+    return died
 
 
 class _Worker:

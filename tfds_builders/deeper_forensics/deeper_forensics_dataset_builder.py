@@ -2,13 +2,13 @@
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.building import dataset_info, examples_of
+from tfds_builders.building import VideoBuilder
 from tfds_builders.deeper_forensics.listing import list_videos
 from tfds_builders.manual import manual_generators
 from tfds_builders.video_folder import Builder as VideoFolder
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(VideoBuilder):
     """Turns DeeperForensics-1.0 into examples, in its official splits.
 
     A config's `options`: variants, real and drop_overlap, see `listing.list_videos`.
@@ -24,16 +24,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"variants": ("end_to_end",), "real": ("source_videos",), "drop_overlap": False}
     LIST = staticmethod(list_videos)
-    # As in video_folder: `prepare` sets workers and folder.
-    workers = None
-    results = None
-    folder = None
-
-    def _info(self):
-        return dataset_info(self)
 
     def _split_generators(self, dl_manager):
         return manual_generators(self, dl_manager)
-
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)

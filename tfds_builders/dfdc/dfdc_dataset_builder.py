@@ -2,13 +2,13 @@
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.building import dataset_info, examples_of
+from tfds_builders.building import VideoBuilder
 from tfds_builders.dfdc.listing import list_videos
 from tfds_builders.manual import manual_generators
 from tfds_builders.video_folder import Builder as VideoFolder
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(VideoBuilder):
     """Turns the DFDC set into examples: a fake is with its original, parts are held apart."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -22,16 +22,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
     LIST = staticmethod(list_videos)
-    # As in video_folder: `prepare` sets workers and folder.
-    workers = None
-    results = None
-    folder = None
-
-    def _info(self):
-        return dataset_info(self)
 
     def _split_generators(self, dl_manager):
         return manual_generators(self, dl_manager)
-
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)

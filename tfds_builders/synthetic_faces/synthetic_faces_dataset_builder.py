@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from tfdeepfake.data import synthetic
 from tfdeepfake.files import InputError, read_json, write_json, write_text
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.building import dataset_info, examples_of, make_video, split_generators
+from tfds_builders.building import VideoBuilder, make_video, split_generators
 from tfds_builders.configs import VideoConfig
 
 # A face of the set is about 100 px high in a frame of 320 x 240.
@@ -24,7 +24,7 @@ OPTIONS = {
 MARKER = "set.json"
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(VideoBuilder):
     """Draws the videos that are missing and turns all into examples.
 
     A config's `options` are those of `OPTIONS`: identities (people in train, validation and test), real_per_identity,
@@ -52,12 +52,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = OPTIONS
-    # Processes, or None for one per core; `prepare` sets it.
-    workers = None
-    results = None
-
-    def _info(self):
-        return dataset_info(self)
 
     def _split_generators(self, dl_manager):
         folder = videos_folder(self.data_dir_root, self.builder_config.options)
@@ -93,9 +87,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         ]
         write_text(folder / "labels.csv", "\n".join(["file,label,source,method,split", *rows]) + "\n")
         return split_generators(self, videos)
-
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)
 
 
 def videos_folder(data_dir, options):

@@ -6,12 +6,12 @@ import json
 import tensorflow_datasets as tfds
 
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.building import dataset_info, examples_of, make_video, split_generators
+from tfds_builders.building import VideoBuilder, make_video, split_generators
 from tfds_builders.configs import VideoConfig
 from tfds_builders.video_folder.listing import LAYOUT, list_videos
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(VideoBuilder):
     """Turns the videos of the manual dir into examples."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -36,13 +36,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
-    # Processes, or None for one per core; and a folder or CSV file instead of the manual dir. `prepare` sets both.
-    workers = None
-    results = None
-    folder = None
-
-    def _info(self):
-        return dataset_info(self)
 
     def _split_generators(self, dl_manager):
         folder = self.folder or dl_manager.manual_dir
@@ -62,9 +55,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for v in listed
         ]
         return split_generators(self, videos, str(folder))
-
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)
 
 
 def fingerprint(listed):

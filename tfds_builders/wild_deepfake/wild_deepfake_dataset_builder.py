@@ -4,13 +4,13 @@ import dataclasses
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.building import dataset_info, examples_of
+from tfds_builders.building import VideoBuilder
 from tfds_builders.manual import manual_generators
 from tfds_builders.video_folder import Builder as VideoFolder
 from tfds_builders.wild_deepfake.listing import list_videos, unpack
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(VideoBuilder):
     """Turns WildDeepfake into examples: its own test, validation by archive.
 
     Its pictures are faces already, so that by default no detector looks for them: the whole picture is the crop.
@@ -34,16 +34,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     OPTIONS = {}
     LIST = staticmethod(list_videos)
     UNPACK = staticmethod(unpack)
-    # As in video_folder: `prepare` sets workers and folder.
-    workers = None
-    results = None
-    folder = None
-
-    def _info(self):
-        return dataset_info(self)
 
     def _split_generators(self, dl_manager):
         return manual_generators(self, dl_manager)
-
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)
