@@ -90,13 +90,13 @@ def split_generators(builder, videos, source=""):
     jobs, before = kept.jobs_of(videos, folder), kept.kept_names(folder)
     if done := sum(before.get(job.name) in (kept.SCORED, kept.NONE) for job in jobs):
         print(f"{builder.name}: {done} of {len(jobs)} videos are finished from an earlier build.", file=sys.stderr)
-    beam = getattr(builder, "beam", None)
-    if beam is None:
+    if builder.beam is None:
         results = ordered(kept.finish, jobs, builder.workers)
     else:
-        on_beam.finish_all(beam, jobs, folder)
+        on_beam.finish_all(builder.beam, jobs, folder)
         results = _finished(kept.jobs_of(videos, folder), kept.kept_names(folder))
-        if not beam.local:
+        # A builder with an `_generate_examples` of its own looks at the results in this process.
+        if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
             return _beam_splits(results, coverage, folder, source or builder.name)
     builder.results = results
     results = tqdm(results, desc=builder.name, total=len(videos), unit="video", disable=None)

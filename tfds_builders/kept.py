@@ -213,9 +213,10 @@ def _plain(value, states):
 
 
 def _state(path):
-    """Size and time of a file, or of all files below a folder; None where there is neither."""
+    """Size and time of a file, or a digest of those of all files below a folder; None where there is neither."""
     if path.is_dir():
-        return [[p.relative_to(path).as_posix(), *_state(p)] for p in sorted(path.rglob("*")) if p.is_file()]
+        files = [[p.relative_to(path).as_posix(), *_state(p)] for p in sorted(path.rglob("*")) if p.is_file()]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
     try:
         stat = path.stat()
     except OSError:
