@@ -2,6 +2,8 @@
 
 from keras import layers, ops
 
+from tfdeepfake.layers.exact import ExactBatchNormalization
+
 
 def squeeze_excite(x, reduction=16, name="se"):
     """Channels weighted by a gate computed from their means (P3 Eqs. 4-6; arXiv:1709.01507).
@@ -48,5 +50,5 @@ def nonlocal_block(x, inner=None, name="nonlocal"):
     y = ops.einsum("bnm,bmc->bnc", ops.cast(weights, g.dtype), g)
     y = ops.reshape(y, (-1, t, h, w, inner))
     y = layers.Conv3D(channels, 1, name=f"{name}_W_0")(y)
-    y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}_W_1")(y)
+    y = ExactBatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}_W_1")(y)
     return layers.Add(name=f"{name}_add")([y, x])

@@ -1,23 +1,54 @@
 """Layers of Keras computed so that they keep their digits: what published weights are compared with is float64."""
 
-from keras import layers, ops
+import math
+
+from keras import config, layers, ops
 
 
 class ExactBatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` with an unbiased reciprocal root at inference.
+    """`keras.layers.BatchNormalization` with an unbiased reciprocal root at inference, and trained in one kernel.
 
     On CPU TensorFlow takes 1 / sqrt from an approximation that is low by 2e-8 on average (and up to 2e-7). Behind a
     hundred layers of weights from another framework that has added up to 6e-7 of every feature, more than all other
-    rounding. Training is that of the base class.
+    rounding.
+
+    In training the base class takes about fifteen passes over the map, forward and backward, where there is no XLA
+    to join them; TensorFlow's fused kernel takes four, and a half to a fifth of the time. Its batch statistics are
+    sums in float32 in another order: variances of 200,000 places differ by 1e-5 of themselves.
     """
 
     def call(self, inputs, training=None, mask=None):
         if training and self.trainable:
+            plain = mask is None and not self.renorm and not self.synchronized
+            if plain and self.scale and self.center and self._is_map(inputs) and config.backend() == "tensorflow":
+                return self._fused(inputs)
             return super().call(inputs, training=training, mask=mask)
         # float32 for half precision, as the base class does.
         x = ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
         scale = self.gamma / ops.sqrt(self.moving_variance + self.epsilon)
         return ops.cast(x * scale + (self.beta - self.moving_mean * scale), self.compute_dtype)
+
+    def _is_map(self, inputs):
+        return len(inputs.shape) > 2 and None not in inputs.shape[1:] and self.axis in (-1, len(inputs.shape) - 1)
+
+    def _fused(self, inputs):
+        # keras.ops has no fused form. TensorFlow is there when it is the backend.
+        import tensorflow as tf
+
+        x = tf.cast(inputs, "float32")
+        shape, (*space, channels) = tf.shape(x), x.shape[1:]
+        # The kernel that oneDNN has is for 2D maps; time joins the rows.
+        x = tf.reshape(x, (-1, math.prod(space[:-1]), space[-1], channels))
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=tf.cast(self.gamma, "float32"), offset=tf.cast(self.beta, "float32"), mean=[], variance=[],
+            epsilon=self.epsilon, is_training=True,
+        )  # fmt: skip
+        # n / (n - 1) times the mean square, which the base class averages.
+        count = tf.cast(tf.size(x) // channels, "float32")
+        variance *= (count - 1) / count
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1.0 - self.momentum))
+        return ops.cast(tf.reshape(y, shape), self.compute_dtype)
 
 
 class ExactDense(layers.Dense):

@@ -3,6 +3,7 @@
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 
 # What is trained in the second stage.
 HEAD = ("classifier_0", "logits")
@@ -24,7 +25,7 @@ def siamese_head(name, frames, x, num_classes, dropout=0.0, seed=None, head_only
       keras.Model {"frames": ...} -> float32 [B, num_classes].
     """
     spare = layers.Dense(1, dtype="float32", name="feat_ext_classifier")(x) if spare_head else None
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="classifier_0")(x)
+    x = ExactBatchNormalization(momentum=0.9, epsilon=1e-5, name="classifier_0")(x)
     if spare_head:
         x = x + 0.0 * spare
     x = layers.Dropout(dropout, seed=seed, name="dropout")(x)

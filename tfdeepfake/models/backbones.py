@@ -12,6 +12,7 @@ from keras import layers, ops
 from tfdeepfake import keras_h5
 from tfdeepfake.files import InputError
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 
 BACKBONES = ("resnet50", "small")
 RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -102,7 +103,7 @@ def resnet50(x):
 
 def _conv_norm(x, filters, kernel, name, strides=1, padding="same"):
     x = layers.Conv2D(filters, kernel, strides, padding, name=f"{name}_conv")(x)
-    return layers.BatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
+    return ExactBatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
 
 
 def small(x, width=16):
@@ -129,4 +130,4 @@ def small(x, width=16):
 def _small_conv(x, filters, name, strides=1, kernel=3):
     x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, name=f"{name}_conv")(x)
     # Momentum 0.9: the running statistics must settle within the few hundred steps of a short training.
-    return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    return ExactBatchNormalization(momentum=0.9, name=f"{name}_bn")(x)

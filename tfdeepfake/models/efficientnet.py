@@ -11,6 +11,7 @@ import math
 from keras import Model, initializers, layers
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.siamese import siamese_head
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -237,7 +238,7 @@ def _padded_conv(layer, x, native, kernel, strides, name, **kwargs):
 
 
 def _norm(x, name):
-    return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
+    return ExactBatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
 
 
 def _swish(x, name):

@@ -10,6 +10,7 @@ import numpy as np
 from keras import Model, layers, ops
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 
 # Residuals of second order along rows, of a 3 x 3 and of a 5 x 5 square (Fridrich and Kodovsky, doi
 # 10.1109/TIFS.2012.2190402); the three that arXiv:1805.04953 found enough. Each sums to zero.
@@ -99,5 +100,5 @@ def _conv(x, filters, kernel, name, strides=1, activation=True):
     x = layers.Conv3D(
         filters, kernel, strides, "same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    x = ExactBatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if activation else x

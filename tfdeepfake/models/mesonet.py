@@ -6,6 +6,7 @@ The authors' trained weights load through `tfdeepfake convert`. Their output nea
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 
 
 def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
@@ -54,14 +55,14 @@ def _inception(x, widths, name):
 
 
 def _stage(x, number, pool=2):
-    x = layers.BatchNormalization(name=f"bn{number}")(x)
+    x = ExactBatchNormalization(name=f"bn{number}")(x)
     return layers.MaxPooling2D(pool, padding="same", name=f"pool{number}")(x)
 
 
 def _head(frames, x, dropout, num_classes, name):
     """The second half, which both networks share."""
     x = _stage(_conv(x, 16, 5, "conv3"), 3)
-    x = layers.BatchNormalization(name="bn4")(_conv(x, 16, 5, "conv4"))
+    x = ExactBatchNormalization(name="bn4")(_conv(x, 16, 5, "conv4"))
     x = layers.Activation("linear", name="features")(x)
     x = layers.MaxPooling2D(4, padding="same", name="pool4")(x)
     x = layers.Dropout(dropout)(layers.Flatten(name="flatten")(x))

@@ -3,6 +3,7 @@
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.models import backbones
 
 
@@ -101,7 +102,7 @@ def flow_features(x, widths, batch_norm=False):
             raise ValueError(f"input_size ({height}, {width}) is too small for flow_widths of {len(widths)} stages.")
         x = layers.Conv2D(filters, 3, use_bias=not batch_norm, name=f"flow_conv{number}")(x)
         if batch_norm:
-            x = layers.BatchNormalization(momentum=0.9, name=f"flow_bn{number}")(x)
+            x = ExactBatchNormalization(momentum=0.9, name=f"flow_bn{number}")(x)
         x = layers.ReLU(name=f"flow_relu{number}")(x)
         x = layers.MaxPooling2D(2, name=f"flow_pool{number}")(x)
     return layers.Flatten(name="flow_flatten")(x)

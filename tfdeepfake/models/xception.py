@@ -9,6 +9,7 @@ import math
 from keras import Model, layers, ops
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.siamese import siamese_head
 
 
@@ -135,4 +136,4 @@ def _pool(x, name):
 
 
 def _norm(x, name):
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+    return ExactBatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
