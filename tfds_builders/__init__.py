@@ -6,6 +6,7 @@ from tfds_builders.dfdc import Builder as Dfdc
 from tfds_builders.dfdc_preview import Builder as DfdcPreview
 from tfds_builders.face_forensics import Builder as FaceForensics
 from tfds_builders.kodf import Builder as Kodf
+from tfds_builders.self_blended import Builder as SelfBlended
 from tfds_builders.synthetic_faces import Builder as SyntheticFaces
 from tfds_builders.video_folder import Builder as VideoFolder
 from tfds_builders.wild_deepfake import Builder as WildDeepfake
@@ -17,6 +18,7 @@ __all__ = [
     "DfdcPreview",
     "FaceForensics",
     "Kodf",
+    "SelfBlended",
     "SyntheticFaces",
     "VideoFolder",
     "WildDeepfake",

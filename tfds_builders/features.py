@@ -109,6 +109,8 @@ class Video:
       draw: function without arguments that writes the file when it is missing, or None.
       unpack: where `path` is an archive or a folder of frames, function of an empty folder that writes the video there
         and returns its path; otherwise None.
+      read: what takes the place of `examples.extract`, function of the recipe that returns the Examples; or None.
+      change: as of `examples.extract`, a function at the top of a module or a partial of one; or None.
     """
 
     path: str
@@ -121,6 +123,8 @@ class Video:
     recipe: object
     draw: object = None
     unpack: object = None
+    read: object = None
+    change: object = None
 
 
 def draw_missing(video):
@@ -144,11 +148,13 @@ def make_examples(video):
     from tfdeepfake.files import InputError
 
     try:
-        if video.unpack is None:
-            found = extract(video.path, video.recipe)
+        if video.read is not None:
+            found = video.read(video.recipe)
+        elif video.unpack is None:
+            found = extract(video.path, video.recipe, change=video.change)
         else:
             with tempfile.TemporaryDirectory() as folder:
-                found = extract(video.unpack(folder), video.recipe)
+                found = extract(video.unpack(folder), video.recipe, change=video.change)
     except NoFace as error:
         return "no_face", error.problem
     except TooShort as error:

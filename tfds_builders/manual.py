@@ -1,7 +1,8 @@
 """What the builders of published data sets share: the folder the user downloaded becomes videos with official splits.
 
 Each such builder has a `listing.py` that reads folders and lists without TensorFlow, and is found as its `LIST`. Where
-videos come as archives, its `UNPACK` makes a file of one, see `features.Video`.
+videos come as archives, its `UNPACK` makes a file of one, and its `read_of` and `change_of` give what reads and changes
+one, see `features.Video`.
 """
 
 import functools
@@ -136,6 +137,8 @@ def manual_generators(builder, dl_manager):
             video=v.name,
             source=v.source,
             unpack=functools.partial(builder.UNPACK, v) if hasattr(builder, "UNPACK") else None,
+            read=builder.read_of(v) if hasattr(builder, "read_of") else None,
+            change=builder.change_of(v) if hasattr(builder, "change_of") else None,
         )
         for v in listing.videos
     ]

@@ -21,6 +21,7 @@ BUILDERS = {
     for name in (
         "synthetic_faces",
         "video_folder",
+        "self_blended",
         "face_forensics",
         "celeb_df",
         "dfdc",

@@ -29,11 +29,12 @@ class Listed:
     line: int = 0
 
 
-def list_videos(folder):
+def list_videos(folder, needed=NAMES):
     """All videos of a folder (or of a CSV file), each with a split.
 
     Args:
       folder: with real/ and fake/ or one CSV file inside; or the CSV file itself.
+      needed: the classes of which there must be videos.
     Returns:
       list of Listed, ordered by name, no split None.
     Raises:
@@ -41,40 +42,40 @@ def list_videos(folder):
     """
     folder = Path(folder).expanduser()
     if folder.is_file():
-        table, videos = folder, read_table(folder)
+        table, videos = folder, read_table(folder, needed)
     elif not folder.is_dir():
         raise InputError(folder, "is no folder.", LAYOUT)
-    elif table := _table_in(folder):
-        videos = read_table(table)
+    elif table := _table_in(folder, needed):
+        videos = read_table(table, needed)
     else:
-        videos = _from_subfolders(folder)
+        videos = _from_subfolders(folder, needed)
     return _with_splits(videos, table or folder)
 
 
-def _table_in(folder):
+def _table_in(folder, needed):
     """The CSV file of a folder, or None."""
     try:
         tables = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".csv" and not p.name.startswith("."))
     except OSError as error:
         raise InputError(folder, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
     named = [p for p in tables if p.name == "labels.csv"]
-    if not named and all((folder / name).is_dir() for name in NAMES):
+    if not named and all((folder / name).is_dir() for name in needed):
         return None  # a list of something else
     if len(tables) > 1 and not named:
         raise InputError(folder, f"holds {len(tables)} CSV files.", "Name the one to use labels.csv, or give its path.")
     return (named or tables or [None])[0]
 
 
-def _from_subfolders(folder):
+def _from_subfolders(folder, needed):
     missing = [name for name in NAMES if not (folder / name).is_dir()]
     if len(missing) == 2:
         raise InputError(folder, "has no subfolders real/ and fake/ and no CSV file.", LAYOUT)
-    if missing:
+    if missing and missing[0] in needed:
         raise InputError(folder / missing[0], "this folder is missing.", LAYOUT)
     videos = []
     for label, name in enumerate(NAMES):
-        found = _media_below(folder / name)
-        if not found:
+        found = _media_below(folder / name) if name not in missing else []
+        if not found and name in needed:
             raise InputError(
                 folder / name, "holds no videos.", f"Put {name} videos there; a network learns from both classes."
             )
@@ -96,12 +97,13 @@ def _media_below(folder):
     return found
 
 
-def read_table(path):
+def read_table(path, needed=NAMES):
     """Reads a CSV file of videos.
 
     Args:
       path: UTF-8 (with or without byte order mark), a header with `file` and `label`, and `source`, `method`, `split`
         where known; other columns are not read. Paths are relative to the file's folder.
+      needed: as of `list_videos`.
     Returns:
       list of Listed in the order of the lines.
     Raises:
@@ -140,7 +142,7 @@ def read_table(path):
                 "Delete one of the two lines.",
             )
     for label, name in enumerate(NAMES):
-        if not any(video.label == label for video in videos):
+        if name in needed and not any(video.label == label for video in videos):
             raise InputError(path, f"has no {name} video.", "A network learns from both classes.")
     return videos
 
