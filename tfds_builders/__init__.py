@@ -4,6 +4,7 @@ from tfds_builders.celeb_df import Builder as CelebDf
 from tfds_builders.deeper_forensics import Builder as DeeperForensics
 from tfds_builders.dfdc import Builder as Dfdc
 from tfds_builders.dfdc_preview import Builder as DfdcPreview
+from tfds_builders.diffusion_gan_bedroom import Builder as DiffusionGanBedroom
 from tfds_builders.face_forensics import Builder as FaceForensics
 from tfds_builders.kodf import Builder as Kodf
 from tfds_builders.self_blended import Builder as SelfBlended
@@ -16,6 +17,7 @@ __all__ = [
     "DeeperForensics",
     "Dfdc",
     "DfdcPreview",
+    "DiffusionGanBedroom",
     "FaceForensics",
     "Kodf",
     "SelfBlended",

@@ -29,6 +29,7 @@ BUILDERS = {
         "deeper_forensics",
         "kodf",
         "wild_deepfake",
+        "diffusion_gan_bedroom",
     )
 }
 
