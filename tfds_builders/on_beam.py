@@ -4,8 +4,10 @@ Two passes, because TFDS must know before it writes which splits have examples, 
 metadata. Workers share nothing but the storage of the data dir.
 """
 
+import contextlib
 import dataclasses
 import functools
+import io
 import os
 import pickle
 
@@ -35,15 +37,17 @@ def parse_options(text):
             "beam_options", f"needs Apache Beam ({error}).", 'Install it: pip install "tfdeepfake[beam]"'
         ) from None
     flags = [f"--{part.strip()}" for part in text.split(",") if part.strip()]
-    known = PipelineOptions([]).get_all_options()
-    for flag in flags:
-        if flag[2:].partition("=")[0] not in known:
-            raise InputError("beam_options", f"has no option {flag[2:].partition('=')[0]!r}.", "See the runner's page.")
+    said = io.StringIO()
     try:
-        options = PipelineOptions(flags)
-        options.get_all_options()
-    except SystemExit:  # argparse
-        raise InputError("beam_options", f"cannot be understood: {text!r}.", "Give NAME=VALUE,NAME=VALUE.") from None
+        # argparse shows hundreds of options before it says what is wrong.
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(flags)
+            known = options.get_all_options()
+    except SystemExit:
+        why = said.getvalue().strip().rpartition("error: ")[2]
+        raise InputError("beam_options", f"cannot be understood: {why}.", "Give NAME=VALUE,NAME=VALUE.") from None
+    if unknown := sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known)):
+        raise InputError("beam_options", f"has no option {unknown[0]!r}.", "The page of the runner lists them.")
     return options
 
 
