@@ -25,6 +25,7 @@ def predict(args):
         labels=args.labels,
         time_limit_s=args.time_limit_s,
         debug=args.debug,
+        tta=args.tta,
     )
 
 
@@ -106,6 +107,7 @@ def evaluate(args):
         out=args.out,
         batch_size=args.batch_size,
         exclude=args.exclude,
+        tta=args.tta,
     )
 
 
@@ -170,6 +172,7 @@ def _add_predict(verbs):
     p.add_argument("--clips", type=int, help="moments of the video that are looked at")
     p.add_argument("--labels", help="CSV file,label: labels written into scores.csv")
     p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
+    p.add_argument("--tta", choices=("none", "flip"), default="none", help="flip: mean over mirror images")
     p.add_argument("--debug", action="store_true", help="show the traceback of unexpected errors")
     p.set_defaults(verb=predict)
 
@@ -239,6 +242,7 @@ def main(argv=None):
     p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
     p.add_argument("--batch-size", type=int, default=16)
     p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
+    p.add_argument("--tta", choices=("none", "flip"), default="none", help="flip: mean over mirror images")
     p.set_defaults(verb=evaluate)
 
     p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")

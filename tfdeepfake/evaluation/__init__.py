@@ -151,6 +151,7 @@ def evaluate_run(
     exclude=None,
     resamples=measures.RESAMPLES,
     seed=0,
+    tta="none",
 ):
     """Scores a run's best network on a split; writes scores.csv, metrics.json and pictures; prints the table.
 
@@ -158,11 +159,14 @@ def evaluate_run(
       run_dir: run folder of `tfdeepfake train`, or a saved model folder (then `data` is needed).
       split: of the prepared data set.
       data, data_dir: prepared data set and where it lies; the run's own when not given.
-      out: folder; run_dir/evaluation/SPLIT when not given, with `exclude` SPLIT-without-NAME.
+      out: folder; run_dir/evaluation/SPLIT when not given, with `exclude` SPLIT-without-NAME, with `tta` -tta-flip
+        behind it.
       batch_size: examples scored at a time.
       exclude: CSV file of videos that are left out of scores.csv and of all metrics, such as `tfdeepfake audit` writes
         of those that leak; how many there were stands in the coverage.
       resamples, seed: of the bootstrap.
+      tta: "flip" scores the mean logit of each input and its mirror image. Threshold and temperature were chosen
+        without it.
     Returns:
       What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
     Raises:
@@ -189,13 +193,14 @@ def evaluate_run(
             "Prepare the data set again with the network's recipe.",
         )
     left_out = None if exclude is None else read_videos(exclude)
-    rows = scoring.score_data(model, prepared, split, batch_size)
+    rows = scoring.score_data(model, prepared, split, batch_size, tta)
     folder = split
     if exclude is not None:
         rows, found = without(rows, left_out)
         folder = f"{split}-without-{Path(exclude).stem}"
         if not len(rows["video"]):
             raise InputError(exclude, f"lists all {found} videos of the split {split!r}.", "Nothing is left to score.")
+    folder += "" if tta == "none" else f"-tta-{tta}"
     out = Path(out) if out else run_dir / "evaluation" / folder
     scoring.write_scores(out / "scores.csv", rows)
     unit = "clip" if kind == "clip" else "frame"
@@ -205,12 +210,15 @@ def evaluate_run(
         "weights_sha256": recipe.weights_sha256,
         "data": prepared.version,
         "split": split,
+        "tta": tta,
         "trained_on": recipe.data_version,
         "calibration": recipe.calibration,
     }
     metrics |= evaluate(rows, recipe.threshold, recipe.share_threshold, recipe.temperature, resamples, seed, unit)
     if exclude is not None:
         metrics["coverage"] |= {"excluded": found, "excluded_by": str(exclude)}
+    if tta != "none":
+        metrics["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
     metrics["notes"] += _optimism(run_dir, rows, split, recipe, prepared.version)
     write_json(out / "metrics.json", metrics)
     plots.evaluation_pictures(out, rows, metrics)

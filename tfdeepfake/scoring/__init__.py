@@ -17,11 +17,12 @@ from tfdeepfake.scoring.table import (
     video_codes,
     write_scores,
 )
+from tfdeepfake.scoring.test_time import predict_logits
 
 __all__ = ["concatenate", "read_scores", "score_data", "select", "table", "unscored_rows", "write_scores"]
 
 
-def score_data(model, prepared, split, batch_size=16):
+def score_data(model, prepared, split, batch_size=16, tta="none"):
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
     Where two clips of a video overlap, a frame network meets a frame twice; its first score is kept.
@@ -34,6 +35,7 @@ def score_data(model, prepared, split, batch_size=16):
       prepared: what `tfdeepfake.data.pipeline.open_data` returns.
       split: "train", "validation" or "test".
       batch_size: examples scored at a time.
+      tta: "none" or "flip", see `test_time.predict_logits`.
     Returns:
       A scores table; a row of a clip network is a clip, named by its first frame.
     Raises:
@@ -50,7 +52,7 @@ def score_data(model, prepared, split, batch_size=16):
     bar = tqdm(total=total, desc=f"scoring {split}", unit=kind if kind == "clip" else "frame", disable=None)
     with bar, pipeline.reading(prepared, split):
         for inputs, label, keys in dataset.as_numpy_iterator():
-            parts.append(_scored_batch(np.asarray(model.predict_on_batch(inputs)), label, keys, shared))
+            parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared))
             bar.update(len(label))
     rows = _first_of_each(concatenate(parts))
     return concatenate([_without_broken(rows), table(unscored_rows(prepared, split))])

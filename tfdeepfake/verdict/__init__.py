@@ -84,6 +84,7 @@ def judge_many(
     labels=None,
     time_limit_s=None,
     debug=False,
+    tta="none",
     say=None,
 ):
     """Judges files and folders; goes on past bad files and counts them.
@@ -95,7 +96,7 @@ def judge_many(
         frames/; nothing is written when not given. A run of the same command that was stopped is gone on with.
       detector: instead of the recipe's; scores may differ from those of training, and the page says so.
       detector_weights: path of the BlazeFace file.
-      clips, batch_size, max_faces, time_limit_s, debug: as for `judge`.
+      clips, batch_size, max_faces, time_limit_s, debug, tta: as for `judge`.
       labels: CSV file,label: written into scores.csv.
       say: called with each verdict's line, and with the summary.
     Returns:
@@ -132,6 +133,7 @@ def judge_many(
         "recipe": recipe.to_dict(),
         "clips": clips,
         "max_faces": max_faces,
+        "tta": tta,
         "detector": name,
         "version": __version__,
     }
@@ -156,6 +158,7 @@ def judge_many(
                 max_faces=max_faces,
                 time_limit_s=time_limit_s or TIME_LIMIT_S,
                 debug=debug,
+                tta=tta,
             )
             record = {"name": shown(below), **verdict.to_dict(), "file": shown(path), "stamp": stamp(path), "run": run}
             if out_dir:
@@ -173,6 +176,7 @@ def judge_many(
         "recipe_sha256": digest(recipe.to_dict()),
         "detector": name,
         "trained_with_detector": trained_with,
+        "tta": tta,
         "threshold": recipe.threshold,
         "counts": counts(records),
         "other_files": others,

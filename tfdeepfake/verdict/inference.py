@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfdeepfake.files import InputError
+from tfdeepfake.scoring.test_time import predict_logits
 
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
 LEAST_CLIPS = 8
@@ -82,13 +83,14 @@ def sampling(data, kind, clips=None):
     return dataclasses.replace(data, select="all", frames=clips)
 
 
-def score(model, inputs, batch_size, check=lambda: None):
+def score(model, inputs, batch_size, check=lambda: None, tta="none"):
     """Raw logits of FAKE.
 
     Args:
       inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
       batch_size: the last batch is padded to a power of two, so that a network is traced once or twice, not
         once per video.
+      tta: "none" or "flip", see `scoring.test_time.predict_logits`.
     Returns:
       float32 [len(inputs)].
     Raises:
@@ -103,7 +105,7 @@ def score(model, inputs, batch_size, check=lambda: None):
         batch = {"frames": np.stack([row[0] for row in rows])}
         if "flow" in names:
             batch["flow"] = np.stack([row[1] for row in rows])
-        logits.append(np.asarray(model.predict_on_batch(batch), np.float32).reshape(size, -1)[: len(part), 0])
+        logits.append(predict_logits(model, batch, tta).reshape(size, -1)[: len(part), 0])
     logits = np.concatenate(logits)
     if not np.isfinite(logits).all():
         raise ValueError(

@@ -193,7 +193,7 @@ def _check_for_a_face(path, info, detect):
         raise examples.NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
 
 
-def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces, timings, check):
+def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces, timings, check, tta):
     from tfdeepfake.data import examples as extraction
     from tfdeepfake.data import faces as face_data
 
@@ -231,7 +231,7 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
     rows = [row for row in _moments(found, kind) if row[0].face in best]
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     start = time.perf_counter()
-    logits = score(model, inputs, batch_size, check)
+    logits = score(model, inputs, batch_size, check, tta)
     timings["network"] = time.perf_counter() - start
 
     numbers = {face: 1 + rank for rank, face in enumerate(best)}
@@ -269,6 +269,7 @@ def judge(
     max_faces=MAX_FACES,
     time_limit_s=TIME_LIMIT_S,
     debug=False,
+    tta="none",
 ):
     """Judges one video or still image.
 
@@ -284,6 +285,7 @@ def judge(
       max_faces: faces judged, those seen longest; the rest is counted.
       time_limit_s: after that the file is given up with status `error`.
       debug: keep the traceback of an unexpected error.
+      tta: "flip" takes the mean logit of each input and its mirror image (`scoring.test_time`).
     Returns:
       Verdict. Whatever is wrong with the file ends in its status.
     Raises:
@@ -315,6 +317,7 @@ def judge(
                 max_faces,
                 timings,
                 check,
+                tta,
             )
             return dataclasses.replace(verdict, video=facts, timings=timings)
     except examples.NoFace as error:
