@@ -6,8 +6,10 @@ each of them as likely as the others. Steps run in the order given; all that mov
 P0 IV-C names operations and Albumentations but neither probabilities nor ranges: those below are Albumentations'
 defaults of 2020 (p 0.5, brightness and contrast 0.2, hue 20 of 180, saturation 30 and value 20 of 255, noise variance
 10..50), with the hue and downscaling of the pipeline that P0's reference [19] published (10 of 180; 0.5 to 0.9), and,
-for shear and rotation, P1's 10 degrees. P1 2.2.5 prints its probabilities and most ranges; what it leaves to
-Albumentations is as above. Its PadIfNeeded is left out of "p1": crops have the network's size, so it never acted.
+for shear and rotation, P1's 10 degrees. Saturation and value are factors here, as in `tf.image`, so that grey stays
+grey: 30 and 20 of 255 are 0.3 and 0.15 of what a face has. P1 2.2.5 prints its probabilities and most ranges; what it
+leaves to Albumentations is as above. Its PadIfNeeded is left out of "p1": crops have the network's size, so it would
+never act.
 """
 
 # One operation by itself. Ranges: (least, most) is drawn evenly; one number is the most to either side of nothing.
@@ -22,8 +24,8 @@ OPERATIONS = {
     "downscale": (0.5, {"factor": (0.5, 0.9)}),
     # Pixels times 1 + contrast, plus brightness * 255.
     "brightness_contrast": (0.5, {"brightness": 0.2, "contrast": 0.2}),
-    # Turns of the colour circle; saturation and value 0..1.
-    "hue_saturation": (0.5, {"hue": 10 / 180, "saturation": 30 / 255, "value": 20 / 255}),
+    # Turns of the colour circle; parts of saturation and value.
+    "hue_saturation": (0.5, {"hue": 10 / 180, "saturation": 0.3, "value": 0.15}),
     # Standard deviation of the shift along the colours' principal axes, in eigenvalues.
     "fancy_pca": (0.5, {"alpha": 0.1}),
     # Luma in all three channels (P1).
