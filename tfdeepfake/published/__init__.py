@@ -4,6 +4,7 @@ Each file here lists the checkpoints of one family of networks and how their ten
 or not at all, see `torch_weights.assign`; PyTorch is not needed and nothing in the file is run.
 """
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ SOURCES = {
     **vit.PUBLISHED,
     **tall.PUBLISHED,
 }
+
+# Arguments that a file depends on beside its weights.
+_EXPLICIT = ("input_size", "frames", "mean", "std")
 
 
 def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
@@ -58,6 +62,8 @@ def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
         )
     model, network_args = load_published(known, torch_weights.read(file), file, fresh_head)
     name = known.address if published else Path(file).name
+    if known.sha256 is None:
+        name += "; no checksum of it is known"
     recipe = Recipe(
         network=known.network,
         network_args=network_args,
@@ -98,7 +104,10 @@ def load_published(known, tensors, subject, fresh_head=False):
             tensors[name] = _fake_logit(known.positive, tensors[name], subject, name)
         # Without a head the strict map below says what is missing.
         classes = len(tensors[names[0]]) if names and tensors[names[0]].ndim else 1
-    network_args = {**known.network_args, "num_classes": classes}
+    # Written out, so that the folder means the same should a default change.
+    defaults = inspect.signature(models.MODELS[known.network]).parameters
+    explicit = {name: defaults[name].default for name in _EXPLICIT if name in defaults}
+    network_args = {**explicit, **known.network_args, "num_classes": classes}
     model = models.build(known.network, **network_args)
     torch_weights.assign(
         model,
@@ -131,8 +140,15 @@ def _fake_logit(positive, array, subject, name):
 
 
 def _calibration(known, classes, fresh_head):
+    """How the outputs came about, and what they were in the file."""
     if fresh_head:
         return "not calibrated: the head is new and has to be trained before any score means something"
     if known.positive is None:
         return f"not a detector: its {classes} outputs are classes of {known.trained_on}"
-    return "threshold 0.5 as published"
+    polarity = {
+        "fake": "its output is the logit of fake",
+        "real": "its output, the logit of real, is negated",
+        0: "its two outputs, fake and real, are folded into one",
+        1: "its two outputs, real and fake, are folded into one",
+    }
+    return f"threshold 0.5 as published; {polarity[known.positive]}"

@@ -126,9 +126,9 @@ PUBLISHED = {
     "sbi_b4": Published(
         network="efficientnet_b4",
         module_name=module_name_sbi,
-        address="sbi.tar, linked at https://github.com/mapooon/SelfBlendedImages",
-        licence="research only; commercial use needs the authors' agreement",
-        trained_on="FaceForensics++ c23 genuine videos, self-blended",
+        address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages",
+        licence="non-commercial research only; commercial use needs the authors' agreement",
+        trained_on="genuine videos of FaceForensics++, self-blended; raw or c23 as the file's name says",
         # The authors cut RetinaFace boxes with an eighth added on each side, and squeeze them into a square.
         data=_faces(380, 0.125),
         positive=1,

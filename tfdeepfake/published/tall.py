@@ -1,6 +1,7 @@
 """Checkpoints of TALL over Swin-B as its authors' code writes them (arXiv:2307.07494; P4)."""
 
 from tfdeepfake.models import swin, tall
+from tfdeepfake.models.swin import IMAGENET_MEAN, IMAGENET_STD
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 
@@ -17,6 +18,7 @@ PUBLISHED = {
             sampling="consecutive", frames=4, clips=8, margin_frac=0.3, height_px=112, width_px=112, steady="clip"
         ),
         positive=1,
+        network_args={"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
         extra=tall.tables,
         unused=swin.UNUSED,
     ),

@@ -51,10 +51,10 @@ def _faceforensics(module_name, head):
     return Published(
         network="xception",
         module_name=module_name,
-        address="https://github.com/ondyari/FaceForensics, folder classification (faceforensics++_models.zip), saved "
-        f"as a state dict with the head {head}",
-        licence="FaceForensics terms of use: non-commercial research",
-        trained_on="FaceForensics++",
+        address="one of the Xceptions in http://kaldir.vc.in.tum.de/FaceForensics/models/faceforensics++_models.zip "
+        f"(whole networks, as they are), or a state dict of one; with the head {head}",
+        licence="none stated for the weights (code: MIT); FaceForensics++ is for non-commercial research",
+        trained_on="FaceForensics++, compressed as the file's name says",
         data=_FF_DATA,
         positive=1,
         network_args={"input_size": (299, 299)},
@@ -66,7 +66,7 @@ PUBLISHED = {
         network="xception",
         module_name=module_name,
         address="http://data.lip6.fr/cadene/pretrainedmodels/xception-43020ad28.pth",
-        licence="Apache-2.0",
+        licence="none stated for the weights; the package they come with says MIT",
         trained_on="ImageNet",
         data=_FF_DATA,
         network_args={"input_size": (299, 299)},
