@@ -186,7 +186,8 @@ def _add_prepare(verbs):
                    help="a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
     p.add_argument("--workers", type=int, help="processes (default: one per core)")
-    p.add_argument("--beam-options", metavar="NAME=VALUE,...", help="work on Apache Beam, see docs/scale.md: runner=..., ...")
+    p.add_argument("--beam-options", metavar="NAME=VALUE,...",
+                   help="work on Apache Beam: runner=..., direct_num_workers=..., see docs/scale.md")
     p.add_argument("--overwrite", action="store_true", help="build again")
     p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--frames-fake", type=int, help="frames of a fake video")
