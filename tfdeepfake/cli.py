@@ -51,6 +51,7 @@ def prepare(args):
         overwrite=args.overwrite,
         frames_real=args.frames_real,
         frames_fake=args.frames_fake,
+        image_format=args.image_format,
         **recipe,
     )
     print(json.dumps(summary, indent=2, ensure_ascii=False))
@@ -191,6 +192,7 @@ def _add_prepare(verbs):
     p.add_argument("--overwrite", action="store_true", help="build again")
     p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--frames-fake", type=int, help="frames of a fake video")
+    p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
     for name in RECIPE_FLAGS:
         kind = DataRecipe.__dataclass_fields__[name].type
         p.add_argument(f"--{name.replace('_', '-')}", type=kind if callable(kind) else str, dest=name,

@@ -27,6 +27,8 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     folder = None
     results = None
     beam = None
+    # Names of the columns that `Listed.subgroups` fills.
+    SUBGROUPS = ()
 
     def _info(self):
         return dataset_info(self)
@@ -51,15 +53,18 @@ def dataset_info(builder, **facts):
     """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
     config = builder.builder_config
     facts |= {"recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
-    facts |= {name: getattr(config, name) for name in ("frames_real", "frames_fake")}
+    facts |= {name: getattr(config, name) for name in ("frames_real", "frames_fake", "image_format")}
+    facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
+    masks = bool(config.options.get("masks", False))
     return builder.dataset_info_from_configs(
-        features=feature_dict(config.recipe), metadata=tfds.core.MetadataDict(facts)
+        features=feature_dict(config.recipe, config.image_format, masks, builder.SUBGROUPS),
+        metadata=tfds.core.MetadataDict(facts),
     )
 
 
 def make_video(config, **facts):
     """A `Video` with the recipe that the config has for its label."""
-    return Video(recipe=config.recipe_of(facts["label"]), **facts)
+    return Video(recipe=config.recipe_of(facts["label"]), image_format=config.image_format, **facts)
 
 
 def split_generators(builder, videos, source=""):

@@ -1,11 +1,13 @@
 """Configs of the builders: a data recipe and a few choices more, under a name that says them all."""
 
 import dataclasses
+import re
 
 import tensorflow_datasets as tfds
 
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
+from tfds_builders.features import IMAGE_FORMAT
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -17,14 +19,17 @@ class VideoConfig(tfds.core.BuilderConfig):
       frames_real, frames_fake: frames per video of that class instead of the recipe's, for balance (P1 2.2.2 takes 8 of
         a fake and 40 of a real video); kinds frame and flow.
       options: what the builder itself lets choose, where it differs from the default.
+      image_format: of the stored frames: "png", or "jpeg" with a quality of 1 to 100, as "jpeg95" or "jpeg:95".
     """
 
     recipe: DataRecipe = dataclasses.field(default_factory=DataRecipe)
     frames_real: int | None = None
     frames_fake: int | None = None
     options: dict = dataclasses.field(default_factory=dict)
+    image_format: str = IMAGE_FORMAT
 
     def __post_init__(self):
+        self.image_format = read_image_format(self.image_format)
         # `tfds build --config '{"name": ..., "recipe": {...}}'` gives plain dicts and lists.
         if isinstance(self.recipe, dict):
             self.recipe = DataRecipe.from_dict(self.recipe)
@@ -56,7 +61,21 @@ def recipe_name(recipe):
     return "_".join(part for part in parts if part)
 
 
-def find_config(configs, kind, recipe=None, frames_real=None, frames_fake=None, options=None):
+def read_image_format(text):
+    """The format that a text means: "png", or "jpeg90" for "jpeg90" and "jpeg:90".
+
+    Raises:
+      InputError: neither.
+    """
+    found = re.fullmatch(r"jpeg:?([1-9]\d?|100)", str(text).lower())
+    if not found and str(text).lower() != "png":
+        raise InputError("image_format", f"needs png, or jpeg and a quality such as jpeg95, got {text!r}.")
+    return f"jpeg{found[1]}" if found else "png"
+
+
+def find_config(
+    configs, kind, recipe=None, frames_real=None, frames_fake=None, options=None, image_format=IMAGE_FORMAT
+):
     """The config of a kind with some fields changed: one of `configs` when nothing differs from it.
 
     Args:
@@ -65,6 +84,7 @@ def find_config(configs, kind, recipe=None, frames_real=None, frames_fake=None, 
       recipe: {field of DataRecipe: value} that differ.
       frames_real, frames_fake: see VideoConfig.
       options: {name: value} of the builder's own choices.
+      image_format: see VideoConfig.
     Returns:
       VideoConfig.
     Raises:
@@ -90,14 +110,22 @@ def find_config(configs, kind, recipe=None, frames_real=None, frames_fake=None, 
             )
         if frames is not None and frames < 1:
             raise InputError(name, f"needs at least 1, got {frames}.")
-    if changed == default.recipe and frames_real is None and frames_fake is None and not options:
+    image_format = read_image_format(image_format)
+    usual = frames_real is None and frames_fake is None and image_format == IMAGE_FORMAT
+    if changed == default.recipe and usual and not options:
         return default
     name = recipe_name(changed)
     name += f"_real{frames_real}" if frames_real is not None else ""
     name += f"_fake{frames_fake}" if frames_fake is not None else ""
+    name += f"_{image_format}" if image_format != IMAGE_FORMAT else ""
     for option, value in sorted((options or {}).items()):
         text = "-".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
         name += f"_{option.replace('_', '')}{text}"
     return VideoConfig(
-        name=name, recipe=changed, frames_real=frames_real, frames_fake=frames_fake, options=dict(options or {})
+        name=name,
+        recipe=changed,
+        frames_real=frames_real,
+        frames_fake=frames_fake,
+        options=dict(options or {}),
+        image_format=image_format,
     )

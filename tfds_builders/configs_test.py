@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 
+import pytest
 import tensorflow_datasets as tfds
 
 from tfdeepfake.files import InputError
@@ -48,6 +49,16 @@ def test_a_config_is_the_builders_own_when_nothing_differs():
     config = find_config(Builder.BUILDER_CONFIGS, "clip", {"frames": 8, "margin_frac": 0.15})
     assert config.name == "clip_8x2_mtcnn_m0.15_64x64_dis"
     assert find_config(Builder.BUILDER_CONFIGS, "clip", {"flow": "none"}).recipe.flow == "none"
+
+
+def test_image_formats():
+    chosen = [find_config(Builder.BUILDER_CONFIGS, "clip", image_format=f) for f in ("jpeg:80", "jpeg80", "PNG")]
+    assert [config.image_format for config in chosen] == ["jpeg80", "jpeg80", "png"]
+    assert [config.name.rpartition("_")[2] for config in chosen] == ["jpeg80", "jpeg80", "png"]
+    assert find_config(Builder.BUILDER_CONFIGS, "clip", image_format="jpeg:95") is Builder.BUILDER_CONFIGS[0]
+    for wrong in ("jpg", "jpeg", "jpeg0", "jpeg101", "webp", "", None):
+        with pytest.raises(InputError, match="image_format: needs png, or jpeg and a quality"):
+            find_config(Builder.BUILDER_CONFIGS, "clip", image_format=wrong)
 
 
 def test_every_field_of_the_recipe_can_be_changed():

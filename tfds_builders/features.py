@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-JPEG_QUALITY = 95
+IMAGE_FORMAT = "jpeg95"
 LABELS = ("real", "fake")
 
 
-def feature_dict(recipe):
+def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
     """TFDS features of the examples of a recipe; T is 1 for kinds frame and flow.
 
-    frames: JPEG, [h, w, 3], of a clip [T, h, w, 3].
+    frames: JPEG, or PNG where `image_format` is "png", [h, w, 3], of a clip [T, h, w, 3].
     flow: PNG, uint8 [2h, w, 1] (of a clip [T, 2h, w, 1]), u above v, as `tfdeepfake.data.flow.pack_flow` writes it;
       kind flow, and clip unless the recipe's flow is "none".
     flow_max_px: float32, scale of each flow map.
@@ -21,6 +21,9 @@ def feature_dict(recipe):
     data_set, method, video, source: `video` is unique in a method of a data set; `source` is the person or original
       video, of which no two splits hold the same.
     face, frame_indices [T], timestamps_s [T], box_px [4] (the square cut out, in the middle frame of a clip).
+    mask: where `masks`, PNG, uint8 [h, w, 1] (of a clip [T, h, w, 1]), as `tfdeepfake.data.masks.mask_crops` cuts it
+      out; 0 everywhere in a real video.
+    Each of `subgroups`: text, such as the gender of a person; empty where it is not known.
     """
     import tensorflow_datasets as tfds
 
@@ -31,7 +34,7 @@ def feature_dict(recipe):
             return tfds.features.Video(shape=(length, rows, width, channels), encoding_format=encoding)
         return tfds.features.Image(shape=(rows, width, channels), encoding_format=encoding)
 
-    features = {"frames": pictures(height, 3, "jpeg")}
+    features = {"frames": pictures(height, 3, "png" if image_format == "png" else "jpeg")}
     if has_flow(recipe):
         features["flow"] = pictures(2 * height, 1, "png")
         features["flow_max_px"] = tfds.features.Tensor(
@@ -48,6 +51,9 @@ def feature_dict(recipe):
         "timestamps_s": tfds.features.Tensor(shape=(length,), dtype=np.float32),
         "box_px": tfds.features.Tensor(shape=(4,), dtype=np.float32),
     }
+    if masks:
+        features["mask"] = pictures(height, 1, "png")
+    features |= {name: tfds.features.Text() for name in subgroups}
     return tfds.features.FeaturesDict(features)
 
 
@@ -55,17 +61,20 @@ def has_flow(recipe):
     return recipe.flow != "none" and recipe.kind != "frame"
 
 
-def encode(example, recipe):
+def encode(example, recipe, image_format=IMAGE_FORMAT, mask=None):
     """Features of a `tfdeepfake.data.examples.Example`, those of its video excepted.
 
     Pictures are encoded here, in the worker, and not by TFDS in the one process that writes.
 
+    Args:
+      image_format: "png", or "jpeg" and a quality, such as "jpeg95".
+      mask: uint8 [T, h, w] or None.
     Returns:
       dict with the names of `feature_dict`; pictures as bytes.
     """
     from tfdeepfake.data.flow import pack_flow
 
-    frames = [_jpeg(frame) for frame in example.frames]
+    frames = [_picture(frame, image_format) for frame in example.frames]
     values = {
         "frames": frames,
         "face": int(example.face),
@@ -76,24 +85,28 @@ def encode(example, recipe):
     if has_flow(recipe):
         packed, max_px = pack_flow(example.flow)
         values |= {"flow": [_png(one) for one in packed], "flow_max_px": max_px}
+    if mask is not None:
+        values["mask"] = [_png(one) for one in mask]
     if recipe.kind != "clip":
-        values |= {name: values[name][0] for name in ("frames", "flow", "flow_max_px") if name in values}
+        values |= {name: values[name][0] for name in ("frames", "flow", "flow_max_px", "mask") if name in values}
     return values
 
 
-def _jpeg(rgb):
+def _picture(rgb, image_format):
     import cv2
 
+    if image_format == "png":
+        return _png(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     # Full chroma: at half resolution the colours of a 64 px face would be those of 32 px, unlike in prediction.
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options = [cv2.IMWRITE_JPEG_QUALITY, int(image_format.removeprefix("jpeg"))]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def _png(grey):
+def _png(picture):
     import cv2
 
-    return cv2.imencode(".png", grey)[1].tobytes()
+    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +124,10 @@ class Video:
         and returns its path; otherwise None.
       read: what takes the place of `examples.extract`, function of the recipe that returns the Examples; or None.
       change: as of `examples.extract`, a function at the top of a module or a partial of one; or None.
+      image_format: as of `encode`.
+      mask: Path of the video of its masks; "" for a video in which nothing was manipulated; None where masks are not
+        stored.
+      subgroups: {name: text} of all subgroup columns of the data set.
     """
 
     path: str
@@ -125,6 +142,9 @@ class Video:
     unpack: object = None
     read: object = None
     change: object = None
+    image_format: str = IMAGE_FORMAT
+    mask: object = None
+    subgroups: dict = dataclasses.field(default_factory=dict)
 
 
 def draw_missing(video):
@@ -155,6 +175,7 @@ def make_examples(video):
         else:
             with tempfile.TemporaryDirectory() as folder:
                 found = extract(video.unpack(folder), video.recipe, change=video.change)
+        masks = _masks(video, found)
     except NoFace as error:
         return "no_face", error.problem
     except TooShort as error:
@@ -166,6 +187,28 @@ def make_examples(video):
     except Exception as error:  # one bad video must not end a build of a hundred thousand; it is counted and named
         return "unreadable", f"unexpected {type(error).__name__}: {error}"
     facts = {name: getattr(video, name) for name in ("label", "data_set", "method", "video", "source")}
+    facts |= video.subgroups
     return "scored", [
-        (f"{video.method}/{video.video}/{e.face}/{e.indices[0]}", facts | encode(e, video.recipe)) for e in found
+        (
+            f"{video.method}/{video.video}/{e.face}/{e.indices[0]}",
+            facts | encode(e, video.recipe, video.image_format, mask),
+        )
+        for e, mask in zip(found, masks, strict=True)
     ]
+
+
+def _masks(video, found):
+    """The mask of each example, or None."""
+    from tfdeepfake.data.masks import mask_crops
+    from tfdeepfake.data.video import VideoError
+
+    if video.mask is None:
+        return [None] * len(found)
+    if found[0].mask is not None:
+        return [e.mask for e in found]
+    if not video.mask:
+        return [np.zeros(e.frames.shape[:3], np.uint8) for e in found]
+    try:
+        return mask_crops(video.mask, video.path, found)
+    except VideoError as error:
+        raise VideoError(video.path, f"its mask {error.subject}: {error.problem}") from error

@@ -139,6 +139,8 @@ def manual_generators(builder, dl_manager):
             unpack=functools.partial(builder.UNPACK, v) if hasattr(builder, "UNPACK") else None,
             read=builder.read_of(v) if hasattr(builder, "read_of") else None,
             change=builder.change_of(v) if hasattr(builder, "change_of") else None,
+            mask=v.mask,
+            subgroups={name: v.subgroups.get(name, "") for name in builder.SUBGROUPS},
         )
         for v in listing.videos
     ]

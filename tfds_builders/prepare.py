@@ -44,6 +44,7 @@ def prepare(
     overwrite=False,
     frames_real=None,
     frames_fake=None,
+    image_format="jpeg95",
     **changes,
 ):
     """Videos to TFRecords. A set that is there already is left as it is; an interrupted build goes on, see `kept`.
@@ -58,6 +59,7 @@ def prepare(
         direct_num_workers=2", or the options of another runner, see docs/scale.md.
       overwrite: build again; the old set is there until the new one is done.
       frames_real, frames_fake: frames per video of a class (kinds frame and flow).
+      image_format: of the stored frames, "png" or "jpeg" and a quality, such as "jpeg95".
       **changes: fields of DataRecipe that differ from the builder's config of that kind; and, for synthetic_faces,
         identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other builders have the
         choices of their `OPTIONS`, such as compression and methods of face_forensics.
@@ -83,7 +85,7 @@ def prepare(
     if workers is not None and beam_options is not None:
         raise InputError("workers", "is not used with Beam.", "Its runner has options for that.")
     beam = None if beam_options is None else parse_options(beam_options)
-    cls, config, data_dir = _choose(name, kind, data_dir, frames_real, frames_fake, changes)
+    cls, config, data_dir = _choose(name, kind, data_dir, frames_real, frames_fake, image_format, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
     with _quiet_tfds():
         path = Path(cls(config=config, data_dir=data_dir).data_dir)
@@ -115,7 +117,7 @@ def prepare(
     return summary
 
 
-def _choose(name, kind, data_dir, frames_real, frames_fake, changes):
+def _choose(name, kind, data_dir, frames_real, frames_fake, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
     from tfds_builders.configs import find_config
 
@@ -129,7 +131,7 @@ def _choose(name, kind, data_dir, frames_real, frames_fake, changes):
         )
     options = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != cls.OPTIONS[key]}
-    config = find_config(cls.BUILDER_CONFIGS, kind, recipe, frames_real, frames_fake, options)
+    config = find_config(cls.BUILDER_CONFIGS, kind, recipe, frames_real, frames_fake, options, image_format)
     return cls, config, None if data_dir is None else str(Path(data_dir).expanduser().absolute())
 
 

@@ -49,6 +49,16 @@ def sources_of(videos):
     return found
 
 
+def subgroup_of(summary, column):
+    """{method/name: text} of a column of what `prepare` made."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(summary["path"])
+    assert column in builder.info.metadata["subgroups"]
+    examples = [e for split in builder.info.splits for e in tfds.as_numpy(builder.as_dataset(split=split))]
+    return {f"{e['method'].decode()}/{e['video'].decode()}": e[column].decode() for e in examples}
+
+
 def check_build(name, folder, data_dir, expected, **options):
     """Prepares a tree with the builder and reads it back.
 

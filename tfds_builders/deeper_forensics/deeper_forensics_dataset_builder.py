@@ -23,6 +23,7 @@ class Builder(VideoBuilder):
     BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"variants": ("end_to_end",), "real": ("source_videos",), "drop_overlap": False}
+    SUBGROUPS = ("distortions",)
     LIST = staticmethod(list_videos)
 
     def _split_generators(self, dl_manager):

@@ -14,7 +14,7 @@ from tfds_builders.deeper_forensics.listing import (
     read_splits,
 )  # fmt: skip
 from tfds_builders.manual import NO_FILE, NOT_LISTED
-from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, write_file, write_videos
+from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, subgroup_of, write_file, write_videos
 
 NAMES = {"train": ["000_M101", "002_M101", "003_W102"], "val": ["059_M118"], "test": ["001_W101", "005_W101"]}
 
@@ -99,6 +99,21 @@ def test_the_official_lists():
     distortions = read_distortions(folder / "manipulated_videos_end_to_end_mix_3_distortions_meta.txt")
     assert len(distortions) == 1000 and {len(levels) for levels in distortions.values()} == {3}
     assert distortions["end_to_end_mix_3_distortions/000_M101"] == {"VC": 4, "BW": 5, "CC": 1}
+
+
+def test_distortions_are_a_subgroup(tree, tmp_path):
+    variants = ("end_to_end", "end_to_end_level_5")
+    lines = [f"manipulated_videos/end_to_end_level_5/{name}.mp4 VC:5 BW:1\n" for name in NAMES["train"]]
+    listed = tree / "lists/manipulated_videos_distortions_meta/end_to_end_level_5_meta.txt"
+    write_file(tree, listed.relative_to(tree), "".join(lines))
+    videos = list_videos(tree, variants, ("source_videos", "targets")).videos
+    for v in videos:
+        told = "VC:5 BW:1" if v.split == "train" else ""
+        assert v.subgroups == {"distortions": told if v.method == "end_to_end_level_5" else "none"}
+    chosen = list_videos(tree, ("end_to_end_level_5",)).videos
+    summary = check_build("deeper_forensics", tree, tmp_path, chosen, variants="end_to_end_level_5")
+    assert subgroup_of(summary, "distortions") == {f"{v.method}/{v.name}": v.subgroups["distortions"] for v in chosen}
+    listed.unlink()
 
 
 def test_a_build(tree, tmp_path):

@@ -18,6 +18,9 @@ from tfds_builders.video_folder.listing import Listed
 
 LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 REAL = ("source_videos", "targets")
+# The one variant that is as it was made; others are distorted by levels that lists tell.
+UNDISTORTED = "end_to_end"
+PLAIN = {"distortions": "none"}
 GET = "It comes with DeeperForensics-1.0, by the form at https://github.com/EndlessSora/DeeperForensics-1.0."
 GET_TARGETS = (
     "Real targets are those of FaceForensics++, original_sequences/youtube/c23/videos; they are not needed with "
@@ -81,6 +84,18 @@ def read_distortions(path):
     return found
 
 
+def find_distortions(folder):
+    """What `read_distortions` finds in all lists of distortions below lists/ or in the folder itself.
+
+    Returns:
+      {"end_to_end_mix_3_distortions/000_M101": "VC:4 BW:5 CC:1"}.
+    """
+    found = {}
+    for path in sorted([*folder.glob("lists/**/*meta*.txt"), *folder.glob("*meta*.txt")]):
+        found |= read_distortions(path)
+    return {name: " ".join(f"{kind}:{level}" for kind, level in levels.items()) for name, levels in found.items()}
+
+
 def overlap(table, trained):
     """Videos that are not for training here, but whose target trains FaceForensics++.
 
@@ -111,11 +126,12 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
       drop_overlap: leave out validation and test videos whose target is in the training part of FaceForensics++; for a
         network trained there. Needs its train.json in the folder.
     Returns:
-      Listing. `source` is the actor, of a target "target000". No two splits have an actor or a target in common.
+      Listing. `source` is the actor, of a target "target000". No two splits have an actor or a target in common. The
+      subgroup "distortions" is as the lists have it ("VC:4 BW:5 CC:1"), or "none", or empty when no list tells.
     """
     if not variants or not real or set(real) - set(REAL):
         raise InputError("variants and real", f"need a variant and some of {', '.join(REAL)}; got {variants}, {real}.")
-    table, listing = read_splits(folder), Listing()
+    table, listing, distortions = read_splits(folder), Listing(), find_distortions(folder)
     dropped = set()
     if drop_overlap:
         from tfds_builders.face_forensics.listing import read_pairs
@@ -131,7 +147,9 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
                 listing.leave(OVERLAP, f"{variant}/{path.stem}")
             else:
                 actor, split = path.stem.split("_")[1], table[path.stem]
-                listing.videos.append(Listed(path, path.stem, 1, variant, actor, split))
+                levels = {"distortions": distortions.get(f"{variant}/{path.stem}", "")}
+                levels = PLAIN if variant == UNDISTORTED else levels
+                listing.videos.append(Listed(path, path.stem, 1, variant, actor, split, subgroups=levels))
         missing = sorted(table.keys() - {path.stem for path in paths})
         listing.leave(NO_FILE, *(f"{variant}/{name}" for name in missing))
     if "source_videos" in real:
@@ -143,7 +161,8 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
             if name is None or name in dropped:
                 listing.leave(OVERLAP if name else NOT_LISTED, f"targets/{path.stem}")
             else:
-                listing.videos.append(Listed(path, path.stem, 0, "targets", f"target{path.stem}", table[name]))
+                who, split = f"target{path.stem}", table[name]
+                listing.videos.append(Listed(path, path.stem, 0, "targets", who, split, subgroups=PLAIN))
     return listing
 
 
@@ -154,6 +173,6 @@ def _sources(listing, folder, table):
         inside = path.relative_to(folder)
         name, actor = inside.with_suffix("").as_posix(), inside.parts[0]
         if actor in split_of:
-            listing.videos.append(Listed(path, name, 0, "source_videos", actor, split_of[actor]))
+            listing.videos.append(Listed(path, name, 0, "source_videos", actor, split_of[actor], subgroups=PLAIN))
         else:
             listing.leave(NOT_LISTED, f"source_videos/{name}")

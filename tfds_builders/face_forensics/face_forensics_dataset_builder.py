@@ -11,7 +11,8 @@ from tfds_builders.video_folder import Builder as VideoFolder
 class Builder(VideoBuilder):
     """Turns FaceForensics++ into examples, in its official splits.
 
-    A config's `options`: compression ("raw", "c23", "c40") and methods.
+    A config's `options`: compression ("raw", "c23", "c40"), methods, and masks (whether each frame
+    comes with the mask of what was manipulated).
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -22,7 +23,7 @@ class Builder(VideoBuilder):
     )
     BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
-    OPTIONS = {"compression": "c23", "methods": METHODS}
+    OPTIONS = {"compression": "c23", "methods": METHODS, "masks": False}
     LIST = staticmethod(list_videos)
 
     def _split_generators(self, dl_manager):

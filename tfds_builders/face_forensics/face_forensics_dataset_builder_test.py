@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
+from tfdeepfake.data.video import write_video
 from tfdeepfake.files import InputError
 from tfds_builders.face_forensics.listing import (
     ACTOR_SPLITS,
@@ -11,6 +14,7 @@ from tfds_builders.face_forensics.listing import (
     CROSSING,
     LISTS,
     METHODS,
+    NO_MASK,
     list_videos,
     read_pairs,
     read_splits,
@@ -153,6 +157,37 @@ def test_videos_of_the_set_get_their_official_splits(tmp_path):
         "validation": {"youtube/004", "NeuralTextures/004_982"},
     }
     assert len(listing.left_out[NO_FILE]) == 3 * 1000 - 4
+
+
+def test_masks(tmp_path):
+    """One fake has a mask, one a damaged one, two have none; the mask is white on the left."""
+    pairs, folder = PAIRS["test"], tmp_path / "set"
+    write_lists(folder)
+    write_videos(folder, youtube(pairs, "c40") + fakes("Deepfakes", pairs, "c40") + fakes("FaceShifter", pairs, "c40"))
+    white = np.zeros((6, 64, 96, 3), np.uint8)
+    white[:, :, :48] = 255
+    masks = "manipulated_sequences/Deepfakes/masks/videos/"
+    write_video(folder / masks / "953_974.mp4", white, 25, crf=10)
+    write_file(folder, masks + "974_953.mp4", "damaged")
+    options = {"compression": "c40", "methods": ("Deepfakes", "FaceShifter"), "masks": True}
+    listing = list_videos(folder, **options)
+    assert sorted(listing.left_out[NO_MASK]) == ["FaceShifter/953_974", "FaceShifter/974_953"]
+    assert {v.name: v.mask and v.mask.name for v in listing.videos} == {
+        "953": "", "974": "", "953_974": "953_974.mp4", "974_953": "974_953.mp4",
+    }  # fmt: skip
+    expected = [v for v in listing.videos if v.name != "974_953"]
+    summary = check_build("face_forensics", folder, tmp_path / "data", expected, **options)
+    assert "masksTrue" in summary["version"] and summary["left_out"][NO_MASK] == 2
+    (lost,) = summary["coverage"]["test"]["unreadable"]
+    assert lost["video"] == "974_953" and "its mask" in lost["reason"] and masks + "974_953.mp4" in lost["reason"]
+    builder = tfds.builder_from_directory(summary["path"])
+    for example in tfds.as_numpy(builder.as_dataset(split="test")):
+        mask = example["mask"]
+        assert mask.shape == (4, 24, 32, 1) and mask.dtype == np.uint8
+        if example["label"]:
+            assert mask[:, :, :14].min() > 240 and mask[:, :, 18:].max() < 15
+        else:
+            assert not mask.any()
 
 
 def test_a_build(tree, tmp_path):

@@ -1,5 +1,6 @@
 """FaceForensics++ as it is distributed: folders by method and compression, and the official pairs of ids."""
 
+import dataclasses
 import json
 import re
 
@@ -22,6 +23,7 @@ GET_VIDEOS = (
 # Before the id of a video of FaceForensics++, wherever it is used: DeeperForensics-1.0 has the same.
 PERSON = "ff++"
 CROSSING = "its two actors are in different splits"
+NO_MASK = "there is no mask video of it"
 # The 28 actors of DeepFakeDetection have no official split. By the order of these numbers, which are no more than
 # 1 to 28 shuffled once: 18 for training, 4 for validation, 6 for the test. More actors in the test would leave fewer
 # fakes for training, because a fake of two actors from different splits can be used in none.
@@ -70,7 +72,7 @@ def read_splits(folder):
     return table
 
 
-def list_videos(folder, compression="c23", methods=METHODS):
+def list_videos(folder, compression="c23", methods=METHODS, masks=False):
     """Videos of the chosen methods, and the real ones they were made from.
 
     Args:
@@ -78,6 +80,8 @@ def list_videos(folder, compression="c23", methods=METHODS):
       compression: "raw", "c23" or "c40".
       methods: of `ALL_METHODS`. With one of the first five come the videos of youtube/, with DeepFakeDetection those of
         actors/; the official lists are only read for the former.
+      masks: whether to find the mask of each video, which all compressions share; a fake without one is left out, as
+        are all of FaceShifter, which has none: no mask would say that nothing was manipulated.
     Returns:
       Listing. `source` is the pair ("071_054"), or the target's actor ("actor01").
     Raises:
@@ -101,7 +105,19 @@ def list_videos(folder, compression="c23", methods=METHODS):
     if ACTORS in methods:
         _acted(listing, videos("original_sequences/actors"), "actors")
         _acted(listing, videos(f"manipulated_sequences/{ACTORS}"), ACTORS)
+    if masks:
+        _add_masks(listing, folder)
     return listing
+
+
+def _add_masks(listing, folder):
+    videos, listing.videos = listing.videos, []
+    for v in videos:
+        mask = folder / "manipulated_sequences" / v.method / "masks" / "videos" / v.path.name if v.label else ""
+        if v.label and not mask.is_file():
+            listing.leave(NO_MASK, f"{v.method}/{v.name}")
+        else:
+            listing.videos.append(dataclasses.replace(v, mask=mask))
 
 
 def origins(method, video, source, /, **_):

@@ -19,6 +19,7 @@ class Builder(VideoBuilder):
     BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
+    SUBGROUPS = ("gender",)
     LIST = staticmethod(list_videos)
 
     def _split_generators(self, dl_manager):

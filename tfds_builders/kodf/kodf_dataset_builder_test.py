@@ -8,7 +8,7 @@ import pytest
 from tfdeepfake.files import InputError
 from tfds_builders.kodf.listing import CROSSING, IN_TEST, LISTS, list_videos, read_metadata
 from tfds_builders.manual import NO_FILE
-from tfds_builders.testing import check_build, sources_of, write_file, write_videos
+from tfds_builders.testing import check_build, sources_of, subgroup_of, write_file, write_videos
 
 PEOPLE = [str(uuid.UUID(int=n * 2**100 + n)) for n in range(24)]
 
@@ -17,7 +17,7 @@ def write_set(folder, train, test, uuids=True):
     """A real video of each person and a fake of it by the next one, in 원천데이터/; the lists in 라벨링데이터/."""
     real = {n: f"r{n:02d}" for n in range(len(PEOPLE))}
     for part, people in (("train", train), ("test", test)):
-        rows = ["\ufeff영상ID,인물성별", *(f"{real[n]}.mp4,F" for n in people)]
+        rows = ["\ufeff영상ID,인물성별", *(f"{real[n]}.mp4,{'FM'[n % 2]}" for n in people)]
         write_file(folder, f"라벨링데이터/{LISTS[part, 0]}", "\r\n".join(rows))
         rows = ["영상ID,변조모델,타겟영상,소스UUID,타겟UUID"]
         for n, source in zip(people, [*people[1:], people[0]], strict=True):
@@ -63,4 +63,9 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
 
 def test_a_build(tmp_path):
     write_set(tmp_path / "set", [0, 1, 2], [20, 21])
-    check_build("kodf", tmp_path / "set", tmp_path / "data", list_videos(tmp_path / "set").videos)
+    videos = list_videos(tmp_path / "set").videos
+    # A fake's row has no gender here: it is that of its target.
+    assert {v.subgroups["gender"] for v in videos} == {"F", "M"}
+    assert all(v.subgroups["gender"] == "FM"[int(v.name[1:3]) % 2] for v in videos)
+    summary = check_build("kodf", tmp_path / "set", tmp_path / "data", videos)
+    assert subgroup_of(summary, "gender") == {f"{v.method}/{v.name}": v.subgroups["gender"] for v in videos}

@@ -23,6 +23,7 @@ LISTS = {
 VIDEO = "영상ID"
 MODEL = "변조모델"
 TARGET_VIDEO = "타겟영상"
+GENDER = "인물성별"  # of the person that is shown
 SOURCE_PERSON = "소스UUID"
 TARGET_PERSON = "타겟UUID"
 # Codes in the names of fakes, TARGET_SOURCE_CODE_SEQUENCE, and short names of MODEL.
@@ -39,8 +40,8 @@ def read_metadata(path, label):
     """Rows of a CSV file.
 
     Returns:
-      {stem of the video: (method, target video's stem or None, persons)}: persons are those that the row names, target
-      first; none for a real video.
+      {stem of the video: (method, target video's stem or None, persons, gender)}: persons are those that the row names,
+      target first; none for a real video. The gender is as it is written there, empty without one.
     Raises:
       InputError: a column is missing, or there is no row.
     """
@@ -58,7 +59,7 @@ def read_metadata(path, label):
             code = name.split("_")[-2] if name.count("_") > 1 else ""
             method, target = (row.get(MODEL) or "").strip() or CODES.get(code, "fake"), _stem(row[TARGET_VIDEO])
         persons = tuple(_person(row[key]) for key in (TARGET_PERSON, SOURCE_PERSON) if row.get(key))
-        found[name] = method, target, persons
+        found[name] = method, target, persons, (row.get(GENDER) or "").strip()
     if not found:
         raise InputError(path, "names no video.", GET)
     return found
@@ -73,7 +74,7 @@ def list_videos(folder):
       folder: Path; videos and CSV files may lie anywhere below.
     Returns:
       Listing. `source` is the (target) person: of a real video the UUID in its path, or, where there is none, that of a
-      fake made of it, or the video itself.
+      fake made of it, or the video itself. The subgroup "gender" is that of the person shown.
     """
     # Archives made on a Mac spell Korean names in their parts.
     csv_files = {unicodedata.normalize("NFC", path.name): path for path in sorted(folder.rglob("*.csv"))}
@@ -85,18 +86,19 @@ def list_videos(folder):
     files = {path.stem: path for path in media_below(folder)}
     of_video = {}
     for part in ("train", "test"):
-        for _, target, persons in tables[part, 1].values():
+        for _, target, persons, _ in tables[part, 1].values():
             if target and persons:
                 of_video.setdefault(target, persons[0])
     rows = []
     for (part, label), table in tables.items():
-        for name, (method, target, persons) in table.items():
+        for name, (method, target, persons, gender) in table.items():
             whose = persons or (_of_real(target or name, files, of_video),)
-            rows.append((name, label, part, method, whose))
-    tested = {one for _, _, part, _, persons in rows if part == "test" for one in persons}
-    held = hold_out({persons[0] for _, _, part, _, persons in rows if part == "train"} - tested)
+            gender = gender or tables[part, 0].get(target, ("",))[-1]  # a fake shows its target
+            rows.append((name, label, part, method, whose, gender))
+    tested = {one for _, _, part, _, persons, _ in rows if part == "test" for one in persons}
+    held = hold_out({persons[0] for _, _, part, _, persons, _ in rows if part == "train"} - tested)
     listing = Listing()
-    for name, label, part, method, persons in sorted(rows):
+    for name, label, part, method, persons, gender in sorted(rows):
         split = part
         if name not in files or not is_media(files[name]):
             listing.leave(NO_FILE, name)
@@ -109,7 +111,8 @@ def list_videos(folder):
             if not held >= set(persons):
                 listing.leave(CROSSING, name)
                 continue
-        listing.videos.append(Listed(files[name], name, label, method, persons[0], split))
+        subgroups = {"gender": gender}
+        listing.videos.append(Listed(files[name], name, label, method, persons[0], split, subgroups=subgroups))
     return listing
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfdeepfake.data.video import is_media
@@ -18,7 +18,7 @@ LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the column
 @dataclass(frozen=True)
 class Listed:
     """A video: `path`, `name` (unique, as in the CSV or as seen from the folder), label 1 = fake, method, source, and
-    the split it was given or None. `line` of the CSV, 0 without one."""
+    the split it was given or None. `line` of the CSV, 0 without one. `mask` and `subgroups` as of `features.Video`."""
 
     path: Path
     name: str
@@ -27,6 +27,8 @@ class Listed:
     source: str
     split: str | None = None
     line: int = 0
+    mask: object = None
+    subgroups: dict = field(default_factory=dict, hash=False)
 
 
 def list_videos(folder, needed=NAMES):

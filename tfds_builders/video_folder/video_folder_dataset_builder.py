@@ -59,5 +59,10 @@ class Builder(VideoBuilder):
 
 def fingerprint(listed):
     """Digest of what a folder holds; tells whether a prepared set is still that of the folder."""
-    rows = [[v.name, v.label, v.method, v.source, v.split, v.path.stat().st_size] for v in listed]
+    rows = [
+        [v.name, v.label, v.method, v.source, v.split, v.path.stat().st_size]
+        + ([v.mask.stat().st_size] if v.mask else [])
+        + ([v.subgroups] if v.subgroups else [])
+        for v in listed
+    ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
