@@ -92,7 +92,7 @@ def find_config(
     """
     named = {config.name: config for config in configs}
     if kind not in named:
-        raise InputError("kind", f"needs one of {sorted(named)}, got {kind!r}.")
+        raise InputError("kind", f"needs one of {sorted(named)}, got {kind!r}.", f"Give --kind {configs[0].name}.")
     default = named[kind]
     changes = dict(recipe or {})
     if changes.get("sampling") == "spaced":

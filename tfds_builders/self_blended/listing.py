@@ -19,7 +19,7 @@ FAKES = "fakes, of which self_blended takes none"
 LAYOUT = "Real videos: in the folder itself, in its subfolder real/, or as real in a CSV file as video_folder reads it."
 
 
-def list_videos(folder, fakes_per_real=1, **_):
+def list_videos(folder, fakes_per_real=1, masks=False, **_):
     """Real videos and their pseudo-fakes, which have the source and so the split of the real one.
 
     Sources have the splits that `video_folder` gives them, fakes of the folder included: what is trained here can be
@@ -28,6 +28,7 @@ def list_videos(folder, fakes_per_real=1, **_):
     Args:
       folder: Path, as of `video_folder`, but fakes need not be there; or with nothing but real videos in it.
       fakes_per_real: pseudo-fakes of each real video.
+      masks: whether they are stored.
     Returns:
       Listing. The pseudo-fakes of VIDEO are named VIDEO#1, VIDEO#2, ...
     Raises:
@@ -38,6 +39,7 @@ def list_videos(folder, fakes_per_real=1, **_):
     listing, found = Listing(), _all_videos(folder)
     listing.leave(FAKES, *(v.name for v in found if v.label))
     for real in (v for v in found if not v.label):
+        real = dataclasses.replace(real, mask="" if masks else None)
         listing.videos.append(real)
         for number in range(1, fakes_per_real + 1):
             listing.videos.append(dataclasses.replace(real, name=f"{real.name}#{number}", label=1, method=METHOD))

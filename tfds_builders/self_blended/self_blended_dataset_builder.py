@@ -14,7 +14,8 @@ from tfds_builders.video_folder import Builder as VideoFolder
 class Builder(VideoBuilder):
     """Turns real videos into real examples and self-blended ones.
 
-    A config's `options`: fakes_per_real; seed of the blends; drift, see `tfdeepfake.data.blend.self_blend`.
+    A config's `options`: fakes_per_real; seed of the blends; drift, see `tfdeepfake.data.blend.self_blend`; masks
+    (whether each frame comes with the share of it that was pasted).
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -22,7 +23,7 @@ class Builder(VideoBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the videos. {LAYOUT}"
     BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
-    OPTIONS = {"fakes_per_real": 1, "seed": 0, "drift": 0.01}
+    OPTIONS = {"fakes_per_real": 1, "seed": 0, "drift": 0.01, "masks": False}
     LIST = staticmethod(list_videos)
 
     def _split_generators(self, dl_manager):

@@ -81,13 +81,14 @@ def read(path):
 
 @pytest.mark.parametrize("kind", ["frame", "flow", "clip"])
 def test_a_pseudo_fake_is_its_real_but_for_the_face(tmp_path, kind):
-    changes = SMALL | {"fakes_per_real": 2}
+    changes = SMALL | {"fakes_per_real": 2, "masks": True}
     summary = prepare("self_blended", kind, people(tmp_path / "set"), tmp_path / "data", workers=0, **changes)
     found, differences = read(summary["path"]), []
     assert len(found) == 3 * 3 * (1 if kind == "clip" else 3)
     for (split, method, video, index), e in found.items():
         assert e["label"] == (method == "self_blended") and e["source"].decode() == Path(video).stem
         if method == "real":
+            assert not e["mask"].any()
             continue
         real = found[split, "real", video.partition("#")[0], index]
         np.testing.assert_array_equal(e["box_px"], real["box_px"])
@@ -95,6 +96,9 @@ def test_a_pseudo_fake_is_its_real_but_for_the_face(tmp_path, kind):
         # Nothing is pasted in the corners, which are whole blocks of JPEG.
         assert not any(change[y, x].any() for y in (FIRST, LAST) for x in (FIRST, LAST))
         assert change.max() > 2
+        # Where change is greatest, in the middle of blocks of JPEG, something was pasted.
+        mask = e["mask"].reshape(-1, 48, 48).max(0)
+        assert mask[change > 0.5 * change.max()].min() > 0 and not mask[FIRST].any()
         differences.append(change)
         if kind != "frame":
             assert (e["flow"] != real["flow"]).any() and "flow_max_px" in e
