@@ -1,5 +1,7 @@
 """TALL++'s graph reasoning block and the layer that adds its semantic consistency loss (P4 Secs. 3.3, 3.4)."""
 
+import threading
+
 from keras import layers, ops, saving
 
 from tfdeepfake.layers.thumbnail import cell_regions
@@ -51,13 +53,21 @@ class SemanticConsistency(layers.Layer):
     def __init__(self, rows=2, columns=2, snake=False, alpha=0.5, **kwargs):
         super().__init__(**kwargs)
         self.rows, self.columns, self.snake, self.alpha = rows, columns, snake, alpha
+        self._added = threading.local()
 
     def call(self, x, training=False):
         """[B, h, w, C] -> the same."""
         if training:
             frames = cell_regions(x, self.rows, self.columns, self.snake)
-            self.add_loss(self.alpha * ops.mean(semantic_consistency(frames)))
+            self._added.loss = self.alpha * ops.mean(semantic_consistency(frames))
+            self.add_loss(self._added.loss)
         return x
+
+    def _get_own_losses(self):
+        # Replicas of a MirroredStrategy are threads that take turns. While one waits for the others (F1's sums), the
+        # next one's call has put its loss in this one's place, where it has no gradient.
+        found = super()._get_own_losses()
+        return [self._added.loss] if found and hasattr(self._added, "loss") else found
 
     def get_config(self):
         own = {"rows": self.rows, "columns": self.columns, "snake": self.snake, "alpha": self.alpha}
