@@ -40,8 +40,21 @@ def frame_number(frame):
     return sum(int(block > 127) << bit for bit, block in enumerate(blocks))
 
 
-def make_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", ticks=None, time_base=None, rotation_deg=0,
-               colorspace=None, full_range=None, sound=False, container_options=None, **options):
+def make_video(
+    path,
+    frames,
+    fps=25,
+    codec="libx264",
+    pix_fmt="yuv420p",
+    ticks=None,
+    time_base=None,
+    rotation_deg=0,
+    colorspace=None,
+    full_range=None,
+    sound=False,
+    container_options=None,
+    **options,
+):
     """Writes a video with settings that `video.write_video` does not offer.
 
     Args:
@@ -77,8 +90,11 @@ def make_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", ticks=N
             source = "rgb24" if frame.ndim == 3 and frame.shape[2] == 3 else "rgba" if frame.ndim == 3 else "gray"
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source)
             if source != pix_fmt:
-                picture = picture.reformat(format=pix_fmt, dst_colorspace=colorspace,
-                                           dst_color_range=None if full_range is None else 2 if full_range else 1)
+                picture = picture.reformat(
+                    format=pix_fmt,
+                    dst_colorspace=colorspace,
+                    dst_color_range=None if full_range is None else 2 if full_range else 1,
+                )
             picture.pts = number if ticks is None else int(ticks[number])
             picture.time_base = Fraction(time_base) if time_base else 1 / rate
             container.mux(stream.encode(picture))

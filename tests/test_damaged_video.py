@@ -54,13 +54,16 @@ def test_an_error_of_the_file_system(tmp_path, monkeypatch):
     refused(path, "cannot be opened .Permission denied")
 
 
-@pytest.mark.parametrize("content, problem", [
-    ("This is not a video.\n" * 50, "holds text"),
-    ("<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
-    ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git-lfs pointer"),
-    ("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{other}\n#EXT-X-ENDLIST\n", "is a playlist"),
-    ("ffconcat version 1.0\nfile '{other}'\n", "holds text"),
-])
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        ("This is not a video.\n" * 50, "holds text"),
+        ("<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git-lfs pointer"),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{other}\n#EXT-X-ENDLIST\n", "is a playlist"),
+        ("ffconcat version 1.0\nfile '{other}'\n", "holds text"),
+    ],
+)
 def test_text_named_as_video(tmp_path, content, problem):
     # A playlist that was followed would read any file of this machine.
     other = make_video(tmp_path / "other.ts", moving_frames(3))

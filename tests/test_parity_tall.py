@@ -43,8 +43,10 @@ def as_file(model, naming, extra):
         for variable in layer.weights:
             short = variable.path.rsplit("/", 1)[-1]
             key = f"{layer.name}/{short}"
-            name = extra[key][0] if key in extra else f"{naming(layer.name)}." + (
-                "weight" if short in ("kernel", "gamma") else "bias"
+            name = (
+                extra[key][0]
+                if key in extra
+                else f"{naming(layer.name)}." + ("weight" if short in ("kernel", "gamma") else "bias")
             )
             array = np.asarray(variable)
             tensors[name] = np.moveaxis(array, (-1, -2), (0, 1)) if short == "kernel" else array

@@ -36,9 +36,16 @@ def test_formats(tmp_path, name, most):
 def test_exif_orientation(tmp_path, suffix, orientation):
     shown = picture()
     # How a camera stores a picture that has to be shown like this (EXIF 2.3, tag 274).
-    stored = {1: lambda p: p, 2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1],
-              5: lambda p: p.swapaxes(0, 1), 6: lambda p: np.rot90(p), 7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
-              8: lambda p: np.rot90(p, -1)}[orientation](shown)
+    stored = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.swapaxes(0, 1),
+        6: lambda p: np.rot90(p),
+        7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+        8: lambda p: np.rot90(p, -1),
+    }[orientation](shown)
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"a.{suffix}"

@@ -90,8 +90,9 @@ def test_packed_b_frames(tmp_path, suffix):
 def test_one_frame_from_the_end_decodes_one_group(tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", moving_frames(60), g=10, bf=0, sc_threshold=0)
     fed = []
-    monkeypatch.setattr("tfdeepfake.data.decode.decoded",
-                        lambda decoder, packet: fed.append(packet) or packets.decoded(decoder, packet))
+    monkeypatch.setattr(
+        "tfdeepfake.data.decode.decoded", lambda decoder, packet: fed.append(packet) or packets.decoded(decoder, packet)
+    )
     video.read_frames(path, [54])
     assert len([packet for packet in fed if packet is not None]) == 5  # 50 (a keyframe) to 54
 

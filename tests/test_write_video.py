@@ -54,15 +54,22 @@ def test_a_failure_leaves_the_file_that_was_there(tmp_path):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("frames, options, message", [
-    (np.zeros((2, 9, 8, 3), np.uint8), {}, "even height and width"),
-    (np.zeros((2, 8, 8), np.uint8), {}, "need uint8 .H, W, 3."),
-    (np.zeros((2, 8, 8, 3), np.float32), {}, "need uint8"),
-    ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 6, 3), np.uint8)], {}, "the first, got uint8 .8, 6, 3. .frame 1."),
-    ([], {}, "at least one frame"),
-    (np.zeros((2, 8, 8, 3), np.uint8), {"rotation_deg": 45}, "rotation_deg needs"),
-    (np.zeros((2, 8, 8, 3), np.uint8), {"fps": 0}, "fps needs"),
-])
+@pytest.mark.parametrize(
+    "frames, options, message",
+    [
+        (np.zeros((2, 9, 8, 3), np.uint8), {}, "even height and width"),
+        (np.zeros((2, 8, 8), np.uint8), {}, "need uint8 .H, W, 3."),
+        (np.zeros((2, 8, 8, 3), np.float32), {}, "need uint8"),
+        (
+            [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 6, 3), np.uint8)],
+            {},
+            "the first, got uint8 .8, 6, 3. .frame 1.",
+        ),
+        ([], {}, "at least one frame"),
+        (np.zeros((2, 8, 8, 3), np.uint8), {"rotation_deg": 45}, "rotation_deg needs"),
+        (np.zeros((2, 8, 8, 3), np.uint8), {"fps": 0}, "fps needs"),
+    ],
+)
 def test_wrong_frames(tmp_path, frames, options, message):
     with pytest.raises(ValueError, match=message):
         video.write_video(tmp_path / "a.mp4", frames, **{"fps": 25} | options)

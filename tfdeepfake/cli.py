@@ -183,20 +183,32 @@ def _add_prepare(verbs):
     p.add_argument("name", help="builder: synthetic_faces, video_folder, face_forensics, celeb_df, dfdc, ...")
     p.add_argument("--kind", choices=KINDS, default="clip")
     p.add_argument("--dir", help="folder of the data set as it is distributed (video_folder: real/ and fake/, or CSV)")
-    p.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                   help="a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
+    p.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap",
+    )
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
     p.add_argument("--workers", type=int, help="processes (default: one per core)")
-    p.add_argument("--beam-options", metavar="NAME=VALUE,...",
-                   help="work on Apache Beam: runner=..., direct_num_workers=..., see docs/scale.md")
+    p.add_argument(
+        "--beam-options",
+        metavar="NAME=VALUE,...",
+        help="work on Apache Beam: runner=..., direct_num_workers=..., see docs/scale.md",
+    )
     p.add_argument("--overwrite", action="store_true", help="build again")
     p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--frames-fake", type=int, help="frames of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
     for name in RECIPE_FLAGS:
         kind = DataRecipe.__dataclass_fields__[name].type
-        p.add_argument(f"--{name.replace('_', '-')}", type=kind if callable(kind) else str, dest=name,
-                       help=f"of the data recipe (otherwise the builder's; in general {getattr(DataRecipe, name)!r})")
+        p.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind if callable(kind) else str,
+            dest=name,
+            help=f"of the data recipe (otherwise the builder's; in general {getattr(DataRecipe, name)!r})",
+        )
     p.set_defaults(verb=prepare)
 
 
@@ -208,8 +220,12 @@ def _add_train(verbs):
     p.add_argument("--save-model", help="copy the best model folder here at the end")
     for name, f in CONFIG_FLAGS.items():
         kind = {int: int, float: float}.get(f.type, str)
-        p.add_argument(f"--{name.replace('_', '-')}", type=kind, dest=name, help="see TrainConfig"
-                       if f.type is dict else f"default {f.default!r}")
+        p.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            dest=name,
+            help="see TrainConfig" if f.type is dict else f"default {f.default!r}",
+        )
     p.set_defaults(verb=train)
 
 
@@ -219,8 +235,13 @@ def _add_audit(verbs):
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
     p.add_argument("--frames", type=int, default=4, help="frames of a video that are compared; 0: names only")
     p.add_argument("--distance", type=int, default=48, help="bits of 256 in which near-duplicates differ at most")
-    p.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                   help="a choice of the builder whose FOLDER is given, for example training=unshared")
+    p.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a choice of the builder whose FOLDER is given, for example training=unshared",
+    )
     p.add_argument("--out", help=".json or .csv file of all leaks")
     p.add_argument("--exclude-out", help="CSV file of the last set's test videos that leak, for evaluate --exclude")
     p.set_defaults(verb=audit)
@@ -259,8 +280,11 @@ def main(argv=None):
     p = verbs.add_parser("perturb", help="a copy of a video or folder as a worse channel would show it (P4 4.5)")
     p.add_argument("path", help="video, picture or folder")
     p.add_argument("out", help="file, or folder of the same layout")
-    p.add_argument("--name", required=True, help="saturation, contrast, block_wise, gaussian_noise, gaussian_blur, "
-                   "pixelation or compression")
+    p.add_argument(
+        "--name",
+        required=True,
+        help="saturation, contrast, block_wise, gaussian_noise, gaussian_blur, pixelation or compression",
+    )
     p.add_argument("--severity", type=int, required=True, help="1 to 5")
     p.add_argument("--seed", type=int, default=0, help="of noise and blocks")
     p.add_argument("--crf", type=int, default=0, help="0 writes without loss, more makes smaller files")

@@ -16,8 +16,10 @@ MAX_PACKETS = 2_000_000  # nine hours at 60 frames/s
 
 # FFmpeg also opens playlists, which name other files and addresses to read. Only containers that hold
 # their own pictures are let in.
-CONTAINERS = ("mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,ogg,mxf,ivf,h264,hevc,m4v,obu,av1,"
-              "rm,dv,nut,mjpeg,yuv4mpegpipe,wtv")
+CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,ogg,mxf,ivf,h264,hevc,m4v,obu,av1,"
+    "rm,dv,nut,mjpeg,yuv4mpegpipe,wtv"
+)
 # Here each packet is one frame that carries its time.
 INDEXED_CONTAINERS = ("mov", "matroska")
 INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
@@ -68,8 +70,11 @@ def opened(path, threads):
 
     try:
         # The prefix keeps a name such as "http:x.mp4" a file name.
-        container = av.open(f"file:{path}", metadata_errors="ignore",
-                            options={"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)})
+        container = av.open(
+            f"file:{path}",
+            metadata_errors="ignore",
+            options={"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)},
+        )
     except (av.error.FFmpegError, OSError, ValueError):
         raise unreadable(path) from None
     with container:
@@ -169,14 +174,25 @@ def read_index(path, deadline):
         absent = _absent(stream, os.path.getsize(path)) if kind == "mov" else 0
         time_base, rate = float(stream.time_base or 0), float(stream.average_rate or 0) or None
     if absent > sum(shown):
-        raise VideoError(path, f"was cut off: {sum(shown)} of {absent + sum(shown)} frames are there.",
-                         "Copy or download it again.")
+        raise VideoError(
+            path, f"was cut off: {sum(shown)} of {absent + sum(shown)} frames are there.", "Copy or download it again."
+        )
     if first is None:
-        raise VideoError(path, f"holds no frame that can be decoded ({len(ticks)} packets, codec {codec}).",
-                         "It is damaged: copy or download it again.")
+        raise VideoError(
+            path,
+            f"holds no frame that can be decoded ({len(ticks)} packets, codec {codec}).",
+            "It is damaged: copy or download it again.",
+        )
     check_pixels(path, first.width, first.height)
-    known = {"path": str(path), "codec": codec, "stored_px": (first.width, first.height), "turn": _turn(first),
-             "time_base": time_base, "rate": rate, "missing": absent}
+    known = {
+        "path": str(path),
+        "codec": codec,
+        "stored_px": (first.width, first.height),
+        "turn": _turn(first),
+        "time_base": time_base,
+        "rate": rate,
+        "missing": absent,
+    }
     del first
     if kind in INDEXED_CONTAINERS and codec in INDEXED_CODECS and time_base and plain and _is_plain(ticks, keys, shown):
         ticks, keys, shown = np.array([tick or 0 for tick in ticks], np.int64), np.array(keys), np.array(shown)
@@ -214,8 +230,11 @@ def _counted(known, deadline):
                 times.append(frame.pts)
                 keys.append(bool(frame.key_frame))
     if lost > len(times):
-        raise VideoError(known["path"], f"is damaged: {lost} of {lost + len(times)} frames cannot be decoded.",
-                         "Copy or download it again.")
+        raise VideoError(
+            known["path"],
+            f"is damaged: {lost} of {lost + len(times)} frames cannot be decoded.",
+            "Copy or download it again.",
+        )
     known = known | {"missing": lost}
     times = np.array([-1 if tick is None else tick for tick in times], np.int64)
     if not known["time_base"] or (np.diff(times) <= 0).any():
