@@ -55,3 +55,5 @@ def test_flags_are_named_like_the_arguments_they_set(capsys):
     out = capsys.readouterr().out
     for name in cli.CONFIG_FLAGS:
         assert f"--{name.replace('_', '-')}" in out
+    described = cli._described(cli.TrainConfig) | cli._described(cli.DataRecipe)
+    assert set(described) >= {*cli.CONFIG_FLAGS, *cli.RECIPE_FLAGS}, "a flag without a word of explanation"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -178,6 +179,15 @@ def _add_predict(verbs):
     p.set_defaults(verb=predict)
 
 
+def _described(cls):
+    """{argument: sentence} from the `Args` of a docstring."""
+    entries = cls.__doc__.partition("Args:\n")[2].partition("\n\n")[0]
+    found = {}
+    for names, text in re.findall(r"^ {6}(\w[\w, ]*): (.*(?:\n {8}.*)*)", entries, re.MULTILINE):
+        found |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("%", "%%"))
+    return found
+
+
 def _add_prepare(verbs):
     p = verbs.add_parser("prepare", help="videos to TFRecords: detect, track, crop, flow")
     p.add_argument("name", help="builder: synthetic_faces, video_folder, face_forensics, celeb_df, dfdc, ...")
@@ -201,13 +211,14 @@ def _add_prepare(verbs):
     p.add_argument("--frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--frames-fake", type=int, help="frames of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
+    described = _described(DataRecipe)
     for name in RECIPE_FLAGS:
         kind = DataRecipe.__dataclass_fields__[name].type
         p.add_argument(
             f"--{name.replace('_', '-')}",
             type=kind if callable(kind) else str,
             dest=name,
-            help=f"of the data recipe (otherwise the builder's; in general {getattr(DataRecipe, name)!r})",
+            help=described[name] + f" [the builder's; in general {getattr(DataRecipe, name)}]",
         )
     p.set_defaults(verb=prepare)
 
@@ -218,13 +229,14 @@ def _add_train(verbs):
     p.add_argument("--preset", help="experiment of train_scripts/, for example baseline or demo")
     p.add_argument("--run-dir", help="folder of the run (default: runs/<preset or network-data>)")
     p.add_argument("--save-model", help="copy the best model folder here at the end")
+    described = _described(TrainConfig)
     for name, f in CONFIG_FLAGS.items():
         kind = {int: int, float: float}.get(f.type, str)
         p.add_argument(
             f"--{name.replace('_', '-')}",
             type=kind,
             dest=name,
-            help="see TrainConfig" if f.type is dict else f"default {f.default!r}",
+            help=described[name] + ("" if f.type is dict else f" [{f.default}]").replace("%", "%%"),
         )
     p.set_defaults(verb=train)
 
@@ -298,7 +310,7 @@ def main(argv=None):
     p.set_defaults(verb=export)
 
     p = verbs.add_parser("convert", help="published checkpoint to a saved model folder")
-    p.add_argument("source", help="for example meso4_df")
+    p.add_argument("source", help="for example meso4_df; an unknown one lists them all")
     p.add_argument("file", help="the checkpoint file as its authors publish it")
     p.add_argument("--out", required=True)
     p.add_argument("--fresh-head", action="store_true", help="replace the last layer by a new logit, to be trained")
