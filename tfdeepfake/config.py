@@ -16,8 +16,10 @@ class TrainConfig:
 
     Args:
       network: name in `tfdeepfake.models.MODELS`.
-      network_args: its keyword arguments (widths, backbone, weights="imagenet"); the input size comes
-        from the data set's recipe.
+      network_args: keyword arguments of the network, a JSON object (widths, backbone, "weights": "imagenet"); the input
+        size comes from the data set's recipe.
+      start_from: saved model folder whose weights the run begins with (of `convert --fresh-head`, or of another run);
+        its network_args hold. Read once: the run goes on without it.
       data: prepared data set, `name`, `name/config` or `name/config:version`.
       data_dir: where prepared data sets lie; None is TFDS's own default.
       epochs: passes over the training data.
@@ -25,7 +27,7 @@ class TrainConfig:
       learning_rate: of Adam. P2 4.2.2 prints "10e-3".
       schedule: `constant` or `cosine` (decay to zero over all steps).
       warmup_epochs: linear warm-up before the schedule; may be a fraction.
-      loss: `auto` is BCE for frame networks and BCE + F1 for whole-video ones (P2 4.2.1).
+      loss: `bce`, `bce_f1`, or `auto`: BCE for frame networks and BCE + F1 for whole-video ones (P2 4.2.1).
       alpha, beta: weights of BCE and F1 in `bce_f1` (P2 Eq. 4).
       class_weights: `balanced` (inverse class frequency of the training split) or `none`.
       augment: `none`, `flip`, `p0` (P0 IV-C), `p1` (P1 2.2.5), or operations joined by + (`data.policies`); one draw
@@ -40,6 +42,7 @@ class TrainConfig:
 
     network: str = "two_stream_video"
     network_args: dict = field(default_factory=dict)
+    start_from: str | None = None
     data: str = "synthetic_faces"
     data_dir: str | None = None
     epochs: int = 10

@@ -281,6 +281,22 @@ def load_model(folder):
       InputError: a file is missing or damaged, or the weights are of another network.
     """
     recipe = load_recipe(folder)
+    from tfdeepfake import models
+
+    try:
+        model = models.build(recipe.network, **recipe.network_args)
+    except (TypeError, ValueError) as error:
+        raise InputError(Path(folder) / RECIPE_FILE, f"describes no network that can be built: {error}") from error
+    load_weights(model, folder, recipe)
+    return model, recipe
+
+
+def load_weights(model, folder, recipe):
+    """Loads the weights of a saved model folder, whose recipe is given, into `model`: all of them or none.
+
+    Raises:
+      InputError: the file is missing or damaged, or its weights are of another network.
+    """
     path = Path(folder) / WEIGHTS_FILE
     if not path.is_file():
         raise InputError(path, "this file is missing.", "Copy the whole folder, weights included.")
@@ -290,16 +306,9 @@ def load_model(folder):
             "does not match the checksum in recipe.json: the file is damaged or from another network.",
             "Copy the folder again from where it was written.",
         )
-    from tfdeepfake import models
-
-    try:
-        model = models.build(recipe.network, **recipe.network_args)
-    except (TypeError, ValueError) as error:
-        raise InputError(Path(folder) / RECIPE_FILE, f"describes no network that can be built: {error}") from error
     try:
         _read_weights(model, path)
     except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
         raise InputError(
             path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
         ) from error
-    return model, recipe

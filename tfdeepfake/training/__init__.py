@@ -7,7 +7,7 @@ on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes t
 
     run_dir/
       config.json            TrainConfig
-      versions.json          software, data version, network arguments, examples of each class
+      versions.json          software, data version, network arguments, examples of each class, what it started from
       metrics.csv            one row per finished epoch
       tensorboard/           the same, for TensorBoard
       checkpoint/state.npz   weights, optimizer, dropout seeds, progress
@@ -32,7 +32,7 @@ from tfdeepfake.config import TrainConfig
 from tfdeepfake.data import pipeline
 from tfdeepfake.files import InputError, read_json, write_json
 from tfdeepfake.recipe import RECIPE_FILE, Recipe, load_model, save_model
-from tfdeepfake.training import checkpoint, run_folder, run_setup
+from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from
 
 
 def train(config, run_dir, progress=True):
@@ -69,9 +69,11 @@ def resume(run_dir, progress=True):
     return train(TrainConfig.from_dict(read_json(path, "Give the folder of a run."), path), run_dir, progress)
 
 
-def _parent(network_args):
-    """What the run started from: "imagenet", or the name of a file."""
-    weights = network_args.get("weights")
+def _parent(run):
+    """What the run started from: a saved model folder, "imagenet", or the name of a file."""
+    if run.started:
+        return start_from.parent(run.started)
+    weights = run.network_args.get("weights")
     return None if weights is None else Path(weights).name
 
 
@@ -81,7 +83,8 @@ def _recipe(run, calibration="not calibrated"):
     return Recipe(
         network=run.config.network,
         network_args=run_setup.without_weights(run.network_args),
-        parent=_parent(run.network_args),
+        parent=_parent(run),
+        licence=run.started["licence"] if run.started else "unknown",
         data=dataclasses.replace(run.prepared.recipe, kind=run.kind, flow=flow),
         calibration=calibration,
         data_version=run.prepared.version,

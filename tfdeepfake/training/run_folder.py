@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfdeepfake.files import InputError, read_json, write_json, write_text
 from tfdeepfake.recipe import software_versions
-from tfdeepfake.training import checkpoint
+from tfdeepfake.training import checkpoint, start_from
 
 COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accuracy", "learning_rate", "seconds")
 
@@ -83,6 +83,13 @@ def begin(config, run_dir, data, found):
 def data_version(config, run_dir):
     """The data a run reads: what the config names; once begun, the very version that was found then."""
     return read_json(run_dir / "versions.json")["data"] if state_path(run_dir).exists() else config.data
+
+
+def started_from(config, run_dir):
+    """What `start_from.read` says of the folder a run starts from, or said of it when the run began; None without."""
+    if state_path(run_dir).exists():
+        return read_json(run_dir / "versions.json").get("start_from")
+    return start_from.read(config.start_from, config.network, config.network_args) if config.start_from else None
 
 
 def write_curves(run_dir, rows, everything):

@@ -13,6 +13,7 @@ from tfdeepfake import losses, models
 from tfdeepfake.config import TrainConfig
 from tfdeepfake.data import pipeline
 from tfdeepfake.files import InputError
+from tfdeepfake.recipe import load_recipe, load_weights
 from tfdeepfake.training import checkpoint, devices, run_folder
 
 
@@ -42,6 +43,7 @@ class Run:
     kind: str
     with_flow: bool
     network_args: dict
+    started: dict | None
     steps: int
     class_weight: dict | None
     has_validation: bool
@@ -71,8 +73,9 @@ def build(config, run_dir):
     # A network's kind shows once it is built, which takes the data's size; but only clip networks have `frames`.
     guess = "clip" if "frames" in _parameters(config.network) else None
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, guess)
-    network_args = _network_args(config, prepared.recipe)
     begun = run_folder.state_path(run_dir).exists()
+    started = run_folder.started_from(config, run_dir)
+    network_args = _network_args(config, prepared.recipe, started)
     with strategy.scope():
         try:
             # The state has every weight: published ones need not be fetched again to go on.
@@ -81,6 +84,8 @@ def build(config, run_dir):
             if isinstance(error, InputError):
                 raise
             raise InputError(config.network, f"cannot be built with {network_args}: {error}") from error
+        if started and not begun:
+            load_weights(model, config.start_from, load_recipe(config.start_from))
     kind, with_flow = models.input_kind(model), models.wants_flow(model)
     # Asked again with what the network really reads: says which command prepares such data.
     prepared = pipeline.open_data(prepared.version, config.data_dir, kind, with_flow)
@@ -99,6 +104,7 @@ def build(config, run_dir):
             "network_args": network_args,
             "kind": kind,
             "examples": {"real": real, "fake": fake},
+            "start_from": started,
         }
 
     versions = run_folder.begin(config, run_dir, prepared.version, found)
@@ -132,6 +138,7 @@ def build(config, run_dir):
         kind=kind,
         with_flow=with_flow,
         network_args=network_args,
+        started=started,
         steps=steps,
         class_weight=class_weight,
         has_validation="validation" in prepared.builder.info.splits,
@@ -155,8 +162,10 @@ def _parameters(network):
     return inspect.signature(models.MODELS[network]).parameters
 
 
-def _network_args(config, recipe):
-    """The config's arguments; the input size (and the frames of a clip network) are those of the data."""
+def _network_args(config, recipe, started):
+    """The config's arguments over those of the folder it starts from; the input size (and the frames of a clip
+    network) are those of the data.
+    """
     parameters = _parameters(config.network)
     size = {"input_size": [recipe.height_px, recipe.width_px], "frames": recipe.frames}
     size = {name: value for name, value in size.items() if name in parameters}
@@ -168,7 +177,7 @@ def _network_args(config, recipe):
                 f"{name} is {given}, but the data set has {value}.",
                 "Leave it out: it comes from the data.",
             )
-    return {**config.network_args, **size}
+    return {**(started["network_args"] if started else {}), **config.network_args, **size}
 
 
 def without_weights(network_args):
