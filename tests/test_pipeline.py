@@ -151,6 +151,17 @@ def test_hosts_read_parts_that_do_not_overlap_and_take_as_many_steps(data_dir, n
     assert len(stored) == TRAIN and set(stored) == whole
 
 
+@pytest.mark.parametrize("hosts", [2, 7])
+def test_hosts_do_not_overlap_in_an_epoch_read_from_disk(data_dir, hosts):
+    """Five files: those of one's own for two hosts, every seventh record for seven, whatever the order of the files."""
+    prepared = pipeline.open_data("sharded", data_dir, "clip")
+    for epoch in (0, 1):
+        common = {"first": epoch, "batch_size": 2, "hosts": hosts, "cache_bytes": 0}
+        got = [epochs(prepared, host=host, **common) for host in range(hosts)]
+        seen = [clip.tobytes() for each in got for inputs, _ in each for clip in inputs["frames"]]
+        assert len(seen) == len(set(seen)) == 2 * hosts * pipeline.steps_per_epoch(prepared, "train", "clip", 2, hosts)
+
+
 def test_more_hosts_than_examples_or_an_unknown_host(clips):
     with pytest.raises(InputError, match="fewer examples in 'train' than there are hosts"):
         pipeline.batches(clips, "train", "clip", 1, True, hosts=TRAIN + 1)

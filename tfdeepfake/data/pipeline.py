@@ -262,14 +262,15 @@ def batches(
         # Without this the order would also depend on the process's global seed.
         tf.compat.v1.set_random_seed(1)
         draw = tf.stack([tf.constant(seed, tf.int64), epoch])
+        # The same on all hosts: where they share files they have to count the same records.
+        by_file = tf.argsort(tf.random.stateless_uniform([len(own_paths)], draw))
         if hosts > 1:
             draw = tf.random.experimental.stateless_fold_in(draw, host)
         order_seed = tf.random.stateless_uniform([], draw, maxval=2**31 - 1, dtype=tf.int64)
         if kept:
             examples = in_order.shuffle(count, order_seed, reshuffle_each_iteration=False)
         else:
-            order = tf.argsort(tf.random.stateless_uniform([len(own_paths)], draw))
-            shuffled = tf.gather(tf.constant(own_paths), order)
+            shuffled = tf.gather(tf.constant(own_paths), by_file)
             each = prepared.split(split).num_bytes / example_count(prepared, split, kind)
             buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
             examples = parse(_records(prepared, split, shuffled, hosts, host)).shuffle(
