@@ -1,33 +1,137 @@
-"""Examples per second that the input pipeline delivers, by kind of network: decoded every epoch, and kept in memory.
+"""Reading: clips (or frames) per second from TFRecord to batch, against what decoding the same JPEGs alone takes.
 
-    tfdeepfake prepare synthetic_faces --kind clip --data-dir data
-    python benchmarks/pipeline.py synthetic_faces --data-dir data
+    tfdeepfake prepare video_folder --dir VIDEOS --detector none --height-px 224 --width-px 224 --data-dir data
+    python benchmarks/pipeline.py video_folder --data-dir data
+    python benchmarks/pipeline.py video_folder --data-dir data --memory
 
-The network must be slower than this, or it waits. Each figure is the median of the epochs after the first.
+The limit is `tf.io.decode_jpeg` over the JPEG bytes in memory, in a plain parallel map, and OpenCV in as many threads
+as there are cores. Rounds of all rows take turns; figures are medians over rounds. Shares are given of the clock, which
+holds on an idle machine only, and of the processor time, which holds on a busy one too. "kept" is the same from decoded
+examples in memory (`cache_bytes`). Flow is left out unless --flow: its PNGs are no part of the limit. --memory prints
+the resident memory while 1,000 batches are read.
 """
 
 import argparse
+import os
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
 
 from tfdeepfake.quiet import load_tensorflow
 
 load_tensorflow()
 
+import tensorflow as tf  # noqa: E402
+
 from tfdeepfake.data import pipeline  # noqa: E402
-from tfdeepfake.data.prepared import serves  # noqa: E402
+from tfdeepfake.data.prepared import shard_paths  # noqa: E402
+
+AUGMENTS = ("none", "flip", "p0", "p1")
 
 
-def rate(prepared, kind, batch_size, epochs=4, **choices):
-    """Median examples/s over the epochs after the first."""
-    batches = iter(pipeline.batches(prepared, "train", kind, batch_size, training=True, epochs=epochs, **choices))
-    steps, rates = pipeline.steps_per_epoch(prepared, "train", kind, batch_size), []
-    for _ in range(epochs):
-        started = time.perf_counter()
-        for _ in range(steps):
-            next(batches)
-        rates.append(steps * batch_size / (time.perf_counter() - started))
-    return statistics.median(rates[1:])
+def jpeg_bytes(prepared, most):
+    """JPEG bytes of at most `most` frames of the training split."""
+    spec = {"frames": prepared.builder.info.features.tf_example_spec["frames"]}
+    found = []
+    for record in tf.data.TFRecordDataset(shard_paths(prepared, "train")):
+        found += np.ravel(tf.io.parse_single_example(record, spec)["frames"].numpy()).tolist()
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def clocked(run, examples):
+    """(examples per second, processor seconds per example) of `run()`."""
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return examples / (time.perf_counter() - wall), (time.process_time() - processor) / examples
+
+
+def steady(dataset, elements, examples):
+    """`clocked` over `elements` of a data set that never ends, after as many to fill its buffers."""
+    iterator = iter(dataset)
+
+    def some():
+        for _ in range(elements):
+            next(iterator)
+
+    some()
+    return clocked(some, examples)
+
+
+def plain_tensorflow(encoded, per_example):
+    """Nothing but decoding, one frame a call."""
+    images = (
+        tf.data.Dataset.from_tensor_slices(encoded)
+        .repeat()
+        .map(
+            lambda one: tf.io.decode_jpeg(one, channels=3, dct_method="INTEGER_ACCURATE"),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    )
+    # Batched, so that Python takes as few steps as of the pipeline.
+    return lambda: steady(images.batch(64), len(encoded) // 64, len(encoded) // 64 * 64 / per_example)
+
+
+def plain_opencv(encoded, per_example):
+    """`cv2.imdecode` in one thread per core."""
+    arrays = [np.frombuffer(one, np.uint8) for one in encoded]
+    cv2.setNumThreads(1)
+
+    def run():
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(lambda a: cv2.imdecode(a, cv2.IMREAD_COLOR), arrays):
+                pass
+
+    return lambda: clocked(run, len(arrays) / per_example)
+
+
+def delivered(prepared, kind, batch_size, **choices):
+    """An epoch of `pipeline.batches`, after one that is not measured."""
+    batches = pipeline.batches(prepared, "train", kind, batch_size, training=True, epochs=1 << 30, **choices)
+    steps = pipeline.steps_per_epoch(prepared, "train", kind, batch_size)
+    return lambda: steady(batches, steps, steps * batch_size)
+
+
+def speeds(prepared, kind, batch_size, rounds, with_flow):
+    """Prints the rows of one kind."""
+    per_example = prepared.recipe.frames if kind == "clip" else 1
+    encoded = jpeg_bytes(prepared, 1600)
+    rows = {"limit: decode_jpeg": plain_tensorflow(encoded, per_example), "OpenCV": plain_opencv(encoded, per_example)}
+    for name, cache_bytes in (*((name, 0) for name in AUGMENTS), ("none, kept", 1 << 40), ("p0, kept", 1 << 40)):
+        rows[name] = delivered(
+            prepared, kind, batch_size, augment=name.split(",")[0], cache_bytes=cache_bytes, with_flow=with_flow
+        )
+    rows["p0 and cutmix"] = delivered(
+        prepared, kind, batch_size, augment="p0", mix="cutmix", cache_bytes=0, with_flow=with_flow
+    )
+    found = {name: [] for name in rows}
+    for _ in range(rounds):
+        for name, measure in rows.items():
+            found[name].append(measure())
+    print(f"\n{kind}, batches of {batch_size}{', with flow' if with_flow else ''}; median of {rounds} rounds")
+    print(f"{'':<20} {kind + 's/s':>10} {'of the limit':>13} {'CPU ms each':>13} {'of the limit':>13}")
+    limit = found["limit: decode_jpeg"]
+    for name, measured in found.items():
+        rate, work = (statistics.median(m[k] for m in measured) for k in (0, 1))
+        by_clock = statistics.median(m[0] / best[0] for m, best in zip(measured, limit, strict=True))
+        by_work = statistics.median(best[1] / m[1] for m, best in zip(measured, limit, strict=True))
+        print(f"{name:<20} {rate:>10.1f} {by_clock:>13.2f} {1000 * work:>13.2f} {by_work:>13.2f}", flush=True)
+
+
+def memory(prepared, kind, batch_size, augment):
+    """Prints the resident memory at 100, 500 and 1,000 batches."""
+    batches = pipeline.batches(
+        prepared, "train", kind, batch_size, training=True, epochs=1 << 30, augment=augment, cache_bytes=0
+    )
+    for number, _ in enumerate(batches.take(1000), 1):
+        if number in (100, 500, 1000):
+            with open("/proc/self/statm") as file:
+                resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            print(f"{kind}, {augment}: {resident / 2**20:.0f} MiB after {number} batches", flush=True)
 
 
 def main():
@@ -35,17 +139,19 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--data-dir")
     parser.add_argument("--clips", type=int, default=8, help="clips in a batch; frame networks get all their frames")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--flow", action="store_true", help="read flow too")
+    parser.add_argument("--memory", action="store_true", help="resident memory over 1,000 batches instead of speed")
     args = parser.parse_args()
     prepared = pipeline.open_data(args.data, args.data_dir)
-    print(f"{prepared.version}: {prepared.split('train').num_examples} training examples")
-    print(f"{'kind':<6} {'augment':<8} {'decoded each epoch':>18} {'kept in memory':>15}")
-    for kind in ("clip", "flow", "frame"):
-        if not serves(prepared.recipe, kind):
-            continue
+    print(f"{prepared.version}: {prepared.split('train').num_examples} training examples, {os.cpu_count()} cores")
+    if args.memory:
+        for augment in ("none", "p0"):
+            memory(prepared, "clip" if prepared.recipe.kind == "clip" else "frame", args.clips, augment)
+        return
+    for kind in ("clip", "frame") if prepared.recipe.kind == "clip" else ("frame",):
         size = args.clips * (1 if kind == "clip" else prepared.recipe.frames)
-        for augment in ("none", "flip"):
-            decoded, kept = (rate(prepared, kind, size, augment=augment, cache_bytes=b) for b in (0, 1 << 40))
-            print(f"{kind:<6} {augment:<8} {decoded:>18.0f} {kept:>15.0f}")
+        speeds(prepared, kind, size, args.rounds, args.flow and kind == "clip")
 
 
 if __name__ == "__main__":
