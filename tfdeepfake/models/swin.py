@@ -164,7 +164,9 @@ class WindowAttention(layers.Layer):
         places, depth = self.window**2, channels // 3 // self.heads
         x = self._cut(_moved(qkv, self.shift))
         x = ops.transpose(ops.reshape(x, (-1, places, 3, self.heads, depth)), (2, 0, 3, 1, 4))
-        query, key, value = x[0] * depth**-0.5, x[1], x[2]
+        # The gradient of `unstack` is one copy; that of three slices would be three maps of zeros and their sum.
+        query, key, value = ops.unstack(x, 3, axis=0)
+        query = query * depth**-0.5
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         # float32: half precision loses the differences between close scores.
         scores = ops.cast(scores, "float32") + ops.cast(self._bias(), "float32")
@@ -218,13 +220,11 @@ class WindowAttention(layers.Layer):
 def _moved(x, by):
     """The map moved up and left by `by` places, what falls off coming back at the other side.
 
-    Slices instead of `roll`, which LiteRT does not have.
+    Parts instead of `roll`, which LiteRT does not have.
     """
     for axis in (1, 2) if by else ():
-        length = x.shape[axis]
-        first, second = (by, length) if by > 0 else (length + by, length)
-        ends = [slice(None)] * axis
-        x = ops.concatenate([x[(*ends, slice(first, second))], x[(*ends, slice(0, first))]], axis=axis)
+        first, second = ops.split(x, [by % x.shape[axis]], axis=axis)
+        x = ops.concatenate([second, first], axis=axis)
     return x
 
 
