@@ -264,6 +264,17 @@ def test_wrong_arguments_are_refused(name, arguments, message):
         models.build(name, **arguments)
 
 
+@pytest.mark.parametrize("name", ["meso4", "two_stream_frame", "resnet3d_18", "tall_swin"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_frames_of_other_than_three_colours_are_refused(name, channels):
+    model = models.build(name, **TINY[name])
+    inputs = random_inputs(model)
+    inputs["frames"] = np.concatenate([inputs["frames"], inputs["frames"][..., :1]], axis=-1)[..., :channels]
+    for run in (model, lambda x: model.predict(x, verbose=0)):
+        with pytest.raises(ValueError, match=rf"'frames' .* expected shape=.*, 3\), found shape=.*, {channels}\)"):
+            run(inputs)
+
+
 def test_networks_and_losses_import_no_tensorflow():
     """Their files import Keras and the package's own light modules only; TensorFlow just inside functions."""
     allowed = {"keras", "numpy", "tfdeepfake"} | sys.stdlib_module_names

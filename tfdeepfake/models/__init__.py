@@ -8,6 +8,8 @@ layers named `features` (last map before pooling), `embedding` and `logits`; its
 import difflib
 import inspect
 
+import keras
+
 from tfdeepfake.models.baseline import baseline
 from tfdeepfake.models.cnn3d import cnn3d
 from tfdeepfake.models.cnn_rnn import cnn_rnn
@@ -118,7 +120,11 @@ def build(name, **kwargs):
     known = inspect.signature(MODELS[name]).parameters
     if unknown := sorted(set(kwargs) - set(known)):
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; it has {', '.join(known)}.")
-    return MODELS[name](**kwargs)
+    model = MODELS[name](**kwargs)
+    # Keras's own lets an axis of 1 pass for one of any length: grey frames would be taken as RGB, or fail far inside.
+    shapes = {tensor.name: (None, *tensor.shape[1:]) for tensor in model.inputs}
+    model.input_spec = [keras.InputSpec(shape=shapes[name], name=name) for name in sorted(shapes)]
+    return model
 
 
 def input_kind(model):
