@@ -1,6 +1,7 @@
 """`tfdeepfake VERB`: one line of work per verb. Everything heavy is imported inside the verb, so --help is instant."""
 
 import argparse
+import inspect
 import json
 import re
 import sys
@@ -181,9 +182,10 @@ def _add_predict(verbs):
 
 def _described(cls):
     """{argument: sentence} from the `Args` of a docstring."""
-    entries = cls.__doc__.partition("Args:\n")[2].partition("\n\n")[0]
-    found = {}
-    for names, text in re.findall(r"^ {6}(\w[\w, ]*): (.*(?:\n {8}.*)*)", entries, re.MULTILINE):
+    # Python 3.13 takes the indentation of a docstring away by itself; -OO leaves none at all.
+    entries = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    found = dict.fromkeys(cls.__dataclass_fields__, "")
+    for names, text in re.findall(r"^ {2}(\w[\w, ]*): (.*(?:\n {4}.*)*)", entries, re.MULTILINE):
         found |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("%", "%%"))
     return found
 
