@@ -108,6 +108,20 @@ def test_weights_round_trip_exactly(name, tmp_path):
 
 
 @SWEEP
+def test_weights_follow_the_seed_and_no_two_kernels_are_alike(name):
+    kernels = []
+    for seed in (3, 3, 4):
+        keras.utils.set_random_seed(seed)
+        model = models.build(name, **TINY[name])
+        kernels.append([np.asarray(w) for w in model.weights if "kernel" in w.path and w.shape[-1] > 1])
+    first, same, other = kernels
+    for a, b, c in zip(first, same, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+    assert len({a.tobytes() for a in first}) == len(first)
+
+
+@SWEEP
 def test_bfloat16_gives_finite_float32_near_the_exact_scores(name):
     exact = models.build(name, **TINY[name])
     keras.config.set_dtype_policy("mixed_bfloat16")

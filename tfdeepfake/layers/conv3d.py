@@ -1,12 +1,10 @@
 """3D convolution, pooling and normalisation with the padding and constants of PyTorch, for published checkpoints."""
 
 import numpy as np
-from keras import config, initializers, layers, ops
+from keras import config, layers, ops
 
 from tfdeepfake.layers.exact import ExactBatchNormalization
-
-# He et al. (arXiv:1502.01852) by outputs, as the published networks start.
-INITIALIZER = initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+from tfdeepfake.layers.start import he_by_outputs
 
 
 def triple(value):
@@ -34,7 +32,7 @@ def conv(x, filters, kernel, strides=1, groups=1, name=None):
         x = layers.ZeroPadding3D([k // 2 for k in kernel], name=f"{name}_pad")(x)
     make = layers.Conv3D if groups == 1 else GroupedConv3D
     return make(
-        filters, kernel, strides, padding, groups=groups, use_bias=False, kernel_initializer=INITIALIZER, name=name
+        filters, kernel, strides, padding, groups=groups, use_bias=False, kernel_initializer=he_by_outputs(), name=name
     )(x)
 
 

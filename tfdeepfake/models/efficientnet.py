@@ -8,14 +8,14 @@ that a checkpoint maps onto the network by name alone (`tfdeepfake.published.eff
 import functools
 import math
 
-from keras import Model, initializers, layers
+from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.siamese import siamese_head
+from tfdeepfake.layers.start import he_by_outputs
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-INITIALIZER = initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 # variant -> (width and depth multipliers, native size in px, dropout)
 VARIANTS = {
@@ -181,7 +181,8 @@ def feature_map(x, variant, drop_connect=0.2, seed=None, attention_stage=None, w
                 attention = layers.Activation("sigmoid", name="attention")(attention)
                 x = layers.Multiply(name="attended")([x, attention])
             number += 1
-    x = layers.Conv2D(_channels(1280, width), 1, use_bias=False, kernel_initializer=INITIALIZER, name="conv_head")(x)
+    filters = _channels(1280, width)
+    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=he_by_outputs(), name="conv_head")(x)
     return _swish(_norm(x, "bn1"), "features")
 
 
@@ -196,7 +197,7 @@ def _block(x, native, name, kernel, strides, expansion, filters, drop_rate, seed
     short, channels = x, x.shape[-1]
     if expansion != 1:
         x = layers.Conv2D(
-            channels * expansion, 1, use_bias=False, kernel_initializer=INITIALIZER, name=f"{name}_expand_conv"
+            channels * expansion, 1, use_bias=False, kernel_initializer=he_by_outputs(), name=f"{name}_expand_conv"
         )(x)
         x = _swish(_norm(x, f"{name}_bn0"), f"{name}_swish0")
     x, native = _padded_conv(layers.DepthwiseConv2D, x, native, kernel, strides, name=f"{name}_depthwise_conv")
@@ -205,7 +206,7 @@ def _block(x, native, name, kernel, strides, expansion, filters, drop_rate, seed
     gate = layers.Dense(max(1, channels // 4), "silu", name=f"{name}_se_reduce")(gate)
     gate = layers.Dense(channels * expansion, "sigmoid", name=f"{name}_se_expand")(gate)
     x = layers.Multiply(name=f"{name}_se_scale")([x, gate])
-    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=INITIALIZER, name=f"{name}_project_conv")(x)
+    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=he_by_outputs(), name=f"{name}_project_conv")(x)
     x = _norm(x, f"{name}_bn2")
     if strides == 1 and channels == filters:
         if drop_rate:
@@ -232,7 +233,7 @@ def _padded_conv(layer, x, native, kernel, strides, name, **kwargs):
             raise ValueError(f"input_size is too small: {name} gets a map of {x.shape[1]} x {x.shape[2]}.")
         padding = "valid"
         x = layers.ZeroPadding2D(pads, name=f"{name}_pad")(x)
-    kwargs |= {initializer: INITIALIZER}
+    kwargs |= {initializer: he_by_outputs()}
     x = layer(kernel_size=kernel, strides=strides, padding=padding, use_bias=False, name=name, **kwargs)(x)
     return x, native and -(-native // strides)
 

@@ -7,12 +7,12 @@ name alone (`module_name`, `module_name_timm`, `tables`).
 import re
 
 import numpy as np
-from keras import Model, initializers, layers, ops, saving
+from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.start import small_normal
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-INITIALIZER = initializers.TruncatedNormal(stddev=0.02)
 EPSILON = 1e-5
 # Buffers in published files that the network computes for itself.
 UNUSED = ("num_batches_tracked", "relative_position_index", "attn_mask")
@@ -77,7 +77,7 @@ def swin(x, embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), windows=(
     step = 4 * 2 ** (len(depths) - 1)
     if height % step or width % step:
         raise ValueError(f"input_size needs multiples of {step} px with {len(depths)} stages, got ({height}, {width}).")
-    x = layers.Conv2D(embed_dim, 4, 4, kernel_initializer=INITIALIZER, name="patch_embed_proj")(x)
+    x = layers.Conv2D(embed_dim, 4, 4, kernel_initializer=small_normal(), name="patch_embed_proj")(x)
     x = _norm(x, "patch_embed_norm")
     if position is not None:
         x = position(x)
@@ -97,7 +97,7 @@ def _norm(x, name):
 
 
 def _dense(x, units, name, **kwargs):
-    return layers.Dense(units, kernel_initializer=INITIALIZER, name=name, **kwargs)(x)
+    return layers.Dense(units, kernel_initializer=small_normal(), name=name, **kwargs)(x)
 
 
 def _block(x, heads, window, shifted, rate, seed, name):
@@ -154,7 +154,7 @@ class WindowAttention(layers.Layer):
         if channels % (3 * self.heads):
             raise ValueError(f"heads needs to divide the {channels // 3} channels at {self.name}, got {self.heads}.")
         self.relative_position_bias_table = self.add_weight(
-            shape=((2 * self.window - 1) ** 2, self.heads), initializer=INITIALIZER,
+            shape=((2 * self.window - 1) ** 2, self.heads), initializer=small_normal(),
             name="relative_position_bias_table",
         )  # fmt: skip
 

@@ -5,13 +5,13 @@ alone (`module_name`, `tokens`).
 """
 
 import numpy as np
-from keras import Model, initializers, layers, ops, saving
+from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.start import small_normal
 
 # The ImageNet-21k files of the authors take -1..1; others of timm's take ImageNet's mean and deviation.
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-INITIALIZER = initializers.TruncatedNormal(stddev=0.02)
 EPSILON = 1e-6
 POOLS = ("token", "avg")
 
@@ -81,7 +81,7 @@ def vit(x, patch=16, embed_dim=768, depth=12, heads=12, pool="token", drop_path=
     _, height, width, _ = x.shape
     if height % patch or width % patch:
         raise ValueError(f"input_size needs multiples of {patch} px, the patches' side, got ({height}, {width}).")
-    x = layers.Conv2D(embed_dim, patch, patch, kernel_initializer=INITIALIZER, name="patch_embed_proj")(x)
+    x = layers.Conv2D(embed_dim, patch, patch, kernel_initializer=small_normal(), name="patch_embed_proj")(x)
     if position is not None:
         x = position(x)
     size = x.shape[1:]
@@ -103,7 +103,7 @@ def _norm(x, name):
 
 
 def _dense(x, units, name, **kwargs):
-    return layers.Dense(units, kernel_initializer=INITIALIZER, name=name, **kwargs)(x)
+    return layers.Dense(units, kernel_initializer=small_normal(), name=name, **kwargs)(x)
 
 
 def _block(x, heads, rate, seed, name):
@@ -130,8 +130,8 @@ class ClassToken(layers.Layer):
 
     def build(self, input_shape):
         _, count, channels = input_shape
-        self.cls_token = self.add_weight(shape=(1, 1, channels), initializer=INITIALIZER, name="cls_token")
-        self.pos_embed = self.add_weight(shape=(1, 1 + count, channels), initializer=INITIALIZER, name="pos_embed")
+        self.cls_token = self.add_weight(shape=(1, 1, channels), initializer=small_normal(), name="cls_token")
+        self.pos_embed = self.add_weight(shape=(1, 1 + count, channels), initializer=small_normal(), name="pos_embed")
 
     def call(self, x):
         token = ops.zeros_like(x[:, :1]) + self.cls_token
