@@ -30,6 +30,16 @@ def test_the_sweep_covers_every_network():
     assert set(TINY) == set(models.MODELS)
 
 
+@pytest.mark.parametrize(("name", "sibling"), SAME_WHEN_TINY.items())
+def test_what_the_sweep_leaves_out_is_its_sibling(name, sibling):
+    one, other = (models.build(n, **TINY[n]) for n in (name, sibling))
+    assert sibling not in SAME_WHEN_TINY and one.input_shape == other.input_shape
+    for a, b in zip(one.layers, other.layers, strict=True):
+        assert type(a) is type(b) and [w.shape for w in a.weights] == [w.shape for w in b.weights]
+        for setting in ("padding", "strides", "groups", "pool_size"):
+            assert getattr(a, setting, None) == getattr(b, setting, None), (a.name, setting)
+
+
 @EVERY
 def test_contract(name):
     model = models.build(name, **TINY[name])

@@ -54,8 +54,13 @@ TINY = {
 # At a tiny size these are their siblings' code and sizes: they are built and scored, but not trained, saved, exported
 # and taken to JAX too.
 SAME_WHEN_TINY = {
-    *("resnet3d_34", "resnet3d_101", "resnet3d_152", "resnet3d_200", "resnext3d_101", "r2plus1d_34", "r2plus1d_101"),
-    *(f"efficientnet_b{number}" for number in (0, 1, 2, 3, 5, 6, 7)),
+    "resnet3d_34": "resnet3d_18",
+    **dict.fromkeys(("resnet3d_101", "resnet3d_152", "resnet3d_200"), "resnet3d_50"),
+    "resnext3d_101": "resnext3d_50",
+    "r2plus1d_34": "r2plus1d_hara_18",
+    "r2plus1d_101": "r2plus1d_50",
+    # The others pad by their native sizes.
+    "efficientnet_b6": "efficientnet_b1",
 }
 KINDS = {"two_stream_frame": "flow"} | {name: "clip" for name, arguments in TINY.items() if "frames" in arguments}
 
