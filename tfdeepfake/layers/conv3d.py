@@ -4,7 +4,7 @@ import numpy as np
 from keras import config, layers, ops
 
 from tfdeepfake.layers.exact import ExactBatchNormalization
-from tfdeepfake.layers.start import he_by_outputs
+from tfdeepfake.layers.initializers import he_by_outputs
 
 
 def triple(value):

@@ -12,8 +12,8 @@ from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
+from tfdeepfake.layers.initializers import he_by_outputs
 from tfdeepfake.layers.siamese import siamese_head
-from tfdeepfake.layers.start import he_by_outputs
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
-from tfdeepfake.layers.start import small_normal
+from tfdeepfake.layers.initializers import small_normal
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5

@@ -8,7 +8,7 @@ import numpy as np
 from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
-from tfdeepfake.layers.start import small_normal
+from tfdeepfake.layers.initializers import small_normal
 
 # The ImageNet-21k files of the authors take -1..1; others of timm's take ImageNet's mean and deviation.
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
