@@ -29,7 +29,7 @@ VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
-TODO = "Write the table again with `tfdeepfake evaluate`, or mend the line."
+REMEDY = "Write the table again with `tfdeepfake evaluate`, or mend the line."
 _CHUNK = 50_000  # rows held as Python strings at a time
 
 
@@ -173,12 +173,12 @@ def read_scores(path):
             header = next(reader, [])
             missing = [name for name in COLUMNS if name not in header]
             if missing:
-                raise InputError(path, f"line 1: misses the columns {missing}; it has {header}.", TODO)
+                raise InputError(path, f"line 1: misses the columns {missing}; it has {header}.", REMEDY)
             while block := list(itertools.islice(_numbered(reader), _CHUNK)):
                 numbers, cells = zip(*block, strict=True)
                 for number, row in block:
                     if len(row) != len(header):
-                        raise InputError(path, f"line {number}: needs {len(header)} cells, got {len(row)}.", TODO)
+                        raise InputError(path, f"line {number}: needs {len(header)} cells, got {len(row)}.", REMEDY)
                 by_name = dict(zip(header, zip(*cells, strict=True), strict=True))
                 chunks.append(_parse(path, numbers, by_name))
                 lines.append(np.array(numbers))
@@ -187,11 +187,11 @@ def read_scores(path):
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", TODO) from None
+        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", REMEDY) from None
     if not chunks:
-        raise InputError(path, "has no rows.", TODO)
+        raise InputError(path, "has no rows.", REMEDY)
     columns, line = concatenate(chunks), np.concatenate(lines)
-    check(columns, lambda row, problem: InputError(path, f"line {line[row]}: {problem}", TODO))
+    check(columns, lambda row, problem: InputError(path, f"line {line[row]}: {problem}", REMEDY))
     return columns
 
 
@@ -261,7 +261,7 @@ def _parse(path, lines, cells):
             values.extend(convert(cell) if cell else EMPTY[name] for cell in cells[name])
         except (ValueError, KeyError):
             at = len(values)
-            raise InputError(path, f"line {lines[at]}: {name} needs {need}, got {cells[name][at]!r}.", TODO) from None
+            raise InputError(path, f"line {lines[at]}: {name} needs {need}, got {cells[name][at]!r}.", REMEDY) from None
         with np.errstate(over="ignore"):  # 1e300 becomes infinite here and is refused by `check`
             columns[name] = np.array(values, dtype=convert if convert is float else None).astype(DTYPES[name])
     return columns
