@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,34 @@ def test_everything_drawn_depends_on_seed_and_epoch_only(clips, kind, augment):
     plain = epochs(clips, kind=kind, class_weight=common["class_weight"])[0]
     for a, b in zip(tf.nest.flatten(plain), tf.nest.flatten(whole[0]), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
+
+
+def test_single_frames_are_augmented_alike_in_groups_of_any_size(clips):
+    """Batches of 16, 5 and 17 make groups of 16, 5 and 1."""
+    seen = []
+    for batch_size in (16, 5, 17):
+        got = epochs(clips, kind="flow", batch_size=batch_size, augment="p0", cache_bytes=0)
+        seen.append([np.concatenate([b[0][name] for b in got])[:48] for name in ("frames", "flow")])
+    assert same(seen[0], seen[1]) and same(seen[0], seen[2])
+
+
+@pytest.mark.slow
+def test_the_process_ends_while_an_augmented_data_set_is_still_being_read(data_dir):
+    """Threads of TensorFlow that run Python when the interpreter ends kill it (exit 134) or hang."""
+    script = f"""
+import sys
+from tfdeepfake.quiet import load_tensorflow
+load_tensorflow()
+from tfdeepfake.data import pipeline
+prepared = pipeline.open_data("tiny", {str(data_dir)!r})
+endless = iter(pipeline.batches(prepared, "train", "frame", 32, True, epochs=1 << 30, augment="p0", mix="cutmix"))
+for _ in range(5):
+    next(endless)
+sys.exit(7)
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 7, done.stderr
 
 
 def test_augmentation_and_mixing_are_for_training(clips):

@@ -259,7 +259,7 @@ def test_two_replicas_follow_one_device(config, tmp_path, network):
     """
     config = change(
         config, network=network, network_args={"batch_norm": False, "dropout": 0.0}, batch_size=8, epochs=6,
-        augment="none", learning_rate=0.02, schedule="constant",
+        augment="flip", learning_rate=0.02, schedule="constant",
     )  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_process(config, one).wait() == 0

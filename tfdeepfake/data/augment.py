@@ -1,254 +1,282 @@
-"""Training-time augmentation inside `tf.data`: one draw for all frames of a clip and for its flow (P0 IV-C, P1 2.2.5).
+"""Training-time augmentation: one draw for all frames of a clip and for its flow (P0 IV-C, P1 2.2.5).
 
-    augment_example   one example: flip, colours, noise, compression, one resample for all that moves pixels
-    cutmix            one batch: a box of every clip comes from its neighbour, labels are mixed (arXiv:1905.04899)
+    augment    one example: colours, moves, shrinking, noise, compression
+    cutmix     one batch: a box of every clip comes from its neighbour, labels are mixed (arXiv:1905.04899)
 
-Names, probabilities and ranges are in `policies`. Draws are functions of a seed alone. Only what is drawn is run.
-Operations take and give uint8 [..., H, W, 3]; those that move pixels give a matrix instead.
+Names, probabilities and ranges are in `policies`; `pipeline` calls both inside `tf.data`. Draws are functions of the
+generator alone. Only what is drawn is run, and neighbours of one sort take one pass: colours are one matrix, moves
+are one resample. On OpenCV, because `tf.image` and Keras's layers take ten times as long (`benchmarks/pipeline.py`)
+and draw anew for every frame.
 """
 
 import math
 from functools import partial
+from statistics import NormalDist
 
-import tensorflow as tf
+import cv2
+import numpy as np
 
-from tfdeepfake.data import flow as flow_module
+from tfdeepfake.data.flow import ZERO_CODE
 
 # Share of examples that CutMix changes; the others stay whole, because faces to be judged are.
 CUTMIX_PROBABILITY = 0.5
+ALIGNED_BYTES = 64
+# Luma and two axes of chroma around which hue turns (NTSC). Grey has no chroma and stays as it is.
+TO_YIQ = np.float32(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+FROM_YIQ = np.linalg.inv(TO_YIQ)
+# 256 equally likely values, a normal's quantiles, of variance 1: a byte and a table are far faster than a normal draw.
+NORMAL = np.array([NormalDist().inv_cdf((k + 0.5) / 256) for k in range(256)])
+NORMAL /= NORMAL.std()
+MIRROR = np.diag(np.float32((-1, 1, 1)))
 
 
-def _between(seed, limits):
+def _between(rng, limits):
     """An even draw from (least, most), or from -limit..limit."""
     least, most = limits if isinstance(limits, tuple) else (-limits, limits)
-    return tf.random.stateless_uniform([], seed, least, most)
+    return rng.uniform(least, most)
 
 
-def _seeds(seed, count):
-    return [tf.random.experimental.stateless_fold_in(seed, n) for n in range(count)]
+# Colours: float32 [4, 4] that takes (r, g, b, 1) to its new colour. `frames` are those of the example as it came.
 
 
-def _bytes(frames):
-    """float32 grey levels -> uint8."""
-    return tf.cast(tf.round(tf.clip_by_value(frames, 0.0, 255.0)), tf.uint8)
+def _colour(linear, shift=0.0):
+    matrix = np.eye(4, dtype=np.float32)
+    matrix[:3, :3], matrix[:3, 3] = linear, shift
+    return matrix
 
 
-def _jpeg(frames, seed, quality):
-    quality = tf.random.stateless_uniform([], seed, quality[0], quality[1] + 1, tf.int32)
-    each = tf.unstack(frames) if frames.shape.rank == 4 else [frames]
-    done = [tf.image.adjust_jpeg_quality(one, quality, dct_method="INTEGER_ACCURATE") for one in each]
-    return tf.stack(done) if frames.shape.rank == 4 else done[0]
+def _brightness_contrast(rng, frames, brightness, contrast):
+    return _colour(np.eye(3) * (1 + _between(rng, contrast)), 255 * _between(rng, brightness))
 
 
-def _noise(frames, seed, variance):
-    draws = _seeds(seed, 2)
-    # The same grain in every frame: a draw belongs to the clip.
-    grain = tf.random.stateless_normal(frames.shape[-3:], draws[0]) * tf.sqrt(_between(draws[1], variance))
-    noisy = tf.cast(frames, tf.int16) + tf.cast(tf.round(grain), tf.int16)
-    return tf.cast(tf.clip_by_value(noisy, 0, 255), tf.uint8)
+def _hue_saturation(rng, frames, hue, saturation, value):
+    angle, size = 2 * math.pi * _between(rng, hue), 1 + _between(rng, saturation)
+    cos, sin = size * math.cos(angle), size * math.sin(angle)
+    turned = FROM_YIQ @ np.float32(((1, 0, 0), (0, cos, -sin), (0, sin, cos))) @ TO_YIQ
+    return _colour(turned * (1 + _between(rng, value)))
 
 
-def _downscale(frames, seed, factor):
-    height, width = frames.shape[-3:-1]
-    factor = _between(seed, factor)
-    small = [tf.maximum(1, tf.cast(tf.round(side * factor), tf.int32)) for side in (height, width)]
-    # Bilinear without a filter, as OpenCV's INTER_LINEAR: the aliasing is part of what cheap software leaves.
-    return _bytes(tf.image.resize(tf.image.resize(frames, small), (height, width)))
-
-
-def _brightness_contrast(frames, seed, brightness, contrast):
-    draws = _seeds(seed, 2)
-    return _bytes(
-        tf.cast(frames, tf.float32) * (1 + _between(draws[0], contrast)) + 255 * _between(draws[1], brightness)
-    )
-
-
-def _hue_saturation(frames, seed, hue, saturation, value):
-    draws = _seeds(seed, 3)
-    turned = tf.image.adjust_hue(tf.cast(frames, tf.float32), _between(draws[0], hue))
-    strong = tf.image.adjust_saturation(turned, 1 + _between(draws[1], saturation))
-    return _bytes(strong * (1 + _between(draws[2], value)))
-
-
-def _fancy_pca(frames, seed, alpha):
+def _fancy_pca(rng, frames, alpha):
     # The axes of every 16th pixel are those of all, at a fraction of the work.
-    colours = tf.reshape(tf.cast(frames[..., ::4, ::4, :], tf.float32), [-1, 3]) / 255
-    colours -= tf.reduce_mean(colours, axis=0)
-    count = tf.cast(tf.shape(colours)[0], tf.float32)
-    values, axes = tf.linalg.eigh(tf.matmul(colours, colours, transpose_a=True) / count)
-    shift = tf.linalg.matvec(axes, values * alpha * tf.random.stateless_normal([3], seed))
-    return _bytes(tf.cast(frames, tf.float32) + 255 * shift)
+    colours = np.float32([frame[::4, ::4] for frame in frames]).reshape(-1, 3) / 255
+    values, axes = np.linalg.eigh(np.cov(colours, rowvar=False, bias=True))
+    return _colour(np.eye(3), 255 * axes @ (values * alpha * rng.standard_normal(3)))
 
 
-def _grey(frames, seed):
-    return tf.broadcast_to(tf.image.rgb_to_grayscale(frames), frames.shape)
+def _grey(rng, frames):
+    return _colour(np.repeat(TO_YIQ[:1], 3, axis=0))
 
 
-# Matrices float32 [3, 3] that take a place (x, y, 1), px from the picture's middle, to where it goes.
+# Moves: float32 [3, 3] that takes a place (x, y, 1), px from the picture's middle, to where it goes.
 
 
 def _affine(a, b, c, d, x=0.0, y=0.0):
-    return tf.stack([tf.stack([a, b, x]), tf.stack([c, d, y]), tf.constant([0.0, 0.0, 1.0])])
+    return np.float32(((a, b, x), (c, d, y), (0, 0, 1)))
 
 
-def _shift_scale_rotate(seed, height, width, shift, scale, rotate_deg):
-    draws = _seeds(seed, 4)
-    size, angle = 1 + _between(draws[0], scale), _between(draws[1], rotate_deg) * (math.pi / 180)
-    cos, sin = size * tf.cos(angle), size * tf.sin(angle)
-    return _affine(cos, -sin, sin, cos, width * _between(draws[2], shift), height * _between(draws[3], shift))
+def _shift_scale_rotate(rng, height, width, shift, scale, rotate_deg):
+    size, angle = 1 + _between(rng, scale), math.radians(_between(rng, rotate_deg))
+    cos, sin = size * math.cos(angle), size * math.sin(angle)
+    return _affine(cos, -sin, sin, cos, width * _between(rng, shift), height * _between(rng, shift))
 
 
-def _shear(seed, height, width, shear_deg):
-    x, y = (tf.tan(_between(draw, shear_deg) * (math.pi / 180)) for draw in _seeds(seed, 2))
-    return _affine(1.0, x, y, 1.0)
+def _shear(rng, height, width, shear_deg):
+    x, y = (math.tan(math.radians(_between(rng, shear_deg))) for _ in range(2))
+    return _affine(1, x, y, 1)
 
 
-def _pad(seed, height, width, border):
-    size = 1 - 2 * _between(seed, border)
-    return _affine(size, 0.0, 0.0, size)
+def _pad(rng, height, width, border):
+    size = 1 - 2 * _between(rng, border)
+    return _affine(size, 0, 0, size)
+
+
+# Everything else: a change, which makes of a picture uint8 [H, W, 3] the next and writes it to `dst` where that is
+# given; of `_downscale` the size (h, w) px that pictures are shrunk to.
+
+
+def _jpeg(rng, height, width, quality):
+    setting = (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(quality[0], quality[1] + 1)))
+
+    def code(frame, dst=None):
+        coded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), setting)[1]
+        return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB, dst=dst)
+
+    return code
+
+
+def _noise(rng, height, width, variance):
+    # The same grain in every frame: a draw belongs to the clip.
+    which = np.frombuffer(rng.bytes(height * width * 3), np.uint8).reshape(height, width, 3)
+    grey = np.rint(NORMAL * math.sqrt(_between(rng, variance)))
+    more, less = (cv2.LUT(which, np.uint8(np.clip(side, 0, 255))) for side in (grey, -grey))
+    # Both cut at 0 and 255.
+    return lambda frame, dst=None: cv2.subtract(cv2.add(frame, more), less, dst=dst)
+
+
+def _downscale(rng, height, width, factor):
+    factor = _between(rng, factor)
+    # Bilinear without a filter, as in P0's reference: the aliasing is part of what cheap software leaves.
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 COLOURS = {
-    "jpeg": _jpeg,
-    "noise": _noise,
-    "downscale": _downscale,
     "brightness_contrast": _brightness_contrast,
     "hue_saturation": _hue_saturation,
     "fancy_pca": _fancy_pca,
     "grey": _grey,
 }
-MOVES = {"shift_scale_rotate": _shift_scale_rotate, "shear": _shear, "pad": _pad}
+MOVES = {
+    "flip": lambda rng, height, width: MIRROR,
+    "shift_scale_rotate": _shift_scale_rotate,
+    "shear": _shear,
+    "pad": _pad,
+}
+OTHERS = {"jpeg": _jpeg, "noise": _noise}
+# A step after all: it does what has been drawn and not been done.
+LAST = (1.0, {"end": {}})
 
 
-def resample(pictures, matrix):
-    """Pictures whose places have gone where `matrix` takes them; black (or still) where nothing came from.
-
-    Args:
-      pictures: float32 [..., H, W, C] with three or four axes.
-      matrix: float32 [3, 3]: (x, y, 1), px from the middle, to its new place.
-    Returns:
-      As `pictures`.
-    """
-    height, width = pictures.shape[-3:-1]
-    middle = tf.constant([[1.0, 0.0, (width - 1) / 2], [0.0, 1.0, (height - 1) / 2], [0.0, 0.0, 1.0]])
-    # The op wants where a pixel comes from.
-    source = middle @ tf.linalg.inv(matrix) @ tf.linalg.inv(middle)
-    clip = pictures if pictures.shape.rank == 4 else pictures[None]
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=clip,
-        transforms=tf.reshape(source, [1, 9])[:, :8],
-        output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return tf.reshape(moved, pictures.shape)
+def _recolouring(colour):
+    """The change that applies `colour` (float32 [4, 4]) to every pixel."""
+    matrix = colour[:3].copy()
+    if not matrix[0, 1]:
+        # OpenCV's way for diagonals takes four times as long; this is far below one grey level.
+        matrix[0, 1] = 1e-6
+    return partial(cv2.transform, m=matrix)
 
 
-def _move(frames, flow, matrix):
-    """Frames (uint8) and flow (float32, or None) resampled; the vectors turn and stretch as the picture does."""
-    frames = _bytes(resample(tf.cast(frames, tf.float32), matrix))
-    if flow is None:
-        return (frames,)
-    flow = resample(flow, matrix)
-    # Written out: a product with a matrix of 2 x 2 is slow for so many vectors.
-    u, v = flow[..., 0], flow[..., 1]
-    turned = [matrix[row, 0] * u + matrix[row, 1] * v for row in range(2)]
-    return frames, tf.stack(turned, axis=-1)
-
-
-def augment_example(example, steps, seed):
-    """One example with the steps that its seed draws.
+def resampling(move, size, shrunk, border=0):
+    """The changes, all of them, after which places have gone where `move` takes them: one bilinear look-up.
 
     Args:
-      example: dict with frames uint8 [(T,) H, W, 3] of known shape, and, where the network reads flow, flow uint8
-        [(T,) 2H, W, 1] with flow_max_px as `flow.pack_flow` makes them.
-      steps: of `policies.steps`.
-      seed: integer [2].
-    Returns:
-      The example with frames of the same shape and dtype. When a step may move pixels, flow comes unpacked (float32
-      [(T,) H, W, 2] px/frame, flow_max_px gone). Otherwise it stays packed, and a bool `flip` says that u has still
-      to be negated.
+      move: float32 [3, 3]: (x, y, 1), px of the new size from the middle, to its new place. None: nothing moves.
+      size: (H, W) px of the new picture.
+      shrunk: (h, w) px of the picture, uint8 [h, w] or [h, w, 3], that it is made from.
+      border: value where nothing came from.
     """
-    example = dict(example)
-    moves = any(name in MOVES for _, choices in steps for name in choices)
-    if moves and "flow" in example:
-        example["flow"] = flow_module.unpack_flow_ops(example["flow"], example.pop("flow_max_px"))
-    height, width = example["frames"].shape[-3:-1]
-    matrix, moved = tf.eye(3), tf.constant(False)
-    for number, (probability, choices) in enumerate(steps):
-        if "flip" in choices:
-            # By the seed itself: a run that only flips has always drawn so.
-            _flip(example, tf.random.stateless_uniform([], seed) < probability)
+    enlarge = partial(cv2.resize, dsize=size[::-1], interpolation=cv2.INTER_LINEAR)
+    # A look-up beyond the edges, which `resize` repeats, would darken them where nothing has to come from outside.
+    if move is None:
+        return [enlarge] * (size != shrunk)
+    if np.array_equal(move, MIRROR):
+        return [partial(cv2.flip, flipCode=1)] + [enlarge] * (size != shrunk)
+    (a, b, x), (c, d, y) = move[:2].tolist()
+    # From a new place, px from the corner, to where its value is.
+    source = []
+    for row, new, old in zip(((d, -b), (-c, a)), size[::-1], shrunk[::-1], strict=True):
+        p, q = (old / new * part / (a * d - b * c) for part in row)
+        source.append((p, q, (old - 1) / 2 - p * (x + (size[1] - 1) / 2) - q * (y + (size[0] - 1) / 2)))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return [partial(cv2.warpAffine, M=np.array(source), dsize=size[::-1], flags=flags, borderValue=(border,) * 3)]
+
+
+def _drawn(frames, steps, rng):
+    """The changes that an example's generator draws, in their order: (of its frames, of its maps, turn)."""
+    size, of_frames, of_maps, turn = frames[0].shape[:2], [], [], np.eye(2, dtype=np.float32)
+    # Drawn and not yet in the lists: a colour, then a move, which also enlarges what has been shrunk.
+    nothing = colour, move, shrunk = None, None, size
+    for probability, choices in (*steps, LAST):
+        if rng.random() >= probability:
             continue
-        drawn_by, chosen_by, own = _seeds(tf.random.experimental.stateless_fold_in(seed, number), 3)
-        drawn = tf.random.stateless_uniform([], drawn_by) < probability
-        which = tf.random.stateless_uniform([], chosen_by, maxval=len(choices), dtype=tf.int32)
-        for position, (name, ranges) in enumerate(choices.items()):
-            take = drawn & (which == position)
-            if name in MOVES:
-                step = tf.cond(take, partial(MOVES[name], own, height, width, **ranges), lambda: tf.eye(3))
-                matrix, moved = step @ matrix, moved | take
-            else:
-                frames = example["frames"]
-                change = partial(COLOURS[name], frames, own, **ranges)
-                # JPEG forgets the shape that the next operation needs.
-                example["frames"] = tf.ensure_shape(tf.cond(take, change, partial(tf.identity, frames)), frames.shape)
-    if moves:
-        names = [name for name in ("frames", "flow") if name in example]
-        kept = tuple(example[name] for name in names)
-        after = tf.cond(moved, lambda: _move(example["frames"], example.get("flow"), matrix), lambda: kept)
-        example |= dict(zip(names, after, strict=True))
-    return example
+        name = list(choices)[rng.integers(len(choices))]
+        if name in MOVES:
+            step = MOVES[name](rng, *size, **choices[name])
+            move = step if move is None else step @ move
+            continue
+        if name not in COLOURS or move is not None:
+            of_frames += [] if colour is None else [_recolouring(colour)]
+            of_frames += resampling(move, size, shrunk)
+            if move is not None:
+                of_maps += resampling(move, size, size, ZERO_CODE)
+                turn = move[:2, :2] @ turn
+            colour, move, shrunk = nothing
+        if name in COLOURS:
+            step = COLOURS[name](rng, frames, **choices[name])
+            colour = step if colour is None else step @ colour
+        elif name == "downscale":
+            shrunk = _downscale(rng, *size, **choices[name])
+            of_frames.append(partial(cv2.resize, dsize=shrunk[::-1], interpolation=cv2.INTER_LINEAR))
+        elif name in OTHERS:
+            of_frames.append(OTHERS[name](rng, *size, **choices[name]))
+    return of_frames, of_maps, turn
 
 
-def _flip(example, flip):
-    """Mirrors frames and maps; negates u, or leaves word to, where it is still packed."""
-    names = [name for name in ("frames", "flow") if name in example]
-    kept = [example[name] for name in names]
-    unpacked = "flow" in example and example["flow"].dtype == tf.float32
+def augment(frames, flow, steps, rng, into=None):
+    """One example with the steps that its generator draws, in their order.
 
-    def mirrored():
-        # On bytes, and only where it is wanted: several times faster than on a batch of floats.
-        turned = [tf.reverse(x, [-2]) for x in kept]
-        return turned[:1] + [turned[1] * tf.constant([-1.0, 1.0])] if unpacked else turned
+    Colours are cut to 0..255 after the last of those that follow one another, not after each.
 
-    example |= dict(zip(names, tf.cond(flip, mirrored, lambda: kept), strict=True))
-    if not unpacked:
-        example["flip"] = flip
+    Args:
+      frames: T pictures uint8 [H, W, 3] RGB, as a list or an array.
+      flow: their maps, T of uint8 [2H, W, 1] as `flow.pack_flow` makes them; nothing (`()`) where there are none.
+      steps: of `policies.steps`.
+      rng: np.random.Generator of this example alone.
+      into: list of arrays to write to, as they are returned; None makes new ones.
+    Returns:
+      ([frames uint8 [T, H, W, 3], flow uint8 [T, 2H, W, 1] where there is any], turn float32 [2, 2]): the vectors of
+      the flow still have to be multiplied by `turn`, which turns and stretches them as the pictures were.
+    """
+    of_frames, of_maps, turn = _drawn(frames, steps, rng)
+    if into is None:
+        into = [room((len(x), *x[0].shape)) for x in (frames, flow) if len(x)]
+    _each(frames, of_frames, into[0])
+    if len(flow):
+        height = len(frames[0])
+        # u and v are pictures of their own.
+        for half in (slice(0, height), slice(height, None)):
+            _each([one[half] for one in flow], of_maps, into[1][:, half])
+    return into, turn
 
 
-def cutmix(inputs, label, weight, seed):
+def _each(pictures, changes, into):
+    """Writes each of the pictures with all the changes, one after the other: a picture stays in the cache."""
+    for picture, new in zip(pictures, into, strict=True):
+        for change in changes[:-1]:
+            picture = change(picture)
+        if changes:
+            changes[-1](picture, dst=new)
+        else:
+            np.copyto(new, picture)
+
+
+def room(shape):
+    """Room for uint8 of a shape that begins where TensorFlow takes memory as it is; elsewhere it would copy."""
+    count = math.prod(shape)
+    more = np.empty(count + ALIGNED_BYTES, np.uint8)
+    start = -more.ctypes.data % ALIGNED_BYTES
+    return more[start : start + count].reshape(shape)
+
+
+def cutmix(frames, flow, label, weight, rng):
     """Puts a box of the neighbour in the batch into half of the examples, the same box in all frames and maps.
 
     The box covers an even draw of the area before it is cut at the edge, its centre is anywhere (arXiv:1905.04899
     Sec. 3.1, alpha 1). The label becomes the share of fake area, the class weight that of the two examples by area.
 
     Args:
-      inputs: {"frames": uint8 [B, (T,) H, W, 3], "flow": float32 [B, (T,) H, W, 2]}, with or without flow.
+      frames: uint8 [B, (T,) H, W, 3].
+      flow: float32 [B, (T,) H, W, 2] px/frame, or None.
       label: float32 [B, 1].
-      weight: float32 [B] or None.
-      seed: integer [2].
+      weight: float32 [B], or None.
+      rng: np.random.Generator of this batch alone.
     Returns:
-      (inputs, label, weight) of the same shapes and dtypes.
+      (frames, flow, label, weight) of the same shapes and dtypes.
     """
-    count, (height, width) = tf.shape(label)[0], inputs["frames"].shape[-3:-1]
-    drawn, area, across, down = (tf.random.stateless_uniform([count, 1], own) for own in _seeds(seed, 4))
-    side = tf.where(drawn < CUTMIX_PROBABILITY, tf.sqrt(area), 0.0) / 2
-
-    def inside(middle, pixels):
-        place = (tf.range(pixels, dtype=tf.float32) + 0.5)[None] / pixels
-        return tf.abs(place - middle) < side
-
-    box = inside(down, height)[:, :, None] & inside(across, width)[:, None, :]
-    share = tf.reduce_mean(tf.cast(box, tf.float32), axis=[1, 2])
-
-    def mixed(x):
-        wide = box[..., None] if x.shape.rank == 4 else box[:, None, :, :, None]
-        return tf.where(wide, tf.roll(x, 1, axis=0), x)
-
-    def shared(x, by):
-        return x + by * (tf.roll(x, 1, axis=0) - x)
-
-    inputs = {name: mixed(x) for name, x in inputs.items()}
-    return inputs, shared(label, share[:, None]), None if weight is None else shared(weight, share)
+    count, (height, width) = len(frames), frames.shape[-3:-1]
+    mixed = [x if x is None else x.copy() for x in (frames, flow, label, weight)]
+    for k in np.flatnonzero(rng.random(count) < CUTMIX_PROBABILITY):
+        side = math.sqrt(rng.random()) / 2
+        box = []
+        for pixels in (height, width):
+            middle = rng.random()
+            # Pixels whose own middle is in the box.
+            edges = (round(pixels * (middle - side)), round(pixels * (middle + side)))
+            box.append(slice(*np.clip(edges, 0, pixels)))
+        share = np.float32(np.prod([s.stop - s.start for s in box]) / (height * width))
+        for new, old in zip(mixed[:2], (frames, flow), strict=True):
+            if old is not None:
+                new[k, ..., box[0], box[1], :] = old[k - 1, ..., box[0], box[1], :]
+        for new, old in zip(mixed[2:], (label, weight), strict=True):
+            if old is not None:
+                new[k] += share * (old[k - 1] - old[k])
+    return tuple(mixed)

@@ -11,6 +11,7 @@ import numpy as np
 METHODS = ("dis", "farneback")
 # Codes 1..255 around 128: zero motion is exact, and left and right are treated alike.
 CODES = 127
+ZERO_CODE = CODES + 1
 ERROR_FRAC = 1 / (2 * CODES)
 
 
@@ -92,7 +93,7 @@ def pack_flow(flow):
         raise ValueError(f"flow needs finite px/frame, got {wrong} NaN or infinite values.")
     max_px = np.abs(flow).max(axis=(-3, -2, -1))
     scale = np.where(max_px > 0, max_px, 1)[..., None, None, None]
-    codes = (np.rint(flow / scale * CODES) + (CODES + 1)).astype(np.uint8)
+    codes = (np.rint(flow / scale * CODES) + ZERO_CODE).astype(np.uint8)
     packed = np.concatenate([codes[..., :1], codes[..., 1:]], axis=-3)
     return packed, max_px
 
@@ -105,7 +106,7 @@ def unpack_flow(packed, max_px):
             f"packed needs [..., 2H, W, 1] with one max_px per map, got {packed.shape} and max_px {max_px.shape}."
         )
     codes = np.concatenate(np.split(packed, 2, axis=-3), axis=-1).astype(np.float32)
-    return (codes - (CODES + 1)) / CODES * max_px[..., None, None, None]
+    return (codes - ZERO_CODE) / CODES * max_px[..., None, None, None]
 
 
 def unpack_flow_ops(packed, max_px):
@@ -120,7 +121,7 @@ def unpack_flow_ops(packed, max_px):
     import tensorflow as tf
 
     codes = tf.cast(tf.concat(tf.split(packed, 2, axis=-3), axis=-1), tf.float32)
-    return (codes - (CODES + 1)) / CODES * max_px[..., None, None, None]
+    return (codes - ZERO_CODE) / CODES * max_px[..., None, None, None]
 
 
 def flow_picture(flow, max_px=None):

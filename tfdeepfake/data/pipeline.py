@@ -8,12 +8,14 @@ buffer, so the buffer is small, and only what is taken is decoded; frames reach 
 that is small once decoded is decoded once, kept, and shuffled whole. Several hosts read parts that do not overlap.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from tfdeepfake.data import augment as augmentation
 from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data import policies
 from tfdeepfake.data.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
+from tfdeepfake.data.python_op import python_op
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import KINDS
 
@@ -24,6 +26,8 @@ __all__ = ["PreparedData", "open_data", "reading"]  # from `prepared`, for those
 CACHE_BYTES = 1 << 30
 # Encoded examples that a shuffle buffer may hold: about 9,000 JPEG frames of 224 x 224 or 570 clips of 16.
 SHUFFLE_BYTES = 256 << 20
+# Single frames that are decoded and augmented in one call of `map`, which costs as much as the decoding of a small one.
+GROUP_FRAMES = 16
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
 
 
@@ -107,16 +111,13 @@ def _parser(prepared, kind, with_flow, with_keys):
     return apply
 
 
-def _decoder(prepared, kind):
-    """Encoded pictures of one example -> uint8; everything else is kept."""
+def _decoder(prepared):
+    """Example, or examples of one picture each, with pictures encoded -> the same with lists of uint8 pictures."""
     h, w = prepared.recipe.height_px, prepared.recipe.width_px
 
     def pictures(encoded, decode, shape):
-        if kind == "clip":
-            # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
-            encoded = [encoded[t] for t in range(prepared.recipe.frames)]
-            return tf.stack([tf.ensure_shape(decode(one), shape) for one in encoded])
-        return tf.ensure_shape(decode(encoded), shape)
+        # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
+        return [tf.ensure_shape(decode(one), shape) for one in tf.unstack(tf.reshape(encoded, [-1]))]
 
     def picture(encoded):
         if prepared.metadata.get("image_format") == "png":
@@ -134,26 +135,86 @@ def _decoder(prepared, kind):
     return decode
 
 
+def _pictures_of(example):
+    return [name for name in ("frames", "flow") if name in example]
+
+
+def _stacked(example):
+    """The example with its lists of pictures as tensors."""
+    return example | {name: tf.stack(example[name]) for name in _pictures_of(example)}
+
+
+def _generator(draw, *numbers):
+    """numpy's generator of an example (one number) or of a batch (two) of the epoch with `draw`, int64 [2]."""
+    return np.random.default_rng([*draw.view(np.uint64).tolist(), *map(int, numbers)])
+
+
+def _augmenter(steps, length):
+    """(draw, number, example with lists of pictures) -> the example augmented, pictures stacked.
+
+    With flow it gains `turn` (`augment.augment`). More pictures than `length` are several examples, of which each is
+    changed as by its own number, however many come together.
+    """
+
+    def run(draw, number, example):
+        names = _pictures_of(example)
+        pictures = [one for name in names for one in example[name]]
+        total = len(example["frames"])
+
+        def augmented(draw, number, *pictures):
+            # One by one as they were decoded: stacking them first would copy them once more.
+            frames, flow, turns = pictures[:total], pictures[total:], []
+            into = [augmentation.room((total, *x[0].shape)) for x in (frames, flow) if x]
+            for k in range(total // length):
+                part = slice(k * length, (k + 1) * length)
+                rng = _generator(draw, number * (total // length) + k)
+                _, turn = augmentation.augment(frames[part], flow[part], steps, rng, [x[part] for x in into])
+                turns.append(turn)
+            return [*into, np.stack(turns)]
+
+        *changed, turn = python_op(augmented, [draw, number, *pictures], [tf.uint8] * len(names) + [tf.float32])
+        for name, x in zip(names, changed, strict=True):
+            example[name] = tf.ensure_shape(x, (total, *example[name][0].shape))
+        if "flow" in example:
+            turn = tf.ensure_shape(turn, (total // length, 2, 2))
+            example["turn"] = turn[0] if length > 1 else turn
+        return example
+
+    return run
+
+
+def _cut_and_mixed(draw, number, inputs, label, weight):
+    """`augment.cutmix` of a batch, by its number in the epoch."""
+    given = {"frames": inputs["frames"], "flow": inputs.get("flow"), "label": label, "weight": weight}
+    there = {name: x for name, x in given.items() if x is not None}
+
+    def mixed(draw, number, *values):
+        values = given | dict(zip(there, values, strict=True))
+        return [x for x in augmentation.cutmix(**values, rng=_generator(draw, number, 1)) if x is not None]
+
+    done = python_op(mixed, [draw, number, *there.values()], [x.dtype for x in there.values()])
+    after = given | {n: tf.ensure_shape(x, there[n].shape) for n, x in zip(there, done, strict=True)}
+    return {name: after[name] for name in inputs}, after["label"], after["weight"]
+
+
 def _finisher(class_weight, with_keys, mix):
     """A batch of decoded examples -> what `fit` takes."""
 
     def finish(batch):
         batch = dict(batch)
         inputs = {"frames": batch["frames"]}
-        flip = batch.pop("flip", None)
-        if "flow" in batch and batch["flow"].dtype == tf.float32:
-            inputs["flow"] = batch["flow"]  # the augmentation moved it, and had to unpack it
-        elif "flow" in batch:
+        if "flow" in batch:
             inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
-        if flip is not None and "flow" in inputs and "flow_max_px" in batch:
-            # The maps are mirrored already; what moved right now moves left.
-            sign = tf.stack([tf.where(flip, -1.0, 1.0), tf.ones_like(flip, tf.float32)], axis=-1)
-            inputs["flow"] *= tf.reshape(sign, [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2])
+        if "turn" in batch:
+            # [B, 1.., 2, 2]. Written out: a product with a matrix of 2 x 2 is slow for so many vectors.
+            turn = tf.reshape(batch["turn"], [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2, 2])
+            u, v = inputs["flow"][..., :1], inputs["flow"][..., 1:]
+            inputs["flow"] = turn[..., 0] * u + turn[..., 1] * v
         label, weight = tf.cast(batch["label"], tf.float32)[:, None], None
         if class_weight is not None:
             weight = tf.gather(tf.constant([class_weight[0], class_weight[1]], tf.float32), batch["label"])
         if mix == "cutmix":
-            inputs, label, weight = augmentation.cutmix(inputs, label, weight, batch["mix_seed"])
+            inputs, label, weight = _cut_and_mixed(batch["mix_draw"], batch["mix_number"], inputs, label, weight)
         result = (inputs, label)
         if weight is not None:
             result += (weight,)
@@ -242,7 +303,7 @@ def batches(
     own_paths = paths[host::hosts] if _by_file(prepared, split, hosts) else paths
     count = sum(_host_lengths(prepared, split, hosts, host)) * _frames_each(prepared, kind)
     parse = _parser(prepared, kind, with_flow, with_keys)
-    decode = _decoder(prepared, kind)
+    decode = _decoder(prepared)
     finish = _finisher(class_weight, with_keys, mix)
     picture_bytes = recipe.height_px * recipe.width_px * (5 if with_flow else 3)
     decoded_bytes = count * picture_bytes * (recipe.frames if kind == "clip" else 1)
@@ -250,13 +311,31 @@ def batches(
         cache_bytes = CACHE_BYTES if training else 0
     kept = decoded_bytes <= cache_bytes
     in_order = parse(_records(prepared, split, tf.constant(own_paths), hosts, host))
+
+    def decoded(example):
+        example = decode(example)
+        return _stacked(example) if kind == "clip" else example | {n: example[n][0] for n in _pictures_of(example)}
+
     if not training or kept:
-        in_order = in_order.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        in_order = in_order.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
     if kept:
         # Built outside the epochs, so that they share it.
         in_order = in_order.cache()
 
     whole = steps_per_epoch(prepared, split, kind, batch_size, hosts)
+    changed = bool(steps) or not kept
+    grouped = kind != "clip" and changed
+    # The most that divide a batch, so that no example is left over that a batch had room for.
+    group = max(n for n in range(1, GROUP_FRAMES + 1) if batch_size % n == 0)
+    augmented = _augmenter(steps, recipe.frames if kind == "clip" else 1)
+
+    def prepare(draw, number, example):
+        """A clip, or a group of single frames; encoded, or decoded and kept."""
+        if kept:
+            example = example | {name: tf.unstack(example[name]) for name in _pictures_of(example)}
+        else:
+            example = decode(example)
+        return augmented(draw, number, example) if steps else _stacked(example)
 
     def one_epoch(epoch):
         # Without this the order would also depend on the process's global seed.
@@ -276,17 +355,17 @@ def batches(
             examples = parse(_records(prepared, split, shuffled, hosts, host)).shuffle(
                 buffer, order_seed, reshuffle_each_iteration=False
             )
-            examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        fold = tf.random.experimental.stateless_fold_in
-        if steps:
+        examples = examples.take(whole * batch_size)
+        if grouped:
+            examples = examples.batch(group, drop_remainder=True)
+        if changed:
             examples = examples.enumerate().map(
-                lambda number, example: augmentation.augment_example(example, steps, fold(draw, number)),
-                num_parallel_calls=tf.data.AUTOTUNE,
+                lambda number, example: prepare(draw, number, dict(example)), num_parallel_calls=tf.data.AUTOTUNE
             )
-        examples = examples.batch(batch_size, drop_remainder=True).take(whole)
+        examples = (examples.rebatch if grouped else examples.batch)(batch_size, drop_remainder=True)
         if mix == "none":
             return examples
-        return examples.enumerate().map(lambda number, batch: batch | {"mix_seed": fold(fold(draw, -1), number)})
+        return examples.enumerate().map(lambda number, batch: batch | {"mix_draw": draw, "mix_number": number})
 
     if training:
         dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)

@@ -1,15 +1,16 @@
 """Which augmentation is drawn how often and how strongly: plain tables, read by `tfdeepfake.data.augment`.
 
 A policy is a list of steps (probability, {operation: range, ...}): with that probability one of the operations runs,
-each of them as likely as the others. Steps run in the order given; all that move pixels share one resample at the end.
+each of them as likely as the others. Steps run in the order given; those that move pixels share one resample with their
+neighbours, and so do those that change colours.
 
 P0 IV-C names operations and Albumentations but neither probabilities nor ranges: those below are Albumentations'
 defaults of 2020 (p 0.5, brightness and contrast 0.2, hue 20 of 180, saturation 30 and value 20 of 255, noise variance
 10..50), with the hue and downscaling of the pipeline that P0's reference [19] published (10 of 180; 0.5 to 0.9), and,
-for shear and rotation, P1's 10 degrees. Saturation and value are factors here, as in `tf.image`, so that grey stays
-grey: 30 and 20 of 255 are 0.3 and 0.15 of what a face has. P1 2.2.5 prints its probabilities and most ranges; what it
-leaves to Albumentations is as above. Its PadIfNeeded is left out of "p1": crops have the network's size, so it would
-never act.
+for shear and rotation, P1's 10 degrees. Hue turns chroma at its luma, saturation and value are factors, so that grey
+stays grey: 30 and 20 of 255 are 0.3 and 0.15 of what a face has. P1 2.2.5 prints its probabilities and most ranges;
+what it leaves to Albumentations is as above. Its PadIfNeeded is left out of "p1": crops have the network's size, so it
+would never act.
 """
 
 # One operation by itself. Ranges: (least, most) is drawn evenly; one number is the most to either side of nothing.
@@ -52,9 +53,9 @@ POLICIES = {
     "none": (),
     "p0": (
         _alone("downscale"),
-        _alone("flip"),
         _alone("brightness_contrast"),
         _alone("hue_saturation"),
+        _alone("flip"),
         _alone("shear"),
         _alone("shift_scale_rotate", shift=0.0, scale=0.0),
         _alone("noise"),
