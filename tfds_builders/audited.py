@@ -143,5 +143,7 @@ def _examples(prepared, split, with_frames):
     names = [*VIDEO, "source"] + (["face", "frame_indices", "frames"] if with_frames else [])
     spec = {name: prepared.builder.info.features.tf_example_spec[name] for name in names}
     records = tf.data.TFRecordDataset(shard_paths(prepared, split), num_parallel_reads=4)
-    parsed = records.map(lambda record: tf.io.parse_single_example(record, spec), tf.data.AUTOTUNE).prefetch(64)
-    yield from parsed.as_numpy_iterator()
+    parsed = records.map(lambda record: tf.io.parse_single_example(record, spec), 2).prefetch(64)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread would keep an interrupted audit waiting, see `data.pipeline.PARALLEL`
+    yield from parsed.with_options(options).as_numpy_iterator()

@@ -8,6 +8,8 @@ buffer, so the buffer is small, and only what is taken is decoded; frames reach 
 that is small once decoded is decoded once, kept, and shuffled whole. Several hosts read parts that do not overlap.
 """
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
@@ -28,6 +30,8 @@ CACHE_BYTES = 1 << 30
 SHUFFLE_BYTES = 256 << 20
 # Single frames that are decoded and augmented in one call of `map`, which costs as much as the decoding of a small one.
 GROUP_FRAMES = 16
+# Not `tf.data.AUTOTUNE`: its thread sleeps for up to a minute, and an interrupted run waited for it (seen: 35 s).
+PARALLEL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
 
 
@@ -105,7 +109,7 @@ def _parser(prepared, kind, with_flow, with_keys):
         )
 
     def apply(records):
-        examples = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+        examples = records.map(parse, num_parallel_calls=PARALLEL)
         return examples.flat_map(split_clip) if bag else examples
 
     return apply
@@ -317,7 +321,7 @@ def batches(
         return _stacked(example) if kind == "clip" else example | {n: example[n][0] for n in _pictures_of(example)}
 
     if not training or kept:
-        in_order = in_order.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
+        in_order = in_order.map(decoded, num_parallel_calls=PARALLEL)
     if kept:
         # Built outside the epochs, so that they share it.
         in_order = in_order.cache()
@@ -360,7 +364,7 @@ def batches(
             examples = examples.batch(group, drop_remainder=True)
         if changed:
             examples = examples.enumerate().map(
-                lambda number, example: prepare(draw, number, dict(example)), num_parallel_calls=tf.data.AUTOTUNE
+                lambda number, example: prepare(draw, number, dict(example)), num_parallel_calls=PARALLEL
             )
         examples = (examples.rebatch if grouped else examples.batch)(batch_size, drop_remainder=True)
         if mix == "none":
@@ -372,9 +376,10 @@ def batches(
     else:
         # Told, because `predict` warns about a data set whose length it does not know.
         dataset = in_order.batch(batch_size).apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
-    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    dataset = dataset.map(finish, num_parallel_calls=PARALLEL).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
     return dataset.with_options(options)
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 # Longer than what lies between two calls of a pipeline at work; a rest of this length is an end.
 REST_S = 0.3
 # Somebody still reads then, in a thread of their own.
-LONGEST_S = 30
+LONGEST_S = 10
 
 _lock = threading.Lock()
 _running, _ended_s = 0, -REST_S
