@@ -10,14 +10,12 @@ that is small once decoded is decoded once, kept, and shuffled whole. Several ho
 
 import os
 
-import numpy as np
 import tensorflow as tf
 
-from tfdeepfake.data import augment as augmentation
 from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data import policies
+from tfdeepfake.data.augment_ops import augmenter, cut_and_mixed, pictures_of
 from tfdeepfake.data.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
-from tfdeepfake.data.python_op import python_op
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import KINDS
 
@@ -139,66 +137,9 @@ def _decoder(prepared):
     return decode
 
 
-def _pictures_of(example):
-    return [name for name in ("frames", "flow") if name in example]
-
-
 def _stacked(example):
     """The example with its lists of pictures as tensors."""
-    return example | {name: tf.stack(example[name]) for name in _pictures_of(example)}
-
-
-def _generator(draw, *numbers):
-    """numpy's generator of an example (one number) or of a batch (two) of the epoch with `draw`, int64 [2]."""
-    return np.random.default_rng([*draw.view(np.uint64).tolist(), *map(int, numbers)])
-
-
-def _augmenter(steps, length):
-    """(draw, number, example with lists of pictures) -> the example augmented, pictures stacked.
-
-    With flow it gains `turn` (`augment.augment`). More pictures than `length` are several examples, of which each is
-    changed as by its own number, however many come together.
-    """
-
-    def run(draw, number, example):
-        names = _pictures_of(example)
-        pictures = [one for name in names for one in example[name]]
-        total = len(example["frames"])
-
-        def augmented(draw, number, *pictures):
-            # One by one as they were decoded: stacking them first would copy them once more.
-            frames, flow, turns = pictures[:total], pictures[total:], []
-            into = [augmentation.room((total, *x[0].shape)) for x in (frames, flow) if x]
-            for k in range(total // length):
-                part = slice(k * length, (k + 1) * length)
-                rng = _generator(draw, number * (total // length) + k)
-                _, turn = augmentation.augment(frames[part], flow[part], steps, rng, [x[part] for x in into])
-                turns.append(turn)
-            return [*into, np.stack(turns)]
-
-        *changed, turn = python_op(augmented, [draw, number, *pictures], [tf.uint8] * len(names) + [tf.float32])
-        for name, x in zip(names, changed, strict=True):
-            example[name] = tf.ensure_shape(x, (total, *example[name][0].shape))
-        if "flow" in example:
-            turn = tf.ensure_shape(turn, (total // length, 2, 2))
-            example["turn"] = turn[0] if length > 1 else turn
-        return example
-
-    return run
-
-
-def _cut_and_mixed(draw, number, inputs, label, weight):
-    """`augment.cutmix` of a batch, by its number in the epoch."""
-    given = {"frames": inputs["frames"], "flow": inputs.get("flow"), "label": label, "weight": weight}
-    there = {name: x for name, x in given.items() if x is not None}
-
-    def mixed(draw, number, *values):
-        values = given | dict(zip(there, values, strict=True))
-        return [x for x in augmentation.cutmix(**values, rng=_generator(draw, number, 1)) if x is not None]
-
-    done = python_op(mixed, [draw, number, *there.values()], [x.dtype for x in there.values()])
-    after = given | {n: tf.ensure_shape(x, there[n].shape) for n, x in zip(there, done, strict=True)}
-    return {name: after[name] for name in inputs}, after["label"], after["weight"]
+    return example | {name: tf.stack(example[name]) for name in pictures_of(example)}
 
 
 def _finisher(class_weight, with_keys, mix):
@@ -210,7 +151,7 @@ def _finisher(class_weight, with_keys, mix):
         if "flow" in batch:
             inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
         if "turn" in batch:
-            # [B, 1.., 2, 2]. Written out: a product with a matrix of 2 x 2 is slow for so many vectors.
+            # To [B, 1.., 2, 2]. Written out: a product with a matrix of 2 x 2 is slow for so many vectors.
             turn = tf.reshape(batch["turn"], [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2, 2])
             u, v = inputs["flow"][..., :1], inputs["flow"][..., 1:]
             inputs["flow"] = turn[..., 0] * u + turn[..., 1] * v
@@ -218,7 +159,7 @@ def _finisher(class_weight, with_keys, mix):
         if class_weight is not None:
             weight = tf.gather(tf.constant([class_weight[0], class_weight[1]], tf.float32), batch["label"])
         if mix == "cutmix":
-            inputs, label, weight = _cut_and_mixed(batch["mix_draw"], batch["mix_number"], inputs, label, weight)
+            inputs, label, weight = cut_and_mixed(batch["mix_draw"], batch["mix_number"], inputs, label, weight)
         result = (inputs, label)
         if weight is not None:
             result += (weight,)
@@ -318,7 +259,7 @@ def batches(
 
     def decoded(example):
         example = decode(example)
-        return _stacked(example) if kind == "clip" else example | {n: example[n][0] for n in _pictures_of(example)}
+        return _stacked(example) if kind == "clip" else example | {n: example[n][0] for n in pictures_of(example)}
 
     if not training or kept:
         in_order = in_order.map(decoded, num_parallel_calls=PARALLEL)
@@ -331,12 +272,12 @@ def batches(
     grouped = kind != "clip" and changed
     # The most that divide a batch, so that no example is left over that a batch had room for.
     group = max(n for n in range(1, GROUP_FRAMES + 1) if batch_size % n == 0)
-    augmented = _augmenter(steps, recipe.frames if kind == "clip" else 1)
+    augmented = augmenter(steps, recipe.frames if kind == "clip" else 1)
 
     def prepare(draw, number, example):
         """A clip, or a group of single frames; encoded, or decoded and kept."""
         if kept:
-            example = example | {name: tf.unstack(example[name]) for name in _pictures_of(example)}
+            example = example | {name: tf.unstack(example[name]) for name in pictures_of(example)}
         else:
             example = decode(example)
         return augmented(draw, number, example) if steps else _stacked(example)
