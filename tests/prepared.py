@@ -51,7 +51,9 @@ class _Tiny(AdhocBuilder, skip_registration=True):
         )
 
 
-def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None):
+def write_prepared(
+    data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None, options=None
+):
     """Prepares random examples below `data_dir`.
 
     Args:
@@ -62,6 +64,7 @@ def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None,
       seed: of the pictures.
       contrast: grey levels between the classes; 0 makes them the same.
       shards: files of a split; one when None.
+      options: of the builder, as its metadata names them.
     Returns:
       (`str(data_dir)`, "name/config").
     """
@@ -84,7 +87,7 @@ def write_prepared(data_dir, recipe=None, splits=None, name="tiny", config=None,
         for split, (real, fake) in splits.items()
     }
     builder = _Tiny(
-        metadata={"recipe": dataclasses.asdict(recipe), "coverage": coverage},
+        metadata={"recipe": dataclasses.asdict(recipe), "coverage": coverage, "options": options or {}},
         name=name,
         version="1.0.0",
         config=config,

@@ -1,6 +1,7 @@
 """Batches: what every kind of network gets, order and flips by (seed, epoch), damaged files."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 from prepared import write_prepared
 
+from tfdeepfake import cli
 from tfdeepfake.data import flow, pipeline
 from tfdeepfake.data import prepared as prepared_module
 from tfdeepfake.files import InputError
@@ -299,12 +301,17 @@ def own_copy(data_dir, tmp_path):
     return prepared, Path(prepared.split("train").filepaths[0])
 
 
-def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path):
-    write_prepared(tmp_path, name="video_folder", config="clip_4spaced_wholeframe_m0.3_32x40_dis")
+def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
+    options = {"methods": ("Face Swap", "Deepfakes"), "masks": True}
+    write_prepared(tmp_path, name="video_folder", config="clip_4spaced_wholeframe_m0.3_32x40_dis", options=options)
     command = prepared_module.rebuild_command(pipeline.open_data("video_folder", tmp_path))
     assert command.startswith("tfdeepfake prepare video_folder --dir FOLDER --kind clip --data-dir")
     for flag in ("--frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
         assert f"{flag} " in command + " "
+    given = []
+    monkeypatch.setattr(cli, "prepare", given.append)
+    cli.main(shlex.split(command)[1:])
+    assert given[0].option == ["methods=Face Swap,Deepfakes", "masks=True"]
 
 
 @pytest.mark.parametrize("how", ["missing", "cut"])

@@ -55,6 +55,9 @@ def rebuild_command(prepared):
         changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "kind"}
         changes |= {n: prepared.metadata.get(n) for n in ("frames_real", "frames_fake", "image_format")}
         words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
+        for name, value in (prepared.metadata.get("options") or {}).items():
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            words.append(shlex.join(["--option", f"{name}={text}"]))
     return " ".join([*words, "--overwrite"])
 
 
