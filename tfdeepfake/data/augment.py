@@ -5,8 +5,8 @@
 
 Names, probabilities and ranges are in `policies`; `pipeline` calls both inside `tf.data`. Draws are functions of the
 generator alone. Only what is drawn is run, and neighbours of one sort take one pass: colours are one matrix, moves
-are one resample. On OpenCV, because `tf.image` and Keras's layers take ten times as long (`benchmarks/pipeline.py`)
-and draw anew for every frame.
+are one resample. On OpenCV, because P0's policy with `tf.image` took six times the processor time, and Keras's layers
+draw anew for every frame.
 """
 
 import math
