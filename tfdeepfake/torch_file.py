@@ -28,7 +28,7 @@ _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bfloat16", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U8": "u1", "BOOL": "?",
 }  # fmt: skip
-_TODO = "Give the checkpoint file exactly as its authors publish it."
+REMEDY = "Give the checkpoint file exactly as its authors publish it."
 # torch.save's older form begins with these two pickles.
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 # Kept in checkpoints beside the tensors (arguments, counters, random states). They become objects that do nothing.
@@ -280,11 +280,11 @@ def _tensors(value, path):
     if isinstance(value, _StandIn):
         value = _state_dict(value)
     if not isinstance(value, dict):
-        raise InputError(path, f"holds a {type(value).__name__}, not a dict of tensors.", _TODO)
+        raise InputError(path, f"holds a {type(value).__name__}, not a dict of tensors.", REMEDY)
     found = {str(k): v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
     tensors = {k: v for k, v in found.items() if isinstance(v, np.ndarray)}
     if not tensors:
-        raise InputError(path, "holds no tensors.", _TODO)
+        raise InputError(path, "holds no tensors.", REMEDY)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): array for name, array in tensors.items()}
     return tensors
@@ -311,11 +311,11 @@ def read(path):
             return _tensors(_read_safetensors(path), path)
         return _tensors(_read_stream(path), path)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error}).", _TODO) from None
+        raise InputError(path, f"cannot be read ({error.strerror or error}).", REMEDY) from None
     except pickle.UnpicklingError as error:
         problem = f"is a pickle that is no plain checkpoint: {error}; nothing was run."
         raise InputError(path, problem, "Where you trust it, load it in PyTorch and save its state_dict().") from None
     except InputError:
         raise
     except Exception as error:  # a damaged file fails in pickle, zip, json or numpy, in many ways
-        raise InputError(path, f"is not a readable checkpoint ({error}).", _TODO) from None
+        raise InputError(path, f"is not a readable checkpoint ({error}).", REMEDY) from None

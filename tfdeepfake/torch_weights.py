@@ -6,11 +6,11 @@ import numpy as np
 from keras import layers as keras_layers
 
 from tfdeepfake.files import InputError
+from tfdeepfake.torch_file import REMEDY
 from tfdeepfake.torch_file import read as read
 
 _SHOWN = 20
 _SUFFIXES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-_TODO = "Give the checkpoint file exactly as its authors publish it."
 
 
 def _from_torch(layer, variable, array):
@@ -97,6 +97,6 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
     if misfits:
         problems.append(_listed("wrong:", misfits))
     if problems:
-        raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", _TODO)
+        raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", REMEDY)
     for variable, array in arrays:
         variable.assign(array.astype("float32"))

@@ -9,7 +9,7 @@ from tfdeepfake.files import InputError, raise_if_full
 from tfdeepfake.recipe import RECIPE_FILE, load_model
 from tfdeepfake.verdict.inference import check_model
 
-TODO = "Choose another version number, or remove this folder."
+REMEDY = "Choose another version number, or remove this folder."
 
 
 def export(model_folder, out_dir, version=1):
@@ -38,7 +38,7 @@ def export(model_folder, out_dir, version=1):
         raise InputError("version", f"needs a positive integer, got {version!r}.")
     target = Path(out_dir) / str(version)
     if target.exists():
-        raise InputError(target, "exists already; a server may be reading it.", TODO)
+        raise InputError(target, "exists already; a server may be reading it.", REMEDY)
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             "KERAS_BACKEND",
