@@ -40,14 +40,14 @@ def work(job):
     """What a worker of a build does; nothing is kept from before."""
     import uuid
 
-    from tfds_builders import kept
+    from tfds_builders.core import work_cache
 
-    return kept.finish(kept.Job(job.video, job.folder, uuid.uuid4().hex + uuid.uuid4().hex))
+    return work_cache.finish(work_cache.Job(job.video, job.folder, uuid.uuid4().hex + uuid.uuid4().hex))
 
 
 def seconds(function, jobs, workers):
     """Time over the jobs after each worker has done one."""
-    from tfds_builders.workers import ordered
+    from tfdeepfake.workers import ordered
 
     results = ordered(function, [jobs[0]] * workers + jobs, workers)
     for _ in range(workers):
@@ -62,7 +62,7 @@ def compare(videos, build, rounds):
     """Prints the rows."""
     from etils import epath
 
-    from tfds_builders import kept
+    from tfds_builders.core import work_cache
 
     rows = {(task, n): [] for task in ("bare", "worker", "build") for n in (1, 2)}
     for round_ in range(rounds):
@@ -76,8 +76,8 @@ def compare(videos, build, rounds):
                     build(data_dir=folder, workers=n)
                     rows[task, n].append(time.perf_counter() - start)
                     continue
-                kept.open_folder(epath.Path(folder) / ".work-1.0.0")
-                jobs = [kept.Job(v, f"{folder}/.work-1.0.0", None) for v in videos]
+                work_cache.open_folder(epath.Path(folder) / ".work-1.0.0")
+                jobs = [work_cache.Job(v, f"{folder}/.work-1.0.0", None) for v in videos]
                 rows[task, n].append(seconds(decode if task == "bare" else work, jobs, n))
     gains = {}
     print(f"{len(videos)} videos, {rounds} rounds")
@@ -122,7 +122,7 @@ class Parts:
 def parts(build, count):
     """Prints the CPU time of the parts of a build in this process, after a first one that loads everything."""
     from tfdeepfake.data import examples, faces, flow, video
-    from tfds_builders import features, kept
+    from tfds_builders.core import features, work_cache
 
     with tempfile.TemporaryDirectory() as folder:
         build(data_dir=folder, workers=0)
@@ -135,8 +135,8 @@ def parts(build, count):
         (examples, "extract", "link, crop"),
         (flow, "optical_flow", "flow"),
         (features, "encode", "encode"),
-        (kept, "finish", "keep"),
-        (kept, "read", "keep"),
+        (work_cache, "finish", "keep"),
+        (work_cache, "read", "keep"),
     ):
         setattr(module, name, spent.of(part, getattr(module, name)))
     spent.switch()
@@ -160,8 +160,8 @@ def main():
     parser.add_argument("--parts", action="store_true", help="time by part, in one process")
     args = parser.parse_args()
     load_tensorflow()
-    from tfds_builders.building import make_video
-    from tfds_builders.configs import find_config
+    from tfds_builders.core.building import make_video
+    from tfds_builders.core.configs import find_config
     from tfds_builders.prepare import prepare
     from tfds_builders.video_folder import Builder
     from tfds_builders.video_folder.listing import list_videos

@@ -79,7 +79,7 @@ def main():
     arguments = parser.parse_args()
 
     from tfdeepfake.data import video
-    from tfdeepfake.data.boxes import resize
+    from tfdeepfake.data.faces.boxes import resize
 
     counted = detectors(arguments.blazeface)
     clips = []

@@ -27,7 +27,8 @@ load_tensorflow()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from tfdeepfake import macs, models  # noqa: E402
+from tfdeepfake import models  # noqa: E402
+from tfdeepfake.profiling import macs
 
 NETWORKS = ("resnet3d_50", "r2plus1d_18", "efficientnet_b4_att", "tall_swin")
 LARGE = ("tall_plus_plus", "i3d")

@@ -26,8 +26,8 @@ load_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from tfdeepfake.data import pipeline  # noqa: E402
-from tfdeepfake.data.prepared import shard_paths  # noqa: E402
+from tfdeepfake.data.batches import pipeline  # noqa: E402
+from tfdeepfake.data.batches.prepared import shard_paths  # noqa: E402
 
 AUGMENTS = ("none", "flip", "p0", "p1")
 

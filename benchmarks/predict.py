@@ -124,8 +124,8 @@ def peak(args, path):
 
 def time_stages(args, path, folder):
     """Prints the median seconds of each stage."""
-    from tfdeepfake import verdict
-    from tfdeepfake.verdict import pictures, report
+    from tfdeepfake.verdict import images, report
+    from tfdeepfake.verdict.batch import counts, line
     from tfdeepfake.verdict.judging import judge
 
     model, recipe, detect, startup = load(args)
@@ -135,10 +135,10 @@ def time_stages(args, path, folder):
         found = judge(path, model, recipe, detect, clips=args.clips)
         total, start = time.perf_counter() - start, time.perf_counter()
         record = {"name": Path(path).name, **found.to_dict()}
-        record["pictures"] = pictures.draw_pictures(path, record, folder)
+        record["pictures"] = images.draw_pictures(path, record, folder)
         drawing, start = time.perf_counter() - start, time.perf_counter()
         result = {
-            "counts": verdict.counts([record]),
+            "counts": counts([record]),
             "recipe": recipe.to_dict(),
             "recipe_sha256": "",
             "model": args.model,
@@ -153,7 +153,7 @@ def time_stages(args, path, folder):
         runs.append(
             {**found.timings, "verdict, all together": total, "pictures": drawing, "page": time.perf_counter() - start}
         )
-    print(verdict.line(record))
+    print(line(record))
     video = found.video
     print(
         f"{video['width']} x {video['height']}, {video['duration_s']:.1f} s, {video['frame_count']} frames, "

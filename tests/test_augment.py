@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tfdeepfake.data import augment, policies
+from tfdeepfake.data.batches import augment, augment_policies
 from tfdeepfake.data.flow import pack_flow, unpack_flow
 
 T, H, W = 3, 32, 48
-CHANGING = sorted(policies.OPERATIONS)
+CHANGING = sorted(augment_policies.OPERATIONS)
 ZERO = {"brightness_contrast": {"brightness": 0.0, "contrast": 0.0}, "noise": {"variance": (0.0, 0.0)},
         "downscale": {"factor": (1.0, 1.0)}, "hue_saturation": {"hue": 0.0, "saturation": 0.0, "value": 0.0},
         "fancy_pca": {"alpha": 0.0}, "shear": {"shear_deg": 0.0}, "pad": {"border": (0.0, 0.0)},
@@ -17,7 +17,7 @@ ZERO = {"brightness_contrast": {"brightness": 0.0, "contrast": 0.0}, "noise": {"
 
 def always(*names, **ranges):
     """Steps that run every time; `ranges` are those of all the names."""
-    return tuple((1.0, {name: policies.OPERATIONS[name][1] | ranges}) for name in names)
+    return tuple((1.0, {name: augment_policies.OPERATIONS[name][1] | ranges}) for name in names)
 
 
 def run(frames, steps, flow=None, seed=3):
@@ -189,12 +189,12 @@ def test_noise_has_the_variance_it_is_asked_for():
 
 
 def test_names():
-    assert policies.steps("none") == ()
-    assert policies.steps("flip+jpeg") == policies.steps("flip") + policies.steps("jpeg")
+    assert augment_policies.steps("none") == ()
+    assert augment_policies.steps("flip+jpeg") == augment_policies.steps("flip") + augment_policies.steps("jpeg")
     with pytest.raises(ValueError, match="augment needs one of none, p0, p1, flip, .* got 'flip\\+blur'"):
-        policies.steps("flip+blur")
+        augment_policies.steps("flip+blur")
     with pytest.raises(ValueError, match="every operation once, got flip twice in 'p0\\+flip'"):
-        policies.steps("p0+flip")
+        augment_policies.steps("p0+flip")
 
 
 def mix(count=64, seed=0, weight=None, flow=False):

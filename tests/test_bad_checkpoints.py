@@ -9,13 +9,15 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import torch_files
+from support import torch_files
 
-from tfdeepfake import models, weight_files
-from tfdeepfake.convert import convert
+from tfdeepfake import models
 from tfdeepfake.files import InputError
-from tfdeepfake.published import SOURCES, Published
+from tfdeepfake.published.convert import SOURCES
+from tfdeepfake.published.entry import Published
+from tfdeepfake.published.mesonet import convert
 from tfdeepfake.recipe import DataRecipe, load_model
+from tfdeepfake.weights import check
 
 
 @pytest.fixture(autouse=True)
@@ -214,8 +216,8 @@ def test_a_keras_file_saved_again_as_its_hint_says_is_taken(tmp_path):
 
 
 def test_files_of_weights_and_missing_ones_pass(tmp_path):
-    weight_files.refuse_others(tmp_path / "missing")
+    check.refuse_others(tmp_path / "missing")
     write_zip(tmp_path / "a.pth", torch_arrays())
-    weight_files.refuse_others(tmp_path / "a.pth")
+    check.refuse_others(tmp_path / "a.pth")
     write_safetensors(tmp_path / "a.safetensors", torch_arrays())
-    weight_files.refuse_others(tmp_path / "a.safetensors")
+    check.refuse_others(tmp_path / "a.safetensors")

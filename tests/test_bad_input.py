@@ -8,15 +8,17 @@ import os
 import keras
 import numpy as np
 import pytest
-from media import cut, make_sound, make_video, moving_frames
 from PIL import Image
-from verdicts import brightness_network, recipe
+from support.media import cut, make_sound, make_video, moving_frames
+from support.verdicts import brightness_network, recipe
 
-from tfdeepfake import cli, models, scoring, verdict
+from tfdeepfake import cli, models
 from tfdeepfake.data import faces, video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import judging as judge
+from tfdeepfake.verdict.batch import judge_many, line, predict
 
 FRAME = brightness_network()
 CLIP = brightness_network(frames=4)
@@ -53,7 +55,7 @@ def refused(found, status):
     """A verdict of a file that was not scored says why, and says nothing else."""
     assert found.status == status and found.reason, found
     assert found.probability is None and found.label is None and found.faces == []
-    text = verdict.line(found.to_dict())
+    text = line(found.to_dict())
     assert os.path.basename(found.file) in text and found.reason in text
     return found
 
@@ -123,7 +125,7 @@ def test_two_hundred_faces(tmp_path):
     found = judged(path, detect=two_hundred_faces)
     assert found.status == "scored" and len(found.faces) == judge.MAX_FACES
     assert len(found.faces) + found.faces_not_judged == 200
-    assert "200 faces" in verdict.line(found.to_dict())
+    assert "200 faces" in line(found.to_dict())
     assert len(json.dumps(found.to_dict())) < 200_000
 
 
@@ -183,7 +185,7 @@ def test_a_folder_of_everything_ends_without_a_traceback(clip, tmp_path, model, 
         assert (out / picture["file"]).is_file()
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;.mp4" in page and "<b>.mp4" not in page
-    assert set(scoring.read_scores(out / "scores.csv")["status"]) == {"scored", "unreadable"}
+    assert set(read_scores(out / "scores.csv")["status"]) == {"scored", "unreadable"}
 
 
 @pytest.mark.skipif(
@@ -197,7 +199,7 @@ def test_a_name_that_is_no_text(clip, tmp_path, model):
             stream.write(clip.read_bytes())
     except OSError:
         pytest.skip("this file system refuses such names")
-    result = verdict.judge_many([tmp_path / "videos"], model, tmp_path / "out")
+    result = judge_many([tmp_path / "videos"], model, tmp_path / "out")
     assert result["counts"]["scored"] == 1
     assert "\n" not in result["verdicts"][0]["name"]
     assert (tmp_path / "out" / "index.html").read_text(encoding="utf-8").count("<article") == 1
@@ -214,7 +216,7 @@ def test_unreadable_directory(clip, tmp_path, model, monkeypatch, capsys):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", locked)
-    assert verdict.predict([tmp_path / "videos"], model, tmp_path / "out") == 1
+    assert predict([tmp_path / "videos"], model, tmp_path / "out") == 1
     assert "locked: cannot be opened (Permission denied)" in capsys.readouterr().out
     assert "Permission denied" in (tmp_path / "out" / "index.html").read_text()
     assert cli.main(["predict", str(tmp_path / "videos" / "locked"), "--model", str(model)]) == 2

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from tfdeepfake import convert as converting
 from tfdeepfake import models
-from tfdeepfake.convert import CHECKPOINTS, convert
 from tfdeepfake.files import InputError
+from tfdeepfake.published import mesonet as converting
+from tfdeepfake.published.mesonet import CHECKPOINTS, convert
 from tfdeepfake.recipe import load_model
 
 SHARED = Path(__file__).parents[2] / "shared"

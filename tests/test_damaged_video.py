@@ -5,9 +5,10 @@ import os
 import av
 import numpy as np
 import pytest
-from media import cut, flip_bits, frame_number, make_sound, make_video, moving_frames
+from support.media import cut, flip_bits, frame_number, make_sound, make_video, moving_frames
 
-from tfdeepfake.data import media_file, packets, video
+from tfdeepfake.data import video
+from tfdeepfake.data.video import check, packets
 from tfdeepfake.files import InputError
 
 
@@ -50,7 +51,7 @@ def test_an_error_of_the_file_system(tmp_path, monkeypatch):
     def no_permission(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(media_file, "open", no_permission, raising=False)
+    monkeypatch.setattr(check, "open", no_permission, raising=False)
     refused(path, "cannot be opened .Permission denied")
 
 
@@ -212,7 +213,7 @@ def test_a_header_that_claims_a_huge_picture(tmp_path, suffix):
 
 def test_too_many_pixels(tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", moving_frames(2))
-    monkeypatch.setattr(media_file, "MAX_PIXELS", 128 * 96 - 1)
+    monkeypatch.setattr(check, "MAX_PIXELS", 128 * 96 - 1)
     assert "128 x 96 px" in str(refused(path, "claims frames of 128 x 96 px; at most 12287"))
 
 

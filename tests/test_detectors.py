@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfdeepfake.data import blazeface, faces, mtcnn
-from tfdeepfake.data.boxes import overlap
+from tfdeepfake.data import faces
+from tfdeepfake.data.faces import blazeface, mtcnn
+from tfdeepfake.data.faces.boxes import overlap
 from tfdeepfake.files import InputError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

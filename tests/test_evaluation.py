@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from tfdeepfake import evaluation, scoring
-from tfdeepfake.evaluation import calibration, measures
+from tfdeepfake.evaluation import calibration
+from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation.aggregation import face_scores, video_scores
+from tfdeepfake.evaluation.calibration import calibrate
+from tfdeepfake.evaluation.evaluate import differing_fields, evaluate, evaluate_run
+from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.scoring.score import score_data
+from tfdeepfake.scoring.table import concatenate, read_scores, select, table, write_scores
 
 
 def draw(n=200, seed=0, gap=1.0, ties=False):
@@ -36,7 +42,7 @@ def make_rows(videos=40, frames=6, sources=10, seed=0, unscored=0, gap=1.0):
             )  # fmt: skip
     for v in range(unscored):
         rows.append({"data_set": "d", "method": "swap", "video": f"none{v}", "label": 1, "status": "no_face"})
-    return scoring.table(rows)
+    return table(rows)
 
 
 def row(video="v", method="m", face=0, frame=0, label=1, probability=0.5, data_set="d", source="", status="scored"):
@@ -129,14 +135,14 @@ def test_sure_and_wrong_costs_a_finite_log_loss():
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_has_no_auc_and_says_why(label):
     rows = make_rows()
-    metrics = evaluation.evaluate(scoring.select(rows, rows["label"] == label), resamples=50)
+    metrics = evaluate(select(rows, rows["label"] == label), resamples=50)
     for name, level in metrics["levels"].items():
         for metric in ("auc", "average_precision", "eer", "balanced_accuracy"):
             assert level[metric] is None, (name, metric)
             assert "needs both classes" in level["undefined"][metric]
         assert level["accuracy"] is not None and level["intervals"]["auc"] is None
     json.dumps(metrics, allow_nan=False)
-    assert "needs both classes" in evaluation.format_metrics(metrics)
+    assert "needs both classes" in format_metrics(metrics)
 
 
 def test_low_false_positive_rates_need_enough_reals():
@@ -147,13 +153,13 @@ def test_low_false_positive_rates_need_enough_reals():
 
 
 def test_nothing_scored_is_a_result_not_a_crash():
-    rows = scoring.table([row(str(i), status="no_face") for i in range(3)])
-    metrics = evaluation.evaluate(rows)
+    rows = table([row(str(i), status="no_face") for i in range(3)])
+    metrics = evaluate(rows)
     json.dumps(metrics, allow_nan=False)
     video = metrics["levels"]["video"]
     assert video["accuracy"] is None and video["log_loss"] is None and video["undefined"]["auc"] == "no scored item"
     assert video["accuracy_counting_unscored_as_wrong"] == 0
-    assert "Scored 0 of 3 videos" in evaluation.format_metrics(metrics)
+    assert "Scored 0 of 3 videos" in format_metrics(metrics)
 
 
 # From frames to videos ----------------------------------------------------------------------------------------------
@@ -161,34 +167,34 @@ def test_nothing_scored_is_a_result_not_a_crash():
 
 def test_video_is_the_mean_of_frames_and_the_maximum_of_faces():
     frames = [(0, 0.1), (0, 0.5), (1, 0.6), (1, 0.9), (1, 0.9), (2, 0.7)]
-    rows = scoring.table([row(face=f, frame=i, probability=p) for i, (f, p) in enumerate(frames)])
-    found = evaluation.video_scores(rows)
+    rows = table([row(face=f, frame=i, probability=p) for i, (f, p) in enumerate(frames)])
+    found = video_scores(rows)
     assert found["score"] == pytest.approx([0.8], abs=1e-6) and found["face"].tolist() == [1]
     assert found["faces"].tolist() == [3] and found["frames"].tolist() == [3]
-    assert evaluation.video_scores(rows, "share")["score"].tolist() == [1.0]
-    assert evaluation.face_scores(rows)["score"] == pytest.approx([0.3, 0.8, 0.7], abs=1e-6)
-    assert evaluation.face_scores(rows, "share")["score"].tolist() == [0.5, 1.0, 1.0]
+    assert video_scores(rows, "share")["score"].tolist() == [1.0]
+    assert face_scores(rows)["score"] == pytest.approx([0.3, 0.8, 0.7], abs=1e-6)
+    assert face_scores(rows, "share")["score"].tolist() == [0.5, 1.0, 1.0]
 
 
 def test_aggregation_ignores_the_order_of_rows():
     rows = make_rows(unscored=3)
     order = np.random.default_rng(1).permutation(len(rows["video"]))
-    mixed = scoring.select(rows, order)
-    a, b = evaluation.video_scores(rows), evaluation.video_scores(mixed)
+    mixed = select(rows, order)
+    a, b = video_scores(rows), video_scores(mixed)
     by_name = dict(zip(b["video"], b["score"], strict=True))
     assert [by_name[v] for v in a["video"]] == pytest.approx(a["score"].tolist(), nan_ok=True, abs=1e-12)
 
 
 def test_temperature_moves_probabilities_but_not_shares_and_not_half():
     rows = make_rows()
-    plain, warm = evaluation.video_scores(rows), evaluation.video_scores(rows, temperature=3.0)
+    plain, warm = video_scores(rows), video_scores(rows, temperature=3.0)
     assert np.abs(warm["score"] - 0.5).mean() < np.abs(plain["score"] - 0.5).mean()
-    shares = [evaluation.video_scores(rows, "share", t)["score"] for t in (1.0, 3.0)]
+    shares = [video_scores(rows, "share", t)["score"] for t in (1.0, 3.0)]
     assert np.array_equal(*shares)
     with pytest.raises(ValueError, match="temperature needs to be above 0, got 0"):
-        evaluation.video_scores(rows, temperature=0)
+        video_scores(rows, temperature=0)
     with pytest.raises(ValueError, match="rule needs one of"):
-        evaluation.video_scores(rows, "median")
+        video_scores(rows, "median")
 
 
 def test_videos_of_four_methods_with_one_file_name_stay_four():
@@ -200,9 +206,9 @@ def test_videos_of_four_methods_with_one_file_name_stay_four():
         rows += [row(name, m, frame=t, probability=p, data_set="ff") for m, p in methods.items() for t in range(3)]
         rows += [row(f"{pair:03d}.mp4", "youtube", frame=t, label=0, probability=0.3, data_set="ff") for t in range(3)]
     rows.append(row("000_001.mp4", "Deepfakes", probability=0.9, data_set="another"))  # nor across data sets
-    metrics = evaluation.evaluate(scoring.table(rows), resamples=0)
+    metrics = evaluate(table(rows), resamples=0)
     assert metrics["levels"]["video"]["n"] == 6 * 5 + 1
-    ff = evaluation.evaluate(scoring.table(rows[:-1]), resamples=0)
+    ff = evaluate(table(rows[:-1]), resamples=0)
     assert ff["levels"]["video"]["auc"] == pytest.approx(0.5)  # two methods of four are above every real
     assert {m: v["auc"] for m, v in ff["methods"].items()} == {
         "Deepfakes": 1.0, "Face2Face": 0.0, "FaceSwap": 1.0, "NeuralTextures": 0.0,
@@ -213,8 +219,8 @@ def test_videos_of_four_methods_with_one_file_name_stay_four():
 
 def test_unscored_videos_are_counted_never_scored():
     rows = make_rows(videos=40, unscored=10)
-    metrics = evaluation.evaluate(rows, resamples=20)
-    bare = evaluation.evaluate(make_rows(videos=40), resamples=20)
+    metrics = evaluate(rows, resamples=20)
+    bare = evaluate(make_rows(videos=40), resamples=20)
     video = metrics["levels"]["video"]
     assert metrics["coverage"] == {
         "videos": 50, "scored": 40, "no_face": 10, "unreadable": 0, "error": 0, "share_scored": 0.8,
@@ -225,7 +231,7 @@ def test_unscored_videos_are_counted_never_scored():
     for name in ("auc", "accuracy", "log_loss", "confusion"):
         assert video[name] == bare["levels"]["video"][name]
     assert video["accuracy_counting_unscored_as_wrong"] == pytest.approx(0.8 * video["accuracy"])
-    assert np.isnan(evaluation.video_scores(rows)["score"][-10:]).all()
+    assert np.isnan(video_scores(rows)["score"][-10:]).all()
 
 
 def test_scored_videos_without_label_are_left_out_and_said_so():
@@ -233,9 +239,9 @@ def test_scored_videos_without_label_are_left_out_and_said_so():
     for name, value in (("label", -1), ("video", "stranger")):
         rows[name] = rows[name].copy()
         rows[name][:6] = value
-    metrics = evaluation.evaluate(rows, resamples=0)
+    metrics = evaluate(rows, resamples=0)
     assert metrics["levels"]["video"]["n"] == 19 and metrics["coverage"]["scored_without_label"] == 1
-    assert "1 scored videos have no label" in evaluation.format_metrics(metrics)
+    assert "1 scored videos have no label" in format_metrics(metrics)
 
 
 # Intervals ----------------------------------------------------------------------------------------------------------
@@ -281,7 +287,7 @@ def test_resampling_by_source_widens_the_interval():
     by_frame, _ = measures.intervals(labels, scores, np.arange(len(labels)), 0.5)
     for name in ("auc", "accuracy"):
         assert np.ptp(by_source[name]) > 2 * np.ptp(by_frame[name]), name
-    frame = evaluation.evaluate(rows, resamples=200)["levels"]["frame"]
+    frame = evaluate(rows, resamples=200)["levels"]["frame"]
     assert np.ptp(frame["intervals"]["auc"]) > 2 * np.ptp(by_frame["auc"])  # `evaluate` takes the wide one
 
 
@@ -307,7 +313,7 @@ def test_interval_covers_the_truth_by_source_and_not_by_frame():
 
 def test_one_source_has_no_interval_and_says_why():
     rows = make_rows(sources=1)
-    level = evaluation.evaluate(rows)["levels"]["video"]
+    level = evaluate(rows)["levels"]["video"]
     assert level["intervals"]["auc"] is None
     assert "needs 2 sources to resample, got 1" in level["undefined"]["interval of auc"]
 
@@ -315,7 +321,7 @@ def test_one_source_has_no_interval_and_says_why():
 def test_videos_without_source_stand_for_themselves():
     rows = make_rows(videos=30)
     rows["source"] = np.full(len(rows["video"]), "", object)
-    metrics = evaluation.evaluate(rows, resamples=20)
+    metrics = evaluate(rows, resamples=20)
     assert metrics["levels"]["video"]["sources"] == 30 == metrics["levels"]["frame"]["sources"]
     assert "30 of 30 videos name no source" in metrics["notes"][0]
 
@@ -324,7 +330,7 @@ def test_videos_without_source_stand_for_themselves():
 
 
 def table_of(labels, logits):
-    return scoring.table(
+    return table(
         [row(str(i), label=int(y)) | {"logit": x} for i, (y, x) in enumerate(zip(labels, logits, strict=True))]
     )
 
@@ -340,7 +346,7 @@ def test_temperature_is_found_again(true):
 def test_separable_validation_set_gives_no_absurd_figures():
     labels = np.tile([0, 1], 10)
     for size in (0.01, 1.0, 50.0):
-        found = evaluation.calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
+        found = calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
         assert 0.2 <= found["temperature"] <= 10
         assert 0 < found["threshold"] < 1 and 0.3 <= found["share_threshold"] <= 0.7
         confident = expit(size / found["temperature"])
@@ -355,7 +361,7 @@ def test_too_few_validation_videos_choose_nothing(n_fake, n_real):
         if len(labels)
         else make_rows(0, unscored=2)
     )
-    found = evaluation.calibrate(rows)
+    found = calibrate(rows)
     assert (found["threshold"], found["share_threshold"], found["temperature"]) == (0.5, 0.5, 1.0)
     assert f"{n_fake} fake and {n_real} real" in found["calibration"] and "not calibrated" in found["calibration"]
 
@@ -381,17 +387,17 @@ def test_share_threshold_takes_the_best_of_the_grid_and_the_middle_of_ties():
     assert calibration.choose_share_threshold(labels, np.array([0.55, 0.65, 0.8, 0.9])) == 0.7
     assert calibration.choose_share_threshold(labels, np.array([0.0, 0.2, 0.3, 0.35])) == 0.3
     # 3 of 10 frames meet a threshold of 0.3, whatever 0.1 + 0.2 is in floating point.
-    rows = scoring.table([row(frame=i, probability=0.9 if i < 3 else 0.1) for i in range(10)])
-    assert evaluation.video_scores(rows, "share")["score"][0] >= calibration.SHARE_GRID[0]
+    rows = table([row(frame=i, probability=0.9 if i < 3 else 0.1) for i in range(10)])
+    assert video_scores(rows, "share")["score"][0] >= calibration.SHARE_GRID[0]
 
 
 def test_calibration_ignores_unscored_and_unlabelled_rows():
     rows = make_rows(videos=60)
-    unlabelled = scoring.select(rows, slice(0, 6)) | {
+    unlabelled = select(rows, slice(0, 6)) | {
         "label": np.full(6, -1, np.int8), "video": np.full(6, "stranger", object),
     }  # fmt: skip
-    more = scoring.concatenate([rows, unlabelled, scoring.table([row("none", status="no_face")])])
-    assert evaluation.calibrate(more) == evaluation.calibrate(rows)
+    more = concatenate([rows, unlabelled, table([row("none", status="no_face")])])
+    assert calibrate(more) == calibrate(rows)
 
 
 # The whole ----------------------------------------------------------------------------------------------------------
@@ -399,11 +405,11 @@ def test_calibration_ignores_unscored_and_unlabelled_rows():
 
 def test_thresholds_are_the_recipes_and_levels_are_named():
     rows = make_rows()
-    metrics = evaluation.evaluate(rows, threshold=0.8, share_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
+    metrics = evaluate(rows, threshold=0.8, share_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
     cuts = {name: level["threshold"] for name, level in metrics["levels"].items()}
     assert cuts == {"video": 0.8, "video_share": 0.3, "face": 0.8, "frame": 0.5}
     assert metrics["levels"]["frame"]["auc"] != metrics["levels"]["video"]["auc"]
-    text = evaluation.format_metrics(metrics)
+    text = format_metrics(metrics)
     head = next(line for line in text.splitlines() if "video (mean)" in line)
     assert head.split("  ")[-1] == "clip" and "50 resamples by source" in text and "AUC" in text
     low, high = metrics["levels"]["video"]["intervals"]["auc"]
@@ -416,7 +422,7 @@ def test_data_of_another_recipe_is_told_by_field():
 
     def differing(kind, wants_flow=False, /, **changes):
         other = DataRecipe.from_dict(mine.to_dict() | changes)
-        return evaluation.differing_fields(mine, other, kind, wants_flow)
+        return differing_fields(mine, other, kind, wants_flow)
 
     assert differing("clip") == []
     assert differing("clip", margin_frac=0.1, detector="blazeface") == [
@@ -430,9 +436,9 @@ def test_data_of_another_recipe_is_told_by_field():
 
 def test_run_folder_without_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a run folder"):
-        evaluation.evaluate_run(tmp_path / "nowhere")
+        evaluate_run(tmp_path / "nowhere")
     with pytest.raises(InputError, match="best"):
-        evaluation.evaluate_run(tmp_path)
+        evaluate_run(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -441,11 +447,10 @@ def run(tmp_path_factory):
     import dataclasses
 
     import keras
-    import prepared
-    import tiny_networks
+    from support import prepared, tiny_networks
 
     from tfdeepfake import files, models, recipe
-    from tfdeepfake.data import pipeline
+    from tfdeepfake.data.batches import pipeline
 
     root = tmp_path_factory.mktemp("run")
     tiny_networks.register()
@@ -464,7 +469,7 @@ def run(tmp_path_factory):
     )
     recipe.save_model(root / "best", model, description)
     files.write_json(root / "config.json", {"data": data, "data_dir": data_dir})
-    scoring.write_scores(root / "scores_validation.csv", scoring.score_data(model, opened, "validation", 4))
+    write_scores(root / "scores_validation.csv", score_data(model, opened, "validation", 4))
     other = dataclasses.replace(opened.recipe, margin_frac=0.7)
     prepared.write_prepared(root / "data", other, name="other")
     return root
@@ -472,9 +477,9 @@ def run(tmp_path_factory):
 
 def test_a_run_is_scored_measured_and_pictured(run, capsys):
     from tfdeepfake import recipe
-    from tfdeepfake.data import pipeline
+    from tfdeepfake.data.batches import pipeline
 
-    metrics = evaluation.evaluate_run(run, batch_size=3, resamples=30)
+    metrics = evaluate_run(run, batch_size=3, resamples=30)
     out = run / "evaluation" / "test"
     names = {"scores.csv", "metrics.json", "roc.png", "pr.png", "confusion.png", "histogram.png", "reliability.png"}
     assert {path.name for path in out.iterdir()} == names
@@ -483,7 +488,7 @@ def test_a_run_is_scored_measured_and_pictured(run, capsys):
     model, description = recipe.load_model(run / "best")
     data = pipeline.batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8, training=False)
     expected = model.predict(data, verbose=0)[:, 0]
-    rows = scoring.read_scores(out / "scores.csv")
+    rows = read_scores(out / "scores.csv")
     scored = rows["status"] == "scored"
     assert rows["logit"][scored] == pytest.approx(expected, abs=1e-5)  # other batch sizes sum in another order
     assert metrics["coverage"]["videos"] == 9 and metrics["coverage"]["no_face"] == 1
@@ -495,52 +500,50 @@ def test_a_run_is_scored_measured_and_pictured(run, capsys):
 
 
 def test_listed_videos_are_excluded_and_counted(run, tmp_path, capsys):
-    whole = evaluation.evaluate_run(run, out=tmp_path / "whole", resamples=0)
-    rows = scoring.read_scores(tmp_path / "whole" / "scores.csv")
+    whole = evaluate_run(run, out=tmp_path / "whole", resamples=0)
+    rows = read_scores(tmp_path / "whole" / "scores.csv")
     last = int(np.flatnonzero(rows["status"] == "scored")[-1])
     key = ",".join(str(rows[name][last]) for name in ("data_set", "method", "video"))
     leaking = tmp_path / "leaking.csv"
     leaking.write_text(f"data_set,method,video\n{key}\ntiny,elsewhere,v0000\n")
     capsys.readouterr()
-    metrics = evaluation.evaluate_run(run, exclude=leaking, resamples=0)
+    metrics = evaluate_run(run, exclude=leaking, resamples=0)
     assert metrics["coverage"]["excluded"] == 1 and metrics["coverage"]["videos"] == whole["coverage"]["videos"] - 1
     assert metrics["levels"]["video"]["n"] == whole["levels"]["video"]["n"] - 1
     assert "1 more videos of the split are excluded by" in capsys.readouterr().out
-    left = scoring.read_scores(run / "evaluation" / "test-without-leaking" / "scores.csv")
+    left = read_scores(run / "evaluation" / "test-without-leaking" / "scores.csv")
     assert rows["video"][last] not in left["video"] and len(left["video"]) == len(rows["video"]) - 1
     for text, said in (("video\nv\n", "data_set"), ("\xff", "line 1|UTF-8")):
         leaking.write_text(text)
         with pytest.raises(InputError, match=said):
-            evaluation.evaluate_run(run, exclude=leaking)
+            evaluate_run(run, exclude=leaking)
     leaking.write_text(
         "data_set,method,video\n"
         + "".join(f"{d},{m},{v}\n" for d, m, v in zip(rows["data_set"], rows["method"], rows["video"], strict=True))
     )
     with pytest.raises(InputError, match="lists all 9 videos"):
-        evaluation.evaluate_run(run, exclude=leaking)
+        evaluate_run(run, exclude=leaking)
 
 
 def test_data_prepared_otherwise_is_refused_by_field(run):
     with pytest.raises(InputError) as error:
-        evaluation.evaluate_run(run, data="other/clip")
+        evaluate_run(run, data="other/clip")
     assert "margin_frac: network 0.3, data 0.7" in str(error.value) and "other/clip:1.0.0" in str(error.value)
 
 
 def test_the_split_that_chose_the_thresholds_is_called_optimistic(run, capsys):
-    evaluation.evaluate_run(run, split="validation", out=run / "elsewhere", resamples=0)
+    evaluate_run(run, split="validation", out=run / "elsewhere", resamples=0)
     assert "optimistic: 10 of 10 videos also served to choose" in capsys.readouterr().out
     assert (run / "elsewhere" / "metrics.json").exists()
 
 
 @pytest.mark.parametrize("batch_size", [5, 32])
 def test_frame_network_scores_every_frame_of_the_clips(run, batch_size):
-    import tiny_networks
+    from support import tiny_networks
 
-    from tfdeepfake.data import pipeline
+    from tfdeepfake.data.batches import pipeline
 
-    rows = scoring.score_data(
-        tiny_networks.tiny_frame(), pipeline.open_data("tiny/clip", run / "data"), "test", batch_size
-    )
+    rows = score_data(tiny_networks.tiny_frame(), pipeline.open_data("tiny/clip", run / "data"), "test", batch_size)
     assert np.sum(rows["status"] == "scored") == 8 * 4
     assert len({(v, f) for v, f in zip(rows["video"], rows["frame"], strict=True) if f >= 0}) == 32
-    assert evaluation.video_scores(rows)["frames"].tolist() == [4] * 8 + [0]
+    assert video_scores(rows)["frames"].tolist() == [4] * 8 + [0]

@@ -5,7 +5,7 @@ import gc
 import keras
 import numpy as np
 import pytest
-from tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
 from tfdeepfake.recipe import DataRecipe, Recipe, load_model, save_model

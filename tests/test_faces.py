@@ -1,10 +1,10 @@
-"""Boxes, tracks and crops: `tfdeepfake.data.boxes`, `tracks` and `faces`, without any detector."""
+"""Boxes, tracks and crops: `tfdeepfake.data.faces.boxes`, `tracks` and `faces`, without any detector."""
 
 import numpy as np
 import pytest
 
 from tfdeepfake.data import faces
-from tfdeepfake.data.boxes import overlap, suppress
+from tfdeepfake.data.faces.boxes import overlap, suppress
 
 
 def detections(*boxes, scores=None):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
 from tfdeepfake.recipe import Recipe, save_model
@@ -52,7 +52,7 @@ def outcomes(tmp_path_factory):
         if name in TRAINED:
             (folder / f"{name}.train").touch()
         keras.backend.clear_session()
-    script = Path(__file__).with_name("jax_process.py")
+    script = Path(__file__).parent / "support" / "jax_process.py"
     # Two processes for two cores.
     started = [
         subprocess.Popen(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from media import moving_frames
+from support.media import moving_frames
 
 from tfdeepfake.data import faces, video
 from tfdeepfake.data.examples import extract

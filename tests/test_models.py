@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tiny_models import KINDS, SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import KINDS, SAME_WHEN_TINY, TINY, random_inputs, scores
 
-from tfdeepfake import keras_h5, models
+from tfdeepfake import models
 from tfdeepfake.files import InputError
 from tfdeepfake.models import backbones
+from tfdeepfake.weights import keras_h5
 
 PACKAGE = Path(models.__file__).parents[1]
 EVERY = pytest.mark.parametrize("name", list(models.MODELS))

@@ -6,13 +6,15 @@ import json
 
 import keras
 import numpy as np
-import parity_rule
 import pytest
+from support import parity_rule
 
-from tfdeepfake import models, published, torch_weights
+from tfdeepfake import models
 from tfdeepfake.files import InputError
 from tfdeepfake.models.light3d import SRM_FILTERS, noise_residuals
 from tfdeepfake.published import efficientnet, xception
+from tfdeepfake.published.convert import SOURCES, load_published
+from tfdeepfake.weights import torch_assign
 
 B7 = pytest.param("efficientnet_pytorch_b7", marks=pytest.mark.slow)
 NETWORKS = {
@@ -69,7 +71,7 @@ def test_equals_the_original(name):
     network, arguments, module_name = NETWORKS[name]
     facts = parity_rule.read(name)
     model = models.build(network, **arguments)
-    torch_weights.assign(model, parity_rule.tensors(facts), module_name, name)
+    torch_assign.assign(model, parity_rule.tensors(facts), module_name, name)
     parity_rule.check(model, facts)
 
 
@@ -81,7 +83,7 @@ def test_equals_the_original_at_other_sizes(name):
     module_name = getattr(family, facts["naming"])
     model = models.build(facts["network"], **facts["network_args"])
     tensors = parity_rule.tensors(facts | {"tensors": tensor_shapes(model, module_name)})
-    torch_weights.assign(model, tensors, module_name, name)
+    torch_assign.assign(model, tensors, module_name, name)
     parity_rule.check(model, facts)
 
 
@@ -208,7 +210,7 @@ def test_spare_head_changes_no_score(network, tiny):
 
 def tiny_source(name):
     """A published source with a network of the same form but few channels and blocks."""
-    known = published.SOURCES[name]
+    known = SOURCES[name]
     if known.network.startswith("xception"):
         small = {"width": 0.05, "middle_blocks": 8}
     else:
@@ -226,21 +228,21 @@ def test_published_files_load_whole(name):
     classes = {"fake": 1, 0: 2, 1: 2, None: 1000}[known.positive]
     original = models.build(known.network, **known.network_args, num_classes=classes)
     tensors = parity_rule.tensors({"tensors": tensor_shapes(original, known.module_name), "gain": 1.2})
-    torch_weights.assign(original, tensors, known.module_name, name)
+    torch_assign.assign(original, tensors, known.module_name, name)
     frames = pixels((2, 64, 64, 3))
     expected = scores(original, frames)
     tensors |= {"bn.num_batches_tracked": np.zeros((), "int64")}
     tensors |= {ending: np.zeros((2, 2), "float32") for ending in known.unused}
-    model, args = published.load_published(known, tensors, name)
+    model, args = load_published(known, tensors, name)
     if known.positive == 1:
         assert args["num_classes"] == 1
         expected = expected[:, 1:] - expected[:, :1]
     np.testing.assert_allclose(scores(model, frames), expected, rtol=1e-4, atol=1e-5)
-    assert list(published.SOURCES[name].network_args["input_size"]) == [known.data.height_px, known.data.width_px]
+    assert list(SOURCES[name].network_args["input_size"]) == [known.data.height_px, known.data.width_px]
     victim = sorted(tensors)[len(tensors) // 2]
     with pytest.raises(InputError, match=f"missing .*{victim.split('.')[-1]}.*left over renamed"):
         broken = {("renamed" if key == victim else key): array for key, array in tensors.items()}
-        published.load_published(known, broken, name)
+        load_published(known, broken, name)
 
 
 def test_names_of_the_dfdc_winner():

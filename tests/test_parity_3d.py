@@ -4,12 +4,13 @@ import json
 
 import keras
 import numpy as np
-import parity_rule
 import pytest
+from support import parity_rule
 
-from tfdeepfake import models, torch_weights
+from tfdeepfake import models
 from tfdeepfake.models import resnet3d, video_resnets
 from tfdeepfake.models.i3d import module_name as i3d_name
+from tfdeepfake.weights import torch_assign
 
 P3 = {"num_classes": 2, "head_bias": False}
 NETWORKS = {
@@ -39,7 +40,7 @@ def test_equals_the_original(name):
     network, arguments, module_name = NETWORKS[name]
     facts = parity_rule.read(name)
     model = models.build(network, **arguments)
-    torch_weights.assign(model, parity_rule.tensors(facts), module_name, name)
+    torch_assign.assign(model, parity_rule.tensors(facts), module_name, name)
     parity_rule.check(model, facts)
 
 
@@ -83,7 +84,7 @@ def test_equals_the_original_in_other_forms_and_sizes(name):
         **facts["arguments"], frames=frames, input_size=tuple(input_size), num_classes=facts["num_classes"]
     )
     facts |= {"tensors": names_and_shapes(model, family.module_name)}
-    torch_weights.assign(model, parity_rule.tensors(facts), family.module_name, name)
+    torch_assign.assign(model, parity_rule.tensors(facts), family.module_name, name)
     parity_rule.check(model, facts)
 
 

@@ -6,13 +6,14 @@ import struct
 
 import keras
 import numpy as np
-import parity_rule
 import pytest
+from support import parity_rule
 
-from tfdeepfake import models, torch_weights
+from tfdeepfake import models
 from tfdeepfake.files import InputError
 from tfdeepfake.models import swin, tall, vit
-from tfdeepfake.published import SOURCES, load_published
+from tfdeepfake.published.convert import SOURCES, load_published
+from tfdeepfake.weights import torch_assign
 
 TINY_SWIN = {"embed_dim": 8, "depths": (2, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
 TINY_VIT = {"patch": 8, "embed_dim": 8, "depth": 2, "heads": 2}
@@ -59,7 +60,7 @@ def test_tall_swin_equals_the_authors_network():
     known = SOURCES["tall_swin"]
     model = models.build("tall_swin", num_classes=2)
     tensors = parity_rule.tensors(facts)
-    torch_weights.assign(model, tensors, known.module_name, "rule", extra=known.extra(model), unused=known.unused)
+    torch_assign.assign(model, tensors, known.module_name, "rule", extra=known.extra(model), unused=known.unused)
     assert swin.EPSILON in facts["ln_eps"]
     parity_rule.check(model, facts)
     # As a detector its two outputs become one logit, fake minus real, of the same probability.
@@ -137,7 +138,7 @@ def test_vit_file_starts_tall(tmp_path):
     arguments = {"input_size": (16, 16), "thumbnail_size": (32, 32), "backbone_args": TINY_VIT}
     model = models.build("tall_vit", weights=str(file), **arguments)
     np.testing.assert_array_equal(model.get_layer("tokens").pos_embed, source.get_layer("tokens").pos_embed)
-    again, _ = load_published(_tiny("vit_b_timm", {"input_size": (32, 32), **TINY_VIT}), torch_weights.read(file), file)
+    again, _ = load_published(_tiny("vit_b_timm", {"input_size": (32, 32), **TINY_VIT}), torch_assign.read(file), file)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(again({"frames": frames}), source({"frames": frames}))
 

@@ -5,12 +5,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-from media import frame_number, moving_frames
+from support.media import frame_number, moving_frames
 
 from tfdeepfake import cli
 from tfdeepfake.data import synthetic, video
 from tfdeepfake.data.perturb import PERTURBATIONS, SEVERITIES, is_noop, perturb, value_of
-from tfdeepfake.data.perturb_files import LOG, perturb_files, write_perturbed
+from tfdeepfake.data.perturb.files import LOG, perturb_files, write_perturbed
 from tfdeepfake.files import InputError
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from prepared import write_prepared
+from support.prepared import write_prepared
 
 from tfdeepfake import cli
-from tfdeepfake.data import flow, pipeline
-from tfdeepfake.data import prepared as prepared_module
+from tfdeepfake.data import flow
+from tfdeepfake.data.batches import pipeline
+from tfdeepfake.data.batches import prepared as prepared_module
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
 

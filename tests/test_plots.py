@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tfdeepfake import evaluation, plots, scoring
-from tfdeepfake.evaluation import measures
+from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation import plots
+from tfdeepfake.evaluation.evaluate import evaluate
+from tfdeepfake.scoring.table import concatenate, table
 
 PICTURES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png")
 
@@ -15,7 +17,7 @@ def rows_of(n_fake=30, n_real=20, frames=3, spread=1.0, seed=0):
     labels = np.repeat([1] * n_fake + [0] * n_real, frames)
     count = len(labels)
     video = np.repeat(np.arange(n_fake + n_real), frames)
-    return scoring.table([
+    return table([
         {
             "data_set": "d", "method": "m", "video": str(video[i]), "source": f"id{video[i] % 9}", "face": 0,
             "frame": i, "label": labels[i], "logit": rng.normal(2 * labels[i] - 1, spread),
@@ -34,7 +36,7 @@ def pixels(path, colour):
 
 def test_pictures_of_an_evaluation(tmp_path):
     rows = rows_of()
-    metrics = evaluation.evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
+    metrics = evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
     plots.evaluation_pictures(tmp_path / "new", rows, metrics)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == list(PICTURES)
     assert pixels(tmp_path / "new" / "roc.png", plots.CURVE) > 500
@@ -47,8 +49,8 @@ def test_pictures_of_an_evaluation(tmp_path):
 def test_one_class_one_video_and_none_give_pictures(tmp_path, n_fake, n_real):
     rows = rows_of(n_fake, n_real)
     if not n_fake + n_real:
-        rows = scoring.table([{"video": "v", "label": 1, "status": "no_face"}])
-    plots.evaluation_pictures(tmp_path, rows, evaluation.evaluate(rows, resamples=20))
+        rows = table([{"video": "v", "label": 1, "status": "no_face"}])
+    plots.evaluation_pictures(tmp_path, rows, evaluate(rows, resamples=20))
     for name in PICTURES:
         assert pixels(tmp_path / name, "#FFFFFF") > 10_000
     if not (n_fake and n_real):
@@ -56,8 +58,8 @@ def test_one_class_one_video_and_none_give_pictures(tmp_path, n_fake, n_real):
 
 
 def test_title_says_data_split_level_count_and_coverage():
-    rows = scoring.concatenate([rows_of(), scoring.table([{"video": "gone", "status": "unreadable"}])])
-    metrics = evaluation.evaluate(rows, resamples=0) | {"network": "n", "data": "set/clip:1.0.0", "split": "test"}
+    rows = concatenate([rows_of(), table([{"video": "gone", "status": "unreadable"}])])
+    metrics = evaluate(rows, resamples=0) | {"network": "n", "data": "set/clip:1.0.0", "split": "test"}
     text = plots.describe(metrics)
     for words in ("set/clip:1.0.0", "test", "video level", "30 fake, 20 real", "50 of 51 videos scored"):
         assert words in text

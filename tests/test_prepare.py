@@ -15,7 +15,7 @@ import pytest
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders import kept
+from tfds_builders.core import work_cache
 from tfds_builders.prepare import prepare
 from tfds_builders.video_folder.listing import list_videos
 
@@ -66,8 +66,8 @@ def test_a_folder_of_videos_some_bad(videos, tmp_path, capsys):
     assert records(summary["path"]) == records(again["path"]) != {}
 
     # What training and scoring read.
-    from tfdeepfake.data import pipeline
-    from tfdeepfake.scoring import unscored_rows
+    from tfdeepfake.data.batches import pipeline
+    from tfdeepfake.scoring.score import unscored_rows
 
     prepared = pipeline.open_data("video_folder", tmp_path / "two")
     assert prepared.version == summary["version"] and prepared.recipe.detector == "none"
@@ -154,8 +154,8 @@ def test_a_full_disk_keeps_the_old_set(videos, tmp_path, monkeypatch):
     assert sorted(p.name for p in path.parent.iterdir()) == [".lock", ".work-1.0.0", "1.0.0"]
     monkeypatch.undo()
     finished = len(list(path.with_name(".work-1.0.0").glob("??/*")))
-    worked, make_examples = [], kept.make_examples
-    monkeypatch.setattr(kept, "make_examples", lambda video: worked.append(video) or make_examples(video))
+    worked, make_examples = [], work_cache.make_examples
+    monkeypatch.setattr(work_cache, "make_examples", lambda video: worked.append(video) or make_examples(video))
     assert not prepare("video_folder", overwrite=True, **arguments)["already_prepared"]
     assert len(worked) == 13 - finished < 13
     assert records(path) == before and not path.with_name(".work-1.0.0").exists()
@@ -301,8 +301,8 @@ def test_a_build_that_is_stopped(tmp_path, monkeypatch, sent):
     tiny = TINY | {"video_frames": 40}
     finished = list(tmp_path.glob(FINISHED))
     assert 3 <= len(finished) < 20
-    worked, make_examples = [], kept.make_examples
-    monkeypatch.setattr(kept, "make_examples", lambda video: worked.append(video) or make_examples(video))
+    worked, make_examples = [], work_cache.make_examples
+    monkeypatch.setattr(work_cache, "make_examples", lambda video: worked.append(video) or make_examples(video))
     resumed = prepare("synthetic_faces", data_dir=tmp_path / "data", workers=0, **tiny)
     assert not resumed["already_prepared"] and len(worked) == 20 - len(finished)
     assert not list(tmp_path.glob("data/**/.work-*"))

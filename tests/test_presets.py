@@ -5,13 +5,13 @@ import importlib
 import inspect
 
 import pytest
-from prepared import write_prepared
+from support.prepared import write_prepared
 
 from tfdeepfake import models
-from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.grid import grid
 from train_scripts import load_preset, presets
-from train_scripts.grid import grid
 
 
 def test_there_is_a_preset_for_every_experiment():

@@ -5,12 +5,13 @@ import inspect
 import keras
 import numpy as np
 import pytest
-import torch_files
+from support import torch_files
 
 from tfdeepfake import models, published
 from tfdeepfake.files import InputError
 from tfdeepfake.models.video_resnets import module_name
-from tfdeepfake.published import SOURCES, Published, convert_published
+from tfdeepfake.published.convert import SOURCES, convert_published
+from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe, load_model, sha256
 
 DATA = DataRecipe(kind="clip", frames=4, height_px=16, width_px=24)

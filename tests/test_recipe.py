@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tfdeepfake import recipe as recipes
-from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError, read_json, write_json
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.training.config import TrainConfig
 
 
 @pytest.mark.parametrize(

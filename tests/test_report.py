@@ -10,7 +10,7 @@ from PIL import Image
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.verdict import pictures, report
+from tfdeepfake.verdict import images, report
 
 NASTY = '<script>alert("x")</script>&\'.mp4'
 
@@ -83,7 +83,7 @@ def unscored(name, status):
 
 
 def result_of(verdicts, **recipe):
-    from tfdeepfake.verdict import counts
+    from tfdeepfake.verdict.batch import counts
 
     values = {"data": DataRecipe(kind="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
     return {
@@ -186,22 +186,22 @@ def test_the_timeline_is_drawn_to_scale():
 def test_the_most_suspicious_frame_is_among_those_shown():
     probabilities = np.random.default_rng(0).uniform(size=50)
     for count in (1, 2, 4, 9, 50, 60):
-        chosen = pictures.choose_frames([face(1, probabilities), face(2, probabilities[:5])], count)
+        chosen = images.choose_frames([face(1, probabilities), face(2, probabilities[:5])], count)
         assert len(chosen) == min(count, 50) and list(chosen) == sorted(chosen)
         assert 10 * int(np.argmax(probabilities)) in chosen
         assert all(time_s == frame / 10 for frame, (time_s, _) in chosen.items())
-    assert len(pictures.choose_frames([face(1, probabilities), face(2, probabilities[:5])], 60)[0][1]) == 2
+    assert len(images.choose_frames([face(1, probabilities), face(2, probabilities[:5])], 60)[0][1]) == 2
 
 
 def test_a_box_is_drawn_where_the_face_is():
     frame = np.random.default_rng(0).integers(0, 90, (120, 200, 3), np.uint8)
     for text in ("face 1: 0.93", "a very long name that does not fit into the picture"):
-        drawn = np.asarray(pictures.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
+        drawn = np.asarray(images.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
         assert drawn.shape == frame.shape
         assert (drawn[89, 60:110] == (200, 62, 38)).all() and (drawn[50:85, 50] == (200, 62, 38)).all()
         assert (drawn[50:80, 60:110] == frame[50:80, 60:110]).all(), "the face itself stays as it is"
     for box in ((-30, -20, 500, 400), (60, 50, 40, 30), (300, 300, 310, 310)):
-        assert pictures.annotate(frame, [(box, (0, 0, 0), "x")], "").size == (200, 120)
+        assert images.annotate(frame, [(box, (0, 0, 0), "x")], "").size == (200, 120)
 
 
 def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
@@ -210,7 +210,7 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
     for number in range(100):
         below = f"frames/{number}"
         (tmp_path / below).mkdir(parents=True)
-        pictures = []
+        images = []
         for k in range(4):
             name = f"{below}/frame_{k}.jpg"
             if number < 5:
@@ -221,10 +221,10 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
                 Image.fromarray(noisy).save(tmp_path / name, quality=85)
             else:
                 (tmp_path / name).hardlink_to(tmp_path / f"frames/{number % 5}/frame_{k}.jpg")
-            pictures.append({"file": name, "kind": "frame", "frame": 10 * k, "time_s": float(k)})
+            images.append({"file": name, "kind": "frame", "frame": 10 * k, "time_s": float(k)})
         verdicts.append(
             scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))])
-            | {"pictures": pictures}
+            | {"pictures": images}
         )
     page = write(tmp_path, verdicts)
     assert page.count("<img") == 400 and page.count("data:image/jpeg") == 400
@@ -259,13 +259,11 @@ def test_pictures_that_cannot_be_read_again_cost_no_verdict(tmp_path, monkeypatc
         raise video.VideoError("a.mp4", "is gone.")
 
     monkeypatch.setattr(video, "read_frames", gone)
-    assert pictures.draw_pictures("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
-    assert pictures.draw_pictures("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
+    assert images.draw_pictures("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
+    assert images.draw_pictures("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
 
 
 def test_folder_names_are_safe_and_unique():
-    names = [
-        pictures.folder_name(n, n) for n in ("a/clip.mp4", "b/clip.mp4", "../..", "ü ñ 视频.mp4", NASTY, "x" * 400)
-    ]
+    names = [images.folder_name(n, n) for n in ("a/clip.mp4", "b/clip.mp4", "../..", "ü ñ 视频.mp4", NASTY, "x" * 400)]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w.-]{1,80}", n) and not n.startswith(".") for n in names)

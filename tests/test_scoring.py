@@ -5,8 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from tfdeepfake import scoring
 from tfdeepfake.files import InputError
+from tfdeepfake.scoring.score import score_data
+from tfdeepfake.scoring.table import read_scores, table, write_scores
 
 HEADER = "data_set,method,video,source,face,frame,timestamp_s,label,logit,status"
 GOOD = "ff,Deepfakes,071_054,071,0,0,0.0,1,2.5,scored"
@@ -32,9 +33,9 @@ def random_rows(count=500, seed=0):
 
 
 def test_round_trip_is_exact(tmp_path):
-    before = scoring.table(random_rows())
-    scoring.write_scores(tmp_path / "new" / "scores.csv", before)
-    after = scoring.read_scores(tmp_path / "new" / "scores.csv")
+    before = table(random_rows())
+    write_scores(tmp_path / "new" / "scores.csv", before)
+    after = read_scores(tmp_path / "new" / "scores.csv")
     assert list(after) == HEADER.split(",")
     for name, column in before.items():
         assert after[name].dtype == column.dtype, name
@@ -45,8 +46,8 @@ def test_round_trip_is_exact(tmp_path):
 
 def test_list_of_dicts_and_table_write_the_same_file(tmp_path):
     rows = random_rows(20)
-    scoring.write_scores(tmp_path / "a.csv", rows)
-    scoring.write_scores(tmp_path / "b.csv", scoring.table(rows))
+    write_scores(tmp_path / "a.csv", rows)
+    write_scores(tmp_path / "b.csv", table(rows))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[-1] == "d,m0,empty.mp4,,,,,0,,no_face"
 
@@ -77,7 +78,7 @@ def test_list_of_dicts_and_table_write_the_same_file(tmp_path):
 def test_bad_line_is_named(tmp_path, line, words):
     path = write(tmp_path, GOOD, "", line)  # the empty line is passed over but counted
     with pytest.raises(InputError) as error:
-        scoring.read_scores(path)
+        read_scores(path)
     assert str(path) in str(error.value) and "line 4" in str(error.value) and words in str(error.value)
 
 
@@ -95,27 +96,27 @@ def test_bad_file_is_named(tmp_path, content, words):
     path = tmp_path / "scores.csv"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:
-        scoring.read_scores(path)
+        read_scores(path)
     assert str(path) in str(error.value) and words in str(error.value)
 
 
 def test_missing_file_and_folder_in_its_place(tmp_path):
     with pytest.raises(InputError, match="missing"):
-        scoring.read_scores(tmp_path / "scores.csv")
+        read_scores(tmp_path / "scores.csv")
     with pytest.raises(InputError, match="cannot be read"):
-        scoring.read_scores(tmp_path)
+        read_scores(tmp_path)
 
 
 def test_same_file_name_in_four_methods_is_four_videos(tmp_path):
     methods = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     path = write(tmp_path, *(GOOD.replace("Deepfakes", m) for m in methods))
-    assert len(scoring.read_scores(path)["video"]) == 4  # no duplicate: the method is part of the key
+    assert len(read_scores(path)["video"]) == 4  # no duplicate: the method is part of the key
 
 
 def test_writing_refuses_what_reading_would_refuse(tmp_path):
     twice = random_rows(5) + random_rows(5)[:1]
     with pytest.raises(ValueError, match="stands here twice"):
-        scoring.write_scores(tmp_path / "scores.csv", twice)
+        write_scores(tmp_path / "scores.csv", twice)
     assert not (tmp_path / "scores.csv").exists()
 
 
@@ -124,11 +125,11 @@ def test_writing_refuses_what_reading_would_refuse(tmp_path):
 
 @pytest.fixture
 def fake_pipeline(monkeypatch):
-    """Stands for tfdeepfake.data.pipeline: batches from arrays, so that these tests need no prepared data set."""
+    """Stands for tfdeepfake.data.batches.pipeline: batches from arrays, so that these tests need no prepared data set."""
     import contextlib
 
     from tfdeepfake import models
-    from tfdeepfake.data import pipeline
+    from tfdeepfake.data.batches import pipeline
 
     def batches(prepared, split, kind, batch_size, training, with_keys, with_flow):
         assert (kind, training, with_keys, with_flow) == (prepared.kind, False, True, prepared.kind == "flow")
@@ -193,7 +194,7 @@ def test_every_example_is_scored_and_every_video_counted(fake_pipeline, tmp_path
         "too_short": ["blink.mp4", "wink.mp4"],
     }
     prepared, model = prepared_data(kind, coverage=coverage), network(kind)
-    rows = scoring.score_data(model, prepared, "test", batch_size=4)
+    rows = score_data(model, prepared, "test", batch_size=4)
     assert model.seen == [4, 4, 4, 3]  # the uneven last batch is not dropped
     scored = rows["status"] == "scored"
     expected = prepared.frames.reshape(15, -1).astype(np.float32).mean(1) - 127
@@ -203,14 +204,14 @@ def test_every_example_is_scored_and_every_video_counted(fake_pipeline, tmp_path
     }  # fmt: skip
     assert rows["status"][~scored].tolist() == ["no_face", "unreadable", "error", "error"]
     assert rows["label"][~scored].tolist() == [0, -1, -1, -1]
-    scoring.write_scores(tmp_path / "scores.csv", rows)  # and the table is a lawful one
-    assert np.array_equal(scoring.read_scores(tmp_path / "scores.csv")["logit"], rows["logit"], equal_nan=True)
+    write_scores(tmp_path / "scores.csv", rows)  # and the table is a lawful one
+    assert np.array_equal(read_scores(tmp_path / "scores.csv")["logit"], rows["logit"], equal_nan=True)
 
 
 def test_frame_met_twice_counts_once(fake_pipeline):
     prepared = prepared_data("frame")
     prepared.keys["frame"][1] = 0  # two clips of the first video overlap
-    rows = scoring.score_data(network("frame"), prepared, "test", batch_size=4)
+    rows = score_data(network("frame"), prepared, "test", batch_size=4)
     assert len(rows["frame"]) == 14
     assert rows["frame"][:3].tolist() == [0, 16, 0]
 
@@ -225,7 +226,7 @@ def test_video_with_a_logit_that_is_not_finite_is_an_error_not_a_score(fake_pipe
         return logit
 
     model.predict_on_batch = broken
-    rows = scoring.score_data(model, prepared, "test", batch_size=4)
+    rows = score_data(model, prepared, "test", batch_size=4)
     assert rows["status"].tolist() == ["scored"] * 12 + ["error"]
     assert rows["video"][-1] == "v0ü" and rows["frame"][-1] == -1 and rows["label"][-1] == 0
 
@@ -235,4 +236,4 @@ def test_network_with_several_outputs_is_refused(fake_pipeline):
     one = model.predict_on_batch
     model.predict_on_batch = lambda inputs: np.repeat(one(inputs), 3, axis=1)
     with pytest.raises(ValueError, match=r"needs one logit per example, \[4, 1\], got \(4, 3\)"):
-        scoring.score_data(model, prepared_data("frame"), "test", batch_size=4)
+        score_data(model, prepared_data("frame"), "test", batch_size=4)

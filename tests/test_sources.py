@@ -7,12 +7,13 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import torch_files
+from support import torch_files
 
-from tfdeepfake import models, torch_weights
-from tfdeepfake.convert import CHECKPOINTS
-from tfdeepfake.published import SOURCES, convert_published
+from tfdeepfake import models
+from tfdeepfake.published.convert import SOURCES, convert_published
+from tfdeepfake.published.mesonet import CHECKPOINTS
 from tfdeepfake.recipe import WEIGHTS_FILE, load_recipe, sha256
+from tfdeepfake.weights import torch_assign
 
 TINY_3D = {"input_size": (16, 16), "frames": 4, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY_EFFICIENTNET = {"input_size": (32, 32), "width": 0.05, "depth": 0.2}
@@ -95,7 +96,7 @@ def original(source, rng):
     model = models.build(known.network, **known.network_args, num_classes=classes)
     layers = {layer.name: layer for layer in model.layers}
     tensors, places = {}, {}
-    for name, uses in torch_weights._wanted(model, known.module_name, known.extra(model), ()).items():
+    for name, uses in torch_assign._wanted(model, known.module_name, known.extra(model), ()).items():
         for variable, _ in uses:
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
             layer, short = variable.path.rsplit("/", 2)[-2:]

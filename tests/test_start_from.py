@@ -6,15 +6,17 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import torch_files
-from prepared import write_prepared
+from support import torch_files
+from support.prepared import write_prepared
 
 from tfdeepfake import cli, models, training
-from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError, read_json
-from tfdeepfake.published import SOURCES, Published, convert_published
+from tfdeepfake.published.convert import SOURCES, convert_published
+from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe, load_model, load_recipe, save_model, sha256
 from tfdeepfake.training import run_setup
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.train import train
 
 SMALL = {"width": 2, "mean": (0.3, 0.4, 0.5)}
 DATA = DataRecipe(kind="frame", frames=4, detector="none", height_px=16, width_px=24)
@@ -81,10 +83,10 @@ def test_a_run_begins_with_the_folders_weights_and_goes_on_without_it(data_dir, 
 
     monkeypatch.setattr(training.run_folder, "write_curves", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        training.train(settings, run_dir, progress=False)
+        train(settings, run_dir, progress=False)
     monkeypatch.undo()
     shutil.rmtree(folder)
-    training.train(settings, run_dir, progress=False)
+    train(settings, run_dir, progress=False)
     recipe, started = load_recipe(run_dir / "best"), load_recipe(folders[1])
     assert recipe.licence == "MIT" and recipe.network_args["width"] == 2
     digest = sha256(folders[0].parent / "kinetics.pth")
@@ -105,7 +107,7 @@ def test_a_folder_that_does_not_fit_is_an_error_before_anything_is_written(data_
     ]
     for fields, message in cases:
         with pytest.raises(InputError, match=message):
-            training.train(config(data_dir, folders[1], **fields), tmp_path / "run", progress=False)
+            train(config(data_dir, folders[1], **fields), tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -114,11 +116,11 @@ def test_weights_that_are_damaged_or_of_other_shapes_are_an_error(data_dir, fold
     other = models.build("tiny_start", **(recipe.network_args | {"width": 4}))
     save_model(tmp_path / "other", other, recipe)
     with pytest.raises(InputError, match="holds no weights of tiny_start as recipe.json describes it .* has shape"):
-        training.train(config(data_dir, tmp_path / "other"), tmp_path / "run", progress=False)
+        train(config(data_dir, tmp_path / "other"), tmp_path / "run", progress=False)
     with open(tmp_path / "other" / "model.weights.h5", "ab") as file:
         file.write(b"more")
     with pytest.raises(InputError, match="does not match the checksum"):
-        training.train(config(data_dir, tmp_path / "other"), tmp_path / "run", progress=False)
+        train(config(data_dir, tmp_path / "other"), tmp_path / "run", progress=False)
 
 
 def test_the_same_arguments_and_another_dropout_may_stand_beside_the_folder(data_dir, folders, tmp_path):

@@ -16,17 +16,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_networks
-from prepared import write_prepared
 from sklearn.metrics import roc_auc_score
+from support import tiny_networks
+from support.prepared import write_prepared
 
-from tfdeepfake import losses, models, scoring, training
-from tfdeepfake.config import TrainConfig
+from tfdeepfake import losses, models, training
 from tfdeepfake.files import InputError, read_json
-from tfdeepfake.recipe import DataRecipe, load_model, load_recipe
+from tfdeepfake.recipe import DataRecipe, load_model, load_recipe, save_model
+from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.training import checkpoint, devices, run_setup
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.train import train
 
-PROCESS = Path(__file__).with_name("train_process.py")
+PROCESS = Path(__file__).parent / "support" / "train_process.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,7 +88,7 @@ def whole(data_dir, tmp_path_factory):
         network="tiny_clip", data="tiny", data_dir=data_dir, epochs=4, batch_size=4, learning_rate=3e-3,
         augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
     )  # fmt: skip
-    return training.train(config, tmp_path_factory.mktemp("whole") / "run", progress=False)
+    return train(config, tmp_path_factory.mktemp("whole") / "run", progress=False)
 
 
 def test_the_run_folder_holds_what_repeats_it(whole, config):
@@ -110,7 +112,7 @@ def test_best_is_the_epoch_of_the_highest_validation_auc(whole):
     best = max(table, key=lambda row: (row["val_auc"], -row["val_loss"]))
     assert result["best_epoch"] == best["epoch"]
     # The kept weights score what that epoch scored: they are its weights, and the metrics are over every example.
-    scores = scoring.read_scores(whole / "scores_validation.csv")
+    scores = read_scores(whole / "scores_validation.csv")
     scored = scores["status"] == "scored"
     assert scored.sum() == 13
     assert roc_auc_score(scores["label"][scored], scores["logit"][scored]) == pytest.approx(best["val_auc"])
@@ -128,7 +130,7 @@ def test_last_holds_the_weights_of_the_state(whole):
 
 def test_validation_loss_is_that_of_the_loss_function(whole):
     model, _ = load_model(whole / "last")
-    from tfdeepfake.data import pipeline
+    from tfdeepfake.data.batches import pipeline
 
     prepared = pipeline.open_data("tiny", read_json(whole / "config.json")["data_dir"])
     loss, total = losses.get("bce_f1", 1.0, 1.0), 0.0
@@ -139,7 +141,7 @@ def test_validation_loss_is_that_of_the_loss_function(whole):
 
 def test_a_finished_run_does_nothing_and_says_so(whole, config, capsys):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file() and path.name != ".lock"}
-    assert training.train(config, whole) == whole
+    assert train(config, whole) == whole
     assert "finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
@@ -147,7 +149,7 @@ def test_a_finished_run_does_nothing_and_says_so(whole, config, capsys):
 def test_another_config_is_refused_with_the_fields_that_differ(whole, config):
     other = change(config, epochs=9, learning_rate=0.5, network_args={"width": 8})
     with pytest.raises(InputError) as caught:
-        training.train(other, whole)
+        train(other, whole)
     message = str(caught.value)
     assert "epochs (4 there, 9 now)" in message and "learning_rate (0.003 there, 0.5 now)" in message
     assert "network_args" in message and "batch_size" not in message
@@ -176,9 +178,9 @@ def test_a_run_stopped_in_an_epochs_end_resumes_exactly(whole, config, tmp_path,
 
     monkeypatch.setattr(module, name, stop)
     with pytest.raises(Killed):
-        training.train(config, tmp_path / "run", progress=False)
+        train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
-    training.train(config, tmp_path / "run", progress=False)
+    train(config, tmp_path / "run", progress=False)
     assert difference(tmp_path / "run", whole) == 0
     assert rows(tmp_path / "run") == rows(whole)
     a, b = load_model(tmp_path / "run" / "best")[0], load_model(whole / "best")[0]
@@ -194,18 +196,18 @@ def test_a_resumed_run_keeps_its_data(config, tmp_path, monkeypatch):
     config = change(config, data_dir=data_dir, epochs=2)
     monkeypatch.setattr(training.run_folder, "write_curves", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        training.train(config, tmp_path / "run", progress=False)
+        train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
     write_prepared(data_dir, config="clip_other")
     with pytest.raises(InputError, match="several ways"):
-        training.train(config, tmp_path / "new", progress=False)
-    training.train(config, tmp_path / "run", progress=False)
+        train(config, tmp_path / "new", progress=False)
+    train(config, tmp_path / "run", progress=False)
     assert load_recipe(tmp_path / "run" / "best").data_version == "tiny/clip:1.0.0"
 
 
 def test_another_seed_gives_another_run(whole, config, tmp_path):
     """Without this, the comparisons above would hold for a run that ignores its data."""
-    run = training.train(change(config, seed=4, epochs=1), tmp_path / "run", progress=False)
+    run = train(change(config, seed=4, epochs=1), tmp_path / "run", progress=False)
     assert rows(run)[0]["loss"] != rows(whole)[0]["loss"]
 
 
@@ -267,7 +269,7 @@ def test_two_replicas_follow_one_device(config, tmp_path, network):
     for a, b in zip(rows(one), rows(two), strict=True):
         assert b == pytest.approx(a, rel=1e-4, abs=1e-5)
     assert rows(one)[-1]["loss"] < 0.9 * rows(one)[0]["loss"], "a curve that stands still proves nothing"
-    scores = [scoring.read_scores(run / "scores_validation.csv")["logit"] for run in (one, two)]
+    scores = [read_scores(run / "scores_validation.csv")["logit"] for run in (one, two)]
     np.testing.assert_allclose(*scores, atol=1e-3, equal_nan=True)
 
 
@@ -291,17 +293,17 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
         return validate
 
     monkeypatch.setattr(training, "_validation", validation)
-    kept, save = [], training.save_model
+    kept, save = [], save_model
     monkeypatch.setattr(training, "save_model", lambda folder, *args: kept.append(folder.name) or save(folder, *args))
     config = change(config, epochs=9, early_stopping_epochs=2)
-    run = training.train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run")
     assert len(rows(run)) == epochs and read_json(run / "result.json")["best_epoch"] == best
     assert kept == ["best"] * best + ["last"]
     assert "stopped" in capsys.readouterr().out
 
 
 def test_without_validation_the_last_epoch_is_the_best(config, tmp_path, capsys):
-    run = training.train(change(config, data="train_only", epochs=2), tmp_path / "run")
+    run = train(change(config, data="train_only", epochs=2), tmp_path / "run")
     assert "no validation split" in capsys.readouterr().out
     assert read_json(run / "result.json")["best_epoch"] == 2
     assert not (run / "scores_validation.csv").exists()
@@ -309,7 +311,7 @@ def test_without_validation_the_last_epoch_is_the_best(config, tmp_path, capsys)
 
 
 def test_a_frame_network_trains_on_a_clip_data_set(config, tmp_path):
-    run = training.train(change(config, network="tiny_frame", epochs=1), tmp_path / "run", progress=False)
+    run = train(change(config, network="tiny_frame", epochs=1), tmp_path / "run", progress=False)
     recipe = load_recipe(run / "best")
     assert (recipe.data.kind, recipe.data.flow) == ("frame", "none"), "what inference has to extract"
     assert read_json(run / "versions.json")["examples"] == {"real": 40, "fake": 64}
@@ -319,13 +321,13 @@ def test_a_frame_network_trains_on_a_clip_data_set(config, tmp_path):
 def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expected):
     asked, real = [], losses.get
     monkeypatch.setattr(losses, "get", lambda *args: asked.append(args) or real(*args))
-    training.train(change(config, network=network, epochs=1, alpha=0.7, beta=0.2), tmp_path / "run", progress=False)
+    train(change(config, network=network, epochs=1, alpha=0.7, beta=0.2), tmp_path / "run", progress=False)
     assert asked == [(expected, 0.7, 0.2)]
 
 
 def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
     """The accuracy of a mixed example is about its larger part: exact equality with a share would always be wrong."""
-    training.train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
+    train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
     assert rows(tmp_path / "run")[0]["accuracy"] > 0
     labels, logits = np.float32([[1], [0.7], [0.3], [0]]), np.float32([[2], [-1], [-1], [0.5]])
     assert run_setup._right(labels, logits).numpy()[:, 0].tolist() == [1, 0, 1, 0]
@@ -341,7 +343,7 @@ def test_learning_rate_warms_up_and_decays(config):
 
 
 def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tmp_path):
-    run = training.train(change(config, precision="bfloat16", epochs=1), tmp_path / "run", progress=False)
+    run = train(change(config, precision="bfloat16", epochs=1), tmp_path / "run", progress=False)
     assert keras.config.dtype_policy().name == "float32"
     assert {a.dtype for a in state(run).values()} <= {np.dtype(t) for t in ("float32", "int32", "int64", "uint32")}
     assert np.isfinite(rows(run)[0]["loss"])
@@ -363,10 +365,10 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
     config = change(config, network="published", network_args={"weights": "/somewhere/resnet.h5"}, epochs=2)
     monkeypatch.setattr(training, "save_model", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        training.train(config, tmp_path / "run", progress=False)
+        train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
     monkeypatch.setitem(models.MODELS, "published", network)
-    training.train(config, tmp_path / "run", progress=False)
+    train(config, tmp_path / "run", progress=False)
     recipe = load_recipe(tmp_path / "run" / "best")
     assert built[0] == "/somewhere/resnet.h5" and set(built[1:]) == {None}
     assert "weights" not in recipe.network_args and recipe.parent == "resnet.h5"
@@ -384,16 +386,16 @@ def test_a_full_disk_keeps_the_last_epoch(whole, config, tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "savez", savez)
     with pytest.raises(InputError, match="disk is full.*Free some space"):
-        training.train(config, tmp_path / "run", progress=False)
+        train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
     assert len(rows(tmp_path / "run")) == 2 and not list((tmp_path / "run").rglob(".tmp-*"))
-    training.train(config, tmp_path / "run", progress=False)
+    train(config, tmp_path / "run", progress=False)
     assert difference(tmp_path / "run", whole) == 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
     with pytest.raises(InputError, match="the loss is .* in epoch .*Try a smaller one"):
-        training.train(change(config, learning_rate=1e38, schedule="constant", loss="bce"), tmp_path / "run")
+        train(change(config, learning_rate=1e38, schedule="constant", loss="bce"), tmp_path / "run")
 
 
 def test_two_processes_do_not_share_a_folder(config, tmp_path):
@@ -401,21 +403,21 @@ def test_two_processes_do_not_share_a_folder(config, tmp_path):
     with open(tmp_path / "run" / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another process"):
-            training.train(config, tmp_path / "run")
+            train(config, tmp_path / "run")
 
 
 def test_a_damaged_state_is_named(config, tmp_path):
-    training.train(change(config, epochs=1), tmp_path / "run", progress=False)
+    train(change(config, epochs=1), tmp_path / "run", progress=False)
     os.remove(tmp_path / "run" / "result.json")
     path = tmp_path / "run" / "checkpoint" / "state.npz"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="not a readable training state") as caught:
-        training.train(change(config, epochs=1), tmp_path / "run")
+        train(change(config, epochs=1), tmp_path / "run")
     assert caught.value.subject == str(path)
 
 
 def test_the_state_of_another_network_is_refused(config, tmp_path):
-    run = training.train(change(config, epochs=1), tmp_path / "run", progress=False)
+    run = train(change(config, epochs=1), tmp_path / "run", progress=False)
     model = tiny_networks.tiny_clip(width=6)
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
@@ -441,7 +443,7 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
 )
 def test_what_a_user_can_get_wrong_is_named(config, tmp_path, fields, message):
     with pytest.raises(InputError, match=message):
-        training.train(change(config, **fields), tmp_path / "run")
+        train(change(config, **fields), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -465,5 +467,5 @@ def test_a_damaged_record_is_named_in_training(config, tmp_path):
     content[-100] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(InputError, match="damaged after record .*tfdeepfake prepare tiny") as caught:
-        training.train(change(config, data_dir=str(tmp_path / "data")), tmp_path / "run")
+        train(change(config, data_dir=str(tmp_path / "data")), tmp_path / "run")
     assert caught.value.subject == str(path)

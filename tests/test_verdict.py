@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from verdicts import brightness_network, example, no_detector, pretend, recipe
+from support.verdicts import brightness_network, example, no_detector, pretend, recipe
 
-from tfdeepfake import scoring, verdict
 from tfdeepfake.data import examples, faces, video
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe, save_model
-from tfdeepfake.verdict import inference, pictures
+from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.verdict import images, inference
 from tfdeepfake.verdict import judging as judge
+from tfdeepfake.verdict.batch import judge_many, predict
 
 NETWORK = brightness_network()
 
@@ -295,7 +296,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
     tree, model, out, judged = folder
-    assert verdict.predict([tree], model, out) == 1
+    assert predict([tree], model, out) == 1
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert re.match(r"FAKE 0\.98 \(0\.98-0\.98\) .*fake\.mp4: 1 face, most suspicious at 0\.0 s$", lines[0])
@@ -331,8 +332,8 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
 
 def test_scores_csv_is_what_evaluation_reads(folder):
     tree, model, out, _ = folder
-    verdict.judge_many([tree], model, out)
-    table = scoring.read_scores(out / "scores.csv")
+    judge_many([tree], model, out)
+    table = read_scores(out / "scores.csv")
     assert sorted(set(table["video"])) == [
         "fake.mp4",
         "sub/broken.mp4",
@@ -350,7 +351,7 @@ def test_scores_csv_is_what_evaluation_reads(folder):
 def test_labels_reach_scores_csv_and_strangers_are_named(folder, capsys):
     tree, model, out, _ = folder
     (tree / "list.csv").write_text("file,label,method\nfake.mp4,FAKE,swap\nsub/real.mp4,0,\nother.mp4,real,\n")
-    verdict.predict([tree], model, out, labels=tree / "list.csv")
+    predict([tree], model, out, labels=tree / "list.csv")
     with open(out / "scores.csv", newline="") as stream:
         rows = {row["video"]: row for row in csv.DictReader(stream)}
     assert (rows["fake.mp4"]["label"], rows["fake.mp4"]["method"]) == ("1", "swap")
@@ -363,18 +364,18 @@ def test_labels_reach_scores_csv_and_strangers_are_named(folder, capsys):
     ):
         (tree / "list.csv").write_text(text)
         with pytest.raises(InputError, match=what):
-            verdict.judge_many([tree], model, labels=tree / "list.csv")
+            judge_many([tree], model, labels=tree / "list.csv")
 
 
 def test_a_stopped_run_goes_on_where_it_was(folder, monkeypatch):
     tree, model, out, judged = folder
-    whole = verdict.judge_many([tree], model, out)["verdicts"]
+    whole = judge_many([tree], model, out)["verdicts"]
     lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
     # Killed in the middle of writing the third verdict.
     (out / "predictions.json").unlink()
     (out / "predictions.jsonl").write_text("".join(lines[:2]) + lines[2][:40])
     judged.clear()
-    again = verdict.judge_many([tree], model, out)["verdicts"]
+    again = judge_many([tree], model, out)["verdicts"]
     assert judged == ["noface.mp4", "odd.mp4", "real.mp4"]
 
     def same(found):
@@ -385,31 +386,31 @@ def test_a_stopped_run_goes_on_where_it_was(folder, monkeypatch):
     (out / "predictions.json").unlink()
     (tree / "fake.mp4").write_bytes(b"changed")
     judged.clear()
-    verdict.judge_many([tree], model, out)
+    judge_many([tree], model, out)
     assert judged == ["fake.mp4", "odd.mp4"]
     (out / "predictions.json").unlink()
     judged.clear()
-    verdict.judge_many([tree], model, out, max_faces=3)
+    judge_many([tree], model, out, max_faces=3)
     assert len(judged) == 5
     judged.clear()
-    verdict.judge_many([tree], model, out, max_faces=3)
+    judge_many([tree], model, out, max_faces=3)
     assert len(judged) == 5
 
 
 def test_exit_codes(folder):
     tree, model, out, _ = folder
-    assert verdict.predict([tree / "fake.mp4", tree / "sub/noface.mp4"], model) == 0
-    assert verdict.predict([tree / "fake.mp4", tree / "sub/odd.mp4"], model) == 1
-    assert verdict.predict([tree / "sub/broken.mp4", tree / "sub/odd.mp4"], model) == 2
+    assert predict([tree / "fake.mp4", tree / "sub/noface.mp4"], model) == 0
+    assert predict([tree / "fake.mp4", tree / "sub/odd.mp4"], model) == 1
+    assert predict([tree / "sub/broken.mp4", tree / "sub/odd.mp4"], model) == 2
     with pytest.raises(InputError, match="holds no video or picture"):
-        verdict.predict([model], model)
+        predict([model], model)
 
 
 def test_results_inside_the_judged_folder_are_not_judged(folder):
     tree, model, _, judged = folder
     for _ in range(2):
         judged.clear()
-        result = verdict.judge_many([tree], model, tree)
+        result = judge_many([tree], model, tree)
         assert len(judged) == 5 and len(result["other_files"]) == 2
 
 
@@ -418,7 +419,7 @@ def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
     other = tmp_path / "other" / "fake.mp4"
     other.parent.mkdir()
     other.write_bytes(b"other")
-    result = verdict.judge_many([tree / "fake.mp4", tree / "fake.mp4", other], model, out)
+    result = judge_many([tree / "fake.mp4", tree / "fake.mp4", other], model, out)
     assert len(judged) == 2
     assert len({v["name"] for v in result["verdicts"]}) == 2
     assert len({p["file"] for v in result["verdicts"] for p in v["pictures"]}) > 2
@@ -426,7 +427,7 @@ def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
 
 def test_every_key_of_predictions_json_is_documented(folder):
     tree, model, out, _ = folder
-    result = verdict.judge_many([tree], model, out)
+    result = judge_many([tree], model, out)
     text = (Path(__file__).parents[1] / "docs" / "predictions.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))
     scored = next(v for v in result["verdicts"] if v["status"] == "scored")
@@ -443,7 +444,7 @@ def test_pictures_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):
     def fails(*args):
         raise ZeroDivisionError("odd box")
 
-    monkeypatch.setattr(pictures, "annotate", fails)
-    result = verdict.judge_many([tree / "fake.mp4"], model, out)
+    monkeypatch.setattr(images, "annotate", fails)
+    result = judge_many([tree / "fake.mp4"], model, out)
     assert result["counts"]["scored"] == 1 and "odd box" in result["verdicts"][0]["pictures_problem"]
     assert "<svg" in (out / "index.html").read_text()

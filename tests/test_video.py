@@ -3,9 +3,10 @@
 import av
 import numpy as np
 import pytest
-from media import frame_number, make_video, moving_frames, pack_b_frames
+from support.media import frame_number, make_video, moving_frames, pack_b_frames
 
-from tfdeepfake.data import packets, video
+from tfdeepfake.data import video
+from tfdeepfake.data.video import packets
 
 X265 = "log-level=none:keyint=12:bframes=3:"
 FORMATS = {
@@ -91,7 +92,8 @@ def test_one_frame_from_the_end_decodes_one_group(tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", moving_frames(60), g=10, bf=0, sc_threshold=0)
     fed = []
     monkeypatch.setattr(
-        "tfdeepfake.data.decode.decoded", lambda decoder, packet: fed.append(packet) or packets.decoded(decoder, packet)
+        "tfdeepfake.data.video.decode.decoded",
+        lambda decoder, packet: fed.append(packet) or packets.decoded(decoder, packet),
     )
     video.read_frames(path, [54])
     assert len([packet for packet in fed if packet is not None]) == 5  # 50 (a keyframe) to 54

@@ -6,11 +6,11 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch_files
-from torch_files import write_stream, write_zip
+from support import torch_files
+from support.torch_files import write_stream, write_zip
 
-from tfdeepfake import torch_file
 from tfdeepfake.files import InputError
+from tfdeepfake.weights import torch_file
 
 RNG = np.random.default_rng(0)
 ARRAYS = {

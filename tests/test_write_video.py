@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from media import frame_number, moving_frames
+from support.media import frame_number, moving_frames
 
 from tfdeepfake.data import video
 

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 from tfdeepfake import __version__
-from tfdeepfake.config import TrainConfig
 from tfdeepfake.files import InputError
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import KINDS, DataRecipe
+from tfdeepfake.training.config import TrainConfig
 
 
 def predict(args):
-    from tfdeepfake import verdict
+    from tfdeepfake.verdict.batch import predict
 
-    return verdict.predict(
+    return predict(
         args.paths,
         args.model,
         out_dir=args.out,
@@ -84,10 +84,10 @@ def train(args):
                 "--network_args", f"needs a JSON object ({error}).", """For example: '{"backbone": "small"}'"""
             ) from None
     config = dataclasses.replace(config, **changes)
-    from tfdeepfake import training
+    from tfdeepfake.training.train import train
 
     default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
-    run_dir = training.train(config, args.run_dir or Path("runs") / default)
+    run_dir = train(config, args.run_dir or Path("runs") / default)
     if args.save_model:
         import shutil
 
@@ -100,9 +100,9 @@ def train(args):
 
 
 def evaluate(args):
-    from tfdeepfake import evaluation
+    from tfdeepfake.evaluation.evaluate import evaluate_run
 
-    evaluation.evaluate_run(
+    evaluate_run(
         args.run,
         split=args.split,
         data=args.data,
@@ -115,7 +115,7 @@ def evaluate(args):
 
 
 def audit(args):
-    from tfds_builders.audit import audit as run
+    from tfds_builders.audit.compare import audit as run
 
     options = {}
     for option in args.option:
@@ -135,7 +135,7 @@ def faces(args):
 
 
 def perturb(args):
-    from tfdeepfake.data import perturb_files as module
+    from tfdeepfake.data.perturb import files as module
 
     summary = module.perturb_files(
         args.path, args.out, args.name, args.severity, seed=args.seed, crf=args.crf, time_limit_s=args.time_limit_s
@@ -151,7 +151,7 @@ def export(args):
 
 
 def convert(args):
-    from tfdeepfake.convert import convert as run
+    from tfdeepfake.published.mesonet import convert as run
     from tfdeepfake.recipe import load_recipe
 
     folder = run(args.source, args.file, args.out, fresh_head=args.fresh_head, any_file=args.any_file)
@@ -160,7 +160,7 @@ def convert(args):
 
 
 def models(args):
-    from tfdeepfake.model_table import models_table
+    from tfdeepfake.profiling.table import models_table
 
     models_table(args.names or None, latency=args.latency, batch_size=args.batch_size, out=args.out)
 

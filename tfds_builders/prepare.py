@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfdeepfake.files import InputError, raise_if_full
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.on_beam import parse_options
+from tfds_builders.core.beam import parse_options
 
 # Builder: module of its class. Those of published sets have a `LIST` that reads the folder, see `manual`.
 BUILDERS = {
@@ -119,7 +119,7 @@ def prepare(
 
 def _choose(name, kind, data_dir, frames_real, frames_fake, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
-    from tfds_builders.configs import find_config
+    from tfds_builders.core.configs import find_config
 
     cls = importlib.import_module(BUILDERS[name]).Builder
     fields = set(DataRecipe.__dataclass_fields__) - {"kind"}
@@ -170,8 +170,8 @@ def _build(builder, path, beam):
     """Makes the set; when that fails the old one is put back."""
     import tensorflow_datasets as tfds
 
-    from tfds_builders.building import lost_lines
-    from tfds_builders.manual import left_lines
+    from tfds_builders.core.building import lost_lines
+    from tfds_builders.core.manual import left_lines
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -209,7 +209,7 @@ def _check_same_videos(builder, folder):
     """A prepared set must be of the folder that is asked for."""
     if folder is None:
         return
-    from tfds_builders.manual import listing_of
+    from tfds_builders.core.manual import listing_of
     from tfds_builders.video_folder.listing import list_videos
     from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
 

@@ -12,12 +12,12 @@ import tensorflow_datasets as tfds
 import tfds_builders
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.celeb_df.listing import LIST
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.testing import WHOLE, video_bytes, write_file, write_videos
 from tfds_builders.dfdc.dfdc_dataset_builder_test import parts, write_part
 from tfds_builders.dfdc_preview.dfdc_preview_dataset_builder_test import table
 from tfds_builders.face_forensics.face_forensics_dataset_builder_test import PAIRS, fakes, write_lists, youtube
 from tfds_builders.kodf.kodf_dataset_builder_test import write_set as write_kodf
-from tfds_builders.testing import WHOLE, video_bytes, write_file, write_videos
 from tfds_builders.wild_deepfake.wild_deepfake_dataset_builder_test import write_set as write_wild_deepfake
 
 pytest.importorskip("dill", reason="tfds.testing needs the package dill")

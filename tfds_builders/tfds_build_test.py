@@ -12,11 +12,11 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfds_builders import published_sets_test as published
-from tfds_builders.building import VideoBuilder, lost_lines
-from tfds_builders.manual import listing_of
+from tfds_builders.core.building import VideoBuilder, lost_lines
+from tfds_builders.core.manual import listing_of
+from tfds_builders.core.testing import OFFICIAL, WHOLE
 from tfds_builders.prepare import BUILDERS, prepare
 from tfds_builders.synthetic_faces import synthetic_faces_dataset_builder_test as drawn
-from tfds_builders.testing import OFFICIAL, WHOLE
 
 pytest.importorskip("mlcroissant", reason="the command `tfds` needs it and apache-beam: the extra [beam]")
 pytest.importorskip("apache_beam")

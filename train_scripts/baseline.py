@@ -14,7 +14,7 @@ Hardware, time: not yet run. Expected score: the paper's Table 7 has frame accur
 
 import sys
 
-from tfdeepfake.config import TrainConfig
+from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
     network="baseline",

@@ -14,7 +14,7 @@ CNN, which is its share of fakes (Sec. 5.2); not yet run here.
 
 import sys
 
-from tfdeepfake.config import TrainConfig
+from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
     network="cnn_rnn",

@@ -10,7 +10,7 @@ Hardware: 2 CPU cores. Time: 2 minutes. Expected score: video-level test AUC 0.9
 
 import sys
 
-from tfdeepfake.config import TrainConfig
+from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
     network="two_stream_video",

@@ -11,7 +11,7 @@ faces of its 36 training persons by heart.
 
 import sys
 
-from tfdeepfake.config import TrainConfig
+from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
     network="baseline",

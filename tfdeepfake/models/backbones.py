@@ -9,10 +9,10 @@ import re
 import keras
 from keras import layers, ops
 
-from tfdeepfake import keras_h5
 from tfdeepfake.files import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
+from tfdeepfake.weights import keras_h5
 
 BACKBONES = ("resnet50", "small")
 RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"

@@ -4,11 +4,11 @@ import re
 
 from keras import Model, layers, ops
 
-from tfdeepfake import keras_h5
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.inflate import Inflated
 from tfdeepfake.models import backbones
+from tfdeepfake.weights import keras_h5
 
 
 def cnn3d(

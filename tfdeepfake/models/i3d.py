@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from keras import Model, layers, ops
 
-from tfdeepfake import torch_weights
 from tfdeepfake.files import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.conv3d import norm, triple
 from tfdeepfake.layers.inflate import inflate
 from tfdeepfake.recipe import sha256
+from tfdeepfake.weights import torch_assign
 
 # Channels of an inception block: 1x1x1 | 1x1x1, 3x3x3 | 1x1x1, 3x3x3 | max-pool, 1x1x1.
 BLOCKS = {
@@ -77,7 +77,7 @@ def i3d(input_size=(224, 224), frames=64, num_classes=1, dropout=0.5, width=64, 
     model = Model({"frames": clip}, contract.logits(x, num_classes), name="i3d")
     if weights is not None:
         path = _imagenet_file() if weights == "imagenet" else weights
-        load_imagenet(model, torch_weights.read(path), path)
+        load_imagenet(model, torch_assign.read(path), path)
     return model
 
 
@@ -137,7 +137,7 @@ def load_imagenet(model, tensors, subject):
             extra[f"{layer.name}/kernel"] = (f"{module_name_imagenet(layer.name)}.weight", change)
     # The classifier, and the two that only its training used.
     tensors = {name: array for name, array in tensors.items() if not name.startswith(("fc.", "aux1.", "aux2."))}
-    torch_weights.assign(model, tensors, module_name_imagenet, subject, extra, keep=("logits",))
+    torch_assign.assign(model, tensors, module_name_imagenet, subject, extra, keep=("logits",))
 
 
 def _inflation(time):

@@ -7,12 +7,12 @@ import functools
 
 from keras import Model, layers
 
-from tfdeepfake import torch_weights
 from tfdeepfake.files import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning
 from tfdeepfake.layers.thumbnail import FramePosition, thumbnail
 from tfdeepfake.models import backbones, efficientnet, swin, vit
+from tfdeepfake.weights import torch_assign
 
 IMAGENET = (swin.IMAGENET_MEAN, swin.IMAGENET_STD)
 # backbone -> (mean and deviation of its input on pixels / 255, width of the graph reasoning block)
@@ -141,14 +141,14 @@ def _load(model, backbone, weights):
     if backbone in ("resnet50", "small"):
         return backbones.load(model, backbone, weights)
     if weights == "imagenet":
-        from tfdeepfake.published import SOURCES
+        from tfdeepfake.published.convert import SOURCES
 
         raise InputError(
             "weights='imagenet'",
             f"is not downloaded for {backbone}.",
             f"Fetch {SOURCES[_FILES[backbone]].address} and give its path, or train from weights=None.",
         )
-    tensors, extra, naming, heads = torch_weights.read(weights), {}, vit.module_name, ("head.",)
+    tensors, extra, naming, heads = torch_assign.read(weights), {}, vit.module_name, ("head.",)
     if backbone == "swin":
         naming = swin.naming(tensors)
         tensors, extra = swin.fitted(tensors, model, naming), swin.tables(model, naming)
@@ -161,7 +161,7 @@ def _load(model, backbone, weights):
     tensors = {name: array for name, array in tensors.items() if not name.startswith(heads)}
     ours = ("frame_pos_embed", "graph_", "logits")
     keep = [layer.name for layer in model.layers if layer.name.startswith(ours)]
-    torch_weights.assign(model, tensors, naming, weights, extra, swin.UNUSED, keep)
+    torch_assign.assign(model, tensors, naming, weights, extra, swin.UNUSED, keep)
     return model
 
 

@@ -10,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from tfdeepfake import losses, models
-from tfdeepfake.config import TrainConfig
-from tfdeepfake.data import pipeline
+from tfdeepfake.data.batches import pipeline
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import load_recipe, load_weights
 from tfdeepfake.training import checkpoint, devices, run_folder
+from tfdeepfake.training.config import TrainConfig
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfdeepfake.files import InputError
-from tfdeepfake.scoring.test_time import predict_logits
+from tfdeepfake.scoring.tta import predict_logits
 
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
 LEAST_CLIPS = 8

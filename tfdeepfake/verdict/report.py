@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from tfdeepfake.files import InputError, atomic_path
-from tfdeepfake.verdict.pictures import PICTURES_A_VIDEO
+from tfdeepfake.verdict.images import PICTURES_A_VIDEO
 
 WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
 PICTURE_SIDE_PX, THUMB_SIDE_PX = 360, 96

@@ -4,8 +4,8 @@ import pytest
 
 from tfdeepfake.files import InputError
 from tfds_builders.celeb_df.listing import CROSSING, LIST, SHARED, list_videos, persons, read_test_list, recording
-from tfds_builders.manual import NO_FILE
-from tfds_builders.testing import OFFICIAL, check_build, splits_of, write_file, write_videos
+from tfds_builders.core.manual import NO_FILE
+from tfds_builders.core.testing import OFFICIAL, check_build, splits_of, write_file, write_videos
 
 TESTS = """1 YouTube-real/00003.mp4
 1 Celeb-real/id7_0001.mp4

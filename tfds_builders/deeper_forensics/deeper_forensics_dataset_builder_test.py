@@ -5,6 +5,16 @@ import json
 import pytest
 
 from tfdeepfake.files import InputError
+from tfds_builders.core.manual import NO_FILE, NOT_LISTED
+from tfds_builders.core.testing import (
+    OFFICIAL,
+    check_build,
+    sources_of,
+    splits_of,
+    subgroup_of,
+    write_file,
+    write_videos,
+)
 from tfds_builders.deeper_forensics.listing import (
     OVERLAP,
     list_videos,
@@ -13,8 +23,6 @@ from tfds_builders.deeper_forensics.listing import (
     read_list,
     read_splits,
 )  # fmt: skip
-from tfds_builders.manual import NO_FILE, NOT_LISTED
-from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, subgroup_of, write_file, write_videos
 
 NAMES = {"train": ["000_M101", "002_M101", "003_W102"], "val": ["059_M118"], "test": ["001_W101", "005_W101"]}
 

@@ -3,8 +3,7 @@
 import re
 
 from tfdeepfake.files import InputError
-from tfds_builders.face_forensics.listing import PERSON
-from tfds_builders.manual import (
+from tfds_builders.core.manual import (  # fmt: skip
     NO_FILE,
     NOT_LISTED,
     Listing,
@@ -13,7 +12,8 @@ from tfds_builders.manual import (
     media_in,
     need_folder,
     read_text,
-)  # fmt: skip
+)
+from tfds_builders.face_forensics.listing import PERSON
 from tfds_builders.video_folder.listing import Listed
 
 LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
@@ -107,7 +107,7 @@ def overlap(table, trained):
 
 
 def origins(method, video, source, /, **_):
-    """Persons and recordings, see `tfds_builders.origins`: targets have their names in FaceForensics++."""
+    """Persons and recordings, see `tfds_builders.audit.origins`: targets have their names in FaceForensics++."""
     if method == "source_videos":
         return {f"deeper_forensics:{source}"}, {f"deeper_forensics:{video}"}
     target, _, actor = video.partition("_")

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tfdeepfake.files import InputError
+from tfds_builders.core.manual import NO_FILE
+from tfds_builders.core.testing import OFFICIAL, check_build, sources_of, splits_of, video_bytes, write_file
 from tfds_builders.dfdc.listing import CROSSING, list_videos, read_labels, read_metadata
-from tfds_builders.manual import NO_FILE
-from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, video_bytes, write_file
 
 
 def write_part(folder, name, table, content=b"", files=None):

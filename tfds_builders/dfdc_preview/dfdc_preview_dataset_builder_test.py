@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tfdeepfake.files import InputError
+from tfds_builders.core.manual import NO_FILE
+from tfds_builders.core.testing import check_build, sources_of, splits_of, write_file, write_videos
 from tfds_builders.dfdc_preview.listing import CROSSING, list_videos, read_dataset
-from tfds_builders.manual import NO_FILE
-from tfds_builders.testing import check_build, sources_of, splits_of, write_file, write_videos
 
 
 def table(train=20, test=3):

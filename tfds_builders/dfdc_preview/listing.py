@@ -5,7 +5,7 @@ import re
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.files import InputError
-from tfds_builders.manual import NO_FILE, Listing, find_file, hold_out, read_text
+from tfds_builders.core.manual import NO_FILE, Listing, find_file, hold_out, read_text
 from tfds_builders.video_folder.listing import Listed
 
 LABELS = {"real": 0, "fake": 1}
@@ -45,7 +45,7 @@ def read_dataset(path):
 
 
 def origins(method, video, source, /, **_):
-    """Persons and recordings, see `tfds_builders.origins`: the person, and of a fake both that its path names."""
+    """Persons and recordings, see `tfds_builders.audit.origins`: the person, and of a fake both that its path names."""
     named = list(dict.fromkeys(re.findall(r"\d{4,}", f"{method}/{video}")))
     named = named[: 1 if method.startswith("original") else 2]
     return {f"dfdc_preview:{one}" for one in (source, *named)}, {f"dfdc_preview:{method}/{video}"}

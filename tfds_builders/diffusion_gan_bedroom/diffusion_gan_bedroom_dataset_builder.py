@@ -7,10 +7,10 @@ import tensorflow_datasets as tfds
 
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.building import VideoBuilder, examples_of
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.building import VideoBuilder, examples_of
+from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.manual import manual_generators
 from tfds_builders.diffusion_gan_bedroom.listing import GET, LAYOUT, list_videos, places, read_group, read_picture
-from tfds_builders.manual import manual_generators
 
 
 class Builder(VideoBuilder):

@@ -10,11 +10,11 @@ import tensorflow_datasets as tfds
 
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.testing import write_file
 from tfds_builders.diffusion_gan_bedroom import Builder, listing
 from tfds_builders.diffusion_gan_bedroom.listing import OTHER, list_videos, split_of
 from tfds_builders.prepare import prepare
-from tfds_builders.testing import write_file
 
 
 def picture(seed, size=24):

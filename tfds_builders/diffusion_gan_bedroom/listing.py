@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data.examples import NoFace, extract
-from tfdeepfake.data.media_file import VideoError
 from tfdeepfake.data.video import spaced_indices
+from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.files import InputError
-from tfds_builders.manual import Listing
+from tfds_builders.core.manual import Listing
 from tfds_builders.video_folder.listing import Listed
 
 # P4 4.7: "we assume a video is composed of 200 images", over which predictions are averaged.

@@ -8,6 +8,8 @@ import tensorflow_datasets as tfds
 
 from tfdeepfake.data.video import write_video
 from tfdeepfake.files import InputError
+from tfds_builders.core.manual import NO_FILE, NOT_LISTED
+from tfds_builders.core.testing import OFFICIAL, check_build, sources_of, splits_of, write_file, write_videos
 from tfds_builders.face_forensics.listing import (
     ACTOR_SPLITS,
     ALL_METHODS,
@@ -19,8 +21,6 @@ from tfds_builders.face_forensics.listing import (
     read_pairs,
     read_splits,
 )
-from tfds_builders.manual import NO_FILE, NOT_LISTED
-from tfds_builders.testing import OFFICIAL, check_build, sources_of, splits_of, write_file, write_videos
 
 PAIRS = {"train": [["071", "054"], ["087", "081"]], "val": [["720", "672"]], "test": [["953", "974"]]}
 

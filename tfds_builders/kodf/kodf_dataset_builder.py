@@ -2,9 +2,9 @@
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.building import VideoBuilder
+from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.manual import manual_generators
 from tfds_builders.kodf.listing import list_videos
-from tfds_builders.manual import manual_generators
 from tfds_builders.video_folder import Builder as VideoFolder
 
 

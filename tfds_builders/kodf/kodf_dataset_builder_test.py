@@ -6,9 +6,9 @@ import uuid
 import pytest
 
 from tfdeepfake.files import InputError
+from tfds_builders.core.manual import NO_FILE
+from tfds_builders.core.testing import check_build, sources_of, subgroup_of, write_file, write_videos
 from tfds_builders.kodf.listing import CROSSING, IN_TEST, LISTS, list_videos, read_metadata
-from tfds_builders.manual import NO_FILE
-from tfds_builders.testing import check_build, sources_of, subgroup_of, write_file, write_videos
 
 PEOPLE = [str(uuid.UUID(int=n * 2**100 + n)) for n in range(24)]
 

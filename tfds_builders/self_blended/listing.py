@@ -9,8 +9,8 @@ from tfdeepfake.data.blend import self_blend
 from tfdeepfake.data.examples import NoFace
 from tfdeepfake.data.video import is_media
 from tfdeepfake.files import InputError
-from tfds_builders.manual import Listing, media_in
-from tfds_builders.splits import assign_splits
+from tfds_builders.core.manual import Listing, media_in
+from tfds_builders.core.splits import assign_splits
 from tfds_builders.video_folder import listing as video_folder
 from tfds_builders.video_folder.listing import Listed
 

@@ -5,8 +5,8 @@ import functools
 import tensorflow_datasets as tfds
 
 from tfdeepfake.files import InputError
-from tfds_builders.building import VideoBuilder
-from tfds_builders.manual import manual_generators
+from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.manual import manual_generators
 from tfds_builders.self_blended.listing import LAYOUT, METHOD, blend, list_videos
 from tfds_builders.video_folder import Builder as VideoFolder
 

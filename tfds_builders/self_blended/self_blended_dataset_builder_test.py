@@ -11,11 +11,11 @@ import tensorflow_datasets as tfds
 from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders import video_folder
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.testing import sources_of, write_file
 from tfds_builders.prepare import prepare
 from tfds_builders.self_blended import Builder
 from tfds_builders.self_blended.listing import FAKES, list_videos
-from tfds_builders.testing import sources_of, write_file
 from tfds_builders.video_folder.listing import list_videos as all_videos
 
 PEOPLE = Path(video_folder.__file__).parent / "dummy_data"

@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from tfdeepfake.data import synthetic
 from tfdeepfake.files import InputError, read_json, write_json, write_text
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.building import VideoBuilder, make_video, split_generators
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.building import VideoBuilder, make_video, split_generators
+from tfds_builders.core.configs import VideoConfig
 
 # A face of the set is about 100 px high in a frame of 320 x 240.
 CROP = {"margin_frac": 0.3, "height_px": 64, "width_px": 64}

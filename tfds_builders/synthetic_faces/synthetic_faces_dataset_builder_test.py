@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.configs import VideoConfig
 from tfds_builders.synthetic_faces import Builder
 
 pytest.importorskip("dill", reason="tfds.testing needs the package dill")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.files import InputError
-from tfds_builders.splits import SPLITS, assign_splits
+from tfds_builders.core.splits import SPLITS, assign_splits
 
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 NAMES = ("real", "fake")

@@ -6,8 +6,8 @@ import json
 import tensorflow_datasets as tfds
 
 from tfdeepfake.recipe import DataRecipe
-from tfds_builders.building import VideoBuilder, make_video, split_generators
-from tfds_builders.configs import VideoConfig
+from tfds_builders.core.building import VideoBuilder, make_video, split_generators
+from tfds_builders.core.configs import VideoConfig
 from tfds_builders.video_folder.listing import LAYOUT, list_videos
 
 

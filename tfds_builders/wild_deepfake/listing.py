@@ -8,9 +8,9 @@ import tarfile
 from fractions import Fraction
 from pathlib import Path
 
-from tfdeepfake.data.media_file import VideoError
+from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.files import InputError, raise_if_full
-from tfds_builders.manual import Listing, hold_out, need_folder
+from tfds_builders.core.manual import Listing, hold_out, need_folder
 from tfds_builders.video_folder.listing import Listed
 
 FOLDERS = {"real_train": 0, "real_test": 0, "fake_train": 1, "fake_test": 1}

@@ -4,8 +4,8 @@ import dataclasses
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.building import VideoBuilder
-from tfds_builders.manual import manual_generators
+from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.manual import manual_generators
 from tfds_builders.video_folder import Builder as VideoFolder
 from tfds_builders.wild_deepfake.listing import list_videos, unpack
 

@@ -8,7 +8,7 @@ import pytest
 
 from tfdeepfake.data import video
 from tfdeepfake.files import InputError
-from tfds_builders.testing import check_build, sources_of, write_file
+from tfds_builders.core.testing import check_build, sources_of, write_file
 from tfds_builders.wild_deepfake.listing import OTHER, list_videos, sequence_of, unpack
 
 

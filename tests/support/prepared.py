@@ -1,0 +1,100 @@
+"""Writes a tiny prepared data set of random pictures with TFDS alone, so that tests need no video."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
+
+from tfdeepfake.recipe import DataRecipe
+from tfds_builders.core.features import feature_dict, has_flow
+
+SPLITS = {"train": (6, 10), "validation": (4, 5), "test": (4, 4)}  # (real, fake) examples
+
+
+def random_example(recipe, label, number, rng, contrast):
+    """One example; fakes are darker by `contrast` grey levels, so that a network has something to learn."""
+    t = recipe.frames if recipe.kind == "clip" else 1
+    h, w = recipe.height_px, recipe.width_px
+    pictures = {"frames": np.clip(rng.uniform(60, 255, (t, h, w, 3)) - contrast * label, 0, 255).astype(np.uint8)}
+    if has_flow(recipe):
+        pictures["flow"] = rng.integers(0, 256, (t, 2 * h, w, 1), dtype=np.uint8)
+        pictures["flow_max_px"] = rng.uniform(0.5, 4.0, t).astype(np.float32)
+    if recipe.kind != "clip":
+        pictures = {name: value[0] for name, value in pictures.items()}
+    return pictures | {
+        "label": label,
+        "data_set": "tiny",
+        "method": "drawn" if label else "original",
+        "video": f"v{number:04d}",
+        "source": f"person{number % 5}",
+        "face": 0,
+        "frame_indices": np.arange(t, dtype=np.int64) * 3 + 1000 * number,
+        "timestamps_s": (np.arange(t) / 25).astype(np.float32),
+        "box_px": np.array([1, 2, 11, 12], np.float32),
+    }
+
+
+class _Tiny(AdhocBuilder, skip_registration=True):
+    """An ad hoc builder that also writes the project's metadata."""
+
+    def __init__(self, *, metadata, **kwargs):
+        self._tiny_metadata = metadata
+        super().__init__(**kwargs)
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self._description,
+            features=self._feature_spec,
+            metadata=tfds.core.MetadataDict(self._tiny_metadata),
+        )
+
+
+def write_prepared(
+    data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None, options=None
+):
+    """Prepares random examples below `data_dir`.
+
+    Args:
+      data_dir: root of prepared data sets.
+      recipe: DataRecipe; four-frame 32 x 40 clips with flow when None.
+      splits: {split: (real, fake)} number of examples; `SPLITS` when None.
+      name, config: of the data set; config is the recipe's kind when None.
+      seed: of the pictures.
+      contrast: grey levels between the classes; 0 makes them the same.
+      shards: files of a split; one when None.
+      options: of the builder, as its metadata names them.
+    Returns:
+      (`str(data_dir)`, "name/config").
+    """
+    recipe = recipe or DataRecipe(kind="clip", frames=4, detector="none", height_px=32, width_px=40, flow="dis")
+    splits, config = splits or SPLITS, config or recipe.kind
+
+    def examples(index, real, fake):
+        rng = np.random.default_rng([seed, index])
+        for number in range(real + fake):
+            yield f"{number:05d}", random_example(recipe, int(number >= real), number, rng, contrast)
+
+    coverage = {
+        split: {
+            "videos": real + fake + 1,
+            "scored": real + fake,
+            "no_face": ["tiny/original/landscape"],
+            "unreadable": [],
+            "too_short": [],
+        }
+        for split, (real, fake) in splits.items()
+    }
+    builder = _Tiny(
+        metadata={"recipe": dataclasses.asdict(recipe), "coverage": coverage, "options": options or {}},
+        name=name,
+        version="1.0.0",
+        config=config,
+        features=feature_dict(recipe),
+        split_datasets={split: list(examples(i, *counts)) for i, (split, counts) in enumerate(splits.items())},
+        data_dir=str(data_dir),
+        description="Random pictures for tests.",
+    )
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
+    return str(data_dir), f"{name}/{config}"

@@ -1,0 +1,88 @@
+"""Work in processes that may die, hang or fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfdeepfake.files import InputError
+from tfdeepfake.workers import Died, ordered
+
+
+def square(n):
+    time.sleep(0.05 * (n % 3 == 0))
+    return n * n, os.getpid()
+
+
+def sometimes_dies(n):
+    if n == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if n == 5:
+        time.sleep(60)
+    return n
+
+
+class Odd(Exception):
+    """Cannot cross to another process."""
+
+    def __init__(self, a, b):
+        super().__init__(a)
+        self.it = lambda: b
+
+
+def fails(n):
+    if n == 2:
+        raise InputError("disk", "is full.", "Free some.")
+    if n == 4:
+        raise Odd("odd", 1)
+    return n
+
+
+def test_results_come_in_order_from_several_processes():
+    results = list(ordered(square, list(range(12)), workers=2))
+    assert [(n, r[0]) for n, r in results] == [(n, n * n) for n in range(12)]
+    pids = {r[1] for _, r in results}
+    assert len(pids) == 2 and os.getpid() not in pids
+    assert [r for _, (r, _) in ordered(square, [3, 2], workers=0)] == [9, 4]
+    assert list(ordered(square, [], workers=2)) == []
+
+
+def test_a_process_that_dies_or_hangs_costs_one_item():
+    results = dict(ordered(sometimes_dies, list(range(8)), workers=2, time_limit_s=2))
+    assert isinstance(results[3], Died) and "SIGSEGV" in str(results[3])
+    assert isinstance(results[5], Died) and "longer than 2 s" in str(results[5])
+    assert [results[n] for n in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
+
+
+def test_an_answer_that_waited_is_not_late():
+    """TFDS writes a finished split for minutes while the next results wait."""
+    results = ordered(square, list(range(6)), workers=1, time_limit_s=1)
+    taken = [next(results)]
+    time.sleep(1.5)
+    assert [r[0] for _, r in taken + list(results)] == [n * n for n in range(6)]
+
+
+def test_an_exception_ends_the_work():
+    with pytest.raises(InputError, match="disk: is full. Free some."):
+        list(ordered(fails, [1, 2, 3], workers=1))
+    with pytest.raises(RuntimeError, match="Odd: odd"):
+        list(ordered(fails, [4], workers=1))
+
+
+def test_a_script_without_main_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfdeepfake.workers import ordered\n"
+        "from tfdeepfake.files import InputError\n"
+        "try: list(ordered(abs, [1, 2], workers=1))\n"
+        "except InputError as error: print('told:', error)\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60
+    )
+    assert "told: workers" in done.stdout and "__main__" in done.stdout

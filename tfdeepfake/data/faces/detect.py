@@ -1,0 +1,146 @@
+"""Frames -> faces -> tracks -> crops; the detector is an argument.
+
+detect = make_detector("mtcnn")
+tracks = select_tracks(link_tracks(detect(frames), frames), "largest")
+boxes_px = square_box(track_boxes(tracks[0], len(frames), "clip"), margin_frac=0.3)
+crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
+"""
+
+import numpy as np
+
+from tfdeepfake.data.faces.boxes import crop, resize, square_box
+from tfdeepfake.data.faces.tracks import link_tracks, track_boxes
+
+DETECTORS = ("mtcnn", "blazeface")
+
+
+def make_detector(name, weights=None, **options):
+    """The face detector of a name.
+
+    Args:
+      name: "mtcnn" (accurate, works offline) or "blazeface" (faster, its file is downloaded at first use).
+      weights: path of a weight file, for `blazeface`.
+      **options: of `mtcnn.load` or `blazeface.load`, such as `min_score`.
+    Returns:
+      detect(frames: uint8 [T, H, W, 3] or list of [H, W, 3], RGB) -> list of `Detections`, one per frame,
+      boxes in px of the frame as given. The model is kept for the process, so making one again is free.
+    Raises:
+      ValueError: unknown name, or `weights` for a detector that takes none.
+      InputError: the weights are missing.
+    """
+    if name == "mtcnn":
+        if weights is not None:
+            raise ValueError(f"weights needs to be None for mtcnn (they come inside its package), got {weights!r}.")
+        from tfdeepfake.data.faces import mtcnn
+
+        return mtcnn.load(**options)
+    if name == "blazeface":
+        from tfdeepfake.data.faces import blazeface
+
+        return blazeface.load(weights=weights, **options)
+    raise ValueError(f"name needs one of {DETECTORS}, got {name!r}.")
+
+
+def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, columns=16, rows=12):
+    """A picture of what was found: frames with boxes on top, below one row of crops per track.
+
+    Args:
+      frames: uint8 [T, H, W, 3] or list, as given to the detector.
+      tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
+      margin_frac, steady: of the crops, as in a recipe. A frame in which the face was not found, between frames in
+        which it was, is dimmed; before and after it is left grey.
+      cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
+    Returns:
+      uint8 [H, W, 3] RGB.
+    Raises:
+      ValueError: no frames.
+    """
+    import cv2
+
+    if not len(frames):
+        raise ValueError("frames needs at least one frame, got none.")
+    shown = np.unique(np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int))
+    gap, margin = 3, 30
+    height, width = frames[0].shape[:2]
+    top_px = int(np.clip(round(cell_px * height / width), cell_px // 3, 2 * cell_px))
+    pitch = cell_px + gap
+    listed = tracks[:rows]
+    height_px = margin + top_px + gap + max(len(listed), 1) * (cell_px + margin)
+    # Wide enough for the text when there are few frames.
+    sheet = np.full([height_px, max(len(shown) * pitch + gap, 640), 3], 255, np.uint8)
+
+    def write(text, y, color=(40, 40, 40)):
+        cv2.putText(sheet, text, (gap + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
+
+    dropped = f", {len(tracks) - len(listed)} more not shown" if len(tracks) > len(listed) else ""
+    write(f"sampled frames: {len(frames)}, face tracks: {len(tracks)}{dropped}", 20)
+    for column, position in enumerate(shown):
+        frame = resize(frames[position], top_px, cell_px)
+        scale = np.tile([cell_px / frames[position].shape[1], top_px / frames[position].shape[0]], 2)
+        for track in listed:
+            for box in track.boxes_px[track.positions == position]:
+                x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
+                cv2.rectangle(frame, (x0, y0), (x1, y1), _color(track.face), 2)
+        x = gap + column * pitch
+        sheet[margin : margin + top_px, x : x + cell_px] = frame
+    for row, track in enumerate(listed):
+        y = margin + top_px + gap + row * (cell_px + margin)
+        write(
+            f"face {track.face}: found in {len(track)} of {len(frames)} frames ({len(track) / len(frames):.0%}), "
+            f"mean confidence {track.mean_score:.3f}, mean side {track.mean_side_px:.0f} px",
+            y + 20,
+            _color(track.face),
+        )
+        squares = square_box(track_boxes(track, len(frames), steady), margin_frac)
+        for column, position in enumerate(shown):
+            cell = np.full([cell_px, cell_px, 3], 235, np.uint8)
+            if track.positions[0] <= position <= track.positions[-1]:
+                cell = crop(frames[position], squares[position], cell_px, cell_px)
+                if position not in track.positions:
+                    cell = cell // 3 + 150
+            x = gap + column * pitch
+            sheet[y + margin : y + margin + cell_px, x : x + cell_px] = cell
+    if not listed:
+        write("no face was found", margin + top_px + gap + 20, (180, 0, 0))
+    return sheet
+
+
+def write_contact_sheet(path, out, detector="mtcnn", weights=None, frames=16):
+    """Finds and links the faces of a video or picture and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
+
+    Args:
+      path: video or picture; out: file to write.
+      detector, weights: of `make_detector`.
+      frames: sampled frames, equally spaced.
+    Returns:
+      list of `Track`; the sheet is written when it is empty, too, and says so.
+    Raises:
+      VideoError: the video cannot be read.
+      InputError: the sheet cannot be written.
+    """
+    import cv2
+
+    from tfdeepfake.data import video
+    from tfdeepfake.files import atomic_path
+
+    detect = make_detector(detector, weights)
+    sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, frames)).frames
+    found = detect(sampled)
+    tracks = link_tracks(found, sampled)
+    sheet = contact_sheet(sampled, tracks, columns=frames)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    dropped = sum(d.dropped for d in found)
+    print(
+        f"{out}: {len(tracks)} face tracks in {len(sampled)} sampled frames, "
+        f"a face in {sum(len(d) > 0 for d in found)} of them"
+        + (f"; {dropped} small faces beyond the limit per frame were left out." if dropped else ".")
+    )
+    return tracks
+
+
+def _color(face):
+    """One of eight colours that are told apart on white and on a picture."""
+    colors = [(214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14)]
+    colors += [(148, 103, 189), (0, 150, 160), (227, 119, 194), (140, 86, 75)]
+    return colors[face % len(colors)]

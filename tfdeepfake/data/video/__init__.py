@@ -1,0 +1,33 @@
+"""Video file to uint8 RGB frames and timestamps, and back: `read` is the way in."""
+
+from tfdeepfake.data.video.check import VideoError
+from tfdeepfake.data.video.read import (
+    IMAGE_SUFFIXES,
+    MAX_SIDE_PX,
+    MEDIA_SUFFIXES,
+    Frames,
+    VideoInfo,
+    is_media,
+    iter_trunks,
+    probe,
+    read_frames,
+    run_indices,
+    spaced_indices,
+)
+from tfdeepfake.data.video.write import write_video
+
+__all__ = [
+    "Frames",
+    "IMAGE_SUFFIXES",
+    "MAX_SIDE_PX",
+    "MEDIA_SUFFIXES",
+    "VideoError",
+    "VideoInfo",
+    "is_media",
+    "iter_trunks",
+    "probe",
+    "read_frames",
+    "run_indices",
+    "spaced_indices",
+    "write_video",
+]

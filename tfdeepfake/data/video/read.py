@@ -1,0 +1,279 @@
+"""Video file to RGB frames and timestamps, and which frames to take.
+
+A still image is a video of one frame.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.data.video import decode, images, packets
+from tfdeepfake.data.video.check import Deadline, VideoError, check_file
+
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".m2v",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".flv",
+        ".wmv",
+        ".asf",
+        ".3gp",
+        ".3g2",
+        ".ogv",
+        ".gif",
+        ".vob",
+        ".mxf",
+        ".mjpeg",
+        ".mjpg",
+        ".f4v",
+    )
+)
+MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+# 4K; a face in an 8K frame is larger than any network's input even when the frame is halved.
+MAX_SIDE_PX = 3840
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file holds.
+
+    Args:
+      path: as given.
+      width, height: px of a frame as shown, after rotation; before shrinking to `max_side_px`.
+      frame_count: frames that are in the file, counted, not claimed; most damage inside it shows only on reading.
+      fps: mean frames/s; 0 for a still image.
+      duration_s: from the first frame to the end of the last; 0 for a still image.
+      rotation_deg: clockwise degrees by which the stored frames are turned to be shown: 0, 90, 180, 270.
+      codec: e.g. "h264"; of a still image its format, e.g. "jpeg".
+      is_image: a still image, not a video.
+      missing: frames that the container announces but that are cut off the end of the file, or are known to be damaged.
+    """
+
+    path: str
+    width: int
+    height: int
+    frame_count: int
+    fps: float
+    duration_s: float
+    rotation_deg: int
+    codec: str
+    is_image: bool = False
+    missing: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of a video.
+
+    Args:
+      frames: uint8 [T, H, W, 3], RGB, upright.
+      indices: int64 [T], which frame of the video each is, from 0.
+      timestamps_s: float64 [T], seconds after the video's first frame.
+      missing: frames that were asked for and could not be decoded; they are not among the T.
+      damaged: frames among the T that follow one which could not be decoded, before the next keyframe: parts of
+        them may be smeared.
+    """
+
+    frames: np.ndarray
+    indices: np.ndarray
+    timestamps_s: np.ndarray
+    missing: int = 0
+    damaged: int = 0
+
+    def __len__(self):
+        return len(self.indices)
+
+
+def is_media(path):
+    """Whether the suffix is that of a video or a still image that can be read here."""
+    return Path(path).suffix.lower() in MEDIA_SUFFIXES
+
+
+def spaced_indices(frame_count, n):
+    """The middle frames of n equal parts of a video: int64 [min(n, frame_count)], ascending, each once."""
+    _positive(frame_count=frame_count, n=n)
+    n = min(n, frame_count)
+    return (2 * np.arange(n, dtype=np.int64) + 1) * frame_count // (2 * n)
+
+
+def run_indices(frame_count, clips, frames, stride_frames=1):
+    """Runs of consecutive frames, the first at the video's start, the last at its end, the others equally spaced.
+
+    Args:
+      frame_count: of the video.
+      clips: runs wanted.
+      frames: of a run.
+      stride_frames: distance of neighbouring frames in a run.
+    Returns:
+      int64 [C, frames], C <= clips: runs that would start at the same frame are one; 0 rows when the video is
+      shorter than a run. One run alone starts at the middle of the room there is.
+    """
+    _positive(frame_count=frame_count, clips=clips, frames=frames, stride_frames=stride_frames)
+    room = frame_count - ((frames - 1) * stride_frames + 1)
+    if room < 0:
+        return np.zeros((0, frames), np.int64)
+    starts = np.array([room // 2]) if clips == 1 else np.unique(np.rint(np.linspace(0, room, clips)))
+    return starts.astype(np.int64)[:, None] + stride_frames * np.arange(frames, dtype=np.int64)
+
+
+def _positive(**numbers):
+    for name, number in numbers.items():
+        if number != int(number) or number < 1:
+            raise ValueError(f"{name} needs a positive integer, got {number!r}.")
+
+
+# Files whose packets were read lately: probing a file and then reading it takes one pass less.
+_INDICES = OrderedDict()
+
+
+def _index(path, deadline):
+    status = Path(path).stat()
+    key = str(path), status.st_size, status.st_mtime_ns, status.st_ino
+    if key not in _INDICES:
+        _INDICES[key] = packets.read_index(path, deadline)
+        while len(_INDICES) > 8:
+            _INDICES.popitem(last=False)
+    return _INDICES[key]
+
+
+def probe(path, time_limit_s=None):
+    """Says what a file holds. Reads the packets; decodes one frame (all where the container cannot tell how many).
+
+    Args:
+      path: video or still image.
+      time_limit_s: give up after so many seconds; None for no limit.
+    Returns:
+      VideoInfo.
+    Raises:
+      VideoError: missing, empty, damaged, cut off before half of it, audio only, too large, not a video, too slow.
+    """
+    check_file(path)
+    if images.is_still(path):
+        size, turned, codec = images.describe(path)
+        return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True)
+    index = _index(path, Deadline(path, time_limit_s))
+    width, height = index.stored_px[::-1] if index.turn[0] else index.stored_px
+    count = len(index.times)
+    span_s = float(index.times[-1] - index.times[0]) * index.time_base
+    fps = (count - 1) / span_s if span_s > 0 else index.rate or 0.0
+    return VideoInfo(
+        str(path),
+        width,
+        height,
+        count,
+        fps,
+        count / fps if fps else 0.0,
+        packets.turn_degrees(index.turn),
+        index.codec,
+        missing=index.missing,
+    )
+
+
+def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None):
+    """Reads chosen frames; decodes only what they need.
+
+    Args:
+      path: video or still image.
+      indices: int [n], 0 <= index < frame_count; any order, repeats allowed.
+      max_side_px: frames whose longer side is longer are shrunk to it.
+      keyframes_only: take the keyframe nearest to each index instead (each once), which costs a small part
+        of the time: a keyframe needs no other frame.
+      time_limit_s: give up after so many seconds; None for no limit.
+    Returns:
+      Frames in the order of `indices`. Frames that cannot be decoded are left out and counted in `missing`.
+    Raises:
+      VideoError: see `probe`; also when more than half of the frames asked for cannot be decoded.
+      ValueError: an index is outside the video.
+    """
+    check_file(path)
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
+        raise ValueError(f"indices needs integers [n], got {indices.dtype} {indices.shape}.")
+    _positive(max_side_px=max_side_px)
+    indices = indices.astype(np.int64)
+    deadline = Deadline(path, time_limit_s)
+    still = images.is_still(path)
+    index = None if still else _index(path, deadline)
+    count = 1 if still else len(index.times)
+    if indices.size and (indices.min() < 0 or indices.max() >= count):
+        raise ValueError(f"indices needs 0..{count - 1} for {path}, got {indices.min()}..{indices.max()}.")
+    if still:
+        frame = images.read(path, max_side_px)
+        return Frames(np.repeat(frame[None], len(indices), axis=0), indices, np.zeros(len(indices)))
+    if keyframes_only:
+        keys = np.flatnonzero(index.keys)
+        indices = np.unique(keys[np.abs(keys[None] - indices[:, None]).argmin(axis=1)])
+    wanted, places = np.unique(indices, return_inverse=True)
+    convert = decode.Converter(index, max_side_px)
+    frames = np.empty((len(wanted), *convert.shape), np.uint8)
+    found, damaged = np.zeros((2, len(wanted)), bool)
+    slots = {position: slot for slot, position in enumerate(wanted.tolist())}
+    for position, frame, doubtful in decode.frames(index, wanted, deadline):
+        slot = slots[position]
+        convert(frame, frames[slot])
+        found[slot], damaged[slot] = True, doubtful
+    missing = int((~found[places]).sum())
+    if 2 * missing > len(indices):
+        raise VideoError(
+            path,
+            f"is damaged: {missing} of {len(indices)} frames asked for cannot be decoded.",
+            "Copy or download it again.",
+        )
+    kept = places[found[places]]
+    if not np.array_equal(kept, np.arange(len(wanted))):
+        frames = frames[kept]
+    times_s = (index.times[wanted[kept]] - index.times[0]) * index.time_base
+    return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
+
+
+def iter_trunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
+    """Reads all frames of a video, a trunk at a time (P1 3.2.2.3).
+
+    Args:
+      path, max_side_px, time_limit_s: as in `read_frames`; the limit includes the caller's work.
+      length: frames of a trunk; the last one is shorter.
+    Yields:
+      Frames. The memory is that of one trunk, if the caller lets go of the one before.
+    Raises:
+      VideoError: see `probe`.
+    """
+    _positive(length=length, max_side_px=max_side_px)
+    check_file(path)
+    if images.is_still(path):
+        yield read_frames(path, [0], max_side_px)
+        return
+    deadline = Deadline(path, time_limit_s)
+    index = _index(path, deadline)
+    convert = decode.Converter(index, max_side_px)
+    trunk, positions, damaged, start = None, [], 0, 0
+    for position, frame, doubtful in decode.frames(index, None, deadline):
+        if trunk is None:
+            trunk = np.empty((min(length, len(index.times) - start), *convert.shape), np.uint8)
+        convert(frame, trunk[len(positions)])
+        positions.append(position)
+        damaged += doubtful
+        if len(positions) == len(trunk):
+            yield _trunk(index, trunk, positions, position + 1 - start, damaged)
+            trunk, positions, damaged, start = None, [], 0, position + 1
+    if positions:
+        yield _trunk(index, trunk[: len(positions)], positions, len(index.times) - start, damaged)
+
+
+def _trunk(index, frames, positions, span, damaged):
+    positions = np.array(positions, np.int64)
+    times_s = (index.times[positions] - index.times[0]) * index.time_base
+    return Frames(frames, positions, times_s, span - len(positions), damaged)

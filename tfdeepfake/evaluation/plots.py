@@ -1,0 +1,275 @@
+"""Pictures of an evaluation as PNG files, in one quiet style.
+
+REAL is blue and FAKE vermilion everywhere: two colours of the Okabe-Ito palette, which colour-blind readers tell
+apart, and one is darker in grey print. Figures are made without pyplot: no window, no state, safe in a server.
+"""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation.aggregation import source_groups, video_scores
+from tfdeepfake.files import atomic_path
+
+REAL, FAKE, CURVE, INK, GREY, PALE = "#0072B2", "#D55E00", "#00795A", "#222222", "#767676", "#DDDDDD"
+DPI = 150
+STYLE = {
+    "font.size": 10,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+}
+
+
+def _figure(title, subtitle, size=(4.8, 5.1), rows=None, left=0.13):
+    """A figure with a left-aligned title in its head and axes below; `rows` are heights of stacked axes."""
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    width, height = size[0] * (0.96 - left), size[1]
+    most = int(9.5 * width)  # characters of the title that fit
+    title = title if len(title) <= most else title[: most - 1] + "…"
+    subtitle = "\n".join(textwrap.fill(line, int(13.5 * width)) for line in subtitle.split("\n"))
+    # A file name may hold dollar signs: it is no formula.
+    plain = {"va": "top", "parse_math": False}
+    figure.text(left, 1 - 0.16 / height, title, fontsize=12, fontweight="bold", **plain)
+    figure.text(left, 1 - 0.42 / height, subtitle, fontsize=8.5, color=GREY, linespacing=1.35, **plain)
+    top = 1 - (0.42 + 0.19 * (1 + subtitle.count("\n")) + 0.12) / height
+    axes = figure.subplots(len(rows) if rows else 1, 1, height_ratios=rows, sharex=bool(rows))
+    figure.subplots_adjust(left=left, right=0.96, top=top, bottom=0.56 / height, hspace=0.12)
+    return figure, axes
+
+
+def _save(figure, path):
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, format="png")
+    return Path(path)
+
+
+def _unit_square(axes, x, y):
+    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel=x, ylabel=y)
+    axes.set_aspect("equal", adjustable="box", anchor="W")
+    axes.grid(color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _undefined(axes, reason):
+    axes.text(0.5, 0.5, f"Not defined:\n{reason}", ha="center", va="center", color=GREY, transform=axes.transAxes)
+
+
+def _with_interval(name, value, interval):
+    text = f"{name} {value:.3f}"
+    return text + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def roc(path, labels, scores, groups, metrics, subtitle="", resamples=measures.RESAMPLES, seed=0):
+    """ROC curve with its 95 % band (sources resampled), AUC with interval, and the chosen threshold's point.
+
+    Args:
+      path: PNG file.
+      labels: int [N]; scores: float64 [N], higher is more likely FAKE; groups: int [N], see
+        `measures.intervals`.
+      metrics: what `measures.measure` returns for them, with `intervals`.
+      subtitle: data set, split, level, number of videos, coverage.
+    """
+    with rc_context(STYLE):
+        figure, axes = _figure("ROC curve", subtitle)
+        _unit_square(axes, "share of reals called FAKE", "share of fakes called FAKE")
+        if metrics["auc"] is None:
+            _undefined(axes, metrics["undefined"]["auc"])
+            return _save(figure, path)
+        grid = np.linspace(0, 1, 201)
+        band = measures.roc_band(labels, scores, groups, grid, resamples, seed) if resamples else None
+        if band is not None:
+            axes.fill_between(grid, *band, color=CURVE, alpha=0.16, linewidth=0, label="95 % band, by source")
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="chance")
+        fpr, tpr, _ = roc_curve(labels, scores)
+        auc = _with_interval("AUC", metrics["auc"], metrics["intervals"].get("auc"))
+        axes.plot(fpr, tpr, color=CURVE, label=auc, clip_on=False)
+        cells = metrics["confusion"]
+        axes.plot(
+            cells["false_fake"] / metrics["n_real"],
+            cells["true_fake"] / metrics["n_fake"],
+            "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {metrics['threshold']:.3g}",
+        )  # fmt: skip
+        axes.legend(loc="lower right")
+        return _save(figure, path)
+
+
+def precision_recall(path, labels, scores, metrics, subtitle=""):
+    """Precision-recall curve of FAKE as the step function whose area is the average precision."""
+    with rc_context(STYLE):
+        figure, axes = _figure("Precision and recall of FAKE", subtitle)
+        _unit_square(axes, "recall: share of fakes that are found", "precision: share of FAKE calls that are right")
+        if metrics["average_precision"] is None:
+            _undefined(axes, metrics["undefined"]["average_precision"])
+            return _save(figure, path)
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        share = metrics["n_fake"] / metrics["n"]
+        axes.axhline(
+            share, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * share:.0f} % are fake"
+        )
+        name = f"average precision {metrics['average_precision']:.3f}"
+        axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=name, clip_on=False)
+        if metrics["precision"] is not None:
+            axes.plot(
+                metrics["recall"], metrics["precision"],
+                "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {metrics['threshold']:.3g}",
+            )  # fmt: skip
+        axes.legend(loc="lower left")
+        return _save(figure, path)
+
+
+def confusion(path, metrics, subtitle=""):
+    """Confusion matrix: counts, and shares of each true class, by which the cells are shaded."""
+    with rc_context(STYLE):
+        figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
+        cells = metrics["confusion"]
+        counts = np.array([[cells["true_real"], cells["false_fake"]], [cells["false_real"], cells["true_fake"]]])
+        totals = counts.sum(1, keepdims=True)
+        shares = counts / np.maximum(totals, 1)
+        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1.25, aspect="equal")
+        for (row, column), count in np.ndenumerate(counts):
+            dark = shares[row, column] > 0.6
+            colour = "white" if dark else INK
+            axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=20, color=colour)
+            share = f"{100 * shares[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
+            axes.text(column, row + 0.22, share, ha="center", va="center", fontsize=9, color=colour)
+        axes.set_xticks([0, 1], ["REAL", "FAKE"])
+        axes.set_yticks([0, 1], ["REAL", "FAKE"])
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            labels[0].set_color(REAL)
+            labels[1].set_color(FAKE)
+        axes.set(xlabel=f"called (FAKE from {metrics['threshold']:.3g})", ylabel="true")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        return _save(figure, path)
+
+
+def histogram(path, labels, scores, threshold, subtitle="", bins=20):
+    """Scores of each class in 20 bins, as shares of their class: FAKE above the axis, REAL below."""
+    with rc_context(STYLE):
+        figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
+        edges = np.linspace(0, 1, bins + 1)
+        for value, name, colour, sign in ((1, "FAKE", FAKE, 1), (0, "REAL", REAL, -1)):
+            mine = scores[labels == value]
+            heights = np.histogram(mine, edges)[0] / max(len(mine), 1)
+            axes.bar(
+                edges[:-1], sign * heights, np.diff(edges) * 0.92,
+                align="edge", color=colour, label=f"true {name} ({len(mine)})",
+            )  # fmt: skip
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        axes.axvline(
+            threshold, 0, 0.86, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}"
+        )
+        top = max(abs(limit) for limit in axes.get_ylim())
+        axes.set(xlim=(0, 1), ylim=(-1.25 * top, 1.25 * top), xlabel="probability of FAKE", ylabel="share of the class")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * abs(value):.0f} %")
+        axes.legend(loc="upper center", ncols=3, columnspacing=1.4, handlelength=1.4)
+        return _save(figure, path)
+
+
+def reliability(path, labels, probabilities, metrics, subtitle=""):
+    """Share of fakes against predicted probability in 10 bins, and how many items each bin holds."""
+    with rc_context(STYLE):
+        figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
+        count, mean, share = measures.calibration_bins(labels, probabilities)
+        filled = count > 0
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="calibrated")
+        if filled.any():
+            n, k = count[filled], np.round(share[filled] * count[filled])
+            low, high = _wilson(k, n)
+            axes.vlines(mean[filled], low, high, color=CURVE, alpha=0.35, linewidth=2.5, label="95 % (Wilson)")
+            name = f"calibration error {metrics['calibration_error']:.3f}"
+            axes.plot(mean[filled], share[filled], "o-", color=CURVE, markersize=5, label=name, clip_on=False)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share that is fake")
+        axes.grid(color=PALE, linewidth=0.6)
+        axes.legend(loc="best")
+        width = 1 / len(count)
+        below.bar(np.arange(len(count)) * width, count, width * 0.92, align="edge", color=GREY)
+        below.set(xlim=(0, 1), xlabel="probability of FAKE", ylabel="count")
+        below.locator_params(axis="y", integer=True, nbins=3)
+        return _save(figure, path)
+
+
+def _wilson(k, n, z=1.96):
+    """Wilson's interval of k of n."""
+    p = k / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+
+
+def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
+    """Probability of FAKE over the time of one video.
+
+    Args:
+      path: PNG file.
+      tracks: {face number: (timestamps_s [n], probabilities [n])}.
+      threshold: of the recipe; drawn as a line, points on its two sides in the colours of REAL and FAKE.
+      duration_s: end of the time axis; the last timestamp when not given.
+    """
+    with rc_context(STYLE):
+        figure, axes = _figure(title or "Probability over time", subtitle, size=(8.0, 3.2), left=0.08)
+        shades = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+        last = duration_s or 0.0
+        for number, (face, (times, values)) in enumerate(sorted(tracks.items())):
+            order = np.argsort(times)
+            times, values = np.asarray(times, float)[order], np.asarray(values, float)[order]
+            last = max(last, times[-1]) if len(times) else last
+            axes.plot(times, values, color=GREY, linewidth=1.1, linestyle=shades[number % 4], label=f"face {face}")
+            colours = np.where(values >= threshold, FAKE, REAL)
+            axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
+        axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
+        axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        end = last or 1.0  # a picture has one moment, 0 s
+        axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
+        axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+        if len(tracks) > 1:
+            axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
+        figure.subplots_adjust(right=0.9)
+        return _save(figure, path)
+
+
+def describe(metrics, level="video"):
+    """Two lines under a title: data set and split; level, number of items and coverage."""
+    found = metrics["levels"][level]
+    where = ", ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
+    seen = found["coverage"]
+    what = f"{level} level: {found['n_fake']} fake, {found['n_real']} real; "
+    what += f"{seen['scored']} of {seen['videos']} videos scored"
+    return f"{where}\n{what}" if where else what
+
+
+def evaluation_pictures(folder, rows, metrics):
+    """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
+
+    Args:
+      rows: the scores table that was evaluated.
+      metrics: what `evaluation.evaluate` returned for it.
+    """
+    folder, level, boot = Path(folder), metrics["levels"]["video"], metrics["bootstrap"]
+    videos = video_scores(rows, temperature=metrics["thresholds"]["temperature"])
+    usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
+    labels, scores = videos["label"][usable].astype(int), videos["score"][usable]
+    groups, text = source_groups(videos)[0][usable], describe(metrics)
+    roc(folder / "roc.png", labels, scores, groups, level, text, boot["resamples"], boot["seed"])
+    precision_recall(folder / "pr.png", labels, scores, level, text)
+    confusion(folder / "confusion.png", level, text)
+    histogram(folder / "histogram.png", labels, scores, level["threshold"], text)
+    reliability(folder / "reliability.png", labels, scores, level, text)

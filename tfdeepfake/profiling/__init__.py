@@ -1,0 +1,1 @@
+"""What networks cost: multiply-accumulates and the table of all networks."""

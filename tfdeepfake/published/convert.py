@@ -1,0 +1,154 @@
+"""Published PyTorch checkpoints, by source name, and their way into a saved model folder.
+
+Each file here lists the checkpoints of one family of networks and how their tensors are named. A file is taken whole
+or not at all, see `torch_weights.assign`; PyTorch is not needed and nothing in the file is run.
+"""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.files import InputError
+from tfdeepfake.published import efficientnet, i3d, resnet3d, swin, tall, video_resnets, vit, xception
+from tfdeepfake.published.entry import Published as Published
+from tfdeepfake.recipe import Recipe, save_model, sha256
+from tfdeepfake.weights import check, torch_assign
+
+SOURCES = {
+    **resnet3d.PUBLISHED,
+    **video_resnets.PUBLISHED,
+    **i3d.PUBLISHED,
+    **efficientnet.PUBLISHED,
+    **xception.PUBLISHED,
+    **swin.PUBLISHED,
+    **vit.PUBLISHED,
+    **tall.PUBLISHED,
+}
+
+# Arguments that a file depends on beside its weights.
+_EXPLICIT = ("input_size", "frames", "mean", "std")
+
+
+def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
+    """Writes a saved model folder with the weights of a published checkpoint.
+
+    Args:
+      source: a key of `SOURCES`.
+      file: the checkpoint, fetched by the user.
+      out_dir: the folder to write, see `recipe.save_model`.
+      fresh_head: leaves the file's last layer out; the network gets a new one with one output, the logit of FAKE,
+        which has to be trained.
+      any_file: takes a file with another checksum than the published one: weights trained further in the same layout.
+    Returns:
+      Path of the folder.
+    Raises:
+      InputError: unknown source; the file is missing, unreadable, not the published one or does not fit the network.
+    """
+    if source not in SOURCES:
+        raise InputError(source, "is no known checkpoint.", f"Known are {', '.join(SOURCES)}.")
+    known = SOURCES[source]
+    check.refuse_others(file)
+    try:
+        digest = sha256(file)
+    except OSError as error:
+        raise InputError(file, f"cannot be read ({error.strerror}).", f"Get it first: {known.address}") from None
+    published = known.sha256 is None or digest.startswith(known.sha256)
+    if not published and not any_file:
+        raise InputError(
+            file,
+            f"is not the published file of {source}: its sha256 is {digest}, expected {known.sha256}.",
+            f"Get it again ({known.address}), or give any_file=True if these are other weights of the same layout.",
+        )
+    model, network_args = load_published(known, torch_assign.read(file), file, fresh_head)
+    name = known.address if published else Path(file).name
+    if known.sha256 is None:
+        name += "; no checksum of it is known"
+    recipe = Recipe(
+        network=known.network,
+        network_args=network_args,
+        data=known.data,
+        calibration=_calibration(known, network_args["num_classes"], fresh_head),
+        data_version=known.trained_on if published else "unknown",
+        parent=f"{source} ({name}) sha256:{digest}",
+        licence=known.licence if published else "unknown",
+    )
+    save_model(out_dir, model, recipe)
+    return Path(out_dir)
+
+
+def load_published(known, tensors, subject, fresh_head=False):
+    """Builds the network of a checkpoint and gives it the checkpoint's weights.
+
+    Args:
+      known: `Published`.
+      tensors: dict name -> array, from `torch_weights.read`.
+      subject: the file, for errors.
+      fresh_head: see `convert_published`.
+    Returns:
+      (keras.Model, its arguments).
+    Raises:
+      InputError: the tensors do not fit.
+    """
+    from tfdeepfake import models
+
+    tensors = dict(tensors)
+    head = known.module_name("logits")
+    names = [name for name in (f"{head}.weight", f"{head}.bias") if name in tensors]
+    if fresh_head:
+        for name in names:
+            del tensors[name]
+        classes = 1
+    else:
+        for name in names:
+            tensors[name] = _fake_logit(known.positive, tensors[name], subject, name)
+        # Without a head the strict map below says what is missing.
+        classes = len(tensors[names[0]]) if names and tensors[names[0]].ndim else 1
+    # Written out, so that the folder means the same should a default change.
+    defaults = inspect.signature(models.MODELS[known.network]).parameters
+    explicit = {name: defaults[name].default for name in _EXPLICIT if name in defaults}
+    network_args = {**explicit, **known.network_args, "num_classes": classes}
+    model = models.build(known.network, **network_args)
+    torch_assign.assign(
+        model,
+        tensors,
+        known.module_name,
+        subject,
+        extra=known.extra(model),
+        unused=known.unused,
+        keep=("logits",) if fresh_head else (),
+    )
+    return model, network_args
+
+
+def _fake_logit(positive, array, subject, name):
+    """The head's weight or bias [K, ...], turned into that of one logit of FAKE where its outputs mean that."""
+    if positive is None:
+        return array
+    wanted = 1 if isinstance(positive, str) else 2
+    if array.ndim == 0 or len(array) != wanted:
+        raise InputError(
+            subject,
+            f"has a head {name} of shape {array.shape}; {wanted} outputs were expected.",
+            "Give fresh_head=True to leave the head out.",
+        )
+    if positive == "fake":
+        return array
+    # float64: the difference of close weights keeps its digits.
+    array = np.asarray(array, "float64")
+    return -array if positive == "real" else array[positive : positive + 1] - array[1 - positive : 2 - positive]
+
+
+def _calibration(known, classes, fresh_head):
+    """How the outputs came about, and what they were in the file."""
+    if fresh_head:
+        return "not calibrated: the head is new and has to be trained before any score means something"
+    if known.positive is None:
+        return f"not a detector: its {classes} outputs are classes of {known.trained_on}"
+    polarity = {
+        "fake": "its output is the logit of fake",
+        "real": "its output, the logit of real, is negated",
+        0: "its two outputs, fake and real, are folded into one",
+        1: "its two outputs, real and fake, are folded into one",
+    }
+    return f"threshold 0.5 as published; {polarity[known.positive]}"

@@ -1,0 +1,116 @@
+"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scoring.table.table`.
+
+What others call: `score_data`, `read_scores`, `write_scores`, `table`, `select`, `concatenate`.
+"""
+
+import numpy as np
+from tqdm import tqdm
+
+from tfdeepfake.scoring.table import (
+    COLUMNS,
+    DTYPES,
+    EMPTY,
+    concatenate,
+    read_scores,
+    select,
+    table,
+    video_codes,
+    write_scores,
+)
+from tfdeepfake.scoring.tta import predict_logits
+
+__all__ = ["concatenate", "read_scores", "score_data", "select", "table", "unscored_rows", "write_scores"]
+
+
+def score_data(model, prepared, split, batch_size=16, tta="none"):
+    """Scores every example of a split of a prepared data set, the uneven last batch included.
+
+    Where two clips of a video overlap, a frame network meets a frame twice; its first score is kept.
+    A video for which the network gives a logit that is not finite is not scored: its status is "error".
+    Videos the preparation could not use (no face, unreadable, too short: "error") come from the data set's
+    metadata, so that they are counted. Memory grows with the number of scored frames, not with pixels.
+
+    Args:
+      model: network of `frames` (and `flow`) with one logit [B, 1]; kind frame, flow or clip.
+      prepared: what `tfdeepfake.data.batches.pipeline.open_data` returns.
+      split: "train", "validation" or "test".
+      batch_size: examples scored at a time.
+      tta: "none" or "flip", see `test_time.predict_logits`.
+    Returns:
+      A scores table; a row of a clip network is a clip, named by its first frame.
+    Raises:
+      InputError: the split is empty, damaged, or cannot feed the network.
+      ValueError: the network has more than one output.
+    """
+    from tfdeepfake import models
+    from tfdeepfake.data.batches import pipeline
+
+    kind, with_flow = models.input_kind(model), models.wants_flow(model)
+    dataset = pipeline.batches(prepared, split, kind, batch_size, training=False, with_keys=True, with_flow=with_flow)
+    parts, shared = [], {}
+    total = pipeline.example_count(prepared, split, kind)
+    bar = tqdm(total=total, desc=f"scoring {split}", unit=kind if kind == "clip" else "frame", disable=None)
+    with bar, pipeline.reading(prepared, split):
+        for inputs, label, keys in dataset.as_numpy_iterator():
+            parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared))
+            bar.update(len(label))
+    rows = _first_of_each(concatenate(parts))
+    return concatenate([_without_broken(rows), table(unscored_rows(prepared, split))])
+
+
+def _scored_batch(logit, label, keys, shared):
+    """Table of one batch. `shared` keeps one object per distinct text."""
+    if logit.ndim != 2 or logit.shape != (len(label), 1):
+        raise ValueError(f"the network needs one logit per example, [{len(label)}, 1], got {logit.shape}.")
+    out = {}
+    for name in ("data_set", "method", "video", "source"):
+        texts = [value.decode("utf-8") for value in keys[name]]
+        out[name] = np.array([shared.setdefault(text, text) for text in texts], dtype=object)
+    out["face"], out["frame"] = keys["face"].astype(np.int32), keys["frame"].astype(np.int64)
+    # Stored as float32, which holds no more than 0.1 ms for videos of half an hour.
+    out["timestamp_s"] = np.round(keys["timestamp_s"].astype(np.float64), 4)
+    out["label"] = label[:, 0].astype(np.int8)
+    out["logit"] = logit[:, 0].astype(np.float32)
+    out["status"] = np.full(len(label), "scored", dtype=object)
+    return out
+
+
+def _first_of_each(rows):
+    video, _ = video_codes(rows)
+    order = np.lexsort((np.arange(len(video)), rows["frame"], rows["face"], video))
+    new = np.ones(len(order), bool)
+    keys = (video, rows["face"], rows["frame"])
+    new[1:] = np.logical_or.reduce([np.diff(values[order]) != 0 for values in keys])
+    return select(rows, np.sort(order[new]))
+
+
+def _without_broken(rows):
+    """Videos with a logit that is not finite get one row of status "error" in the place of their rows."""
+    video, first = video_codes(rows)
+    broken = np.unique(video[~np.isfinite(rows["logit"])])
+    if not len(broken):
+        return rows
+    errors = select(rows, first[broken])
+    for name, value in EMPTY.items():
+        if name != "label":
+            errors[name] = np.full(len(broken), value, DTYPES[name])
+    errors["status"] = np.full(len(broken), "error", dtype=object)
+    return concatenate([select(rows, ~np.isin(video, broken)), errors])
+
+
+def unscored_rows(prepared, split):
+    """Row dicts of the videos that the preparation met and could not use, from the data set's metadata."""
+    met = prepared.metadata.get("coverage", {}).get(split, {})
+    rows = []
+    for reason, status in (("no_face", "no_face"), ("unreadable", "unreadable"), ("too_short", "error")):
+        for entry in met.get(reason, ()):
+            rows.append(_unscored(entry, prepared.version.partition("/")[0].partition(":")[0]) | {"status": status})
+    return rows
+
+
+def _unscored(entry, data_set):
+    """Row of one metadata entry: a dict of table columns, [name, reason] or a name."""
+    if isinstance(entry, dict):
+        return {"data_set": data_set} | {name: entry[name] for name in COLUMNS if name in entry}
+    name = entry if isinstance(entry, str) else entry[0]
+    return {"data_set": data_set, "video": name}

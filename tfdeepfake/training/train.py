@@ -1,0 +1,247 @@
+"""config -> strategy, compile, fit, resume.
+
+A run is one `fit` over a data set that is a function of (seed, epoch), and one state file written at every
+epoch's end. Everything else in the run folder is made from that state, so a run that is killed at any moment
+and started again with the same command ends with the same weights as one left alone. On a CPU that holds bit by bit;
+on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes them, and slower; not tried here).
+
+    run_dir/
+      config.json            TrainConfig
+      versions.json          software, data version, network arguments, examples of each class, what it started from
+      metrics.csv            one row per finished epoch
+      tensorboard/           the same, for TensorBoard
+      checkpoint/state.npz   weights, optimizer, dropout seeds, progress
+      best/ last/            saved model folders; best by validation AUC
+      scores_validation.csv  raw logits of best/ on the validation split
+      result.json            written last: the run is finished
+"""
+
+import dataclasses
+import time
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
+
+from tfdeepfake.data.batches import pipeline
+from tfdeepfake.evaluation.calibration import calibrate
+from tfdeepfake.files import InputError, read_json, write_json
+from tfdeepfake.recipe import RECIPE_FILE, Recipe, load_model, save_model
+from tfdeepfake.scoring.score import score_data
+from tfdeepfake.scoring.table import write_scores
+from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from
+from tfdeepfake.training.config import TrainConfig
+
+
+def train(config, run_dir, progress=True):
+    """Trains a network, or goes on with a run that was stopped.
+
+    Args:
+      config: TrainConfig.
+      run_dir: folder of the run; made when absent.
+      progress: one line per epoch on stdout, and a bar on stderr where that is a terminal.
+    Returns:
+      Path of the run folder.
+    Raises:
+      InputError: the data is not prepared or cannot feed the network, the folder holds another run, another
+        process trains in it, the disk is full (the last epoch's state is kept), or the loss is not finite.
+    """
+    run_dir = Path(run_dir)
+    # Flushed, so that a log file follows the run.
+    say = partial(print, flush=True) if progress else lambda *_: None
+    with run_folder.only_one(run_dir):
+        run_folder.check_config(config, run_dir)
+        if (run_dir / "result.json").exists():
+            say(f"{run_dir}: this run is finished; nothing to do.")
+            return run_dir
+        with run_setup.mixed_precision(config.precision):
+            run = run_setup.build(config, run_dir)
+            _fit(run, say, progress)
+        _finish(run, say)
+    return run_dir
+
+
+def resume(run_dir, progress=True):
+    """`train` with the config that the folder holds."""
+    path = Path(run_dir) / "config.json"
+    return train(TrainConfig.from_dict(read_json(path, "Give the folder of a run."), path), run_dir, progress)
+
+
+def _parent(run):
+    """What the run started from: a saved model folder, "imagenet", or the name of a file."""
+    if run.started:
+        return start_from.parent(run.started)
+    weights = run.network_args.get("weights")
+    return None if weights is None else Path(weights).name
+
+
+def _recipe(run, calibration="not calibrated"):
+    """The recipe of a saved model folder. Inference extracts what this network reads, not what the data holds."""
+    flow = run.prepared.recipe.flow if run.with_flow else "none"
+    return Recipe(
+        network=run.config.network,
+        network_args=run_setup.without_weights(run.network_args),
+        parent=_parent(run),
+        licence=run.started["licence"] if run.started else "unknown",
+        data=dataclasses.replace(run.prepared.recipe, kind=run.kind, flow=flow),
+        calibration=calibration,
+        data_version=run.prepared.version,
+    )
+
+
+def _fit(run, say, progress):
+    """Trains the epochs that are left."""
+    config, model = run.config, run.model
+    if run.epoch:
+        say(f"{run.run_dir}: goes on after epoch {run.epoch}.")
+        run_folder.write_curves(run.run_dir, run.rows, everything=True)
+        _save_best(run)
+    if run.done:
+        return
+    if not run.has_validation:
+        say(f"{run.prepared.version} has no validation split: the last epoch counts as the best.")
+    dataset = pipeline.batches(
+        run.prepared,
+        "train",
+        run.kind,
+        config.batch_size,
+        training=True,
+        seed=config.seed,
+        first_epoch=run.epoch,
+        epochs=config.epochs - run.epoch,
+        augment=config.augment,
+        mix=config.mix,
+        class_weight=run.class_weight,
+        with_flow=run.with_flow,
+    )
+    validate = _validation(run) if run.has_validation else lambda: {}
+    started, bar = 0.0, None
+
+    def epoch_begin(epoch, logs=None):
+        nonlocal started, bar
+        started = time.monotonic()
+        # `disable=None` is silent where stderr is no terminal.
+        bar = tqdm(total=run.steps, desc=f"epoch {epoch + 1}/{config.epochs}", leave=False,
+                   disable=None if progress else True)  # fmt: skip
+
+    def epoch_end(epoch, logs):
+        bar.close()
+        if not np.isfinite(logs["loss"]):
+            raise InputError(
+                "learning_rate",
+                f"the loss is {logs['loss']} in epoch {epoch + 1}, with learning_rate {config.learning_rate}.",
+                f"Try a smaller one in another folder; {run.run_dir} keeps epoch {epoch}.",
+            )
+        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in ("loss", "auc", "accuracy")}
+        row |= validate()
+        row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.monotonic() - started}
+        run.rows.append(row)
+        best = run.rows[run.best_epoch - 1] if run.best_epoch else None
+        if best is None or _quality(row) > _quality(best) or not run.has_validation:
+            run.best_epoch = epoch + 1
+        # The order matters: what is derived comes after the state, so a kill in between is mended from the state.
+        state = {"rows": run.rows, "best_epoch": run.best_epoch}
+        checkpoint.save_state(run_folder.state_path(run.run_dir), model, state)
+        run_folder.write_curves(run.run_dir, run.rows, everything=epoch == 0)
+        _save_best(run)
+        say(_line(row, config.epochs))
+        if run.done and epoch + 1 < config.epochs:
+            say(f"no better validation AUC for {config.early_stopping_epochs} epochs: stopped.")
+            model.stop_training = True
+
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_begin=epoch_begin, on_epoch_end=epoch_end, on_train_batch_end=lambda batch, logs: bar.update()
+    )
+    with run.strategy.scope(), pipeline.reading(run.prepared, "train", "validation"):
+        model.fit(
+            dataset,
+            initial_epoch=run.epoch,
+            epochs=config.epochs,
+            steps_per_epoch=run.steps,
+            callbacks=[callback],
+            shuffle=False,  # the data set is shuffled already, and Keras warns otherwise
+            verbose=0,
+        )
+
+
+def _quality(row):
+    """Sorts epochs: higher validation AUC, then lower validation loss. AUC is None with one class only."""
+    auc = row.get("val_auc")
+    return (-1.0 if auc is None else auc, -row.get("val_loss", 0.0))
+
+
+def _validation(run):
+    """Function that scores the whole validation split: {"val_loss", "val_auc", "val_accuracy"}.
+
+    The metrics are over all examples: `fit`'s own validation is wrong under several replicas when the last
+    batch is uneven, and its AUC is read off 200 thresholds. The last batch is padded and the padding dropped.
+    """
+    size = run.config.batch_size
+    dataset = pipeline.batches(
+        run.prepared, "validation", run.kind, size, training=False, with_flow=run.with_flow,
+        cache_bytes=pipeline.CACHE_BYTES // 4,
+    )  # fmt: skip
+
+    def pad(inputs, label):
+        missing = size - tf.shape(label)[0]
+        return {n: tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)), [size, *x.shape[1:]])
+                for n, x in inputs.items()}  # fmt: skip
+
+    padded = dataset.map(pad)
+    labels = None
+
+    def validate():
+        nonlocal labels
+        if labels is None:
+            labels = np.concatenate(list(dataset.map(lambda _, label: label).as_numpy_iterator()))
+        logits = np.asarray(run.model.predict(padded, verbose=0), np.float32)[: len(labels)]
+        total = 0.0
+        for start in range(0, len(labels), size):
+            part = slice(start, start + size)
+            values = run.model.loss(tf.constant(labels[part]), tf.constant(logits[part]))
+            total += float(np.mean(values)) * len(labels[part])
+        both = 0 < labels.sum() < len(labels)
+        return {
+            "val_loss": total / len(labels),
+            "val_auc": float(roc_auc_score(labels[:, 0], logits[:, 0])) if both else None,
+            "val_accuracy": float(np.mean((logits > 0) == (labels > 0.5))),
+        }
+
+    return validate
+
+
+def _save_best(run):
+    """Writes best/ when the epoch that has just ended is the best; an earlier one's was complete before it began."""
+    if run.best_epoch == run.epoch:
+        save_model(run.run_dir / "best", run.model, _recipe(run))
+
+
+def _line(row, epochs):
+    names = ("loss", "auc", "accuracy", "val_loss", "val_auc", "val_accuracy")
+    shown = [f"{name} {row[name]:.4f}" for name in names if row.get(name) is not None]
+    return f"epoch {row['epoch']}/{epochs}  {'  '.join(shown)}  {row['seconds']:.0f} s"
+
+
+def _finish(run, say):
+    """Writes last/, scores the validation split with best/, and puts threshold and temperature into its recipe."""
+    save_model(run.run_dir / "last", run.model, _recipe(run))
+    model, recipe = load_model(run.run_dir / "best")
+    result = {"epochs": run.epoch, "best_epoch": run.best_epoch, "best": run.rows[run.best_epoch - 1]}
+    if run.has_validation:
+        rows = score_data(model, run.prepared, "validation", run.config.batch_size)
+        write_scores(run.run_dir / "scores_validation.csv", rows)
+        found = calibrate(rows)
+        chosen = {name: found[name] for name in ("threshold", "share_threshold", "temperature", "calibration")}
+        recipe = dataclasses.replace(recipe, **chosen)
+    else:
+        chosen = {"calibration": "not calibrated: the data set has no validation split"}
+        recipe = dataclasses.replace(recipe, **chosen)
+    write_json(run.run_dir / "best" / RECIPE_FILE, recipe.to_dict())
+    write_json(run.run_dir / "result.json", result | chosen)
+    best = result["best"]
+    auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""
+    say(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")

@@ -1,0 +1,79 @@
+"""Weights from the HDF5 files of Keras 1 and 2: arrays only, every name and shape accounted for.
+
+Such files are read with h5py and nothing in them is run: a model definition inside them is ignored.
+"""
+
+import numpy as np
+
+from tfdeepfake.files import InputError
+from tfdeepfake.weights import check
+
+
+def variables(layers):
+    """Their variables by name: {"conv1_conv/kernel": Variable, ...}."""
+    return {f"{layer.name}/{v.path.rsplit('/', 1)[-1]}": v for layer in layers for v in layer.weights}
+
+
+def load(path, wanted, rename=lambda names: {name: name for name in names}, ignore=()):
+    """Assigns every array of a file to a variable, or nothing at all.
+
+    Args:
+      path: a file of `save_weights` (or `save`) of Keras 1 or 2, or of `save` to .h5 of Keras 3.
+      wanted: dict name -> Variable, as from `variables`.
+      rename: function (names in the file, "layer/weight") -> dict of those names to names in `wanted`.
+      ignore: layers of the file that the network lacks on purpose.
+    Raises:
+      InputError: not such a file, a variable without array, an array without variable, another shape, not finite.
+    """
+    import h5py
+
+    check.refuse_others(path)
+    todo = "Give the file exactly as its authors publish it."
+    try:
+        with h5py.File(path, "r") as file:
+            found = _datasets(file["model_weights"] if "model_weights" in file else file)
+            found = {name: data for name, data in found.items() if name.split("/")[0] not in ignore}
+            names = rename(list(found))
+            found = {names.get(name, name): data for name, data in found.items()}
+            problems = _differences(found, wanted)
+            if problems:
+                raise InputError(path, f"does not fit the network: {'; '.join(problems)}.", todo)
+            arrays = {name: np.asarray(found[name], np.float32) for name in wanted}
+    except FileNotFoundError:
+        raise InputError(path, "this file is missing.", todo) from None
+    except OSError as error:
+        raise InputError(path, f"is not a readable HDF5 file ({error}).", todo) from None
+    if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise InputError(path, f"holds NaN or infinite weights in {', '.join(broken)}.", todo)
+    for name, array in arrays.items():
+        wanted[name].assign(array)
+
+
+def _datasets(group):
+    """{"layer/weight": dataset} of a file; links to other files are not followed."""
+    import h5py
+
+    found = {}
+
+    def visit(path, item):
+        if isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external:
+            layer, weight = path.split("/")[0], path.split("/")[-1]
+            found[f"{layer}/{weight.removesuffix(':0')}"] = item
+
+    group.visititems(visit)
+    return found
+
+
+def _differences(found, wanted):
+    """What keeps the arrays from being the network's weights, in words."""
+    problems = []
+    if missing := sorted(set(wanted) - set(found)):
+        problems.append(f"missing {', '.join(missing)}")
+    if extra := sorted(set(found) - set(wanted)):
+        problems.append(f"left over {', '.join(extra)}")
+    problems += [
+        f"{name} has shape {found[name].shape}, the network {tuple(wanted[name].shape)}"
+        for name in sorted(set(wanted) & set(found))
+        if found[name].shape != tuple(wanted[name].shape)
+    ]
+    return problems

@@ -1,0 +1,102 @@
+"""Tensors in PyTorch's names and axes into Keras networks, strictly: every one is used, every variable gets one."""
+
+import functools
+
+import numpy as np
+from keras import layers as keras_layers
+
+from tfdeepfake.files import InputError
+from tfdeepfake.weights.torch_file import REMEDY
+from tfdeepfake.weights.torch_file import read as read
+
+_SHOWN = 20
+_SUFFIXES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+
+
+def _from_torch(layer, variable, array):
+    """A tensor in the axis order of Keras."""
+    if array.ndim < 2 or variable not in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+        return array
+    depthwise = keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D
+    if isinstance(layer, depthwise) or variable == "depthwise_kernel":
+        return np.moveaxis(array, (0, 1), (-2, -1))  # [C, 1, h, w] -> [h, w, C, 1]
+    if isinstance(layer, keras_layers.Dense) and all(n == 1 for n in array.shape[2:]):
+        array = array.reshape(array.shape[:2])  # a convolution over one cell is a dense layer
+    return np.moveaxis(array, (0, 1), (-1, -2))  # [out, in, ...] -> [..., in, out]
+
+
+def _wanted(model, module_name, extra, keep):
+    """Which tensor goes where: dict tensor name -> list of (variable, function on the array)."""
+    wanted, left = {}, dict(extra)
+    for layer in model.layers:
+        if layer.name in keep:
+            continue
+        for variable in layer.weights:
+            if "seed_generator" in variable.path:
+                continue
+            short = variable.path.rsplit("/", 1)[-1]
+            name, change = left.pop(f"{layer.name}/{short}", (None, None))
+            if name is None:
+                name = f"{module_name(layer.name)}.{_SUFFIXES.get(short, 'bias' if short == 'bias' else 'weight')}"
+                if name in wanted:
+                    raise ValueError(f"module_name needs another name for each layer, got {name} twice.")
+                change = functools.partial(_from_torch, layer, short)
+            wanted.setdefault(name, []).append((variable, change))
+    if left:
+        raise ValueError(f"extra needs names of the network's variables, got {', '.join(left)}.")
+    return wanted
+
+
+def _listed(words, names):
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{words} {', '.join(names[:_SHOWN])}{more}"
+
+
+def assign(model, tensors, module_name, subject, extra=None, unused=("num_batches_tracked",), keep=()):
+    """Assigns every tensor to the network's variables, or nothing at all.
+
+    Args:
+      model: keras.Model.
+      tensors: dict name -> array, from `torch_file.read`.
+      module_name: function: Keras layer name -> name of the PyTorch module, for example "layer1_0_conv1" ->
+        "layer1.0.conv1"; its tensors are that name + ".weight", ".bias", ".running_mean", ".running_var". Kernels are
+        brought into Keras order; a 1 x 1 convolution may go into a Dense layer.
+      subject: the file, for errors.
+      extra: dict Keras "layer/variable" -> (tensor name, function on the array) for what does not follow that rule.
+        Several variables may take parts of one tensor this way.
+      unused: endings of tensor names that no network uses.
+      keep: layers that keep their weights, for example a fresh head.
+    Raises:
+      InputError: lists missing, left-over and misshapen tensors.
+      ValueError: two layers of one PyTorch name, or `extra` for a variable that does not exist.
+    """
+    wanted = _wanted(model, module_name, extra or {}, keep)
+    found = {k: v for k, v in tensors.items() if not k.endswith(tuple(unused))}
+    problems = []
+    if missing := sorted(set(wanted) - set(found)):
+        problems.append(_listed("missing", missing))
+    if left_over := sorted(set(found) - set(wanted)):
+        problems.append(_listed("left over", left_over))
+    arrays, misfits = [], []
+    for name in sorted(set(wanted) & set(found)):
+        for variable, change in wanted[name]:
+            try:
+                array = change(found[name])
+            except (ValueError, IndexError):  # `change` may reshape or cut, which a tensor of another rank refuses
+                array = None
+            if array is None or array.shape != tuple(variable.shape):
+                turned = "none" if array is None else array.shape
+                misfits.append(
+                    f"{name} of shape {found[name].shape} ({turned} in Keras order; {variable.path} needs "
+                    f"{tuple(variable.shape)})"
+                )
+            elif not np.isfinite(array.astype("float32")).all():
+                misfits.append(f"{name} with NaN or infinite values")
+            else:
+                arrays.append((variable, array))
+    if misfits:
+        problems.append(_listed("wrong:", misfits))
+    if problems:
+        raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", REMEDY)
+    for variable, array in arrays:
+        variable.assign(array.astype("float32"))

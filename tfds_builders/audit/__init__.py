@@ -1,0 +1,1 @@
+"""Leaks between splits and data sets: `compare.audit`."""

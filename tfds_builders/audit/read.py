@@ -1,0 +1,149 @@
+"""What `audit` compares of a data set: videos by split, their persons and recordings, and hashes of some frames."""
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.files import InputError
+from tfdeepfake.scoring.table import VIDEO
+from tfds_builders.audit import hashes as duplicates
+from tfds_builders.audit.origins import origins
+from tfds_builders.prepare import BUILDERS, _like
+
+
+@dataclass
+class Audited:
+    """What is compared of one data set.
+
+    Args:
+      name: as it was asked for.
+      videos: {(split, data_set, method, video): number}, in order of the numbers.
+      identities, recordings: of each video, see `origins`.
+      hashes: uint64 [N, WORDS] of frames; `owners` int64 [N] are numbers of videos.
+      flat: frames that are not compared because they show one colour.
+      listed_only: it is not prepared, so there are no frames.
+    """
+
+    name: str
+    videos: dict = field(default_factory=dict)
+    identities: list = field(default_factory=list)
+    recordings: list = field(default_factory=list)
+    hashes: np.ndarray = field(default_factory=lambda: np.zeros((0, duplicates.WORDS), np.uint64))
+    owners: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    flat: int = 0
+    listed_only: bool = False
+
+    def add(self, split, data_set, method, video, source, options):
+        """Number of a video, which is new or known."""
+        key = (split, data_set, method, video)
+        if key not in self.videos:
+            self.videos[key] = len(self.videos)
+            who, what = origins(data_set, method, video, source, options)
+            self.identities.append(who)
+            self.recordings.append(what)
+        return self.videos[key]
+
+
+def read(name, data_dir=None, frames=4, options=None):
+    """Audited of a prepared set, or of "builder=FOLDER"; arguments and errors as of `audit.audit`."""
+    builder, equals, folder = name.partition("=")
+    if equals:
+        return read_folder(builder, folder, options or {})
+    from tfdeepfake.data.batches.prepared import open_data
+
+    return read_prepared(name, open_data(name, data_dir), frames)
+
+
+def read_folder(name, folder, options):
+    """The set that a builder would make of a folder; no video is opened.
+
+    Raises:
+      InputError: unknown builder, or a folder it cannot use.
+    """
+    if name not in BUILDERS or name == "synthetic_faces":
+        known = ", ".join(one for one in BUILDERS if one != "synthetic_faces")
+        raise InputError(name, "is no builder that reads a folder.", f"There are {known}.")
+    cls = importlib.import_module(BUILDERS[name]).Builder
+    folder = Path(folder).expanduser()
+    if not hasattr(cls, "LIST"):
+        from tfds_builders.video_folder.listing import list_videos
+
+        videos, chosen = list_videos(folder), {}
+    else:
+        from tfds_builders.core.manual import need_folder
+
+        chosen = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items() if key in cls.OPTIONS}
+        videos = cls.LIST(need_folder(folder, cls.MANUAL_DOWNLOAD_INSTRUCTIONS), **cls.OPTIONS | chosen).videos
+    found = Audited(f"{name}={folder}", listed_only=True)
+    for v in videos:
+        found.add(v.split, name, v.method, v.name, v.source, chosen)
+    if not found.videos:
+        raise InputError(folder, f"holds no video of {name} that can be used.", cls.MANUAL_DOWNLOAD_INSTRUCTIONS)
+    return found
+
+
+def read_prepared(name, prepared, frames):
+    """The videos of a prepared set, and hashes of some frames of each.
+
+    Of the frames of a video those are taken whose index comes first in an order drawn once for all videos: copies that
+    were sampled alike give the same ones. Memory grows with the hashes, not with the pictures.
+    """
+    import cv2
+    from tqdm import tqdm
+
+    from tfdeepfake.data.batches.prepared import reading
+
+    found, best, flat = Audited(name), {}, set()
+    options = prepared.metadata.get("options") or {}
+    splits = [s for s in prepared.builder.info.splits if prepared.builder.info.splits[s].num_examples]
+    total = sum(prepared.builder.info.splits[s].num_examples for s in splits)
+    with tqdm(total=total, desc=f"{name}: reading", unit="example", disable=None) as bar, reading(prepared, *splits):
+        for split in splits:
+            for example in _examples(prepared, split, bool(frames)):
+                facts = [example[key].decode() for key in (*VIDEO, "source")]
+                number = found.add(split, *facts, options)
+                bar.update()
+                if not frames:
+                    continue
+                pictures = np.atleast_1d(example["frames"])
+                kept = best.setdefault(number, {})
+                for index, picture in zip(example["frame_indices"].tolist(), pictures, strict=True):
+                    key = (_rank(index), int(example["face"]))
+                    if key in kept or (len(kept) >= frames and key > max(kept)):
+                        continue
+                    grey = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+                    one = duplicates.picture_hash(grey)
+                    if one is None:
+                        flat.add((number, key))
+                        continue
+                    kept[key] = one
+                    if len(kept) > frames:
+                        del kept[max(kept)]
+    hashes = [one for kept in best.values() for one in kept.values()]
+    if hashes:
+        found.hashes = np.stack(hashes)
+        found.owners = np.repeat(np.fromiter(best, np.int64, len(best)), [len(kept) for kept in best.values()])
+    found.flat = len(flat)
+    return found
+
+
+def _rank(index):
+    """Place of a frame's index in an order that has nothing to do with time."""
+    return (index + 1) * 0x9E3779B97F4A7C15 >> 7 & (1 << 40) - 1
+
+
+def _examples(prepared, split, with_frames):
+    """Yields dicts of numpy values of a split, pictures as they are stored."""
+    import tensorflow as tf
+
+    from tfdeepfake.data.batches.prepared import shard_paths
+
+    names = [*VIDEO, "source"] + (["face", "frame_indices", "frames"] if with_frames else [])
+    spec = {name: prepared.builder.info.features.tf_example_spec[name] for name in names}
+    records = tf.data.TFRecordDataset(shard_paths(prepared, split), num_parallel_reads=4)
+    parsed = records.map(lambda record: tf.io.parse_single_example(record, spec), 2).prefetch(64)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread would keep an interrupted audit waiting, see `data.pipeline.PARALLEL`
+    yield from parsed.with_options(options).as_numpy_iterator()

@@ -1,0 +1,202 @@
+"""What the builders share: videos in, TFDS split generators and metadata out."""
+
+import dataclasses
+import itertools
+import sys
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from tfdeepfake.files import InputError
+from tfdeepfake.workers import Died, ordered
+from tfds_builders.core import beam as on_beam
+from tfds_builders.core import work_cache
+from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.features import Video, feature_dict
+from tfds_builders.core.splits import SPLITS
+
+REASONS = ("no_face", "unreadable", "too_short")
+
+
+class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What all builders have. A class, because TFDS says only by calling these methods whether Beam is asked for, and
+    when a set is complete."""
+
+    builder_config_cls = VideoConfig
+    # Processes, or None for one per core; and a folder or CSV file instead of the manual dir. `prepare` sets both.
+    workers = None
+    folder = None
+    results = None
+    beam = None
+    # Names of the columns that `Listed.subgroups` fills.
+    SUBGROUPS = ()
+
+    def _info(self):
+        return dataset_info(self)
+
+    def download_and_prepare(self, *, download_config=None, **kwargs):
+        """As that of TFDS; with `beam_options` or `beam_runner` in the config, Beam makes the examples."""
+        self.beam = on_beam.beam_of(download_config)
+        if self.beam is not None:
+            download_config = dataclasses.replace(
+                download_config, beam_options=self.beam.options, beam_runner=self.beam.runner
+            )
+        super().download_and_prepare(download_config=download_config, **kwargs)
+
+    def _generate_examples(self, results, counted):
+        yield from examples_of(results, counted)
+
+    def _post_download_and_prepare_hook(self):
+        work_cache.remove(work_cache.work_folder(self))
+
+
+def dataset_info(builder, **facts):
+    """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
+    config = builder.builder_config
+    facts |= {"recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
+    facts |= {name: getattr(config, name) for name in ("frames_real", "frames_fake", "image_format")}
+    facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
+    masks = bool(config.options.get("masks", False))
+    return builder.dataset_info_from_configs(
+        features=feature_dict(config.recipe, config.image_format, masks, builder.SUBGROUPS),
+        metadata=tfds.core.MetadataDict(facts),
+    )
+
+
+def make_video(config, **facts):
+    """A `Video` with the recipe that the config has for its label."""
+    return Video(recipe=config.recipe_of(facts["label"]), image_format=config.image_format, **facts)
+
+
+def split_generators(builder, videos, source=""):
+    """What `_split_generators` of a builder returns.
+
+    Fills the builder's `info.metadata["coverage"]`: {split: {"videos": N, "scored": n, "no_face": [...],
+    "unreadable": [...], "too_short": [...]}}; each video without examples is a dict of data_set, method, video, source,
+    label and reason. Videos finished by an earlier build that was interrupted are not worked on again.
+
+    Args:
+      builder: its `workers` is the number of processes, see `workers.ordered`; its `results` becomes the generator of
+        all results, which ends the processes when it is closed. With a `beam` the work is done there instead.
+      videos: list of `Video`.
+      source: what to name in the error when no video can be used.
+    Returns:
+      {split: iterator of (key, example)}, or Beam transforms in the place of the iterators.
+    Raises (with the own processes when its items are taken):
+      InputError: no video gave an example.
+    """
+    videos = sorted(videos, key=lambda v: SPLITS.index(v.split))
+    coverage = {}
+    for video in videos:
+        coverage.setdefault(video.split, {"videos": 0, "scored": 0} | {reason: [] for reason in REASONS})
+        coverage[video.split]["videos"] += 1
+    builder.info.metadata["coverage"] = coverage
+    folder = work_cache.work_folder(builder)
+    work_cache.open_folder(folder)
+    jobs, before = work_cache.jobs_of(videos, folder), work_cache.kept_names(folder)
+    if done := sum(before.get(job.name) in (work_cache.SCORED, work_cache.NONE) for job in jobs):
+        print(f"{builder.name}: {done} of {len(jobs)} videos are finished from an earlier build.", file=sys.stderr)
+    if builder.beam is None:
+        results = ordered(work_cache.finish, jobs, builder.workers)
+    else:
+        on_beam.finish_all(builder.beam, jobs, folder)
+        results = _finished(work_cache.jobs_of(videos, folder), work_cache.kept_names(folder))
+        # A builder with an `_generate_examples` of its own looks at the results in this process.
+        if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
+            return _beam_splits(results, coverage, folder, source or builder.name)
+    builder.results = results
+    results = tqdm(results, desc=builder.name, total=len(videos), unit="video", disable=None)
+    return _FilledSplits(builder, _read(results), coverage, source or builder.name)
+
+
+def _finished(jobs, names):
+    """Yields (job, (name, kind) or Died) of videos that Beam's workers finished."""
+    for job in jobs:
+        kind = names.get(job.name)
+        if kind is None:
+            yield job, Died("the Beam worker left no result.")
+        elif kind == work_cache.DIED:
+            yield job, Died(work_cache.read(job.folder, job.name, kind)[1])
+        else:
+            yield job, (job.name, kind)
+
+
+def _read(results):
+    """Yields (Video, result of `make_examples` or Died)."""
+    for job, result in results:
+        yield job.video, result if isinstance(result, Died) else work_cache.read(job.folder, *result)
+
+
+def _beam_splits(results, coverage, folder, source):
+    """{split: Beam transform} of the splits that have examples; counts the videos that have none."""
+    names = {}
+    for job, result in results:
+        if not isinstance(result, Died) and result[1] == work_cache.SCORED:
+            names.setdefault(job.video.split, []).append(job.name)
+            coverage[job.video.split]["scored"] += 1
+        else:
+            list(examples_of(_read([(job, result)]), coverage[job.video.split]))
+    if not names:
+        raise _none_left(coverage, source)
+    return {split: on_beam.examples_of(found, folder, split) for split, found in names.items()}
+
+
+class _FilledSplits(dict):
+    """{split: examples} that has only splits with an example: TFDS fails at an empty one, and one bad video must not
+    cost a small set its build. Results come split by split, and TFDS takes the items one after the other."""
+
+    def __init__(self, builder, results, coverage, source):
+        super().__init__(dict.fromkeys(coverage))
+        self.builder, self.results, self.coverage, self.source = builder, results, coverage, source
+
+    def items(self):
+        reached = False
+        for split, group in itertools.groupby(self.results, key=lambda result: result[0].split):
+            examples = iter(self.builder._generate_examples(group, self.coverage[split]))
+            first = next(examples, None)
+            if first is not None:
+                reached = True
+                yield split, itertools.chain([first], examples)
+        if not reached:
+            raise _none_left(self.coverage, self.source)
+
+
+def _none_left(coverage, source):
+    """The error when no video can be used."""
+    lost = _lost(coverage)
+    shown = "; ".join(f"{e['video']}: {e['reason']}" for _, e in lost[:5])
+    more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
+    return InputError(
+        source, f"none of {len(lost)} videos could be used ({shown}{more}).", "Choose videos that show faces."
+    )
+
+
+def examples_of(results, counted):
+    """Yields (key, example) of the videos of a split, and counts those that have none.
+
+    Args:
+      results: iterator of (Video, result of `make_examples` or Died).
+      counted: the split's part of the coverage.
+    """
+    for video, result in results:
+        status, found = ("unreadable", str(result)) if isinstance(result, Died) else result
+        if status == "scored":
+            counted["scored"] += 1
+            yield from found
+            continue
+        facts = {name: getattr(video, name) for name in ("data_set", "method", "video", "source", "label")}
+        counted[status].append(facts | {"reason": found})
+
+
+def _lost(coverage):
+    return [(why, entry) for counted in coverage.values() for why in REASONS for entry in counted[why]]
+
+
+def lost_lines(coverage, most=20):
+    """Lines of text that name the videos without examples, so many at most; none when all have some."""
+    lost, total = _lost(coverage), sum(counted["videos"] for counted in coverage.values())
+    if not lost:
+        return []
+    lines = [f"{len(lost)} of {total} videos gave no examples:"]
+    lines += [f"  {e['video']}: {why.replace('_', ' ')}: {e['reason']}" for why, e in lost[:most]]
+    return lines + ([f"  and {len(lost) - most} more, see metadata.json"] if len(lost) > most else [])

@@ -1,0 +1,159 @@
+"""What the builders of published data sets share: the folder the user downloaded becomes videos with official splits.
+
+Each such builder has a `listing.py` that reads folders and lists without TensorFlow, and is found as its `LIST`. Where
+videos come as archives, its `UNPACK` makes a file of one, and its `read_of` and `change_of` give what reads and changes
+one, see `features.Video`.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfdeepfake.data.video import is_media
+from tfdeepfake.files import InputError
+from tfds_builders.core.splits import assign_splits
+
+NOT_LISTED = "not in the official lists"
+NO_FILE = "listed, but there is no such file"
+# Names kept in the metadata for each reason; of a set that was downloaded in part, thousands are missing.
+MOST_NAMES = 100
+
+
+@dataclass
+class Listing:
+    """What a folder holds.
+
+    Args:
+      videos: list of `video_folder.listing.Listed`, each with a split.
+      left_out: {reason: names of videos that are not used}.
+      notes: sentences about the splits that whoever reports figures on them should know.
+    """
+
+    videos: list = field(default_factory=list)
+    left_out: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+
+    def leave(self, reason, *names):
+        if names:
+            self.left_out.setdefault(reason, []).extend(names)
+
+
+def need_folder(path, todo):
+    """The path, when it is a folder.
+
+    Raises:
+      InputError: it is not; says `todo`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(path, "this folder is missing.", todo)
+    return path
+
+
+def find_file(folder, names, todo):
+    """The first of several places below a folder at which a file lies.
+
+    Raises:
+      InputError: at none; names the first and says `todo`.
+    """
+    for name in names:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    raise InputError(Path(folder) / names[0], "this list is missing.", todo)
+
+
+def read_text(path):
+    """Text of a UTF-8 file, with or without byte order mark.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 (byte {error.start}).", "Take the file as it is distributed.") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
+
+
+def media_in(folder, todo):
+    """Videos directly in a folder, by name.
+
+    Raises:
+      InputError: the folder is missing or has none; says `todo`.
+    """
+    found = sorted(p for p in need_folder(folder, todo).iterdir() if is_media(p) and not p.name.startswith("."))
+    if not found:
+        raise InputError(folder, "holds no videos.", todo)
+    return found
+
+
+def media_below(folder):
+    """Videos in a folder and its subfolders, by path; hidden ones are not taken."""
+    found = (p for p in Path(folder).rglob("*") if is_media(p) and p.is_file())
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def hold_out(names, split="validation"):
+    """Names of a tenth of the names, chosen by a hash of each; none of fewer than three.
+
+    Args:
+      names: of persons, original videos or parts that are in no other split yet.
+    """
+    return {name for name, at in assign_splits({name: set() for name in names}).items() if at == split}
+
+
+def listing_of(builder, folder):
+    """What a folder holds for a builder with `LIST`, under the options of its config."""
+    how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    listing = builder.LIST(need_folder(folder, how), **_options(builder))
+    if not listing.videos:
+        why = "; ".join(f"{len(names)} are {reason}" for reason, names in listing.left_out.items())
+        raise InputError(folder, f"holds no video of {builder.name} that can be used ({why}).", how)
+    listing.videos.sort(key=lambda v: (v.method, v.name))
+    return listing
+
+
+def manual_generators(builder, dl_manager):
+    """What `_split_generators` of a builder with `LIST` returns; notes in the metadata what was left out."""
+    from tfds_builders.core.building import make_video, split_generators
+    from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
+
+    folder = builder.folder or dl_manager.manual_dir
+    listing = listing_of(builder, folder)
+    builder.info.metadata["videos"] = fingerprint(listing.videos)
+    builder.info.metadata["left_out"] = {
+        reason: {"videos": len(names), "names": names[:MOST_NAMES]} for reason, names in listing.left_out.items()
+    }
+    builder.info.metadata["notes"] = listing.notes
+    videos = [
+        make_video(
+            builder.builder_config,
+            path=str(v.path),
+            split=v.split,
+            label=v.label,
+            data_set=builder.name,
+            method=v.method,
+            video=v.name,
+            source=v.source,
+            unpack=functools.partial(builder.UNPACK, v) if hasattr(builder, "UNPACK") else None,
+            read=builder.read_of(v) if hasattr(builder, "read_of") else None,
+            change=builder.change_of(v) if hasattr(builder, "change_of") else None,
+            mask=v.mask,
+            subgroups={name: v.subgroups.get(name, "") for name in builder.SUBGROUPS},
+        )
+        for v in listing.videos
+    ]
+    return split_generators(builder, videos, str(folder))
+
+
+def left_lines(metadata):
+    """Lines of text: the notes, and for each reason for which videos were left out their number and the first names."""
+    return list(metadata.get("notes", [])) + [
+        f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
+        for reason, entry in metadata.get("left_out", {}).items()
+    ]
+
+
+def _options(builder):
+    return builder.OPTIONS | builder.builder_config.options

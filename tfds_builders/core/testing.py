@@ -1,0 +1,85 @@
+"""For tests of builders: trees of drawn videos laid out as a data set is, and tiny builds of them."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+# Official lists to try with, where this checkout has them; never part of the project.
+OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "splits"
+# Whole frames: no detector is loaded.
+WHOLE = {"sampling": "consecutive", "frames": 4, "clips": 1, "detector": "none", "height_px": 24, "width_px": 32}
+
+
+@functools.cache
+def video_bytes(frames=6):
+    """A drawn video of a talking head, .mp4, 96 x 64 px."""
+    from tfdeepfake.data import synthetic
+
+    spec = synthetic.make_set((2, 0, 0), real_per_identity=1, frames=frames, width=96, height=64)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        return synthetic.write_clip(spec, Path(folder)).read_bytes()
+
+
+def write_videos(folder, names):
+    """Puts a video at each name below a folder."""
+    for name in names:
+        write_file(folder, name, video_bytes())
+
+
+def write_file(folder, name, content):
+    """Writes text or bytes below a folder, making the folders between."""
+    path = Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def splits_of(videos):
+    """{split: names of videos, as method/name}."""
+    found = {}
+    for v in videos:
+        found.setdefault(v.split, set()).add(f"{v.method}/{v.name}")
+    return found
+
+
+def sources_of(videos):
+    """{split: sources}."""
+    found = {}
+    for v in videos:
+        found.setdefault(v.split, set()).add(v.source)
+    return found
+
+
+def subgroup_of(summary, column):
+    """{method/name: text} of a column of what `prepare` made."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(summary["path"])
+    assert column in builder.info.metadata["subgroups"]
+    examples = [e for split in builder.info.splits for e in tfds.as_numpy(builder.as_dataset(split=split))]
+    return {f"{e['method'].decode()}/{e['video'].decode()}": e[column].decode() for e in examples}
+
+
+def check_build(name, folder, data_dir, expected, **options):
+    """Prepares a tree with the builder and reads it back.
+
+    Args:
+      expected: list of `video_folder.listing.Listed`.
+    Returns:
+      What `prepare` returns.
+    """
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.prepare import prepare
+
+    summary = prepare(name, dir=folder, data_dir=data_dir, workers=0, flow="none", **WHOLE, **options)
+    builder = tfds.builder_from_directory(summary["path"])
+    read = set()
+    for split in builder.info.splits:
+        for example in tfds.as_numpy(builder.as_dataset(split=split)):
+            assert example["frames"].shape == (4, 24, 32, 3) and example["data_set"].decode() == name
+            facts = [example[field].decode() for field in ("method", "video", "source")]
+            read.add((split, int(example["label"]), *facts))
+    assert read == {(v.split, v.label, v.method, v.name, v.source) for v in expected}
+    again = prepare(name, dir=folder, data_dir=data_dir, workers=0, flow="none", **WHOLE, **options)
+    assert again["already_prepared"]
+    return summary
