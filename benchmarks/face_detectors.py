@@ -28,7 +28,7 @@ def one_by_one(detect):
 def detectors(blazeface_file):
     """Returns {name: function of a list of uint8 [H, W, 3] that returns the number of faces of each}."""
     from tfdeepfake.data import faces
-    from tfdeepfake.files import InputError
+    from tfdeepfake.errors import InputError
 
     ours = faces.make_detector("mtcnn")
     found = {"MTCNN, one call": ours, "MTCNN, one by one": one_by_one(ours)}

@@ -162,7 +162,8 @@ def write_network(folder):
     import keras
 
     from tfdeepfake import models
-    from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+    from tfdeepfake.model_folder import save_model
+    from tfdeepfake.recipe import DataRecipe, Recipe
 
     keras.utils.set_random_seed(0)
     data = DataRecipe(kind="frame", sampling="spaced", frames=4, clips=1, height_px=256, width_px=256, flow="none")

@@ -28,7 +28,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from tfdeepfake import models  # noqa: E402
-from tfdeepfake.profiling import macs
+from tfdeepfake.profiling import macs  # noqa: E402
 
 NETWORKS = ("resnet3d_50", "r2plus1d_18", "efficientnet_b4_att", "tall_swin")
 LARGE = ("tall_plus_plus", "i3d")

@@ -68,7 +68,7 @@ def load(args):
 
     spent["import TensorFlow"] = time.perf_counter() - start
     start = time.perf_counter()
-    from tfdeepfake.recipe import load_model
+    from tfdeepfake.model_folder import load_model
 
     model, recipe = load_model(args.model)
     spent["build the network, load weights"] = time.perf_counter() - start

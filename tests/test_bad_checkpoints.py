@@ -12,11 +12,12 @@ import pytest
 from support import torch_files
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_model
 from tfdeepfake.published.convert import SOURCES
 from tfdeepfake.published.entry import Published
 from tfdeepfake.published.mesonet import convert
-from tfdeepfake.recipe import DataRecipe, load_model
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.weights import check
 
 

@@ -14,8 +14,9 @@ from support.verdicts import brightness_network, recipe
 
 from tfdeepfake import cli, models
 from tfdeepfake.data import faces, video
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import save_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict

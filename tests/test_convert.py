@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_model
 from tfdeepfake.published import mesonet as converting
 from tfdeepfake.published.mesonet import CHECKPOINTS, convert
-from tfdeepfake.recipe import load_model
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_weights = pytest.mark.skipif(

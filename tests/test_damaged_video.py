@@ -9,7 +9,7 @@ from support.media import cut, flip_bits, frame_number, make_sound, make_video, 
 
 from tfdeepfake.data import video
 from tfdeepfake.data.video import check, packets
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 
 def refused(path, problem, **options):

@@ -14,7 +14,7 @@ import pytest
 from tfdeepfake.data import faces
 from tfdeepfake.data.faces import blazeface, mtcnn
 from tfdeepfake.data.faces.boxes import overlap
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NETWORK = SHARED / "weights" / blazeface.FILE

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tfdeepfake import models
+from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.models.ensemble import ENSEMBLE3D, Vote, ensemble_of
-from tfdeepfake.recipe import Recipe, load_model, save_model
+from tfdeepfake.recipe import Recipe
 
 SMALL = {"backbone": "small", "width": 2}
 CLIP = {"input_size": (32, 48), "frames": 4}

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import calibration
 from tfdeepfake.evaluation import metrics as measures
 from tfdeepfake.evaluation.aggregation import face_scores, video_scores
 from tfdeepfake.evaluation.calibration import calibrate
-from tfdeepfake.evaluation.evaluate import differing_fields, evaluate, evaluate_run
+from tfdeepfake.evaluation.evaluate import evaluate
+from tfdeepfake.evaluation.run import differing_fields, evaluate_run
 from tfdeepfake.evaluation.text import format_metrics
-from tfdeepfake.files import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import concatenate, read_scores, select, table, write_scores
@@ -451,6 +452,7 @@ def run(tmp_path_factory):
 
     from tfdeepfake import files, models, recipe
     from tfdeepfake.data.batches import pipeline
+    from tfdeepfake.model_folder import save_model
 
     root = tmp_path_factory.mktemp("run")
     tiny_networks.register()
@@ -467,7 +469,7 @@ def run(tmp_path_factory):
         temperature=1.5,
         data_version=opened.version,
     )
-    recipe.save_model(root / "best", model, description)
+    save_model(root / "best", model, description)
     files.write_json(root / "config.json", {"data": data, "data_dir": data_dir})
     write_scores(root / "scores_validation.csv", score_data(model, opened, "validation", 4))
     other = dataclasses.replace(opened.recipe, margin_frac=0.7)
@@ -476,8 +478,8 @@ def run(tmp_path_factory):
 
 
 def test_a_run_is_scored_measured_and_pictured(run, capsys):
-    from tfdeepfake import recipe
     from tfdeepfake.data.batches import pipeline
+    from tfdeepfake.model_folder import load_model
 
     metrics = evaluate_run(run, batch_size=3, resamples=30)
     out = run / "evaluation" / "test"
@@ -485,7 +487,7 @@ def test_a_run_is_scored_measured_and_pictured(run, capsys):
     assert {path.name for path in out.iterdir()} == names
     assert json.loads((out / "metrics.json").read_text()) == metrics
     # The same logits as `predict`, for every example of the split, and the videos without a face counted.
-    model, description = recipe.load_model(run / "best")
+    model, description = load_model(run / "best")
     data = pipeline.batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8, training=False)
     expected = model.predict(data, verbose=0)[:, 0]
     rows = read_scores(out / "scores.csv")

@@ -8,7 +8,8 @@ import pytest
 from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
-from tfdeepfake.recipe import DataRecipe, Recipe, load_model, save_model
+from tfdeepfake.model_folder import load_model, save_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.serving.export import export
 
 CLASSES = ["real", "Deepfakes", "FaceSwap"]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe, load_model, save_model
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_model, save_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.serving.export import export
 from tfdeepfake.verdict.inference import check_model
 

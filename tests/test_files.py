@@ -5,7 +5,8 @@ import pickle
 
 import pytest
 
-from tfdeepfake.files import InputError, atomic_path, read_json, write_json, write_text
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path, read_json, write_json, write_text
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):

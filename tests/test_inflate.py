@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.layers.inflate import inflate
 from tfdeepfake.models.i3d import BLOCKS, IMAGENET_FILE, load_imagenet, module_name_imagenet
 

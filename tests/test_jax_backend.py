@@ -12,7 +12,8 @@ import pytest
 from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
-from tfdeepfake.recipe import Recipe, save_model
+from tfdeepfake.model_folder import save_model
+from tfdeepfake.recipe import Recipe
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,7 @@ import pytest
 from support.tiny_models import KINDS, SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.models import backbones
 from tfdeepfake.weights import keras_h5
 

@@ -10,7 +10,7 @@ import pytest
 from support import parity_rule
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.models.light3d import SRM_FILTERS, noise_residuals
 from tfdeepfake.published import efficientnet, xception
 from tfdeepfake.published.convert import SOURCES, load_published

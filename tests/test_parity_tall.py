@@ -10,7 +10,7 @@ import pytest
 from support import parity_rule
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.models import swin, tall, vit
 from tfdeepfake.published.convert import SOURCES, load_published
 from tfdeepfake.weights import torch_assign

@@ -11,7 +11,7 @@ from tfdeepfake import cli
 from tfdeepfake.data import synthetic, video
 from tfdeepfake.data.perturb import PERTURBATIONS, SEVERITIES, is_noop, perturb, value_of
 from tfdeepfake.data.perturb.files import LOG, perturb_files, write_perturbed
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tfdeepfake import cli
 from tfdeepfake.data import flow
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.data.batches import prepared as prepared_module
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 
 T, H, W = 4, 32, 40

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tfdeepfake.data import video
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core import work_cache
 from tfds_builders.prepare import prepare

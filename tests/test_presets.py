@@ -8,10 +8,10 @@ import pytest
 from support.prepared import write_prepared
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.grid import grid
-from train_scripts import load_preset, presets
+from tfdeepfake.training.presets import load_preset, presets
 
 
 def test_there_is_a_preset_for_every_experiment():

@@ -10,7 +10,7 @@ from keras import layers, ops
 from support.tiny_models import TINY
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.profiling import macs
 from tfdeepfake.profiling import table as model_table
 

@@ -8,11 +8,13 @@ import pytest
 from support import torch_files
 
 from tfdeepfake import models, published
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import sha256
+from tfdeepfake.model_folder import load_model
 from tfdeepfake.models.video_resnets import module_name
 from tfdeepfake.published.convert import SOURCES, convert_published
 from tfdeepfake.published.entry import Published
-from tfdeepfake.recipe import DataRecipe, load_model, sha256
+from tfdeepfake.recipe import DataRecipe
 
 DATA = DataRecipe(kind="clip", frames=4, height_px=16, width_px=24)
 ARGUMENTS = {"input_size": (16, 24), "frames": 4, "width": 2, "stem_middle": 3, "blocks": (1, 1, 1, 1)}

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfdeepfake import recipe as recipes
-from tfdeepfake.files import InputError, read_json, write_json
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json
+from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.training.config import TrainConfig
 
@@ -50,13 +51,13 @@ def folder(tmp_path):
 
     args = {"input_size": [64, 64]}
     model = models.build("meso4", **args)
-    recipes.save_model(tmp_path / "m", model, Recipe("meso4", args, DataRecipe(kind="frame")))
+    save_model(tmp_path / "m", model, Recipe("meso4", args, DataRecipe(kind="frame")))
     return tmp_path / "m", model
 
 
 def test_saved_model_folder_gives_the_same_scores(folder):
     path, model = folder
-    loaded, recipe = recipes.load_model(path)
+    loaded, recipe = load_model(path)
     frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     before, after = (m.predict({"frames": frames}, verbose=0) for m in (model, loaded))
     np.testing.assert_array_equal(before, after)
@@ -66,27 +67,27 @@ def test_saved_model_folder_gives_the_same_scores(folder):
 def test_folder_errors_name_file_and_next_step(folder, tmp_path):
     path, _ = folder
     with pytest.raises(InputError, match="is not a saved model folder"):
-        recipes.load_model(tmp_path / "none")
+        load_model(tmp_path / "none")
     values = read_json(path / "recipe.json")
 
     (path / "recipe.json").unlink()
     with pytest.raises(InputError, match="has no recipe.json"):
-        recipes.load_model(path)
+        load_model(path)
 
     write_json(path / "recipe.json", values | {"threshold": 2})
     with pytest.raises(InputError, match="threshold"):
-        recipes.load_model(path)
+        load_model(path)
 
     write_json(path / "recipe.json", values | {"network": "meso_inception4", "network_args": {"input_size": [64, 64]}})
     with pytest.raises(InputError, match="no weights of meso_inception4"):
-        recipes.load_model(path)
+        load_model(path)
 
     write_json(path / "recipe.json", values)
     data = (path / "model.weights.h5").read_bytes()
     (path / "model.weights.h5").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="checksum"):
-        recipes.load_model(path)
+        load_model(path)
 
     (path / "model.weights.h5").unlink()
     with pytest.raises(InputError, match="missing"):
-        recipes.load_model(path)
+        load_model(path)

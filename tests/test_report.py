@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfdeepfake.data import video
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict import images, report
 

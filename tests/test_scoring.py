@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, table, write_scores
 
@@ -125,7 +125,7 @@ def test_writing_refuses_what_reading_would_refuse(tmp_path):
 
 @pytest.fixture
 def fake_pipeline(monkeypatch):
-    """Stands for tfdeepfake.data.batches.pipeline: batches from arrays, so that these tests need no prepared data set."""
+    """Stands for `data.batches.pipeline`: batches from arrays, so that these tests need no prepared data set."""
     import contextlib
 
     from tfdeepfake import models

@@ -10,9 +10,10 @@ import pytest
 from support import torch_files
 
 from tfdeepfake import models
+from tfdeepfake.files import sha256
+from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
 from tfdeepfake.published.convert import SOURCES, convert_published
 from tfdeepfake.published.mesonet import CHECKPOINTS
-from tfdeepfake.recipe import WEIGHTS_FILE, load_recipe, sha256
 from tfdeepfake.weights import torch_assign
 
 TINY_3D = {"input_size": (16, 16), "frames": 4, "width": 8, "blocks": (1, 1, 1, 1)}

@@ -10,10 +10,12 @@ from support import torch_files
 from support.prepared import write_prepared
 
 from tfdeepfake import cli, models, training
-from tfdeepfake.files import InputError, read_json
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, sha256
+from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.published.convert import SOURCES, convert_published
 from tfdeepfake.published.entry import Published
-from tfdeepfake.recipe import DataRecipe, load_model, load_recipe, save_model, sha256
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training import run_setup
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train

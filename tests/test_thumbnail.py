@@ -7,7 +7,7 @@ from keras import ops
 
 from tfdeepfake import losses, models
 from tfdeepfake.layers import thumbnail as grid
-from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning
+from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning, semantic_consistency
 
 SWIN = {"embed_dim": 8, "depths": (1, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
 TALL = {"input_size": (16, 16), "thumbnail_size": (32, 32), "mask_px": 4, "backbone_args": SWIN}
@@ -205,13 +205,13 @@ def test_graph_reasoning_adds_two_million_parameters():
 
 def test_semantic_consistency_by_hand():
     features = np.random.default_rng(0).normal(size=(3, 4, 2, 2, 5)).astype(np.float32)
-    got = np.asarray(losses.semantic_consistency(features))
+    got = np.asarray(semantic_consistency(features))
     expected = [np.mean([np.mean((f[t] - f[t - 1]) ** 2) for t in (1, 2, 3)]) for f in features.astype(np.float64)]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
     same = np.repeat(features[:, :1], 4, axis=1)
-    np.testing.assert_array_equal(losses.semantic_consistency(same), np.zeros(3))
+    np.testing.assert_array_equal(semantic_consistency(same), np.zeros(3))
     with pytest.raises(ValueError, match="2 frames or more, got shape"):
-        losses.semantic_consistency(features[:, :1])
+        semantic_consistency(features[:, :1])
 
 
 def test_cross_entropy_of_classes():
@@ -231,7 +231,7 @@ def test_tall_plus_plus_trains_on_cross_entropy_plus_half_the_consistency_loss()
     model = models.build("tall_plus_plus", **TALL | {"mask_px": 0}, graph_inner=8)
     clip, labels = random_clip(4, 4, 16, 16), np.array([[0.0], [1.0], [1.0], [0.0]])
     logits, reasoned = keras.Model(model.input, [model.output, model.get_layer("graph").output])({"frames": clip})
-    consistency = np.mean(losses.semantic_consistency(grid.cell_regions(reasoned, 2, 2)))
+    consistency = np.mean(semantic_consistency(grid.cell_regions(reasoned, 2, 2)))
     entropy = np.mean(losses.bce(labels, logits))
     assert consistency > 0
     model.compile(keras.optimizers.SGD(0.0), losses.bce)

@@ -15,7 +15,7 @@ from keras import layers
 from support import torch_files
 from support.torch_files import Storage, Tensor, write_stream, write_zip
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.weights import torch_assign
 
 RNG = np.random.default_rng(0)

@@ -21,8 +21,10 @@ from support import tiny_networks
 from support.prepared import write_prepared
 
 from tfdeepfake import losses, models, training
-from tfdeepfake.files import InputError, read_json
-from tfdeepfake.recipe import DataRecipe, load_model, load_recipe, save_model
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json
+from tfdeepfake.model_folder import load_model, load_recipe, save_model
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.training import checkpoint, devices, run_setup
 from tfdeepfake.training.config import TrainConfig

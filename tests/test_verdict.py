@@ -11,8 +11,9 @@ import pytest
 from support.verdicts import brightness_network, example, no_detector, pretend, recipe
 
 from tfdeepfake.data import examples, faces, video
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe, save_model
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import save_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import images, inference
 from tfdeepfake.verdict import judging as judge

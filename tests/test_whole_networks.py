@@ -9,7 +9,7 @@ import pytest
 from support import torch_files
 from support.torch_files import write_stream, write_zip
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.weights import torch_file
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.workers import Died, ordered
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tfdeepfake import __version__
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import KINDS, DataRecipe
 from tfdeepfake.training.config import TrainConfig
@@ -66,7 +66,7 @@ def train(args):
     import dataclasses
 
     if args.preset:
-        from train_scripts import load_preset
+        from tfdeepfake.training.presets import load_preset
 
         config = load_preset(args.preset)
         if args.network:
@@ -91,7 +91,7 @@ def train(args):
     if args.save_model:
         import shutil
 
-        from tfdeepfake.recipe import load_recipe
+        from tfdeepfake.model_folder import load_recipe
 
         source = Path(run_dir) / "best"
         load_recipe(source)
@@ -100,7 +100,7 @@ def train(args):
 
 
 def evaluate(args):
-    from tfdeepfake.evaluation.evaluate import evaluate_run
+    from tfdeepfake.evaluation.run import evaluate_run
 
     evaluate_run(
         args.run,
@@ -151,8 +151,8 @@ def export(args):
 
 
 def convert(args):
+    from tfdeepfake.model_folder import load_recipe
     from tfdeepfake.published.mesonet import convert as run
-    from tfdeepfake.recipe import load_recipe
 
     folder = run(args.source, args.file, args.out, fresh_head=args.fresh_head, any_file=args.any_file)
     recipe = load_recipe(folder)

@@ -1,29 +1,14 @@
-"""Errors a user can act on, and writing files so that a crash never leaves half of one."""
+"""Writing files so that a crash never leaves half of one; reading JSON; checksums."""
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 
-
-class InputError(ValueError):
-    """Something the user gave cannot be used: says which file, what was wrong and what to do.
-
-    Args:
-      subject: the file, folder or argument.
-      problem: what was wrong with it.
-      todo: the next step for the user.
-    """
-
-    def __init__(self, subject, problem, todo=""):
-        self.subject, self.problem, self.todo = str(subject), problem, todo
-        super().__init__(f"{subject}: {problem}" + (f" {todo}" if todo else ""))
-
-    def __reduce__(self):
-        # Exceptions cross process boundaries by their args; ours has three.
-        return type(self), (self.subject, self.problem, self.todo)
+from tfdeepfake.errors import InputError
 
 
 def raise_if_full(error, path):
@@ -93,3 +78,12 @@ def read_json(path, todo=""):
     if not isinstance(value, dict):
         raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", todo)
     return value
+
+
+def sha256(path):
+    """Hex digest of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -72,23 +72,6 @@ def ce(labels, logits):
     return -ops.sum(chosen * ops.log_softmax(logits), axis=-1)
 
 
-def semantic_consistency(features):
-    """How much the features of neighbouring frames differ (P4 Eqs. 1, 2): squares averaged over features and pairs.
-
-    Args:
-      features: [B, T, ...], T of 2 or more.
-    Returns:
-      float32 [B], 0 where all frames have the same features.
-    Raises:
-      ValueError: there is one frame only.
-    """
-    features = ops.cast(ops.convert_to_tensor(features), "float32")
-    if len(features.shape) < 3 or features.shape[1] < 2:
-        raise ValueError(f"features needs [B, T, ...] with 2 frames or more, got shape {tuple(features.shape)}.")
-    squares = ops.square(features[:, 1:] - features[:, :-1])
-    return ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
-
-
 def f1(labels, logits):
     """1 - F1 on probabilities, the mean of F1 for "fake" and for "real" (P2 Eqs. 2, 3; arXiv:1402.1892).
 

@@ -13,7 +13,7 @@ import threading
 import time
 from multiprocessing.connection import wait
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 # Results that may wait for a slower one before them, per worker.
 AHEAD = 8

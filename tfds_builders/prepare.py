@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from tfdeepfake.files import InputError, raise_if_full
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import raise_if_full
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.beam import parse_options
 
@@ -209,9 +210,9 @@ def _check_same_videos(builder, folder):
     """A prepared set must be of the folder that is asked for."""
     if folder is None:
         return
+    from tfds_builders.core.listing import fingerprint
     from tfds_builders.core.manual import listing_of
     from tfds_builders.video_folder.listing import list_videos
-    from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
 
     videos = listing_of(builder, folder).videos if hasattr(builder, "LIST") else list_videos(folder)
     if builder.info.metadata["videos"] != fingerprint(videos):

@@ -12,8 +12,6 @@ Hardware, time: not yet run. Expected score: the paper reports accuracies of 0.5
 CNN, which is its share of fakes (Sec. 5.2); not yet run here.
 """
 
-import sys
-
 from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -26,8 +24,3 @@ CONFIG = TrainConfig(
     loss="bce_f1",
     class_weights="balanced",
 )
-
-if __name__ == "__main__":
-    from train_scripts import run
-
-    sys.exit(run("cnn_rnn"))

@@ -8,8 +8,6 @@ The same passes over the same clips as `demo_baseline`, to compare what time add
 Hardware: 2 CPU cores. Time: 2 minutes. Expected score: video-level test AUC 0.973 [0.936, 0.994].
 """
 
-import sys
-
 from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -23,8 +21,3 @@ CONFIG = TrainConfig(
     warmup_epochs=1.0,
     augment="flip",
 )
-
-if __name__ == "__main__":
-    from train_scripts import run
-
-    sys.exit(run("demo"))

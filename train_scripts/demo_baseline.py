@@ -9,8 +9,6 @@ Hardware: 2 CPU cores. Time: about a minute. Expected score: video-level test AU
 faces of its 36 training persons by heart.
 """
 
-import sys
-
 from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -24,8 +22,3 @@ CONFIG = TrainConfig(
     warmup_epochs=1.0,
     augment="flip",
 )
-
-if __name__ == "__main__":
-    from train_scripts import run
-
-    sys.exit(run("demo_baseline"))

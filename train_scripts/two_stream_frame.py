@@ -11,8 +11,6 @@ What the paper does not say and is chosen here: 10 epochs, ImageNet weights to s
 Hardware, time: not yet run. Expected score: the paper's Table 7 has frame accuracy 0.97; not yet run here.
 """
 
-import sys
-
 from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -25,8 +23,3 @@ CONFIG = TrainConfig(
     loss="bce",
     class_weights="balanced",
 )
-
-if __name__ == "__main__":
-    from train_scripts import run
-
-    sys.exit(run("two_stream_frame"))

@@ -12,8 +12,6 @@ What the paper does not say and is chosen here: 10 epochs, ImageNet weights to s
 Hardware, time: not yet run. Expected score: the paper prints a confusion matrix only (Figure 2); not yet run here.
 """
 
-import sys
-
 from tfdeepfake.training.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -26,8 +24,3 @@ CONFIG = TrainConfig(
     loss="bce_f1",
     class_weights="balanced",
 )
-
-if __name__ == "__main__":
-    from train_scripts import run
-
-    sys.exit(run("two_stream_video"))

@@ -71,7 +71,7 @@ def main(folder, *names):
     import keras
     import numpy as np
 
-    from tfdeepfake.recipe import load_model
+    from tfdeepfake.model_folder import load_model
 
     plain_draws()
     for name in names:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfdeepfake.data import faces, video
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 # Faces are looked for at both ends of a run of consecutive frames and between them about every so many frames of
 # video: in a third of a second a head does not move so far that its box could not be interpolated.

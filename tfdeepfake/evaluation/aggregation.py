@@ -19,7 +19,7 @@ def frame_scores(rows, rule="mean", temperature=1.0):
     """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the share rule.
 
     Args:
-      rows: a scores table (see `tfdeepfake.scoring.table.table`).
+      rows: a scores table (see `tfdeepfake.scoring.table`).
     Returns:
       float64 [N], NaN where the row was not scored.
     """
@@ -68,7 +68,7 @@ def video_scores(rows, rule="mean", temperature=1.0):
     """One entry per video, in order of first appearance; videos without a score included.
 
     Args:
-      rows: a scores table (see `tfdeepfake.scoring.table.table`).
+      rows: a scores table (see `tfdeepfake.scoring.table`).
       rule: "mean" or "share", see the head of this file.
       temperature: divides the logit (rule "mean").
     Returns:

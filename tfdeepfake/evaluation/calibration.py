@@ -27,7 +27,7 @@ def calibrate(rows):
     threshold 0.5, share_threshold 0.5, and `calibration` says so.
 
     Args:
-      rows: scores table of the VALIDATION split (see `tfdeepfake.scoring.table.table`); rows without label or score are left
+      rows: scores table of the VALIDATION split (see `tfdeepfake.scoring.table`); rows without label or score are left
         out.
     Returns:
       Dict with `threshold`, `share_threshold`, `temperature` (floats) and `calibration` (text), to put into a

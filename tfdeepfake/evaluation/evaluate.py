@@ -1,23 +1,10 @@
-"""Scores table -> metrics with intervals and coverage, as a dict and as text; a whole run on a split.
-
-What others call: `video_scores`, `face_scores` (how frames become videos), `calibrate` (on validation scores),
-`evaluate`, `format_metrics`, `evaluate_run`.
-"""
-
-from pathlib import Path
+"""Scores table -> metrics with intervals and coverage, as a dict."""
 
 import numpy as np
 
 from tfdeepfake.evaluation import metrics as measures
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
-from tfdeepfake.evaluation.calibration import calibrate
-from tfdeepfake.evaluation.text import format_metrics
-from tfdeepfake.files import InputError, read_json, write_json
-from tfdeepfake.recipe import RECIPE_FILE, load_model
-from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores, read_videos, select, video_codes, without, write_scores
-
-__all__ = ["calibrate", "evaluate", "evaluate_run", "face_scores", "format_metrics", "video_scores"]
+from tfdeepfake.scoring.table import select, video_codes
 
 
 def evaluate(
@@ -37,7 +24,7 @@ def evaluate(
     known or which were not scored. Videos scored without a label are counted and left out.
 
     Args:
-      rows: scores table (see `tfdeepfake.scoring.table.table`).
+      rows: scores table (see `tfdeepfake.scoring.table`).
       threshold, share_threshold, temperature: of the model's recipe, chosen on validation data. A
         `share_threshold` of None is taken as 0.5.
       resamples: of the bootstrap; 0 for no intervals.
@@ -114,136 +101,3 @@ def evaluate(
 def _fake_methods(videos):
     fakes = videos["label"] == 1
     return sorted(set(zip(videos["data_set"][fakes], videos["method"][fakes], strict=True)))
-
-
-def differing_fields(recipe, data, kind, wants_flow):
-    """Fields in which prepared data differ from what a network was trained on, as text.
-
-    How many frames or clips of a video are scored is no part of a network's input, so `clips` may differ, and for
-    frame networks also `frames`, `sampling` and `stride_frames`. A clip data set serves networks of every kind.
-
-    Args:
-      recipe: DataRecipe of the network.
-      data: DataRecipe of the prepared data.
-      kind: "frame", "flow" or "clip": what the network takes.
-      wants_flow: whether it has a flow input.
-    """
-    free = {"kind", "clips"} | ({"frames", "sampling", "stride_frames"} if kind == "frame" else set())
-    free |= set() if wants_flow else {"flow"}
-    mine, theirs = recipe.to_dict(), data.to_dict()
-    found = [
-        f"{name}: network {mine[name]!r}, data {theirs[name]!r}"
-        for name in mine
-        if name not in free and mine[name] != theirs[name]
-    ]
-    if data.kind not in ("clip", kind):
-        found.insert(0, f"kind: network {kind!r}, data {data.kind!r}")
-    return found
-
-
-def evaluate_run(
-    run_dir,
-    split="test",
-    data=None,
-    data_dir=None,
-    out=None,
-    batch_size=16,
-    exclude=None,
-    resamples=measures.RESAMPLES,
-    seed=0,
-    tta="none",
-):
-    """Scores a run's best network on a split; writes scores.csv, metrics.json and pictures; prints the table.
-
-    Args:
-      run_dir: run folder of `tfdeepfake train`, or a saved model folder (then `data` is needed).
-      split: of the prepared data set.
-      data, data_dir: prepared data set and where it lies; the run's own when not given.
-      out: folder; run_dir/evaluation/SPLIT when not given, with `exclude` SPLIT-without-NAME, with `tta` -tta-flip
-        behind it.
-      batch_size: examples scored at a time.
-      exclude: CSV file of videos that are left out of scores.csv and of all metrics, such as `tfdeepfake audit` writes
-        of those that leak; how many there were stands in the coverage.
-      resamples, seed: of the bootstrap.
-      tta: "flip" scores the mean logit of each input and its mirror image. Threshold and temperature were chosen
-        without it.
-    Returns:
-      What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
-    Raises:
-      InputError: no model, no data, or data prepared with another recipe than the network's.
-    """
-    from tfdeepfake import models
-    from tfdeepfake.data.batches import pipeline
-    from tfdeepfake.evaluation import plots
-
-    run_dir = Path(run_dir)
-    if not run_dir.is_dir():
-        raise InputError(run_dir, "is not a run folder.", "Give a folder written by `tfdeepfake train`.")
-    own = run_dir if (run_dir / RECIPE_FILE).exists() else run_dir / "best"
-    model, recipe = load_model(own)
-    if data is None and own == run_dir:
-        raise InputError(run_dir, "is a saved model folder and names no data set.", "Add --data NAME.")
-    config = {} if own == run_dir else read_json(run_dir / "config.json", "Give the data set with --data NAME.")
-    kind, with_flow = models.input_kind(model), models.wants_flow(model)
-    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"), kind, with_flow)
-    different = differing_fields(recipe.data, prepared.recipe, kind, with_flow)
-    if different:
-        raise InputError(
-            prepared.version,
-            f"was prepared otherwise than the network's training data ({'; '.join(different)}); scores would be wrong.",
-            "Prepare the data set again with the network's recipe.",
-        )
-    left_out = None if exclude is None else read_videos(exclude)
-    rows = score_data(model, prepared, split, batch_size, tta)
-    folder = split
-    if exclude is not None:
-        rows, found = without(rows, left_out)
-        folder = f"{split}-without-{Path(exclude).stem}"
-        if not len(rows["video"]):
-            raise InputError(exclude, f"lists all {found} videos of the split {split!r}.", "Nothing is left to score.")
-    folder += "" if tta == "none" else f"-tta-{tta}"
-    out = Path(out) if out else run_dir / "evaluation" / folder
-    write_scores(out / "scores.csv", rows)
-    unit = "clip" if kind == "clip" else "frame"
-    metrics = {
-        "run": str(run_dir),
-        "network": recipe.network,
-        "weights_sha256": recipe.weights_sha256,
-        "data": prepared.version,
-        "split": split,
-        "tta": tta,
-        "trained_on": recipe.data_version,
-        "calibration": recipe.calibration,
-    }
-    metrics |= evaluate(rows, recipe.threshold, recipe.share_threshold, recipe.temperature, resamples, seed, unit)
-    if exclude is not None:
-        metrics["coverage"] |= {"excluded": found, "excluded_by": str(exclude)}
-    if tta != "none":
-        metrics["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
-    metrics["notes"] += _optimism(run_dir, rows, split, recipe, prepared.version)
-    write_json(out / "metrics.json", metrics)
-    plots.evaluation_pictures(out, rows, metrics)
-    print(format_metrics(metrics))
-    print(f"Written to {out}/: " + ", ".join(sorted(path.name for path in out.iterdir())))
-    return metrics
-
-
-def _optimism(run_dir, rows, split, recipe, version):
-    """Notes on videos that took part in training or in choosing thresholds."""
-    notes = []
-    same_data = recipe.data_version == version
-    if split == "train" and same_data:
-        notes.append("optimistic: the network was trained on this split.")
-    used = run_dir / "scores_validation.csv"
-    if used.is_file():
-        before, now = read_scores(used), video_scores(rows)
-        known = set(zip(*(before[name] for name in ("data_set", "method", "video")), strict=True))
-        both = sum(key in known for key in zip(*(now[name] for name in ("data_set", "method", "video")), strict=True))
-        if both:
-            notes.append(
-                f"optimistic: {both} of {len(now['video'])} videos also served to choose the best epoch, thresholds "
-                "and temperature."
-            )
-    elif split == "validation" and same_data:
-        notes.append("optimistic: this split served to choose the best epoch, thresholds and temperature.")
-    return notes

@@ -5,7 +5,6 @@ import threading
 from keras import layers, ops, saving
 
 from tfdeepfake.layers.thumbnail import cell_regions
-from tfdeepfake.losses import semantic_consistency
 
 
 def graph_reasoning(x, inner=512, name="graph"):
@@ -72,3 +71,20 @@ class SemanticConsistency(layers.Layer):
     def get_config(self):
         own = {"rows": self.rows, "columns": self.columns, "snake": self.snake, "alpha": self.alpha}
         return super().get_config() | own
+
+
+def semantic_consistency(features):
+    """How much the features of neighbouring frames differ (P4 Eqs. 1, 2): squares averaged over features and pairs.
+
+    Args:
+      features: [B, T, ...], T of 2 or more.
+    Returns:
+      float32 [B], 0 where all frames have the same features.
+    Raises:
+      ValueError: there is one frame only.
+    """
+    features = ops.cast(ops.convert_to_tensor(features), "float32")
+    if len(features.shape) < 3 or features.shape[1] < 2:
+        raise ValueError(f"features needs [B, T, ...] with 2 frames or more, got shape {tuple(features.shape)}.")
+    squares = ops.square(features[:, 1:] - features[:, :-1])
+    return ops.mean(squares, axis=tuple(range(1, len(squares.shape))))

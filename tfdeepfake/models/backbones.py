@@ -9,7 +9,7 @@ import re
 import keras
 from keras import layers, ops
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.weights import keras_h5

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import Model, layers, ops
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import sha256
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.conv3d import norm, triple
 from tfdeepfake.layers.inflate import inflate
-from tfdeepfake.recipe import sha256
 from tfdeepfake.weights import torch_assign
 
 # Channels of an inception block: 1x1x1 | 1x1x1, 3x3x3 | 1x1x1, 3x3x3 | max-pool, 1x1x1.

@@ -7,7 +7,7 @@ import functools
 
 from keras import Model, layers
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning
 from tfdeepfake.layers.thumbnail import FramePosition, thumbnail

@@ -13,7 +13,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

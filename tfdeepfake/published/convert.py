@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import sha256
+from tfdeepfake.model_folder import save_model
 from tfdeepfake.published import efficientnet, i3d, resnet3d, swin, tall, video_resnets, vit, xception
 from tfdeepfake.published.entry import Published as Published
-from tfdeepfake.recipe import Recipe, save_model, sha256
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.weights import check, torch_assign
 
 SOURCES = {

@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe, save_model, sha256
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import sha256
+from tfdeepfake.model_folder import save_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.weights import check, keras_h5
 
 _MESONET = "https://raw.githubusercontent.com/DariusAf/MesoNet/master/weights/"

@@ -1,4 +1,4 @@
-"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scoring.table.table`.
+"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scoring.table`.
 
 What others call: `score_data`, `read_scores`, `write_scores`, `table`, `select`, `concatenate`.
 """

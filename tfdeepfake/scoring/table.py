@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError, atomic_path
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path
 
 COLUMNS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s", "label", "logit", "status")
 STATUSES = ("scored", "no_face", "unreadable", "error")

@@ -5,8 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tfdeepfake.files import InputError, raise_if_full
-from tfdeepfake.recipe import RECIPE_FILE, load_model
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import raise_if_full
+from tfdeepfake.model_folder import RECIPE_FILE, load_model
 from tfdeepfake.verdict.inference import check_model
 
 REMEDY = "Choose another version number, or remove this folder."

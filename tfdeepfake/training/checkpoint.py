@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError, atomic_path
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path
 
 
 def _variables(model):

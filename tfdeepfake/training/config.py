@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from tfdeepfake.data.batches import augment_policies
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 # Papers are P0..P4 of the README's list.
 LOSSES = ("auto", "bce", "bce_f1")

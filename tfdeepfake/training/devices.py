@@ -6,7 +6,7 @@ import os
 import keras
 import tensorflow as tf
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 SUPPORTED = "Training runs on one device or on several GPUs of one machine, for now."
 

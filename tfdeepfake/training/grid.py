@@ -15,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfdeepfake.files import InputError, read_json, write_json, write_text
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json, write_text
 
 COLUMNS = ("batch_size", "learning_rate", "status", "best_epoch", "val_auc", "val_loss", "val_accuracy", "run")
 CELL = """
@@ -83,7 +84,7 @@ def _write(path, rows):
 
 
 def main(arguments=None):
-    from train_scripts import load_preset
+    from tfdeepfake.training.presets import load_preset
 
     parser = argparse.ArgumentParser(prog="python -m tfdeepfake.training.grid", description=__doc__.splitlines()[0])
     parser.add_argument("preset")

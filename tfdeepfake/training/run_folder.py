@@ -11,8 +11,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfdeepfake.files import InputError, read_json, write_json, write_text
-from tfdeepfake.recipe import software_versions
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json, write_text
+from tfdeepfake.model_folder import software_versions
 from tfdeepfake.training import checkpoint, start_from
 
 COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accuracy", "learning_rate", "seconds")

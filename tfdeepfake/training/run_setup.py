@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tfdeepfake import losses, models
 from tfdeepfake.data.batches import pipeline
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import load_recipe, load_weights
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_recipe, load_weights
 from tfdeepfake.training import checkpoint, devices, run_folder
 from tfdeepfake.training.config import TrainConfig
 

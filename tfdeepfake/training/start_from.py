@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from tfdeepfake import models
-from tfdeepfake.files import InputError
-from tfdeepfake.recipe import load_recipe
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_recipe
 
 # What may be another in this run: sizes come from its data, and these have no weights.
 _FREE = ("input_size", "frames", "dropout", "drop_path", "drop_connect", "seed")

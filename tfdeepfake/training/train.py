@@ -28,9 +28,11 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from tfdeepfake.data.batches import pipeline
+from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import calibrate
-from tfdeepfake.files import InputError, read_json, write_json
-from tfdeepfake.recipe import RECIPE_FILE, Recipe, load_model, save_model
+from tfdeepfake.files import read_json, write_json
+from tfdeepfake.model_folder import RECIPE_FILE, load_model, save_model
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
 from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from

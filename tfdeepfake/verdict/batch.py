@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from tfdeepfake import __version__
-from tfdeepfake.files import InputError, write_json
-from tfdeepfake.recipe import load_model, load_recipe
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import write_json
+from tfdeepfake.model_folder import load_model, load_recipe
 from tfdeepfake.verdict import images, report
 from tfdeepfake.verdict.judging import FAKE, MAX_FACES, REAL, STATUSES, TIME_LIMIT_S, Verdict, judge
 from tfdeepfake.verdict.results import (

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.scoring.tta import predict_logits
 
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.

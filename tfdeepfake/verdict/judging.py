@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.verdict.inference import check_model, interval, probability, sampling, score
 
 STATUSES = ("scored", "no_face", "unreadable", "error")

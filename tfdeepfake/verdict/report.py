@@ -13,7 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tfdeepfake.files import InputError, atomic_path
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path
 from tfdeepfake.verdict.images import PICTURES_A_VIDEO
 
 WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}

@@ -10,7 +10,8 @@ import json
 import os
 from pathlib import Path
 
-from tfdeepfake.files import InputError, raise_if_full
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import raise_if_full
 
 LINES, RESULT, SCORES, PAGE, PICTURES = "predictions.jsonl", "predictions.json", "scores.csv", "index.html", "frames"
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}

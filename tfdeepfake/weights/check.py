@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 _SHOWN = 12
 

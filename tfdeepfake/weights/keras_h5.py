@@ -5,7 +5,7 @@ Such files are read with h5py and nothing in them is run: a model definition ins
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.weights import check
 
 

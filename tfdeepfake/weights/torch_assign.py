@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from keras import layers as keras_layers
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.weights.torch_file import REMEDY
 from tfdeepfake.weights.torch_file import read as read
 

@@ -17,7 +17,7 @@ import zipfile
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.weights import check
 
 _DTYPES = {

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError, atomic_path, write_json
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path, write_json
 from tfdeepfake.scoring.table import VIDEO
 from tfds_builders.audit import hashes, read
 from tfds_builders.core.splits import SPLITS

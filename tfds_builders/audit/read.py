@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.scoring.table import VIDEO
 from tfds_builders.audit import hashes as duplicates
 from tfds_builders.audit.origins import origins

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.celeb_df.listing import CROSSING, LIST, SHARED, list_videos, persons, read_test_list, recording
 from tfds_builders.core.manual import NO_FILE
 from tfds_builders.core.testing import OFFICIAL, check_build, splits_of, write_file, write_videos

@@ -2,9 +2,9 @@
 
 import re
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import NO_FILE, Listing, find_file, hold_out, media_in, read_text
-from tfds_builders.video_folder.listing import Listed
 
 FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 LIST = "List_of_testing_videos.txt"
@@ -54,7 +54,7 @@ def recording(method, name):
 
 
 def origins(method, video, source, /, **_):
-    """Persons and recordings, see `tfds_builders.audit.origins`: both persons of a fake, and the video it was made of."""
+    """Persons and recordings, see `audit.origins`: both persons of a fake, and the video it was made of."""
     who = method in FOLDERS and persons(method, video)
     if not who:
         return {f"celeb_df:{source}"}, {f"celeb_df:{method}/{video}"}

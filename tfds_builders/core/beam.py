@@ -13,7 +13,7 @@ import pickle
 
 from etils import epath
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.workers import Died, alone
 from tfds_builders.core import work_cache
 

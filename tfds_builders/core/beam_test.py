@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from etils import epath
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core import beam as on_beam
 from tfds_builders.core import work_cache

@@ -7,7 +7,7 @@ import sys
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.workers import Died, ordered
 from tfds_builders.core import beam as on_beam
 from tfds_builders.core import work_cache

@@ -5,7 +5,7 @@ import re
 
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.features import IMAGE_FORMAT
 

@@ -7,7 +7,7 @@ import random
 import pytest
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.configs import find_config, recipe_name
 from tfds_builders.synthetic_faces import Builder

@@ -165,7 +165,7 @@ def make_examples(video):
     """
     from tfdeepfake.data.examples import NoFace, TooShort, extract
     from tfdeepfake.data.video import VideoError
-    from tfdeepfake.files import InputError
+    from tfdeepfake.errors import InputError
 
     try:
         if video.read is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfdeepfake.data.video import is_media
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.splits import assign_splits
 
 NOT_LISTED = "not in the official lists"
@@ -117,7 +117,7 @@ def listing_of(builder, folder):
 def manual_generators(builder, dl_manager):
     """What `_split_generators` of a builder with `LIST` returns; notes in the metadata what was left out."""
     from tfds_builders.core.building import make_video, split_generators
-    from tfds_builders.video_folder.video_folder_dataset_builder import fingerprint
+    from tfds_builders.core.listing import fingerprint
 
     folder = builder.folder or dl_manager.manual_dir
     listing = listing_of(builder, folder)

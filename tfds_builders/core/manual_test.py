@@ -5,7 +5,7 @@ import types
 import pytest
 
 from tfdeepfake import cli
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import (
     Listing,
     find_file,

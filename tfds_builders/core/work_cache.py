@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from etils import epath
 
-from tfdeepfake.files import InputError, raise_if_full
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import raise_if_full
 from tfds_builders.core.features import draw_missing, make_examples
 
 SCORED, NONE, DIED = "scored", "none", "died"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.workers import ordered
 from tfds_builders.core import work_cache

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import NO_FILE, NOT_LISTED
 from tfds_builders.core.testing import (
     OFFICIAL,

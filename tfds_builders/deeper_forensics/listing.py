@@ -2,7 +2,8 @@
 
 import re
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import (  # fmt: skip
     NO_FILE,
     NOT_LISTED,
@@ -14,7 +15,6 @@ from tfds_builders.core.manual import (  # fmt: skip
     read_text,
 )
 from tfds_builders.face_forensics.listing import PERSON
-from tfds_builders.video_folder.listing import Listed
 
 LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 REAL = ("source_videos", "targets")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import NO_FILE
 from tfds_builders.core.testing import OFFICIAL, check_build, sources_of, splits_of, video_bytes, write_file
 from tfds_builders.dfdc.listing import CROSSING, list_videos, read_labels, read_metadata

@@ -5,10 +5,10 @@ import json
 import re
 
 from tfdeepfake.data.video import is_media
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import NO_FILE, Listing, read_text
 from tfds_builders.core.splits import assign_splits
-from tfds_builders.video_folder.listing import Listed
 
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 METHODS = ("real", "fake")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import NO_FILE
 from tfds_builders.core.testing import check_build, sources_of, splits_of, write_file, write_videos
 from tfds_builders.dfdc_preview.listing import CROSSING, list_videos, read_dataset

@@ -5,7 +5,7 @@ import sys
 
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.building import VideoBuilder, examples_of
 from tfds_builders.core.configs import VideoConfig

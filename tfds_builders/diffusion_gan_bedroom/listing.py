@@ -11,9 +11,9 @@ import numpy as np
 from tfdeepfake.data.examples import NoFace, extract
 from tfdeepfake.data.video import spaced_indices
 from tfdeepfake.data.video.check import VideoError
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import Listing
-from tfds_builders.video_folder.listing import Listed
 
 # P4 4.7: "we assume a video is composed of 200 images", over which predictions are averaged.
 GROUP = 200

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfdeepfake.data.video import write_video
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import NO_FILE, NOT_LISTED
 from tfds_builders.core.testing import OFFICIAL, check_build, sources_of, splits_of, write_file, write_videos
 from tfds_builders.face_forensics.listing import (

@@ -4,9 +4,9 @@ import dataclasses
 import json
 import re
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import NO_FILE, NOT_LISTED, Listing, find_file, media_in, read_text
-from tfds_builders.video_folder.listing import Listed
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 ACTORS = "DeepFakeDetection"
@@ -121,7 +121,7 @@ def _add_masks(listing, folder):
 
 
 def origins(method, video, source, /, **_):
-    """Persons and recordings, see `tfds_builders.audit.origins`: both ids of a pair, both actors of DeepFakeDetection."""
+    """Persons and recordings, see `audit.origins`: both ids of a pair, both actors of DeepFakeDetection."""
     if method in ("actors", ACTORS):
         acted = re.match(r"(\d\d)_?(\d\d)?(__.+?)(__[A-Z0-9]{8})?$", video)
         actors = [one for one in acted.groups()[:2] if one] if acted else [source.removeprefix("actor")]

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import NO_FILE
 from tfds_builders.core.testing import check_build, sources_of, subgroup_of, write_file, write_videos
 from tfds_builders.kodf.listing import CROSSING, IN_TEST, LISTS, list_videos, read_metadata

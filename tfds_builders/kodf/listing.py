@@ -9,9 +9,9 @@ import re
 import unicodedata
 
 from tfdeepfake.data.video import is_media
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import NO_FILE, Listing, hold_out, media_below, read_text
-from tfds_builders.video_folder.listing import Listed
 
 # 원본영상: original videos; 변조영상: manipulated videos; 메타데이터: metadata.
 LISTS = {
@@ -117,7 +117,7 @@ def list_videos(folder):
 
 
 def origins(method, video, source, /, **_):
-    """Persons and recordings, see `tfds_builders.audit.origins`: the (target) person, and both videos a fake's name tells."""
+    """Persons and recordings, see `audit.origins`: the (target) person, and both videos a fake's name tells."""
     parts = video.split("_")
     made_of = parts[:2] if method != "real" and len(parts) == 4 else [video]
     return {f"kodf:{source}"}, {f"kodf:{one}" for one in made_of}

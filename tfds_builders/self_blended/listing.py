@@ -8,11 +8,11 @@ import numpy as np
 from tfdeepfake.data.blend import self_blend
 from tfdeepfake.data.examples import NoFace
 from tfdeepfake.data.video import is_media
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import Listing, media_in
 from tfds_builders.core.splits import assign_splits
 from tfds_builders.video_folder import listing as video_folder
-from tfds_builders.video_folder.listing import Listed
 
 METHOD = "self_blended"
 FAKES = "fakes, of which self_blended takes none"

@@ -4,7 +4,7 @@ import functools
 
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.building import VideoBuilder
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.self_blended.listing import LAYOUT, METHOD, blend, list_videos

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders import video_folder
 from tfds_builders.core.configs import VideoConfig

@@ -7,7 +7,8 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from tfdeepfake.data import synthetic
-from tfdeepfake.files import InputError, read_json, write_json, write_text
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json, write_text
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.building import VideoBuilder, make_video, split_generators
 from tfds_builders.core.configs import VideoConfig

@@ -2,33 +2,17 @@
 
 import csv
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfdeepfake.data.video import is_media
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.splits import SPLITS, assign_splits
 
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 NAMES = ("real", "fake")
 COLUMNS = ("file", "label", "source", "method", "split")
 LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the columns file,label[,source,method,split]."
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A video: `path`, `name` (unique, as in the CSV or as seen from the folder), label 1 = fake, method, source, and
-    the split it was given or None. `line` of the CSV, 0 without one. `mask` and `subgroups` as of `features.Video`."""
-
-    path: Path
-    name: str
-    label: int
-    method: str
-    source: str
-    split: str | None = None
-    line: int = 0
-    mask: object = None
-    subgroups: dict = field(default_factory=dict, hash=False)
 
 
 def list_videos(folder, needed=NAMES):

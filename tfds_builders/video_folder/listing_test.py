@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.video_folder.listing import list_videos, read_table
 
 

@@ -1,13 +1,11 @@
 """video_folder: anyone's videos, labelled by folder or by a CSV file."""
 
-import hashlib
-import json
-
 import tensorflow_datasets as tfds
 
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.building import VideoBuilder, make_video, split_generators
 from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.listing import fingerprint
 from tfds_builders.video_folder.listing import LAYOUT, list_videos
 
 
@@ -55,14 +53,3 @@ class Builder(VideoBuilder):
             for v in listed
         ]
         return split_generators(self, videos, str(folder))
-
-
-def fingerprint(listed):
-    """Digest of what a folder holds; tells whether a prepared set is still that of the folder."""
-    rows = [
-        [v.name, v.label, v.method, v.source, v.split, v.path.stat().st_size]
-        + ([v.mask.stat().st_size] if v.mask else [])
-        + ([v.subgroups] if v.subgroups else [])
-        for v in listed
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

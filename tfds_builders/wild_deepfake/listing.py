@@ -9,9 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from tfdeepfake.data.video.check import VideoError
-from tfdeepfake.files import InputError, raise_if_full
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import raise_if_full
+from tfds_builders.core.listing import Listed
 from tfds_builders.core.manual import Listing, hold_out, need_folder
-from tfds_builders.video_folder.listing import Listed
 
 FOLDERS = {"real_train": 0, "real_test": 0, "fake_train": 1, "fake_test": 1}
 METHODS = ("real", "fake")

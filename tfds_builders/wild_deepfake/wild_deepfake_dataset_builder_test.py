@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfdeepfake.data import video
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfds_builders.core.testing import check_build, sources_of, write_file
 from tfds_builders.wild_deepfake.listing import OTHER, list_videos, sequence_of, unpack
 

@@ -16,7 +16,7 @@ from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data.batches import augment_policies
 from tfdeepfake.data.batches.augment_tf import augmenter, cut_and_mixed, pictures_of
 from tfdeepfake.data.batches.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import KINDS
 
 __all__ = ["PreparedData", "open_data", "reading"]  # from `prepared`, for those who need the batches too

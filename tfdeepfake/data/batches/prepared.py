@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
-from tfdeepfake.files import InputError, atomic_path
-from tfdeepfake.recipe import sha256
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path, sha256
 
 FILE = "face_detection_full_range_sparse.tflite"
 # The same bytes under two addresses.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, make_detections, resize, suppress
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 # Side of what P-Net looks at, its stride, and the ratio of neighbouring pyramid levels.
 CELL_PX, STRIDE_PX, PYRAMID = 12, 2, 0.709

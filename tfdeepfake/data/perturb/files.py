@@ -9,7 +9,8 @@ import numpy as np
 
 from tfdeepfake.data import video
 from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value_of
-from tfdeepfake.files import InputError, atomic_path
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path
 
 # Containers that hold what is written here; others get .mp4 behind their name, pictures .png.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")

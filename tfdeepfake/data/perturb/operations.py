@@ -7,7 +7,7 @@ looked for; so a detector may lose a face, and coverage is part of the result.
 
 import numpy as np
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 BLOCK_PX = 8

@@ -4,7 +4,7 @@ import math
 import os
 import time
 
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 
 # A crafted header can claim a picture of any size; 2**27 px is four times 8K and 384 MiB as RGB.
 MAX_PIXELS = 2**27

@@ -1,0 +1,19 @@
+"""The error for what a user gave: which file or argument, what was wrong, what to do."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used: says which file, what was wrong and what to do.
+
+    Args:
+      subject: the file, folder or argument.
+      problem: what was wrong with it.
+      todo: the next step for the user.
+    """
+
+    def __init__(self, subject, problem, todo=""):
+        self.subject, self.problem, self.todo = str(subject), problem, todo
+        super().__init__(f"{subject}: {problem}" + (f" {todo}" if todo else ""))
+
+    def __reduce__(self):
+        # Exceptions cross process boundaries by their args; ours has three.
+        return type(self), (self.subject, self.problem, self.todo)

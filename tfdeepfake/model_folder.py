@@ -1,0 +1,157 @@
+"""The folder a trained network is kept in: its weights and its recipe, saved and loaded."""
+
+import dataclasses
+from pathlib import Path
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import atomic_path, read_json, sha256, write_json
+from tfdeepfake.recipe import Recipe
+
+WEIGHTS_FILE = "model.weights.h5"
+
+
+RECIPE_FILE = "recipe.json"
+
+
+def software_versions():
+    """Versions that a run folder and a model folder record."""
+    import platform
+
+    import keras
+
+    from tfdeepfake import __version__
+
+    versions = {"tfdeepfake": __version__, "keras": keras.__version__, "backend": keras.backend.backend()}
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        versions["tensorflow"] = tensorflow.__version__
+    return versions | {"python": platform.python_version()}
+
+
+def save_model(folder, model, recipe):
+    """Writes `model.weights.h5` and `recipe.json`; the folder is then all that inference needs.
+
+    Args:
+      folder: made when absent.
+      model: keras.Model built by `build(recipe.network, **recipe.network_args)`.
+      recipe: `Recipe`; its `versions` and `weights_sha256` are filled in here.
+    Returns:
+      The recipe as written.
+    """
+    folder = Path(folder)
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        _write_weights(model, temporary)
+    recipe = dataclasses.replace(recipe, versions=software_versions(), weights_sha256=sha256(folder / WEIGHTS_FILE))
+    write_json(folder / RECIPE_FILE, recipe.to_dict())
+    return recipe
+
+
+def load_recipe(folder):
+    """Reads the recipe of a saved model folder.
+
+    Raises:
+      InputError: the folder or its recipe is missing or damaged.
+    """
+    folder = Path(folder)
+    todo = "Give a folder written by `tfdeepfake train` or `tfdeepfake convert`."
+    if not folder.is_dir():
+        raise InputError(folder, "is not a saved model folder.", todo)
+    if not (folder / RECIPE_FILE).exists():
+        raise InputError(
+            folder,
+            f"has no {RECIPE_FILE}: without it detector, crop and sampling are unknown and scores would be wrong.",
+            todo,
+        )
+    values = read_json(folder / RECIPE_FILE, todo)
+    try:
+        return Recipe.from_dict(values, folder / RECIPE_FILE)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(folder / RECIPE_FILE, f"is not a valid recipe: {error}", todo) from None
+
+
+def _by_name(model):
+    """{"layer/variable": variable} of all weights; counters of random draws and optimizer state are left out."""
+    found = {variable.path: variable for variable in model.weights}
+    if len(found) != len(model.weights):
+        raise ValueError("layers of one network need different names.")
+    return found
+
+
+def _write_weights(model, path):
+    """HDF5 with one array per weight under its layer's name: what a layer is called, not where it stands, counts."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, variable in _by_name(model).items():
+            file[name] = variable.numpy()
+
+
+def _read_weights(model, path):
+    """Assigns every array of the file to a weight of the network, or nothing at all.
+
+    Raises:
+      ValueError: names or shapes differ; lists them.
+    """
+    import h5py
+
+    wanted = _by_name(model)
+    with h5py.File(path, "r") as file:
+        found = {}
+        file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        problems = [f"missing {name}" for name in sorted(set(wanted) - set(found))]
+        problems += [f"left over {name}" for name in sorted(set(found) - set(wanted))]
+        for name in sorted(set(wanted) & set(found)):
+            if found[name].shape != tuple(wanted[name].shape):
+                problems.append(f"{name} has shape {found[name].shape}, the network {tuple(wanted[name].shape)}")
+        if problems:
+            more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
+            raise ValueError("; ".join(problems[:6]) + more)
+        for name, variable in wanted.items():
+            variable.assign(found[name][()])
+
+
+def load_model(folder):
+    """Builds the network of a saved model folder and loads its weights.
+
+    Only weights are read, into a network of ours: a foreign file cannot bring code.
+
+    Returns:
+      (keras.Model whose output is the logit of FAKE, Recipe).
+    Raises:
+      InputError: a file is missing or damaged, or the weights are of another network.
+    """
+    recipe = load_recipe(folder)
+    from tfdeepfake import models
+
+    try:
+        model = models.build(recipe.network, **recipe.network_args)
+    except (TypeError, ValueError) as error:
+        raise InputError(Path(folder) / RECIPE_FILE, f"describes no network that can be built: {error}") from error
+    load_weights(model, folder, recipe)
+    return model, recipe
+
+
+def load_weights(model, folder, recipe):
+    """Loads the weights of a saved model folder, whose recipe is given, into `model`: all of them or none.
+
+    Raises:
+      InputError: the file is missing or damaged, or its weights are of another network.
+    """
+    path = Path(folder) / WEIGHTS_FILE
+    if not path.is_file():
+        raise InputError(path, "this file is missing.", "Copy the whole folder, weights included.")
+    if recipe.weights_sha256 and sha256(path) != recipe.weights_sha256:
+        raise InputError(
+            path,
+            "does not match the checksum in recipe.json: the file is damaged or from another network.",
+            "Copy the folder again from where it was written.",
+        )
+    try:
+        _read_weights(model, path)
+    except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
+        raise InputError(
+            path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
+        ) from error
