@@ -20,7 +20,7 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 	@touch $(READY)
 
 demo: $(READY)
-	$(BIN)/tfdeepfake prepare synthetic_faces --kind clip --data-dir $(DATA)
+	$(BIN)/tfdeepfake prepare synthetic_faces --input-type clip --data-dir $(DATA)
 	$(BIN)/tfdeepfake train --preset demo --data-dir $(DATA) --run-dir $(OUT)/run --save-model saved_models/demo
 	$(BIN)/tfdeepfake evaluate $(OUT)/run --split test --data-dir $(DATA)
 	$(BIN)/tfdeepfake predict $(CLIPS)/real/044_0.mp4 $(CLIPS)/learned_face/044_054_learned_face.mp4 --model saved_models/demo --out $(OUT)/verdict

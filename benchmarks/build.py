@@ -1,6 +1,6 @@
 """Builds with one and two workers, beside what two bare decoders gain over one; and where the time goes.
 
-    python benchmarks/build.py --dir VIDEOS [--most 8] [--rounds 3] [--kind frame] [--detector mtcnn]
+    python benchmarks/build.py --dir VIDEOS [--most 8] [--rounds 3] [--input-type frame] [--detector mtcnn]
     python benchmarks/build.py --dir VIDEOS --parts
 
 VIDEOS is a folder as video_folder takes it. "Bare" decodes the frames that the recipe takes and does nothing else;
@@ -47,9 +47,9 @@ def work(job):
 
 def seconds(function, jobs, workers):
     """Time over the jobs after each worker has done one."""
-    from tfdeepfake.workers import ordered
+    from tfdeepfake.workers import imap_ordered
 
-    results = ordered(function, [jobs[0]] * workers + jobs, workers)
+    results = imap_ordered(function, [jobs[0]] * workers + jobs, workers)
     for _ in range(workers):
         next(results)
     start = time.perf_counter()
@@ -155,7 +155,7 @@ def main():
     parser.add_argument("--dir", required=True, help="folder of videos, real/ and fake/")
     parser.add_argument("--most", type=int, default=8, help="videos, taken at equal steps from all")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kind", default="clip", choices=("frame", "flow", "clip"))
+    parser.add_argument("--input-type", default="clip", choices=("frame", "flow", "clip"))
     parser.add_argument("--detector", default="mtcnn", choices=("mtcnn", "blazeface", "none"))
     parser.add_argument("--parts", action="store_true", help="time by part, in one process")
     args = parser.parse_args()
@@ -168,14 +168,16 @@ def main():
 
     listed = list_videos(args.dir)
     listed = listed[:: max(1, len(listed) // args.most)][: args.most]
-    config = find_config(Builder.BUILDER_CONFIGS, args.kind, {"detector": args.detector})
+    config = find_config(Builder.BUILDER_CONFIGS, args.input_type, {"detector": args.detector})
     facts = dict(data_set="video_folder", split="train", source="")
     videos = [make_video(config, path=str(v.path), label=v.label, method="", video=v.name, **facts) for v in listed]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "videos.csv"
         rows = [f"{v.path.absolute()},{('real', 'fake')[v.label]},{v.split}" for v in listed]
         table.write_text("\n".join(["file,label,split", *rows]) + "\n")
-        build = functools.partial(prepare, "video_folder", kind=args.kind, dir=table, detector=args.detector)
+        build = functools.partial(
+            prepare, "video_folder", input_type=args.input_type, dir=table, detector=args.detector
+        )
         if args.parts:
             parts(build, len(videos))
         else:

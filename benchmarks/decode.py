@@ -14,7 +14,7 @@ prints the peak resident memory.
 Measured with PyAV 18.1 and OpenCV 4.14 on 2 x86 cores while other work ran beside it; 16 frames, time relative to grab
 and retrieve, medians of 3 to 7 rounds. This project: 0.93 to 1.02 on the drawn clip (four runs); on 1080p clips of
 cameras 0.70 and 0.78 (one H.264 clip, two runs), 0.98 and 1.06 (another), 0.89 (HEVC). OpenCV's seek to each: 6 to 8.
-Keyframes only: 0.05 to 0.29. The gain comes from pictures that no other one refers to: they are not decoded unless
+Keyframes only: 0.05 to 0.29. The gain comes from images that no other one refers to: they are not decoded unless
 wanted. Peak memory: 191 MiB for 300 frames, 197 MiB for 18,000.
 """
 

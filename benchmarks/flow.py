@@ -38,7 +38,7 @@ def drawn(count, height, width, seed=0):
     radius = 0.3 * height
 
     def place(t):
-        """Affine maps picture -> texture (background, disc) and the disc's mask."""
+        """Affine maps image -> texture (background, disc) and the disc's mask."""
         turn, scale = 0.02 * t, 1 + 0.004 * t
         centre = np.float32([width / 2 + 6 * np.sin(0.4 * t), height / 2 + 4 * np.cos(0.3 * t)])
         rotate = np.float32([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / scale
@@ -112,7 +112,7 @@ def compare(frames, truth):
     for name, flow in maps.items():
         flow = np.stack(flow)
         packed, max_px = flows.pack_flow(flow)
-        size = statistics.mean(len(cv2.imencode(".png", picture)[1]) for picture in packed)
+        size = statistics.mean(len(cv2.imencode(".png", image)[1]) for image in packed)
         stored = np.linalg.norm(flows.unpack_flow(packed, max_px) - flow, axis=-1)
         warp = statistics.mean(warp_error(*pair, one) for pair, one in zip(pairs, flow, strict=True))
         distance = "-" if truth is None else f"{np.linalg.norm(flow - truth, axis=-1).mean():.2f}"

@@ -166,7 +166,9 @@ def write_network(folder):
     from tfdeepfake.recipe import DataRecipe, Recipe
 
     keras.utils.set_random_seed(0)
-    data = DataRecipe(kind="frame", sampling="spaced", frames=4, clips=1, height_px=256, width_px=256, flow="none")
+    data = DataRecipe(
+        input_type="frame", sampling="spaced", num_frames=4, num_clips=1, height_px=256, width_px=256, flow="none"
+    )
     save_model(folder, models.build("meso4"), Recipe("meso4", data=data))
     return folder
 
@@ -197,7 +199,7 @@ def predicted(folder, model, out, time_limit_s):
 
 def prepared(folder, data_dir):
     """{status: how many} by `prepare`, and what is wrong with the run."""
-    options = ["--kind", "frame", "--frames", "4", "--height-px", "64", "--width-px", "64"]
+    options = ["--input-type", "frame", "--frames", "4", "--height-px", "64", "--width-px", "64"]
     code, output, error, _ = run(["prepare", "video_folder", "--dir", folder, "--data-dir", data_dir, *options])
     if code or "Traceback" in error:
         return {}, [f"prepare ended with exit code {code}: {error[-2000:]}"]

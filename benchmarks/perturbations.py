@@ -1,9 +1,9 @@
-"""The perturbations of P4 4.5 on a drawn face: a picture of 7 x 5, and how much each severity takes away.
+"""The perturbations of P4 4.5 on a drawn face: an image of 7 x 5, and how much each severity takes away.
 
     python benchmarks/perturbations.py [--out docs/perturbations.png] [--frames 8]
 
 Prints the PSNR in dB of each perturbation at severities 1 to 5 against the clip as drawn, 320 x 256 px, and the time of
-a frame. The picture shows the middle of one frame; its first column is the clip as drawn.
+a frame. The image shows the middle of one frame; its first column is the clip as drawn.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def clocked(run, examples):
     return examples / (time.perf_counter() - wall), (time.process_time() - processor) / examples
 
 
-def steady(dataset, elements, examples):
+def box_smoothing(dataset, elements, examples):
     """`clocked` over `elements` of a data set that never ends, after as many to fill its buffers."""
     iterator = iter(dataset)
 
@@ -73,7 +73,7 @@ def plain_tensorflow(encoded, per_example):
         )
     )
     # Batched, so that Python takes as few steps as of the pipeline.
-    return lambda: steady(images.batch(64), len(encoded) // 64, len(encoded) // 64 * 64 / per_example)
+    return lambda: box_smoothing(images.batch(64), len(encoded) // 64, len(encoded) // 64 * 64 / per_example)
 
 
 def plain_opencv(encoded, per_example):
@@ -89,31 +89,31 @@ def plain_opencv(encoded, per_example):
     return lambda: clocked(run, len(arrays) / per_example)
 
 
-def delivered(prepared, kind, batch_size, **choices):
+def delivered(prepared, input_type, batch_size, **choices):
     """An epoch of `pipeline.batches`, after one that is not measured."""
-    batches = pipeline.batches(prepared, "train", kind, batch_size, training=True, epochs=1 << 30, **choices)
-    steps = pipeline.steps_per_epoch(prepared, "train", kind, batch_size)
-    return lambda: steady(batches, steps, steps * batch_size)
+    batches = pipeline.batches(prepared, "train", input_type, batch_size, training=True, epochs=1 << 30, **choices)
+    steps = pipeline.steps_per_epoch(prepared, "train", input_type, batch_size)
+    return lambda: box_smoothing(batches, steps, steps * batch_size)
 
 
-def speeds(prepared, kind, batch_size, rounds, with_flow):
+def speeds(prepared, input_type, batch_size, rounds, with_flow):
     """Prints the rows of one kind."""
-    per_example = prepared.recipe.frames if kind == "clip" else 1
+    per_example = prepared.recipe.num_frames if input_type == "clip" else 1
     encoded = jpeg_bytes(prepared, 1600)
     rows = {"limit: decode_jpeg": plain_tensorflow(encoded, per_example), "OpenCV": plain_opencv(encoded, per_example)}
     for name, cache_bytes in (*((name, 0) for name in AUGMENTS), ("none, kept", 1 << 40), ("p0, kept", 1 << 40)):
         rows[name] = delivered(
-            prepared, kind, batch_size, augment=name.split(",")[0], cache_bytes=cache_bytes, with_flow=with_flow
+            prepared, input_type, batch_size, augment=name.split(",")[0], cache_bytes=cache_bytes, with_flow=with_flow
         )
     rows["p0 and cutmix"] = delivered(
-        prepared, kind, batch_size, augment="p0", mix="cutmix", cache_bytes=0, with_flow=with_flow
+        prepared, input_type, batch_size, augment="p0", mix="cutmix", cache_bytes=0, with_flow=with_flow
     )
     found = {name: [] for name in rows}
     for _ in range(rounds):
         for name, measure in rows.items():
             found[name].append(measure())
-    print(f"\n{kind}, batches of {batch_size}{', with flow' if with_flow else ''}; median of {rounds} rounds")
-    print(f"{'':<20} {kind + 's/s':>10} {'of the limit':>13} {'CPU ms each':>13} {'of the limit':>13}")
+    print(f"\n{input_type}, batches of {batch_size}{', with flow' if with_flow else ''}; median of {rounds} rounds")
+    print(f"{'':<20} {input_type + 's/s':>10} {'of the limit':>13} {'CPU ms each':>13} {'of the limit':>13}")
     limit = found["limit: decode_jpeg"]
     for name, measured in found.items():
         rate, work = (statistics.median(m[k] for m in measured) for k in (0, 1))
@@ -122,23 +122,23 @@ def speeds(prepared, kind, batch_size, rounds, with_flow):
         print(f"{name:<20} {rate:>10.1f} {by_clock:>13.2f} {1000 * work:>13.2f} {by_work:>13.2f}", flush=True)
 
 
-def memory(prepared, kind, batch_size, augment):
+def memory(prepared, input_type, batch_size, augment):
     """Prints the resident memory at 100, 500 and 1,000 batches."""
     batches = pipeline.batches(
-        prepared, "train", kind, batch_size, training=True, epochs=1 << 30, augment=augment, cache_bytes=0
+        prepared, "train", input_type, batch_size, training=True, epochs=1 << 30, augment=augment, cache_bytes=0
     )
     for number, _ in enumerate(batches.take(1000), 1):
         if number in (100, 500, 1000):
             with open("/proc/self/statm") as file:
                 resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            print(f"{kind}, {augment}: {resident / 2**20:.0f} MiB after {number} batches", flush=True)
+            print(f"{input_type}, {augment}: {resident / 2**20:.0f} MiB after {number} batches", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--data-dir")
-    parser.add_argument("--clips", type=int, default=8, help="clips in a batch; frame networks get all their frames")
+    parser.add_argument("--samples", type=int, default=8, help="clips in a batch; frame networks get all their frames")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--flow", action="store_true", help="read flow too")
     parser.add_argument("--memory", action="store_true", help="resident memory over 1,000 batches instead of speed")
@@ -147,10 +147,10 @@ def main():
     print(f"{prepared.version}: {prepared.split('train').num_examples} training examples, {os.cpu_count()} cores")
     if args.memory:
         for augment in ("none", "p0"):
-            memory(prepared, "clip" if prepared.recipe.kind == "clip" else "frame", args.clips, augment)
+            memory(prepared, "clip" if prepared.recipe.input_type == "clip" else "frame", args.clips, augment)
         return
-    for kind in ("clip", "frame") if prepared.recipe.kind == "clip" else ("frame",):
-        size = args.clips * (1 if kind == "clip" else prepared.recipe.frames)
+    for kind in ("clip", "frame") if prepared.recipe.input_type == "clip" else ("frame",):
+        size = args.clips * (1 if kind == "clip" else prepared.recipe.num_frames)
         speeds(prepared, kind, size, args.rounds, args.flow and kind == "clip")
 
 

@@ -88,7 +88,7 @@ def measure_memory(args):
     from tfdeepfake.verdict.judging import judge
 
     model, recipe, detect, _ = load(args)
-    verdict = judge(args.video, model, recipe, detect, clips=args.clips)
+    verdict = judge(args.video, model, recipe, detect, num_clips=args.clips)
     print(
         json.dumps(
             {"peak_mib": own_peak_mib(), "status": verdict.status, "duration_s": verdict.video.get("duration_s")}
@@ -113,7 +113,7 @@ def peak(args, path):
     for flag, value in (
         ("--detector", args.detector),
         ("--detector-weights", args.detector_weights),
-        ("--clips", args.clips),
+        ("--samples", args.clips),
     ):
         command += [flag, str(value)] if value else []
     done = subprocess.run(command, capture_output=True, text=True)
@@ -132,10 +132,10 @@ def time_stages(args, path, folder):
     runs = []
     for _ in range(args.repeats + 1):
         start = time.perf_counter()
-        found = judge(path, model, recipe, detect, clips=args.clips)
+        found = judge(path, model, recipe, detect, num_clips=args.clips)
         total, start = time.perf_counter() - start, time.perf_counter()
         record = {"name": Path(path).name, **found.to_dict()}
-        record["pictures"] = images.draw_pictures(path, record, folder)
+        record["images"] = images.draw_images(path, record, folder)
         drawing, start = time.perf_counter() - start, time.perf_counter()
         result = {
             "counts": counts([record]),
@@ -151,13 +151,14 @@ def time_stages(args, path, folder):
         }
         report.write_page(Path(folder) / "index.html", result, lambda order=None, record=record: iter([record]))
         runs.append(
-            {**found.timings, "verdict, all together": total, "pictures": drawing, "page": time.perf_counter() - start}
+            {**found.timings, "verdict, all together": total, "images": drawing, "page": time.perf_counter() - start}
         )
     print(line(record))
     video = found.video
     print(
         f"{video['width']} x {video['height']}, {video['duration_s']:.1f} s, {video['frame_count']} frames, "
-        f"{video['codec']}; {recipe.network}, {recipe.data.detector}, {found.moments} moments; {os.cpu_count()} cores"
+        f"{video['codec']}; {recipe.network}, {recipe.data.detector}, {found.num_samples} samples; "
+        f"{os.cpu_count()} cores"
     )
     print("start-up: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in startup.items()))
     print(f"first verdict (traces the network): {runs[0]['verdict, all together']:.2f} s")
@@ -177,7 +178,7 @@ def main():
     parser.add_argument("--detector", choices=("mtcnn", "blazeface"))
     parser.add_argument("--detector-weights")
     parser.add_argument("--video")
-    parser.add_argument("--clips", type=int)
+    parser.add_argument("--samples", type=int)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-memory", action="store_true", help="leave the 10-minute comparison out")
     parser.add_argument("--memory-of-one", action="store_true", help=argparse.SUPPRESS)

@@ -29,7 +29,7 @@ def run(frames, steps, flow=None, seed=3):
     return changed[0], unpack_flow(changed[1], max_px) @ turn.T
 
 
-def picture(seed=0, size=(H, W)):
+def image(seed=0, size=(H, W)):
     """Soft blobs of strong colours: what JPEG and resampling meet in faces, not white noise."""
     rough = np.random.default_rng(seed).integers(0, 256, (size[0] // 8, size[1] // 8, 3), dtype=np.uint8)
     return cv2.resize(rough, size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -37,7 +37,7 @@ def picture(seed=0, size=(H, W)):
 
 @pytest.fixture(scope="module")
 def clip():
-    return np.stack([picture(t) for t in range(T)])
+    return np.stack([image(t) for t in range(T)])
 
 
 @pytest.mark.parametrize("name", ZERO)
@@ -50,9 +50,9 @@ def test_no_strength_is_no_change(name, clip):
 
 @pytest.mark.parametrize("name", CHANGING)
 def test_each_operation_alone_changes_every_frame_alike(name):
-    """A clip of one picture stays one; frames stay uint8 of their shape; a single frame is treated as in a clip."""
-    still = np.repeat(picture()[None], T, axis=0)
-    # fancy_pca's shift is below one grey level in a pale picture, not in this one.
+    """A clip of one image stays one; frames stay uint8 of their shape; a single frame is treated as in a clip."""
+    still = np.repeat(image()[None], T, axis=0)
+    # fancy_pca's shift is below one grey level in a pale image, not in this one.
     steps = always(name) if name != "fancy_pca" else always(name, alpha=1.0)
     frames, _ = run(still, steps)
     assert frames.dtype == np.uint8 and frames.shape == still.shape
@@ -121,10 +121,10 @@ def test_flow_stays_the_motion_of_the_frames(steps, seed):
     assert error < 2 and error < 0.3 * warp_error(moved, flow)
 
 
-def applied(changes, picture):
+def applied(changes, image):
     for change in changes:
-        picture = change(picture)
-    return picture
+        image = change(image)
+    return image
 
 
 def test_a_shift_moves_content_by_whole_pixels(clip):
@@ -137,14 +137,14 @@ def test_a_shift_moves_content_by_whole_pixels(clip):
 
 @pytest.mark.parametrize("move", [None, augment.MIRROR, np.float32([[0.8, -0.6, 3], [0.6, 0.8, 1], [0, 0, 1]])])
 def test_one_resample_is_enlarging_and_moving_one_after_the_other(move):
-    """A shrunk picture, enlarged by the look-up that moves it: but for the edges, what two resamples give."""
-    small = cv2.resize(picture(size=(64, 96)), (60, 40))
+    """A shrunk image, enlarged by the look-up that moves it: but for the edges, what two resamples give."""
+    small = cv2.resize(image(size=(64, 96)), (60, 40))
     large = cv2.resize(small, (96, 64))
     at_once = applied(augment.resampling(move, (64, 96), (40, 60)), small)
     twice = applied(augment.resampling(move, (64, 96), (64, 96)), large)
     assert at_once.shape == twice.shape == (64, 96, 3)
     error = np.abs(at_once.astype(int) - twice)[8:-8, 8:-8]
-    # Bilinear of bilinear differs where the picture bends; a quarter of a pixel off would be 2.6 on average.
+    # Bilinear of bilinear differs where the image bends; a quarter of a pixel off would be 2.6 on average.
     assert error.mean() < 1
 
 
@@ -160,7 +160,7 @@ def test_steps_run_in_their_order():
 
 def test_neighbouring_colours_are_one_matrix():
     """As one after the other, where nothing is cut."""
-    frames = np.uint8(picture()[None] // 2 + 60)
+    frames = np.uint8(image()[None] // 2 + 60)
     steps = (
         *always("brightness_contrast", brightness=(0.05, 0.05), contrast=(0.1, 0.1)),
         *always("hue_saturation", hue=(0.05, 0.05), saturation=(0.1, 0.1), value=(-0.1, -0.1)),

@@ -32,7 +32,7 @@ def tiny_source(monkeypatch):
         x = keras.layers.GlobalAveragePooling2D(name="embedding")(x)
         return keras.Model({"frames": frames}, keras.layers.Dense(num_classes, name="logits", dtype="float32")(x))
 
-    data = DataRecipe(kind="frame", height_px=8, width_px=8)
+    data = DataRecipe(input_type="frame", height_px=8, width_px=8)
     known = Published("tiny", lambda layer: layer, "its authors' page", "MIT", "ImageNet", data)
     monkeypatch.setitem(models.MODELS, "tiny", tiny)
     monkeypatch.setitem(SOURCES, "tiny", known)
@@ -217,8 +217,8 @@ def test_a_keras_file_saved_again_as_its_hint_says_is_taken(tmp_path):
 
 
 def test_files_of_weights_and_missing_ones_pass(tmp_path):
-    check.refuse_others(tmp_path / "missing")
+    check.check_weight_file(tmp_path / "missing")
     write_zip(tmp_path / "a.pth", torch_arrays())
-    check.refuse_others(tmp_path / "a.pth")
+    check.check_weight_file(tmp_path / "a.pth")
     write_safetensors(tmp_path / "a.safetensors", torch_arrays())
-    check.refuse_others(tmp_path / "a.safetensors")
+    check.check_weight_file(tmp_path / "a.safetensors")

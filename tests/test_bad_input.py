@@ -12,7 +12,8 @@ from PIL import Image
 from support.media import cut, make_sound, make_video, moving_frames
 from support.verdicts import brightness_network, recipe
 
-from tfdeepfake import cli, models
+from tfdeepfake import models
+from tfdeepfake.cli.main import main
 from tfdeepfake.data import faces, video
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import save_model
@@ -22,8 +23,8 @@ from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict
 
 FRAME = brightness_network()
-CLIP = brightness_network(frames=4)
-CLIPS = recipe(kind="clip", sampling="consecutive", frames=4)
+CLIP = brightness_network(num_frames=4)
+CLIPS = recipe(input_type="clip", sampling="consecutive", num_frames=4)
 
 
 def one_face(frames):
@@ -74,7 +75,7 @@ def test_empty_file(tmp_path):
 
 def test_text_renamed_mp4(tmp_path):
     (tmp_path / "text.mp4").write_text("This was never a video.\n" * 50)
-    assert refused(judged(tmp_path / "text.mp4"), "unreadable").todo
+    assert refused(judged(tmp_path / "text.mp4"), "unreadable").remedy
 
 
 def test_a_text_file_given_by_name(tmp_path):
@@ -98,13 +99,13 @@ def test_truncated_mp4(clip, tmp_path):
 
 
 def test_audio_only(tmp_path):
-    assert refused(judged(make_sound(tmp_path / "sound.mp4")), "unreadable").todo
+    assert refused(judged(make_sound(tmp_path / "sound.mp4")), "unreadable").remedy
 
 
 def test_one_frame(tmp_path):
     path = make_video(tmp_path / "one.mp4", moving_frames(1))
     found = judged(path)
-    assert found.status == "scored" and found.interval is None and found.interval_reason and found.moments == 1
+    assert found.status == "scored" and found.interval is None and found.interval_reason and found.num_samples == 1
     assert "4" in refused(judged(path, CLIP), "error").reason
 
 
@@ -112,13 +113,13 @@ def test_fewer_frames_than_the_clip(tmp_path):
     path = make_video(tmp_path / "three.mp4", moving_frames(3))
     assert judged(path).status == "scored"
     found = refused(judged(path, CLIP), "error")
-    assert "4" in found.reason and "3" in found.reason and found.todo
+    assert "4" in found.reason and "3" in found.reason and found.remedy
 
 
 def test_no_face(clip):
     # The real detector on drifting colours.
     found = refused(judged(clip, detect=faces.make_detector("mtcnn")), "no_face")
-    assert found.todo and not found.interval
+    assert found.remedy and not found.interval
 
 
 def test_two_hundred_faces(tmp_path):
@@ -175,15 +176,15 @@ def test_a_folder_of_everything_ends_without_a_traceback(clip, tmp_path, model, 
     cut(clip, folder / "cut.mp4", 0.5)
     make_sound(folder / "sound.mp4")
     out = tmp_path / "out put ü"
-    assert cli.main(["predict", str(folder.parent), "--model", str(model), "--out", str(out)]) == 1
+    assert main(["predict", str(folder.parent), "--model", str(model), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
     assert "1 of 5 scored" in said.out and "4 unreadable" in said.out
     result = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
     by_name = {v["name"]: v for v in result["verdicts"]}
     assert by_name[f"sub folder/{good.name}"]["status"] == "scored"
-    for picture in by_name[f"sub folder/{good.name}"]["pictures"]:
-        assert (out / picture["file"]).is_file()
+    for image in by_name[f"sub folder/{good.name}"]["images"]:
+        assert (out / image["file"]).is_file()
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;.mp4" in page and "<b>.mp4" not in page
     assert set(read_scores(out / "scores.csv")["status"]) == {"scored", "unreadable"}
@@ -220,20 +221,20 @@ def test_unreadable_directory(clip, tmp_path, model, monkeypatch, capsys):
     assert predict([tmp_path / "videos"], model, tmp_path / "out") == 1
     assert "locked: cannot be opened (Permission denied)" in capsys.readouterr().out
     assert "Permission denied" in (tmp_path / "out" / "index.html").read_text()
-    assert cli.main(["predict", str(tmp_path / "videos" / "locked"), "--model", str(model)]) == 2
+    assert main(["predict", str(tmp_path / "videos" / "locked"), "--model", str(model)]) == 2
     assert "Permission denied" in capsys.readouterr().err
 
 
 def test_nothing_to_judge(tmp_path, model, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "readme.txt").write_text("x")
-    assert cli.main(["predict", str(tmp_path / "empty"), "--model", str(model)]) == 2
-    assert "holds no video or picture (1 other file" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path / "empty"), "--model", str(model)]) == 2
+    assert "holds no video or image (1 other file" in capsys.readouterr().err
 
 
 def message(capsys, path, model, *more):
     """What the command prints when it can do nothing."""
-    assert cli.main(["predict", str(path), "--model", str(model), *map(str, more)]) == 2
+    assert main(["predict", str(path), "--model", str(model), *map(str, more)]) == 2
     said = capsys.readouterr().err
     assert "Traceback" not in said and len(said.strip().splitlines()) == 1
     return said
@@ -271,7 +272,7 @@ def test_weights_missing_or_damaged(clip, model, capsys):
 
 def test_checkpoint_of_another_network(clip, tmp_path, capsys):
     """Weights of one network with the recipe of another, with and without the checksum that gives it away."""
-    data = DataRecipe(kind="frame", height_px=64, width_px=64)
+    data = DataRecipe(input_type="frame", height_px=64, width_px=64)
     small = keras.Sequential([keras.layers.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
     save_model(tmp_path / "other", small, Recipe("meso4", network_args={"input_size": [64, 64]}, data=data))
     said = message(capsys, clip, tmp_path / "other")
@@ -309,12 +310,12 @@ def test_disk_full_keeps_finished_verdicts(clip, tmp_path, model, monkeypatch, c
     kept = [json.loads(text)["name"] for text in (out / "predictions.jsonl").read_text().splitlines()]
     assert kept == ["a.mp4", "b.mp4"], "the line that did not fit was taken back"
     monkeypatch.setattr(os, "fsync", fsync)
-    assert cli.main(["predict", str(folder), "--model", str(model), "--out", str(out)]) == 0
+    assert main(["predict", str(folder), "--model", str(model), "--out", str(out)]) == 0
     assert "2 verdicts of the stopped run are kept" in capsys.readouterr().out
     assert json.loads((out / "predictions.json").read_text())["counts"]["scored"] == 4
 
 
-def test_disk_full_while_pictures_are_written(clip, tmp_path, model, monkeypatch, capsys):
+def test_disk_full_while_images_are_written(clip, tmp_path, model, monkeypatch, capsys):
     def full(self, *args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -343,15 +344,15 @@ def test_a_file_that_fails_does_not_end_the_batch(clip, tmp_path, model, monkeyp
         return probe(path, *args, **options)
 
     monkeypatch.setattr(video, "probe", odd)
-    assert cli.main(["predict", str(folder), "--model", str(model), "--debug"]) == 1
+    assert main(["predict", str(folder), "--model", str(model), "--debug"]) == 1
     said = capsys.readouterr().out
     assert "2 of 3 scored" in said and "ERROR" in said and "MemoryError: too much" in said and "Traceback" in said
 
 
 def test_arguments_that_make_no_sense(clip, tmp_path, model, capsys):
-    assert "clips" in message(capsys, clip, model, "--clips", 0)
+    assert "clips" in message(capsys, clip, model, "--samples", 0)
     assert "time_limit_s" in message(capsys, clip, model, "--time-limit-s", -1)
     assert "blazeface" in message(capsys, clip, model, "--detector-weights", tmp_path / "x.tflite")
     assert "cannot be read" in message(capsys, clip, model, "--labels", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="still|kind|frames|spaced"):
-        judge.judge(clip, CLIP, recipe(kind="clip", frames=4), one_face, clips=3)
+        judge.judge(clip, CLIP, recipe(input_type="clip", num_frames=4), one_face, num_clips=3)

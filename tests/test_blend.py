@@ -36,7 +36,7 @@ def test_only_the_inside_of_the_mask_changes(region):
         np.testing.assert_array_equal(blended[mask == 0], frames[mask == 0])
         change = np.abs(blended.astype(int) - frames)
         assert change[mask > 0].mean() >= 1
-        # A blend of two pictures of one face, not another picture.
+        # A blend of two images of one face, not another image.
         assert change[mask > 0].mean() < 60
 
 

@@ -6,12 +6,13 @@ import sys
 import pytest
 
 from tfdeepfake import cli
+from tfdeepfake.cli.main import main
 
 
 def test_help_loads_no_heavy_module():
     code = (
-        "import sys\nfrom tfdeepfake import cli\n"
-        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "import sys\nfrom tfdeepfake.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
         "heavy = {'tensorflow', 'keras', 'cv2', 'av', 'sklearn', 'matplotlib', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -23,35 +24,35 @@ def test_help_loads_no_heavy_module():
 @pytest.mark.parametrize("verb", ["predict", "prepare", "train", "evaluate", "faces", "perturb", "export", "convert"])
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([verb, "--help"])
+        main([verb, "--help"])
     assert stop.value.code == 0
     assert verb in capsys.readouterr().out
 
 
 def test_input_errors_end_in_one_line_and_exit_code_2(tmp_path, capsys):
-    assert cli.main(["predict", str(tmp_path / "clip.mp4"), "--model", str(tmp_path / "nowhere")]) == 2
+    assert main(["predict", str(tmp_path / "clip.mp4"), "--model", str(tmp_path / "nowhere")]) == 2
     message = capsys.readouterr().err
     assert "nowhere" in message and "Traceback" not in message
 
 
 def test_train_needs_a_network_or_preset(capsys):
-    assert cli.main(["train"]) == 2
+    assert main(["train"]) == 2
     assert "--preset" in capsys.readouterr().err
 
 
 def test_network_args_must_be_json(capsys):
-    assert cli.main(["train", "baseline", "--network-args", "{width: 8"]) == 2
+    assert main(["train", "baseline", "--network-args", "{width: 8"]) == 2
     assert "JSON" in capsys.readouterr().err
 
 
 def test_unknown_preset_names_the_known_ones(capsys):
-    assert cli.main(["train", "--preset", "nothing"]) == 2
+    assert main(["train", "--preset", "nothing"]) == 2
     assert "demo" in capsys.readouterr().err
 
 
 def test_flags_are_named_like_the_arguments_they_set(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["train", "--help"])
+        main(["train", "--help"])
     out = capsys.readouterr().out
     for name in cli.CONFIG_FLAGS:
         assert f"--{name.replace('_', '-')}" in out

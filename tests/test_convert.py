@@ -137,7 +137,7 @@ def test_every_checkpoint_names_a_network_and_its_input():
     for source, known in CHECKPOINTS.items():
         model = models.build(known.network)
         assert model.inputs[0].shape[1:3] == (known.data.height_px, known.data.width_px), source
-        assert models.input_kind(model) == known.data.kind and len(known.sha256) == 64
+        assert models.input_type(model) == known.data.input_type and len(known.sha256) == 64
 
 
 @needs_weights
@@ -150,8 +150,8 @@ def test_the_authors_weights_tell_their_faces_apart(tmp_path, source):
     assert recipe.licence == "Apache-2.0" and recipe.parent.endswith(converting.sha256(file))
     faces = sorted((SHARED / "real" / "images").glob("*mesonet*"))
     assert [path.name[:4] for path in faces] == ["fake", "fake", "real", "real"]
-    pictures = [cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_LINEAR) for path in faces]
-    logits = model.predict({"frames": np.stack(pictures)[..., ::-1]}, verbose=0)[:, 0]
+    images = [cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_LINEAR) for path in faces]
+    logits = model.predict({"frames": np.stack(images)[..., ::-1]}, verbose=0)[:, 0]
     real = np.asarray(keras.ops.sigmoid(-logits))
     if source == "meso4_df":
         assert model.count_params() == 28073

@@ -19,9 +19,9 @@ def refused(path, problem, **options):
     with pytest.raises(video.VideoError, match=problem):
         video.read_frames(path, [0], **options)
     with pytest.raises(video.VideoError, match=problem):
-        next(video.iter_trunks(path, **options))
+        next(video.iter_chunks(path, **options))
     error = probed.value
-    assert isinstance(error, InputError) and error.subject == str(path) and error.problem and error.todo
+    assert isinstance(error, InputError) and error.subject == str(path) and error.problem and error.remedy
     return error
 
 
@@ -83,7 +83,7 @@ def test_sound_only(tmp_path):
     refused(make_sound(tmp_path / "a.m4a"), "only sound")
 
 
-def test_sound_with_a_cover_picture(tmp_path):
+def test_sound_with_a_cover_image(tmp_path):
     sound = make_sound(tmp_path / "a.m4a")
     make_video(tmp_path / "cover.mjpeg", moving_frames(1), codec="mjpeg", pix_fmt="yuvj420p")
     with av.open(str(sound)) as given, av.open(str(tmp_path / "b.mp4"), "w") as container:
@@ -147,7 +147,7 @@ def test_flipped_bits_are_counted(tmp_path, codec, flips):
     assert len(got) + got.missing == info.frame_count
     assert info.frame_count == 60 or info.missing
     if flips == 1:
-        # A picture that is wrong but can be decoded spoils at most its group, B-frames before it included.
+        # An image that is wrong but can be decoded spoils at most its group, B-frames before it included.
         smeared = (got.frames != whole[got.indices]).any(axis=(1, 2, 3)).sum()
         assert smeared <= got.damaged + 14
 
@@ -168,7 +168,7 @@ def test_frames_after_a_lost_one_are_called_damaged(tmp_path):
     assert got.missing == 1 and 25 not in got.indices
     assert 14 <= got.damaged <= 14 + packets.THREADS  # 26 to 39; with threads the error shows a little late
     assert video.read_frames(tmp_path / "b.mp4", [3, 12, 19]).damaged == 0
-    trunk = next(video.iter_trunks(tmp_path / "b.mp4"))
+    trunk = next(video.iter_chunks(tmp_path / "b.mp4"))
     assert (len(trunk), trunk.missing, trunk.damaged) == (39, 1, got.damaged)
 
 
@@ -196,14 +196,14 @@ def test_all_frames_at_one_time(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "avi"])
-def test_a_header_that_claims_a_huge_picture(tmp_path, suffix):
+def test_a_header_that_claims_a_huge_image(tmp_path, suffix):
     codec, pix_fmt = ("gif", "rgb8") if suffix == "gif" else ("mjpeg", "yuvj420p")
     path = make_video(tmp_path / f"a.{suffix}", moving_frames(1), codec=codec, pix_fmt=pix_fmt)
     data = bytearray(path.read_bytes())
     if suffix == "gif":
         data[6:10] = b"\xff\xff\xff\xff"
     else:
-        at = data.index(b"\xff\xc0")  # the size that the picture claims
+        at = data.index(b"\xff\xc0")  # the size that the image claims
         data[at + 5 : at + 9] = b"\xff\xdc\xff\xdc"
         at = data.index(b"strf") + 12  # and that of the container
         data[at : at + 8] = (65500).to_bytes(4, "little") * 2

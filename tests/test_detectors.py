@@ -1,4 +1,4 @@
-"""MTCNN and BlazeFace: on drawn faces everywhere, on the published network and real pictures where they lie."""
+"""MTCNN and BlazeFace: on drawn faces everywhere, on the published network and real images where they lie."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def drawn():
     from tfdeepfake.data import synthetic
 
     person, place = synthetic.identity(0, 1), synthetic.scene(0, 100)
-    return np.stack(list(synthetic.draw_video(person, place, synthetic.motion(3, frames=6))))
+    return np.stack(list(synthetic.draw_video(person, place, synthetic.motion(3, num_frames=6))))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_mirrored_frame_gives_the_mirrored_face(detect, drawn):
     width = drawn.shape[2]
     back = mirrored.boxes_px[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width, 0, width, 0]
     assert overlap(found.boxes_px, back)[0, 0] > 0.9
-    # The left eye is the one on the picture's left, in both.
+    # The left eye is the one on the image's left, in both.
     points = mirrored.landmarks_px[0, [1, 0, 2, 4, 3]] * [-1, 1] + [width, 0]
     side = found.boxes_px[0, 2] - found.boxes_px[0, 0]
     assert np.abs(points - found.landmarks_px[0]).max() < 0.06 * side
@@ -129,7 +129,7 @@ def test_a_small_face_is_found_in_the_second_search(drawn):
 
 
 @pytest.mark.parametrize("shape", [(180, 320, 3), (12, 500, 3), (5, 7, 3), (64, 64, 3)])
-def test_pictures_without_a_face_give_none(detect, shape):
+def test_images_without_a_face_give_none(detect, shape):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, shape, dtype=np.uint8)
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], shape)
@@ -154,7 +154,7 @@ def test_a_wall_of_faces_is_capped(drawn):
     "frames",
     [np.zeros([2, 8, 8, 3], np.float32), np.zeros([8, 8, 3], np.uint8), [np.zeros([8, 8, 4], np.uint8)], ["a"]],
 )
-def test_frames_that_are_no_pictures_are_refused(detect, frames):
+def test_frames_that_are_no_images_are_refused(detect, frames):
     with pytest.raises(ValueError, match="frame 0"):
         detect(frames)
 
@@ -276,13 +276,13 @@ def test_blazeface_prints_nothing(tmp_path):
         assert words not in done.stderr
 
 
-@pytest.mark.skipif(not (SHARED / "real").exists(), reason="needs pictures of real people, not in the repository")
-def test_real_pictures(detect):
+@pytest.mark.skipif(not (SHARED / "real").exists(), reason="needs images of real people, not in the repository")
+def test_real_images(detect):
     import cv2
 
     def find(name):
-        picture = cv2.imread(str(SHARED / "real" / "images" / name))[..., ::-1]
-        return detect([np.ascontiguousarray(picture)])[0]
+        image = cv2.imread(str(SHARED / "real" / "images" / name))[..., ::-1]
+        return detect([np.ascontiguousarray(image)])[0]
 
     assert len(find("negative__mtcnn__no-faces.jpg")) == 0
     assert len(find("real__facenet__multiface.jpg")) == 6

@@ -12,7 +12,7 @@ from tfdeepfake.models.ensemble import ENSEMBLE3D, Vote, ensemble_of
 from tfdeepfake.recipe import Recipe
 
 SMALL = {"backbone": "small", "width": 2}
-CLIP = {"input_size": (32, 48), "frames": 4}
+CLIP = {"input_size": (32, 48), "num_frames": 4}
 R3D = CLIP | {"width": 4, "blocks": (1, 1, 1, 1)}
 FLOW = {"flow_widths": (3, 4), "units": 12}
 
@@ -121,7 +121,7 @@ def test_one_network_may_vote_with_itself():
 
 
 def test_members_of_other_sizes_get_resized_and_spaced_frames():
-    small = models.build("r3d_18", **R3D | {"input_size": (16, 24), "frames": 2})
+    small = models.build("r3d_18", **R3D | {"input_size": (16, 24), "num_frames": 2})
     model = ensemble_of([models.build("r3d_18", **R3D), small], weights=[0, 1])
     inputs = inputs_of(model)
     assert model.input["frames"].shape == (None, 4, 32, 48, 3)
@@ -132,7 +132,7 @@ def test_members_of_other_sizes_get_resized_and_spaced_frames():
 
 def test_frame_networks_may_see_fewer_frames():
     clip_net, frame_net = members()
-    model = ensemble_of([clip_net, frame_net], weights=[0, 1], frames_2d=2)
+    model = ensemble_of([clip_net, frame_net], weights=[0, 1], num_frames_2d=2)
     inputs = inputs_of(model)
     seen = inputs["frames"][:, [1, 3]].reshape(-1, 32, 48, 3)
     expected = probability(frame_net({"frames": seen})).reshape(3, 2).mean(1, keepdims=True)
@@ -142,7 +142,7 @@ def test_frame_networks_may_see_fewer_frames():
 def test_flow_networks_vote_too():
     pair = [models.build("two_stream_video", **CLIP, **SMALL, **FLOW), models.build("r3d_18", **R3D)]
     model = ensemble_of(pair, rule="logit")
-    assert models.wants_flow(model) and models.input_kind(model) == "clip"
+    assert models.wants_flow(model) and models.input_type(model) == "clip"
     inputs = inputs_of(model)
     expected = (np.asarray(pair[0](inputs)) + np.asarray(pair[1]({"frames": inputs["frames"]}))) / 2
     np.testing.assert_allclose(model(inputs), expected, rtol=1e-4, atol=1e-5)
@@ -153,7 +153,7 @@ def test_fusion_weighs_the_3d_part_as_told():
         "members_2d": [["baseline", {"input_size": (32, 48), **SMALL}]],
         "members_3d": [["r3d_18", R3D], ["mc3_18", R3D]],
         "weight_3d": 0.8,
-        "frames_2d": 4,
+        "num_frames_2d": 4,
     }
     model = models.build("fusion_2d_3d", **arguments)
     np.testing.assert_allclose(model.get_layer("logits").shares, [0.2, 0.4, 0.4], rtol=1e-6)
@@ -191,7 +191,7 @@ def test_a_member_that_is_held_fixed_stays_fixed():
         ({"weights": [1]}, "weights needs 2 numbers"),
         ({"weights": [-1, 2]}, "weights needs 2 numbers of 0 or more"),
         ({"rule": "loud"}, "rule needs one of .*'loud'"),
-        ({"frames": 3}, "m1_frames needs 4 frames, the ensemble has 3"),
+        ({"num_frames": 3}, "m1_frames needs 4 frames, the ensemble has 3"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
@@ -206,7 +206,7 @@ def test_members_that_do_not_fit_together_are_refused():
     with pytest.raises(ValueError, match=r"equal outputs, got \[1, 3\]"):
         ensemble_of(pair)
     with pytest.raises(ValueError, match="frames needs None where all members are frame networks, got 4"):
-        ensemble_of(pair[:1], frames=4)
+        ensemble_of(pair[:1], num_frames=4)
     flows = [models.build("two_stream_frame", input_size=(s, s), **SMALL, **FLOW) for s in (32, 48)]
     with pytest.raises(ValueError, match="m1_flow needs maps of 32 x 32 px"):
         ensemble_of(flows)

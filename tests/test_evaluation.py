@@ -172,9 +172,9 @@ def test_video_is_the_mean_of_frames_and_the_maximum_of_faces():
     found = video_scores(rows)
     assert found["score"] == pytest.approx([0.8], abs=1e-6) and found["face"].tolist() == [1]
     assert found["faces"].tolist() == [3] and found["frames"].tolist() == [3]
-    assert video_scores(rows, "share")["score"].tolist() == [1.0]
+    assert video_scores(rows, "fraction")["score"].tolist() == [1.0]
     assert face_scores(rows)["score"] == pytest.approx([0.3, 0.8, 0.7], abs=1e-6)
-    assert face_scores(rows, "share")["score"].tolist() == [0.5, 1.0, 1.0]
+    assert face_scores(rows, "fraction")["score"].tolist() == [0.5, 1.0, 1.0]
 
 
 def test_aggregation_ignores_the_order_of_rows():
@@ -190,7 +190,7 @@ def test_temperature_moves_probabilities_but_not_shares_and_not_half():
     rows = make_rows()
     plain, warm = video_scores(rows), video_scores(rows, temperature=3.0)
     assert np.abs(warm["score"] - 0.5).mean() < np.abs(plain["score"] - 0.5).mean()
-    shares = [video_scores(rows, "share", t)["score"] for t in (1.0, 3.0)]
+    shares = [video_scores(rows, "fraction", t)["score"] for t in (1.0, 3.0)]
     assert np.array_equal(*shares)
     with pytest.raises(ValueError, match="temperature needs to be above 0, got 0"):
         video_scores(rows, temperature=0)
@@ -349,7 +349,7 @@ def test_separable_validation_set_gives_no_absurd_figures():
     for size in (0.01, 1.0, 50.0):
         found = calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
         assert 0.2 <= found["temperature"] <= 10
-        assert 0 < found["threshold"] < 1 and 0.3 <= found["share_threshold"] <= 0.7
+        assert 0 < found["threshold"] < 1 and 0.3 <= found["fraction_threshold"] <= 0.7
         confident = expit(size / found["temperature"])
         assert confident < 1 - 1e-2 or found["temperature"] == 10  # not surer than twenty videos allow
 
@@ -363,7 +363,7 @@ def test_too_few_validation_videos_choose_nothing(n_fake, n_real):
         else make_rows(0, unscored=2)
     )
     found = calibrate(rows)
-    assert (found["threshold"], found["share_threshold"], found["temperature"]) == (0.5, 0.5, 1.0)
+    assert (found["threshold"], found["fraction_threshold"], found["temperature"]) == (0.5, 0.5, 1.0)
     assert f"{n_fake} fake and {n_real} real" in found["calibration"] and "not calibrated" in found["calibration"]
 
 
@@ -383,13 +383,13 @@ def test_threshold_is_the_best_of_all_cuts_and_halfway():
 
 def test_share_threshold_takes_the_best_of_the_grid_and_the_middle_of_ties():
     labels = np.array([0, 0, 1, 1])
-    assert calibration.choose_share_threshold(labels, np.array([0.0, 0.1, 0.9, 1.0])) == 0.5
-    assert calibration.choose_share_threshold(labels, np.array([0.35, 0.55, 0.45, 0.9])) == 0.4  # as good: 0.6, 0.7
-    assert calibration.choose_share_threshold(labels, np.array([0.55, 0.65, 0.8, 0.9])) == 0.7
-    assert calibration.choose_share_threshold(labels, np.array([0.0, 0.2, 0.3, 0.35])) == 0.3
+    assert calibration.choose_fraction_threshold(labels, np.array([0.0, 0.1, 0.9, 1.0])) == 0.5
+    assert calibration.choose_fraction_threshold(labels, np.array([0.35, 0.55, 0.45, 0.9])) == 0.4  # as good: 0.6, 0.7
+    assert calibration.choose_fraction_threshold(labels, np.array([0.55, 0.65, 0.8, 0.9])) == 0.7
+    assert calibration.choose_fraction_threshold(labels, np.array([0.0, 0.2, 0.3, 0.35])) == 0.3
     # 3 of 10 frames meet a threshold of 0.3, whatever 0.1 + 0.2 is in floating point.
     rows = table([row(frame=i, probability=0.9 if i < 3 else 0.1) for i in range(10)])
-    assert video_scores(rows, "share")["score"][0] >= calibration.SHARE_GRID[0]
+    assert video_scores(rows, "fraction")["score"][0] >= calibration.FRACTION_GRID[0]
 
 
 def test_calibration_ignores_unscored_and_unlabelled_rows():
@@ -406,9 +406,9 @@ def test_calibration_ignores_unscored_and_unlabelled_rows():
 
 def test_thresholds_are_the_recipes_and_levels_are_named():
     rows = make_rows()
-    metrics = evaluate(rows, threshold=0.8, share_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
+    metrics = evaluate(rows, threshold=0.8, fraction_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
     cuts = {name: level["threshold"] for name, level in metrics["levels"].items()}
-    assert cuts == {"video": 0.8, "video_share": 0.3, "face": 0.8, "frame": 0.5}
+    assert cuts == {"video": 0.8, "video_fraction": 0.3, "face": 0.8, "frame": 0.5}
     assert metrics["levels"]["frame"]["auc"] != metrics["levels"]["video"]["auc"]
     text = format_metrics(metrics)
     head = next(line for line in text.splitlines() if "video (mean)" in line)
@@ -419,7 +419,7 @@ def test_thresholds_are_the_recipes_and_levels_are_named():
 
 
 def test_data_of_another_recipe_is_told_by_field():
-    mine = DataRecipe(kind="clip", detector="mtcnn", margin_frac=0.3, flow="dis")
+    mine = DataRecipe(input_type="clip", detector="mtcnn", margin_frac=0.3, flow="dis")
 
     def differing(kind, wants_flow=False, /, **changes):
         other = DataRecipe.from_dict(mine.to_dict() | changes)
@@ -429,8 +429,8 @@ def test_data_of_another_recipe_is_told_by_field():
     assert differing("clip", margin_frac=0.1, detector="blazeface") == [
         "detector: network 'mtcnn', data 'blazeface'", "margin_frac: network 0.3, data 0.1",
     ]  # fmt: skip
-    assert differing("clip", frames=8) and not differing("frame", frames=8)
-    assert differing("clip", kind="frame") == ["kind: network 'clip', data 'frame'"]
+    assert differing("clip", num_frames=8) and not differing("frame", num_frames=8)
+    assert differing("clip", input_type="frame") == ["kind: network 'clip', data 'frame'"]
     assert differing("clip", True, flow="farneback") and not differing("clip", False, flow="farneback")
     assert differing("flow", True, stride_frames=2) and not differing("frame", stride_frames=2)
 
@@ -465,7 +465,7 @@ def run(tmp_path_factory):
         {},
         opened.recipe,
         threshold=0.45,
-        share_threshold=0.4,
+        fraction_threshold=0.4,
         temperature=1.5,
         data_version=opened.version,
     )
@@ -477,7 +477,7 @@ def run(tmp_path_factory):
     return root
 
 
-def test_a_run_is_scored_measured_and_pictured(run, capsys):
+def test_a_run_is_scored_measured_and_imaged(run, capsys):
     from tfdeepfake.data.batches import pipeline
     from tfdeepfake.model_folder import load_model
 

@@ -25,10 +25,10 @@ def seeded():
 
 def recipe_of(model, network_args, **fields):
     """A recipe that makes what the network reads."""
-    shape, kind = model.input["frames"].shape, models.input_kind(model)
+    shape, kind = model.input["frames"].shape, models.input_type(model)
     flow = "dis" if models.wants_flow(model) else "none"
     frames = shape[1] if kind == "clip" else 16
-    data = DataRecipe(kind=kind, frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
+    data = DataRecipe(input_type=kind, num_frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
     return Recipe(model.name, network_args, data, **fields)
 
 

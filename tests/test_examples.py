@@ -12,7 +12,9 @@ from tfdeepfake.recipe import DataRecipe
 
 FPS = 25
 COLORS = {"red": (250, 20, 20), "blue": (20, 20, 250)}
-CLIP = DataRecipe(kind="clip", sampling="consecutive", frames=16, clips=2, height_px=32, width_px=32, flow="dis")
+CLIP = DataRecipe(
+    input_type="clip", sampling="consecutive", num_frames=16, num_clips=2, height_px=32, width_px=32, flow="dis"
+)
 
 
 def write(path, count, squares, height=96, width=128):
@@ -81,7 +83,7 @@ def test_clips_of_consecutive_frames(walk):
         assert e.boxes_px.dtype == e.face_boxes_px.dtype == np.float32 and e.score == pytest.approx(0.9)
         np.testing.assert_allclose(e.timestamps_s, e.indices / FPS, atol=1e-3)
         np.testing.assert_array_equal(e.flow, optical_flow(e.frames, "dis"))
-        # A steady box, and the square moves in it to the right.
+        # A box_smoothing box, and the square moves in it to the right.
         assert np.ptp(e.boxes_px, axis=0).max() == 0
         red = e.frames[..., 0].astype(int) - e.frames[..., 2] > 150
         centres = [np.nonzero(mask)[1].mean() for mask in red]
@@ -92,7 +94,9 @@ def test_clips_of_consecutive_frames(walk):
 @pytest.mark.parametrize("kind", ["frame", "clip"])
 def test_landmarks_are_those_of_the_crop(walk, kind):
     """They follow the square's corners and middle, also between searched frames."""
-    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "clips": 1, "height_px": 48, "width_px": 96})
+    recipe = DataRecipe.from_dict(
+        CLIP.to_dict() | {"input_type": kind, "num_clips": 1, "height_px": 48, "width_px": 96}
+    )
     for e in extract(walk, recipe, Detector()):
         assert e.landmarks_px.dtype == np.float32 and e.landmarks_px.shape == (len(e.frames), 5, 2)
         for frame, points in zip(e.frames.astype(int), e.landmarks_px, strict=True):
@@ -111,9 +115,9 @@ def test_a_change_comes_before_the_flow(walk, kind):
 
     def upside_down(example):
         seen.append(len(example.frames))
-        return dataclasses.replace(example, frames=example.frames[:, ::-1])
+        return dataclasses.replace(example, num_frames=example.frames[:, ::-1])
 
-    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "clips": 1})
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "num_clips": 1})
     plain, changed = extract(walk, recipe, Detector()), extract(walk, recipe, Detector(), upside_down)
     assert seen == ([1] * 16 if kind == "frame" else [16])
     frames = np.concatenate([e.frames for e in changed])
@@ -124,7 +128,7 @@ def test_a_change_comes_before_the_flow(walk, kind):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_boxes_between_searched_frames(walk, stride):
-    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"steady": "frame", "stride_frames": stride, "clips": 1})
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"box_smoothing": "frame", "stride_frames": stride, "num_clips": 1})
     (e,) = extract(walk, recipe, Detector())
     assert np.diff(e.indices).tolist() == [stride] * 15
     truth = np.array([[x, y, x + side, y + side] for x, y, side in map(moving, e.indices.tolist())])
@@ -151,7 +155,7 @@ def two(first, second):
 
 def test_spaced_clip_with_a_cut(tmp_path):
     path = write(tmp_path / "cut.mp4", 40, two(lambda t: t < 20, lambda t: t >= 20))
-    recipe = DataRecipe(kind="clip", frames=8, height_px=32, width_px=32, select="all")
+    recipe = DataRecipe(input_type="clip", num_frames=8, height_px=32, width_px=32, select="all")
     found = extract(path, recipe, Detector())
     assert sorted(e.face for e in found) == [0, 1]
     assert all(e.indices.tolist() == video.spaced_indices(40, 8).tolist() for e in found)
@@ -171,34 +175,36 @@ def test_every_face_and_the_selected_one(tmp_path):
     path = write(tmp_path / "leaves.mp4", 40, two(lambda t: t < 20, lambda t: True))
     first, second = extract(path, CLIP, Detector())
     assert first.face_boxes_px[0][0] < 60 < second.face_boxes_px[0][0] and first.face != second.face
-    frames = extract(path, DataRecipe(kind="frame", frames=8, height_px=16, width_px=16), Detector())
+    frames = extract(path, DataRecipe(input_type="frame", num_frames=8, height_px=16, width_px=16), Detector())
     assert [e.face == frames[0].face for e in frames] == [True] * 4 + [False] * 4
 
 
 def test_kind_frame_takes_what_there_is(tmp_path):
     path = write(tmp_path / "five.mp4", 5, {"red": moving})
     for recipe in (
-        DataRecipe(kind="frame", frames=16, height_px=24, width_px=40),
-        DataRecipe(kind="frame", sampling="consecutive", frames=16, clips=3, height_px=24, width_px=40),
+        DataRecipe(input_type="frame", num_frames=16, height_px=24, width_px=40),
+        DataRecipe(input_type="frame", sampling="consecutive", num_frames=16, num_clips=3, height_px=24, width_px=40),
     ):
         found = extract(path, recipe, Detector())
         assert [e.indices.tolist() for e in found] == [[t] for t in range(5)]
         assert found[0].frames.shape == (1, 24, 40, 3) and found[0].flow is None
         assert found[0].boxes_px.shape == found[0].face_boxes_px.shape == (1, 4)
     # A spaced frame keeps to its own box, a run shares one.
-    assert np.ptp([e.boxes_px[0, 0] for e in extract(path, DataRecipe(kind="frame"), Detector())]) > 3
+    assert np.ptp([e.boxes_px[0, 0] for e in extract(path, DataRecipe(input_type="frame"), Detector())]) > 3
     assert np.ptp([e.boxes_px[0, 0] for e in found]) == 0
 
 
 def test_frames_of_overlapping_runs_come_once(walk):
-    recipe = DataRecipe(kind="frame", sampling="consecutive", frames=16, clips=8, height_px=16, width_px=16)
+    recipe = DataRecipe(
+        input_type="frame", sampling="consecutive", num_frames=16, num_clips=8, height_px=16, width_px=16
+    )
     numbers = [int(e.indices[0]) for e in extract(walk, recipe, Detector())]
     assert numbers == list(range(40))
 
 
 @pytest.mark.parametrize("sampling", ["spaced", "consecutive"])
 def test_kind_flow(walk, sampling):
-    recipe = DataRecipe(kind="flow", sampling=sampling, frames=5, height_px=32, width_px=32, flow="farneback")
+    recipe = DataRecipe(input_type="flow", sampling=sampling, num_frames=5, height_px=32, width_px=32, flow="farneback")
     found = extract(walk, recipe, Detector())
     assert [e.frames.shape for e in found] == [(1, 32, 32, 3)] * 5
     crops = np.concatenate([e.frames for e in found])
@@ -207,7 +213,7 @@ def test_kind_flow(walk, sampling):
 
 def test_flow_of_spaced_frames_where_the_face_is_hidden(tmp_path):
     path = write(tmp_path / "blink.mp4", 40, {"red": lambda t: None if 10 <= t < 20 else moving(t // 4)})
-    recipe = DataRecipe(kind="flow", frames=8, height_px=32, width_px=32, flow="dis")
+    recipe = DataRecipe(input_type="flow", num_frames=8, height_px=32, width_px=32, flow="dis")
     found = extract(path, recipe, Detector())
     assert [int(e.indices[0]) for e in found] == [t for t in video.spaced_indices(40, 8) if not 10 <= t < 20]
 
@@ -223,15 +229,15 @@ def test_whole_frames(walk):
 
 def test_too_short(tmp_path):
     path = write(tmp_path / "ten.mp4", 10, {"red": moving})
-    for recipe in (CLIP, DataRecipe(kind="clip", frames=16)):
+    for recipe in (CLIP, DataRecipe(input_type="clip", num_frames=16)):
         with pytest.raises(TooShort, match="ten.mp4: needs 16 frames, has 10. Use a frame network or a longer video"):
             extract(path, recipe, Detector())
-    strided = DataRecipe.from_dict(CLIP.to_dict() | {"frames": 4, "stride_frames": 4})
+    strided = DataRecipe.from_dict(CLIP.to_dict() | {"num_frames": 4, "stride_frames": 4})
     with pytest.raises(TooShort, match="needs 13 frames, has 10"):
         extract(path, strided, Detector())
     still = write(tmp_path / "one.mp4", 1, {"red": moving})
-    assert len(extract(still, DataRecipe(kind="frame"), Detector())) == 1
-    for recipe in (CLIP, DataRecipe(kind="flow", flow="dis")):
+    assert len(extract(still, DataRecipe(input_type="frame"), Detector())) == 1
+    for recipe in (CLIP, DataRecipe(input_type="flow", flow="dis")):
         with pytest.raises(TooShort, match="has 1. Use a frame network"):
             extract(still, recipe, Detector())
 
@@ -239,7 +245,7 @@ def test_too_short(tmp_path):
 def test_boxes_are_those_of_the_full_frame(tmp_path):
     """A frame of 4096 px is shrunk when it is read; boxes count in the video's pixels."""
     path = write(tmp_path / "wide.mp4", 2, {"red": lambda t: (3000, 20, 100)}, height=160, width=4096)
-    e = extract(path, DataRecipe(kind="frame", frames=1, height_px=32, width_px=32), Detector())[0]
+    e = extract(path, DataRecipe(input_type="frame", num_frames=1, height_px=32, width_px=32), Detector())[0]
     np.testing.assert_allclose(e.face_boxes_px[0], [3000, 20, 3100, 120], atol=3)
     np.testing.assert_allclose(e.boxes_px, faces.square_box(e.face_boxes_px, 0.3), atol=0.01)
 

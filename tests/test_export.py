@@ -51,8 +51,8 @@ def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0, nu
     monkeypatch.setattr(models, "build", lambda name, **args: network(shape, flow, num_classes))
     kind = "clip" if len(shape) == 3 else "flow" if flow else "frame"
     data = DataRecipe(
-        kind=kind,
-        frames=shape[0] if kind == "clip" else 16,
+        input_type=kind,
+        num_frames=shape[0] if kind == "clip" else 16,
         height_px=shape[-2],
         width_px=shape[-1],
         flow="dis" if flow else "none",

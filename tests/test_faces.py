@@ -91,7 +91,7 @@ def test_crop_refuses_a_bad_box(box, words):
         faces.crop(np.zeros([40, 60, 3], np.uint8), box, 8, 8)
 
 
-def test_crop_refuses_what_is_no_picture():
+def test_crop_refuses_what_is_no_image():
     for frame in (np.zeros([40, 60], np.uint8), np.zeros([40, 60, 3], np.float32), np.zeros([0, 60, 3], np.uint8)):
         with pytest.raises(ValueError, match="uint8"):
             faces.crop(frame, [0, 0, 10, 10], 8, 8)
@@ -128,7 +128,7 @@ def test_a_far_or_much_larger_face_is_another_one():
 
 
 def two_shots():
-    """A shot cut after three frames, both faces in the same place; the pictures differ."""
+    """A shot cut after three frames, both faces in the same place; the images differ."""
     rng = np.random.default_rng(0)
     shots = [blocks(rng), blocks(rng)]
     frames = np.stack([shots[0]] * 3 + [shots[1]] * 3)
@@ -136,7 +136,7 @@ def two_shots():
 
 
 def blocks(rng):
-    """A picture of coloured blocks of 20 px."""
+    """An image of coloured blocks of 20 px."""
     return np.repeat(np.repeat(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), 20, 0), 20, 1)
 
 
@@ -189,7 +189,7 @@ def test_one_box_per_clip_covers_the_face_in_every_frame():
     boxes = faces.track_boxes(track, 10, "clip")
     assert boxes.shape == (10, 4) and boxes.dtype == np.float32 and (boxes == boxes[0]).all()
     assert (boxes[0, :2] <= track.boxes_px[:, :2]).all() and (boxes[0, 2:] >= track.boxes_px[:, 2:]).all()
-    # Of a face that crosses the picture the box keeps its size and follows.
+    # Of a face that crosses the image the box keeps its size and follows.
     far = wandering(step=40.0)
     boxes = faces.track_boxes(far, 10, "clip")
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -214,9 +214,9 @@ def test_smooth_boxes_shake_less_and_do_not_lag():
     smooth, raw = (faces.track_boxes(track, 40, s)[:, 0] for s in ("smooth", "frame"))
     line = 70 + 5 * np.arange(40)
     assert np.std(smooth - line) < 0.7 * np.std(raw - line)
-    # A steady motion is left as it is, ends included.
-    steady = faces.link_tracks([detections((100 + 5 * t, 100, 60)) for t in range(6)])[0]
-    np.testing.assert_allclose(faces.track_boxes(steady, 6, "smooth"), steady.boxes_px, rtol=1e-5)
+    # A box_smoothing motion is left as it is, ends included.
+    box_smoothing = faces.link_tracks([detections((100 + 5 * t, 100, 60)) for t in range(6)])[0]
+    np.testing.assert_allclose(faces.track_boxes(box_smoothing, 6, "smooth"), box_smoothing.boxes_px, rtol=1e-5)
 
 
 def test_track_boxes_refuses_bad_arguments():
@@ -226,10 +226,10 @@ def test_track_boxes_refuses_bad_arguments():
         faces.track_boxes(wandering(), 5, "clip")
 
 
-@pytest.mark.parametrize("steady", ["clip", "smooth", "frame"])
-def test_a_track_of_one_frame_has_a_box_everywhere(steady):
+@pytest.mark.parametrize("box_smoothing", ["clip", "smooth", "frame"])
+def test_a_track_of_one_frame_has_a_box_everywhere(box_smoothing):
     track = faces.link_tracks([detections(), detections((100, 100, 50)), detections()])[0]
-    np.testing.assert_allclose(faces.track_boxes(track, 3, steady), track.boxes_px.repeat(3, 0))
+    np.testing.assert_allclose(faces.track_boxes(track, 3, box_smoothing), track.boxes_px.repeat(3, 0))
 
 
 def test_contact_sheet_shows_the_crops():
@@ -252,7 +252,7 @@ def test_contact_sheet_without_faces_and_with_too_many():
         faces.contact_sheet([], [])
 
 
-def test_write_contact_sheet_of_a_picture(tmp_path, capsys):
+def test_write_contact_sheet_of_a_image(tmp_path, capsys):
     import cv2
 
     cv2.imwrite(str(tmp_path / "wall.jpg"), blocks(np.random.default_rng(0)))

@@ -1,27 +1,28 @@
-"""Optical flow: known motion is found, storage stays within its bound, pictures mean what they say."""
+"""Optical flow: known motion is found, storage stays within its bound, images mean what they say."""
 
 import cv2
 import numpy as np
 import pytest
 
 from tfdeepfake.data import flow as flows
+from tfdeepfake.vocabulary import FLOW_METHODS
 
 
 def texture(height, width, seed=0):
-    """Smooth random picture, uint8 [H, W, 3]."""
+    """Smooth random image, uint8 [H, W, 3]."""
     noise = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2)
     low, high = smooth.min(), smooth.max()
     return ((smooth - low) / (high - low) * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("method", flows.METHODS)
-def test_flow_points_where_the_picture_went(method):
-    picture = texture(80, 120)
-    frames = np.stack([picture[10:74, 10:106], picture[12:76, 7:103], picture[12:76, 7:103]])
+@pytest.mark.parametrize("method", FLOW_METHODS)
+def test_flow_points_where_the_image_went(method):
+    image = texture(80, 120)
+    frames = np.stack([image[10:74, 10:106], image[12:76, 7:103], image[12:76, 7:103]])
     flow = flows.optical_flow(frames, method)
     assert flow.shape == (3, 64, 96, 2) and flow.dtype == np.float32
-    # The window moved 3 px left and 2 px down over the picture: its content moved 3 px right and 2 px up.
+    # The window moved 3 px left and 2 px down over the image: its content moved 3 px right and 2 px up.
     np.testing.assert_allclose(np.median(flow[1], axis=(0, 1)), [3, -2], atol=0.2)
     np.testing.assert_allclose(np.median(flow[2], axis=(0, 1)), 0, atol=0.05)
     np.testing.assert_array_equal(flow[0], flow[1])
@@ -33,7 +34,7 @@ def test_one_frame_has_no_motion():
 
 # OpenCV's DIS kills the process at several of these sizes when it gets them unpadded.
 @pytest.mark.parametrize("size", [(1, 1), (11, 40), (12, 12), (13, 17), (15, 192), (192, 9), (20, 1000), (1000, 20)])
-@pytest.mark.parametrize("method", flows.METHODS)
+@pytest.mark.parametrize("method", FLOW_METHODS)
 def test_any_frame_size_works(size, method):
     frames = np.random.default_rng(1).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     flow = flows.optical_flow(frames, method)
@@ -100,16 +101,16 @@ def test_tf_data_unpacks_as_numpy_does(lead):
     np.testing.assert_allclose(next(iter(data)).numpy(), flows.unpack_flow(packed, max_px), rtol=1e-6)
 
 
-def test_picture_shows_direction_by_hue_and_speed_by_strength():
+def test_image_shows_direction_by_hue_and_speed_by_strength():
     flow = np.zeros((2, 2, 2), np.float32)
     flow[0, 1], flow[1, 0], flow[1, 1] = (4, 0), (-4, 0), (2, 0)
-    picture = flows.flow_picture(flow, max_px=4)
-    np.testing.assert_array_equal(picture[0, 0], [255, 255, 255])
-    np.testing.assert_array_equal(picture[0, 1], [255, 0, 0])
-    np.testing.assert_array_equal(picture[1, 0], [0, 255, 255])
-    np.testing.assert_array_equal(picture[1, 1], [255, 128, 128])
+    image = flows.flow_image(flow, max_px=4)
+    np.testing.assert_array_equal(image[0, 0], [255, 255, 255])
+    np.testing.assert_array_equal(image[0, 1], [255, 0, 0])
+    np.testing.assert_array_equal(image[1, 0], [0, 255, 255])
+    np.testing.assert_array_equal(image[1, 1], [255, 128, 128])
 
 
 def test_noise_in_a_still_scene_stays_pale():
     flow = np.random.default_rng(7).normal(0, 0.02, (16, 16, 2)).astype(np.float32)
-    assert flows.flow_picture(flow).min() > 225
+    assert flows.flow_image(flow).min() > 225

@@ -28,9 +28,9 @@ def test_inflated_kernel_sums_to_the_kernel():
 
 
 def repeated(frames, size, seed=1):
-    """A picture, and a clip of it."""
-    picture = np.random.default_rng(seed).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    return picture, np.repeat(picture[:, None], frames, axis=1)
+    """An image, and a clip of it."""
+    image = np.random.default_rng(seed).integers(0, 256, (1, *size, 3), dtype=np.uint8)
+    return image, np.repeat(image[:, None], frames, axis=1)
 
 
 def features(model, value):
@@ -52,9 +52,9 @@ def test_cnn3d_gives_the_features_of_resnet50(tmp_path):
     original.save(tmp_path / "resnet50.h5")
     # Half the receptive field in time is 3 (stem) + 2 * 1 (pool) + 4 * 16 (3x3x3) of 1/4 frames: 72 frames at each end.
     frames = 168
-    model = models.build("cnn3d", input_size=(32, 48), frames=frames, weights=str(tmp_path / "resnet50.h5"))
-    picture, clip = repeated(frames, (32, 48))
-    expected = np.asarray(original(keras.applications.resnet50.preprocess_input(picture.astype("float32"))))
+    model = models.build("cnn3d", input_size=(32, 48), num_frames=frames, weights=str(tmp_path / "resnet50.h5"))
+    image, clip = repeated(frames, (32, 48))
+    expected = np.asarray(original(keras.applications.resnet50.preprocess_input(image.astype("float32"))))
     got = features(model, {"frames": clip})
     assert got.shape == (1, 42, 1, 2, 2048) and expected.std() > 0
     np.testing.assert_allclose(
@@ -111,11 +111,11 @@ def test_i3d_gives_the_features_of_inception():
     tensors = imagenet_file(original)
     assert tensors["inception3a.branch2.1.conv.weight"].shape == (16, 12, 3, 3) and "conv3.bn.bias" in tensors
     frames = 192
-    model = models.build("i3d", input_size=(64, 64), frames=frames, width=8)
+    model = models.build("i3d", input_size=(64, 64), num_frames=frames, width=8)
     head = model.get_layer("logits").get_weights()
     load_imagenet(model, tensors, "googlenet.pth")
-    picture, clip = repeated(frames, (64, 64))
-    expected, got = features(original, picture), features(model, {"frames": clip})
+    image, clip = repeated(frames, (64, 64))
+    expected, got = features(original, image), features(model, {"frames": clip})
     assert got.shape == (1, 24, 2, 2, 128) and expected.std() > 0
     np.testing.assert_allclose(
         got[:, 9:15], np.repeat(expected[:, None], 6, axis=1), rtol=1e-3, atol=1e-4 * expected.max()
@@ -127,7 +127,7 @@ def test_i3d_gives_the_features_of_inception():
 def test_a_2d_file_that_lacks_a_tensor_is_refused():
     tensors = imagenet_file(inception_2d(8))
     del tensors["inception4e.branch4.1.bn.bias"]
-    model = models.build("i3d", input_size=(64, 64), frames=8, width=8)
+    model = models.build("i3d", input_size=(64, 64), num_frames=8, width=8)
     before = model.get_weights()
     with pytest.raises(InputError, match="missing inception4e.branch4.1.bn.bias"):
         load_imagenet(model, tensors, "googlenet.pth")
@@ -140,11 +140,11 @@ def test_imagenet_without_network_says_where_the_file_is(monkeypatch):
 
     monkeypatch.setattr(keras.utils, "get_file", fails)
     with pytest.raises(InputError, match="download.pytorch.org.*googlenet.*no route.*path as `weights`.*weights=None"):
-        models.build("i3d", input_size=(32, 32), frames=8, width=8, weights="imagenet")
+        models.build("i3d", input_size=(32, 32), num_frames=8, width=8, weights="imagenet")
 
 
 def test_a_downloaded_file_with_another_checksum_is_refused(monkeypatch, tmp_path):
     (tmp_path / IMAGENET_FILE).write_bytes(b"half a file")
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: str(tmp_path / IMAGENET_FILE))
     with pytest.raises(InputError, match="the checksum differs.*Delete it"):
-        models.build("i3d", input_size=(32, 32), frames=8, width=8, weights="imagenet")
+        models.build("i3d", input_size=(32, 32), num_frames=8, width=8, weights="imagenet")

@@ -33,10 +33,11 @@ def two_faces(frames):
 
 
 @pytest.mark.parametrize("recipe", [
-    {"kind": "frame", "frames": 40, "steady": "frame"},
-    {"kind": "frame", "frames": 5, "detector": "none"},
-    {"kind": "clip", "sampling": "consecutive", "frames": 6, "clips": 3, "stride_frames": 2},
-    {"kind": "flow", "sampling": "consecutive", "frames": 4, "clips": 2, "flow": "dis", "steady": "smooth"},
+    {"input_type": "frame", "num_frames": 40, "box_smoothing": "frame"},
+    {"input_type": "frame", "num_frames": 5, "detector": "none"},
+    {"input_type": "clip", "sampling": "consecutive", "num_frames": 6, "num_clips": 3, "stride_frames": 2},
+    {"input_type": "flow", "sampling": "consecutive", "num_frames": 4, "num_clips": 2,
+     "flow": "dis", "box_smoothing": "smooth"},
 ], ids=["frame", "whole", "clip", "flow"])  # fmt: skip
 def test_a_mask_is_cut_as_its_example(pair, recipe):
     recipe = DataRecipe(**{"select": "all", "height_px": 24, "width_px": 32} | recipe)
@@ -48,7 +49,9 @@ def test_a_mask_is_cut_as_its_example(pair, recipe):
 
 
 def test_masks_of_another_video(pair):
-    examples = extract(pair / "video.mp4", DataRecipe(kind="frame", frames=4, detector="none", height_px=9, width_px=9))
+    examples = extract(
+        pair / "video.mp4", DataRecipe(input_type="frame", num_frames=4, detector="none", height_px=9, width_px=9)
+    )
     with pytest.raises(video.VideoError, match="has 20 frames, and the video's frame 35 is wanted"):
         mask_crops(pair / "short.mp4", pair / "video.mp4", examples)
     with pytest.raises(video.VideoError, match="64 x 96 px for a video of 128 x 96 px"):

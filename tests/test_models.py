@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support.tiny_models import KINDS, SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import INPUT_TYPES, SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -48,7 +48,7 @@ def test_contract(name):
     output = scores(model, inputs)
     assert model.name == name and output.shape == (4, 1) and output.dtype == np.float32
     assert len(np.unique(output)) == 4, "the score does not depend on the input"
-    assert models.input_kind(model) == KINDS.get(name, "frame")
+    assert models.input_type(model) == INPUT_TYPES.get(name, "frame")
     assert models.wants_flow(model) == name.startswith("two_stream") == ("flow" in model.input)
     # [B, h, w, C], [B*T, h, w, C] or [B, t, h, w, C]
     assert len(model.get_layer("features").output.shape) in (4, 5)
@@ -274,11 +274,11 @@ def test_imagenet_without_network_says_where_the_file_is(monkeypatch):
     "name, arguments, message",
     [
         ("two_stream_vidoe", {}, "'two_stream_vidoe': did you mean two_stream_video"),
-        ("baseline", {"frames": 16}, "baseline has no argument frames; it has input_size"),
+        ("baseline", {"num_frames": 16}, "baseline has no argument frames; it has input_size"),
         ("baseline", {"backbone": "vgg"}, "backbone needs one of .*'vgg'"),
         ("baseline", {"backbone": "small", "weights": "imagenet"}, "weights needs None with backbone 'small'"),
         ("baseline", {"input_size": (64,)}, "input_size needs two positive integers"),
-        ("cnn_rnn", {"frames": 0}, "frames needs a positive integer, got 0"),
+        ("cnn_rnn", {"num_frames": 0}, "frames needs a positive integer, got 0"),
         ("cnn_rnn", {"cell": "rnn"}, "cell needs one of .*'rnn'"),
         ("meso4", {"num_classes": 0}, "num_classes needs a positive integer, got 0"),
         ("two_stream_frame", {"input_size": (8, 8), "backbone": "small"}, r"input_size \(8, 8\) is too small"),

@@ -17,7 +17,7 @@ spec.loader.exec_module(mutated)
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
-    specs = synthetic.make_set((2, 0, 0), real_per_identity=1, frames=12, width=160, height=120)
+    specs = synthetic.make_set((2, 0, 0), real_per_identity=1, num_frames=12, width=160, height=120)
     return [synthetic.write_clip(spec, folder) for spec in specs[:2]]
 
 

@@ -14,10 +14,10 @@ import pathlib, sys
 import tfdeepfake, tfds_builders, train_scripts
 for module in (tfdeepfake, tfds_builders, train_scripts):
     assert pathlib.Path(module.__file__).is_relative_to(sys.argv[1]), module.__file__
-from tfdeepfake import cli
-assert cli.main(["prepare", "no_such_builder"]) == 2
-assert cli.main(["train", "--preset", "no_such_preset"]) == 2
-from train_scripts import load_preset
+from tfdeepfake.cli.main import main
+assert main(["prepare", "no_such_builder"]) == 2
+assert main(["train", "--preset", "no_such_preset"]) == 2
+from tfdeepfake.cli.presets import load_preset
 print(load_preset("demo").network)
 """
 

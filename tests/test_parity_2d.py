@@ -124,7 +124,7 @@ def test_parameter_counts_and_maps():
     assert shape(small, "pool") == (2560,) and shape(small, "embedding") == (512,)
     assert shape(models.build("xception", middle_blocks=0), "features") == (10, 10, 2048)
     assert parity_rule.parameters(models.build("light3d")) == 424_929
-    assert shape(models.build("light3d", frames=17, input_size=(100, 130), width=8), "features") == (3, 4, 5, 64)
+    assert shape(models.build("light3d", num_frames=17, input_size=(100, 130), width=8), "features") == (3, 4, 5, 64)
 
 
 def test_attention_is_a_map_of_weights_multiplied_onto_the_features():
@@ -297,7 +297,7 @@ def test_noise_residuals_suppress_what_a_frame_shows():
 
 
 def test_light3d_fuses_time():
-    model = models.build("light3d", input_size=(32, 32), frames=8, width=8)
+    model = models.build("light3d", input_size=(32, 32), num_frames=8, width=8)
     frames = pixels((2, 8, 32, 32, 3))
     assert np.abs(scores(model, frames) - scores(model, frames[:, ::-1])).min() > 0
     assert "srm" not in " ".join(v.path for v in model.variables)

@@ -22,10 +22,10 @@ NETWORKS = {
     "hara_r2plus1d18": ("r2plus1d_hara_18", {}, resnet3d.module_name),
     "tv_r3d_18": ("r3d_18", {}, video_resnets.module_name),
     "tv_r2plus1d_18": ("r2plus1d_18", {}, video_resnets.module_name),
-    "i3d_rgb_400": ("i3d", {"frames": 16, "num_classes": 400}, i3d_name),
+    "i3d_rgb_400": ("i3d", {"num_frames": 16, "num_classes": 400}, i3d_name),
 }
 MORE = json.loads((parity_rule.FOLDER / "more_3d.json").read_text())
-TINY = {"input_size": (64, 64), "frames": 16, "width": 8, "blocks": (1, 2, 1, 1)}
+TINY = {"input_size": (64, 64), "num_frames": 16, "width": 8, "blocks": (1, 2, 1, 1)}
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def names_and_shapes(model, module_name):
 
 
 def small(network, **arguments):
-    return models.build(network, frames=2, input_size=(16, 16), **arguments)
+    return models.build(network, num_frames=2, input_size=(16, 16), **arguments)
 
 
 @pytest.mark.parametrize("name", MORE)
@@ -81,7 +81,7 @@ def test_equals_the_original_in_other_forms_and_sizes(name):
     family = {"resnet3d": resnet3d, "video_resnet": video_resnets}[facts["function"]]
     _, frames, *input_size, _ = facts["input_shape"]
     model = getattr(family, facts["function"])(
-        **facts["arguments"], frames=frames, input_size=tuple(input_size), num_classes=facts["num_classes"]
+        **facts["arguments"], num_frames=frames, input_size=tuple(input_size), num_classes=facts["num_classes"]
     )
     facts |= {"tensors": names_and_shapes(model, family.module_name)}
     torch_assign.assign(model, parity_rule.tensors(facts), family.module_name, name)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.media import frame_number, moving_frames
 
-from tfdeepfake import cli
+from tfdeepfake.cli.main import main
 from tfdeepfake.data import synthetic, video
 from tfdeepfake.data.perturb import PERTURBATIONS, SEVERITIES, is_noop, perturb, value_of
 from tfdeepfake.data.perturb.files import LOG, perturb_files, write_perturbed
@@ -135,14 +135,14 @@ def test_odd_sizes_and_smaller_files(tmp_path):
 
 def test_frames_keep_their_numbers_when_some_cannot_be_decoded(tmp_path, monkeypatch):
     video.write_video(tmp_path / "a.mp4", moving_frames(20), 25, crf=10)
-    trunks = video.iter_trunks
+    trunks = video.iter_chunks
 
     def with_holes(*args, **kwargs):
         for trunk in trunks(*args, **kwargs):
             kept = ~np.isin(trunk.indices, (0, 7, 8, 19))
             yield video.Frames(trunk.frames[kept], trunk.indices[kept], trunk.timestamps_s[kept])
 
-    monkeypatch.setattr(video, "iter_trunks", with_holes)
+    monkeypatch.setattr(video, "iter_chunks", with_holes)
     done = write_perturbed(tmp_path / "a.mp4", tmp_path / "b.mp4", "contrast", 1)
     assert done == {"frames": 20, "missing": 4, "changed": True}
     got = video.read_frames(tmp_path / "b.mp4", np.arange(20)).frames
@@ -151,11 +151,11 @@ def test_frames_keep_their_numbers_when_some_cannot_be_decoded(tmp_path, monkeyp
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two videos and a picture, one file that is none, and a list."""
+    """Two videos and an image, one file that is none, and a list."""
     for name in ("real/a.mp4", "fake/a.avi"):
         video.write_video(tmp_path / "set" / name, moving_frames(3), 25, crf=10)
     (tmp_path / "set/real/broken.mp4").write_text("nothing")
-    cv2.imwrite(str(tmp_path / "set/real/picture.jpg"), moving_frames(1)[0])
+    cv2.imwrite(str(tmp_path / "set/real/image.jpg"), moving_frames(1)[0])
     (tmp_path / "set/labels.csv").write_text("file,label\n")
     return tmp_path / "set"
 
@@ -167,7 +167,7 @@ def test_a_folder_goes_on_after_a_bad_file_and_after_an_interruption(folder, tmp
         "real/broken.mp4"
     }
     written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
-    assert written == ["fake/a.avi.mp4", "labels.csv", LOG, "real/a.mp4", "real/picture.jpg.png"]
+    assert written == ["fake/a.avi.mp4", "labels.csv", LOG, "real/a.mp4", "real/image.jpg.png"]
     noise = [video.read_frames(out / name, [0]).frames.astype(int) for name in ("real/a.mp4", "fake/a.avi.mp4")]
     clean = [video.read_frames(folder / name, [0]).frames for name in ("real/a.mp4", "fake/a.avi")]
     assert not np.array_equal(noise[0] - clean[0], noise[1] - clean[1])  # each file has its own
@@ -197,15 +197,15 @@ def test_folders_that_cannot_be_used(folder, tmp_path):
 
 def test_the_verb(folder, tmp_path, capsys):
     arguments = ["perturb", str(folder), str(tmp_path / "out"), "--name", "block_wise", "--severity", "5"]
-    assert cli.main(arguments) == 1
+    assert main(arguments) == 1
     told = capsys.readouterr().out
     assert "3 of 4 files written" in told and "3 of 4 are as they were: block_wise" in told and "256 px" in told
     assert "1 of 4 cannot be read: real/broken.mp4" in told
     one = str(folder / "real/a.mp4"), str(tmp_path / "a.mp4")
-    assert cli.main(["perturb", *one, "--name", "contrast", "--severity", "1"]) == 0
-    assert cli.main(["perturb", *one, "--name", "contrast", "--severity", "6"]) == 2
+    assert main(["perturb", *one, "--name", "contrast", "--severity", "1"]) == 0
+    assert main(["perturb", *one, "--name", "contrast", "--severity", "6"]) == 2
     assert "severity: needs a whole number from 1 to 5, got 6" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.main(["perturb", "--help"])
+        main(["perturb", "--help"])
     told = capsys.readouterr().out
     assert all(name in told for name in PERTURBATIONS)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from support.prepared import write_prepared
 
 from tfdeepfake import cli
+from tfdeepfake.cli.main import main
 from tfdeepfake.data import flow
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.data.batches import prepared as prepared_module
@@ -28,9 +29,9 @@ def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_prepared(root)
     for kind in ("frame", "flow"):
-        recipe = DataRecipe(kind=kind, frames=T, detector="none", height_px=H, width_px=W, flow="dis")
+        recipe = DataRecipe(input_type=kind, num_frames=T, detector="none", height_px=H, width_px=W, flow="dis")
         write_prepared(root, recipe, name="single", config=kind)
-    write_prepared(root, DataRecipe(frames=T, detector="none", height_px=H, width_px=W), name="noflow")
+    write_prepared(root, DataRecipe(num_frames=T, detector="none", height_px=H, width_px=W), name="noflow")
     write_prepared(root, name="sharded", shards=5)
     return root
 
@@ -63,11 +64,11 @@ def test_a_clip_network_gets_frames_flow_and_label(clips):
 
 @pytest.mark.parametrize("kind", ["frame", "flow"])
 def test_a_clip_data_set_is_read_as_a_bag_of_frames(clips, kind):
-    inputs, label = epochs(clips, kind=kind)[0]
+    inputs, label = epochs(clips, input_type=kind)[0]
     assert inputs["frames"].shape == (3, H, W, 3) and label.shape == (3, 1)
     assert ("flow" in inputs) == (kind == "flow")
     assert pipeline.example_count(clips, "train", kind) == TRAIN * T
-    assert len(epochs(clips, kind=kind, batch_size=5)) == TRAIN * T // 5
+    assert len(epochs(clips, input_type=kind, batch_size=5)) == TRAIN * T // 5
 
 
 def test_frames_of_the_bag_are_those_of_the_clips(clips):
@@ -126,7 +127,7 @@ def test_everything_drawn_depends_on_seed_and_epoch_only(clips, kind, augment):
     whole, resumed = epochs(clips, 2, **common), epochs(clips, 1, first=1, **common)
     assert same(whole[len(whole) // 2 :], resumed) and not same(whole[: len(resumed)], resumed)
     assert not same(resumed, epochs(clips, 1, first=1, **common | {"seed": 6}))
-    plain = epochs(clips, kind=kind, class_weight=common["class_weight"])[0]
+    plain = epochs(clips, input_type=kind, class_weight=common["class_weight"])[0]
     for a, b in zip(tf.nest.flatten(plain), tf.nest.flatten(whole[0]), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
 
@@ -135,7 +136,7 @@ def test_single_frames_are_augmented_alike_in_groups_of_any_size(clips):
     """Batches of 16, 5 and 17 make groups of 16, 5 and 1."""
     seen = []
     for batch_size in (16, 5, 17):
-        got = epochs(clips, kind="flow", batch_size=batch_size, augment="p0", cache_bytes=0)
+        got = epochs(clips, input_type="flow", batch_size=batch_size, augment="p0", cache_bytes=0)
         seen.append([np.concatenate([b[0][name] for b in got])[:48] for name in ("frames", "flow")])
     assert same(seen[0], seen[1]) and same(seen[0], seen[2])
 
@@ -270,10 +271,10 @@ def test_with_flow_false_leaves_flow_out(clips):
 
 def test_wrong_kind_names_the_command(data_dir):
     prepared = pipeline.open_data("noflow", data_dir)
-    with pytest.raises(InputError, match="tfdeepfake prepare noflow --kind flow --flow dis"):
+    with pytest.raises(InputError, match="tfdeepfake prepare noflow --input-type flow --flow dis"):
         pipeline.batches(prepared, "train", "flow", 2, True)
     single = pipeline.open_data("single/frame", data_dir)
-    with pytest.raises(InputError, match="tfdeepfake prepare single --kind clip"):
+    with pytest.raises(InputError, match="tfdeepfake prepare single --input-type clip"):
         pipeline.batches(single, "train", "clip", 2, True)
 
 
@@ -306,12 +307,12 @@ def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
     options = {"methods": ("Face Swap", "Deepfakes"), "masks": True}
     write_prepared(tmp_path, name="video_folder", config="clip_4spaced_wholeframe_m0.3_32x40_dis", options=options)
     command = prepared_module.rebuild_command(pipeline.open_data("video_folder", tmp_path))
-    assert command.startswith("tfdeepfake prepare video_folder --dir FOLDER --kind clip --data-dir")
+    assert command.startswith("tfdeepfake prepare video_folder --dir FOLDER --input-type clip --data-dir")
     for flag in ("--frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
         assert f"{flag} " in command + " "
     given = []
     monkeypatch.setattr(cli, "prepare", given.append)
-    cli.main(shlex.split(command)[1:])
+    main(shlex.split(command)[1:])
     assert given[0].option == ["methods=Face Swap,Deepfakes", "masks=True"]
 
 
@@ -322,7 +323,9 @@ def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
         path.unlink()
     else:
         os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match="tfdeepfake prepare tiny --kind clip --data-dir .*--overwrite") as caught:
+    with pytest.raises(
+        InputError, match="tfdeepfake prepare tiny --input-type clip --data-dir .*--overwrite"
+    ) as caught:
         pipeline.batches(prepared, "train", "clip", 2, True)
     assert caught.value.subject == str(path)
 

@@ -1,4 +1,4 @@
-"""Every picture is written whole, opens as PNG, and holds what it speaks of; odd inputs give a picture too."""
+"""Every image is written whole, opens as PNG, and holds what it speaks of; odd inputs give an image too."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from tfdeepfake.evaluation import plots
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.scoring.table import concatenate, table
 
-PICTURES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png")
+IMAGES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png")
 
 
 def rows_of(n_fake=30, n_real=20, frames=3, spread=1.0, seed=0):
@@ -27,18 +27,18 @@ def rows_of(n_fake=30, n_real=20, frames=3, spread=1.0, seed=0):
 
 
 def pixels(path, colour):
-    """How many pixels of a picture have a colour given as #RRGGBB."""
-    picture = cv2.imread(str(path))
-    assert picture is not None and min(picture.shape[:2]) > 300
+    """How many pixels of an image have a colour given as #RRGGBB."""
+    image = cv2.imread(str(path))
+    assert image is not None and min(image.shape[:2]) > 300
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return int(np.all(picture == rgb[::-1], axis=-1).sum())
+    return int(np.all(image == rgb[::-1], axis=-1).sum())
 
 
-def test_pictures_of_an_evaluation(tmp_path):
+def test_images_of_an_evaluation(tmp_path):
     rows = rows_of()
     metrics = evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
-    plots.evaluation_pictures(tmp_path / "new", rows, metrics)
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == list(PICTURES)
+    plots.write_plots(tmp_path / "new", rows, metrics)
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == list(IMAGES)
     assert pixels(tmp_path / "new" / "roc.png", plots.CURVE) > 500
     assert pixels(tmp_path / "new" / "pr.png", plots.CURVE) > 500
     histogram = tmp_path / "new" / "histogram.png"
@@ -46,12 +46,12 @@ def test_pictures_of_an_evaluation(tmp_path):
 
 
 @pytest.mark.parametrize("n_fake, n_real", [(5, 0), (0, 5), (1, 1), (0, 0)])
-def test_one_class_one_video_and_none_give_pictures(tmp_path, n_fake, n_real):
+def test_one_class_one_video_and_none_give_images(tmp_path, n_fake, n_real):
     rows = rows_of(n_fake, n_real)
     if not n_fake + n_real:
         rows = table([{"video": "v", "label": 1, "status": "no_face"}])
-    plots.evaluation_pictures(tmp_path, rows, evaluate(rows, resamples=20))
-    for name in PICTURES:
+    plots.write_plots(tmp_path, rows, evaluate(rows, resamples=20))
+    for name in IMAGES:
         assert pixels(tmp_path / name, "#FFFFFF") > 10_000
     if not (n_fake and n_real):
         assert pixels(tmp_path / "roc.png", plots.CURVE) == 0  # no curve is drawn that is not there

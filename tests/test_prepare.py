@@ -19,8 +19,8 @@ from tfds_builders.core import work_cache
 from tfds_builders.prepare import prepare
 from tfds_builders.video_folder.listing import list_videos
 
-# Whole frames: no face is needed, so that random pictures will do and no worker loads TensorFlow.
-WHOLE = {"detector": "none", "frames": 4, "clips": 2, "height_px": 24, "width_px": 32}
+# Whole frames: no face is needed, so that random images will do and no worker loads TensorFlow.
+WHOLE = {"detector": "none", "num_frames": 4, "num_clips": 2, "height_px": 24, "width_px": 32}
 
 
 def write_video(path, count=12, seed=0):
@@ -83,7 +83,7 @@ def test_a_folder_of_videos_some_bad(videos, tmp_path, capsys):
     assert {v.decode() for v in keys["data_set"].numpy()} == {"video_folder"}
 
 
-def test_pictures_and_flow_survive_storage(videos, tmp_path):
+def test_images_and_flow_survive_storage(videos, tmp_path):
     """JPEG at quality 95 and 8-bit flow stay within their error of what prediction sees."""
     import tensorflow_datasets as tfds
 
@@ -107,12 +107,19 @@ def test_pictures_and_flow_survive_storage(videos, tmp_path):
 def test_frames_by_class(videos, tmp_path):
     recipe = {name: value for name, value in WHOLE.items() if name not in ("clips", "frames")}
     summary = prepare(
-        "video_folder", kind="frame", dir=videos, data_dir=tmp_path, workers=0, frames_real=10, frames_fake=2, **recipe
+        "video_folder",
+        input_type="frame",
+        dir=videos,
+        data_dir=tmp_path,
+        workers=0,
+        num_frames_real=10,
+        num_frames_fake=2,
+        **recipe,
     )
     assert summary["version"].startswith("video_folder/frame_16spaced_wholeframe_m0.3_24x32_real10_fake2:")
     assert sum(summary["splits"].values()) == 5 * 10 + 6 * 2  # the short video has two frames
-    flow = recipe | {"sampling": "consecutive", "frames": 3, "clips": 2}
-    summary = prepare("video_folder", kind="flow", dir=videos, data_dir=tmp_path, workers=0, **flow)
+    flow = recipe | {"sampling": "consecutive", "num_frames": 3, "num_clips": 2}
+    summary = prepare("video_folder", input_type="flow", dir=videos, data_dir=tmp_path, workers=0, **flow)
     assert sum(summary["splits"].values()) == 11 * 6 - 4  # two frames of the short video are one run of two
 
 
@@ -210,8 +217,8 @@ def test_a_split_without_a_usable_video_is_left_out(tmp_path):
         ({"name": "synthetic_face"}, "is no builder. Did you mean synthetic_faces"),
         ({"name": "video_folder"}, "needs the folder of the videos"),
         ({"name": "synthetic_faces", "dir": "x"}, "dir: is not used"),
-        ({"name": "synthetic_faces", "frames_real": 4}, "frames_real: is for kinds frame and flow"),
-        ({"name": "synthetic_faces", "kind": "frame", "frames_fake": 0}, "frames_fake: needs at least 1"),
+        ({"name": "synthetic_faces", "num_frames_real": 4}, "num_frames_real: is for kinds frame and flow"),
+        ({"name": "synthetic_faces", "kind": "frame", "num_frames_fake": 0}, "num_frames_fake: needs at least 1"),
         ({"name": "synthetic_faces", "identity": 4}, "has no choice 'identity'"),
         ({"name": "synthetic_faces", "height_px": 0}, "recipe: height_px needs a positive integer"),
         ({"name": "synthetic_faces", "identities": (1, 1, 1)}, "identities needs three counts"),
@@ -223,7 +230,14 @@ def test_arguments_that_make_no_sense(tmp_path, arguments, problem):
         prepare(**{"data_dir": tmp_path, "workers": 0} | arguments)
 
 
-TINY = {"identities": (2, 0, 2), "real_per_identity": 1, "video_frames": 6, "frames": 4, "clips": 1, "detector": "none"}
+TINY = {
+    "identities": (2, 0, 2),
+    "real_per_identity": 1,
+    "video_frames": 6,
+    "num_frames": 4,
+    "num_clips": 1,
+    "detector": "none",
+}
 
 
 def test_drawn_videos_are_kept_and_drawn_again_when_the_drawing_changes(tmp_path, monkeypatch):

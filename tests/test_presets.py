@@ -8,10 +8,10 @@ import pytest
 from support.prepared import write_prepared
 
 from tfdeepfake import models
+from tfdeepfake.cli.presets import load_preset, presets
 from tfdeepfake.errors import InputError
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.grid import grid
-from tfdeepfake.training.presets import load_preset, presets
 
 
 def test_there_is_a_preset_for_every_experiment():
@@ -67,7 +67,7 @@ def test_a_grid_makes_a_run_per_cell_and_goes_on_past_a_failure(tmp_path):
     config = TrainConfig(
         network="baseline", network_args={"backbone": "small", "width": 4}, data=data, data_dir=data_dir, epochs=1
     )
-    got = grid(config, [8, 1000], [1e-2, 1e-5], tmp_path / "grid", say=lambda line: None)
+    got = grid(config, [8, 1000], [1e-2, 1e-5], tmp_path / "grid", log=lambda line: None)
     assert [(row["batch_size"], row["learning_rate"]) for row in got] == [
         (8, 1e-2),
         (8, 1e-5),
@@ -81,6 +81,6 @@ def test_a_grid_makes_a_run_per_cell_and_goes_on_past_a_failure(tmp_path):
         table = list(csv.DictReader(file))
     assert [row["val_auc"] for row in table] == [str(row.get("val_auc", "")) for row in got]
     kept = (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns
-    again = grid(config, [8], [1e-2], tmp_path / "grid", say=lambda line: None)
+    again = grid(config, [8], [1e-2], tmp_path / "grid", log=lambda line: None)
     assert again == got[:1]
     assert (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns == kept

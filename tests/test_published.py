@@ -16,8 +16,8 @@ from tfdeepfake.published.convert import SOURCES, convert_published
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 
-DATA = DataRecipe(kind="clip", frames=4, height_px=16, width_px=24)
-ARGUMENTS = {"input_size": (16, 24), "frames": 4, "width": 2, "stem_middle": 3, "blocks": (1, 1, 1, 1)}
+DATA = DataRecipe(input_type="clip", num_frames=4, height_px=16, width_px=24)
+ARGUMENTS = {"input_size": (16, 24), "num_frames": 4, "width": 2, "stem_middle": 3, "blocks": (1, 1, 1, 1)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 24, 3), dtype=np.uint8)
 ENDINGS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 ENDINGS |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -165,7 +165,7 @@ def test_every_source_names_a_network_and_its_input(source):
     size = arguments["input_size"]
     assert size == (known.data.height_px, known.data.width_px)
     if "frames" in arguments:
-        assert known.data.kind == "clip" and arguments["frames"] == known.data.frames
+        assert known.data.input_type == "clip" and arguments["frames"] == known.data.num_frames
     assert known.module_name("logits")
 
 

@@ -14,7 +14,7 @@ from tfdeepfake.training.config import TrainConfig
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"kind": "video"}, {"frames": 0}, {"frames": 2.5}, {"margin_frac": -0.1}, {"clips": 2}, {"kind": "flow"}],
+    [{"kind": "video"}, {"num_frames": 0}, {"frames": 2.5}, {"margin_frac": -0.1}, {"num_clips": 2}, {"kind": "flow"}],
 )
 def test_wrong_data_recipes_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -22,11 +22,11 @@ def test_wrong_data_recipes_are_refused(wrong):
 
 
 def test_clip_span_counts_the_stride():
-    assert DataRecipe(sampling="consecutive", frames=16, stride_frames=2).clip_span_frames == 31
+    assert DataRecipe(sampling="consecutive", num_frames=16, stride_frames=2).clip_span_frames == 31
 
 
 def test_recipes_round_trip_through_dicts():
-    recipe = Recipe("meso4", {"input_size": [64, 64]}, DataRecipe(kind="frame", frames=10), threshold=0.4)
+    recipe = Recipe("meso4", {"input_size": [64, 64]}, DataRecipe(input_type="frame", num_frames=10), threshold=0.4)
     assert Recipe.from_dict(recipe.to_dict()) == recipe
     with pytest.raises(InputError, match="unknown entries.*colour"):
         Recipe.from_dict({"network": "meso4", "colour": 1})
@@ -51,7 +51,7 @@ def folder(tmp_path):
 
     args = {"input_size": [64, 64]}
     model = models.build("meso4", **args)
-    save_model(tmp_path / "m", model, Recipe("meso4", args, DataRecipe(kind="frame")))
+    save_model(tmp_path / "m", model, Recipe("meso4", args, DataRecipe(input_type="frame")))
     return tmp_path / "m", model
 
 

@@ -11,6 +11,7 @@ from tfdeepfake.data import video
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict import images, report
+from tfdeepfake.vocabulary import STATUS_TEXT
 
 NASTY = '<script>alert("x")</script>&\'.mp4'
 
@@ -34,7 +35,7 @@ def face(number, probabilities, brief=False):
         "face": number,
         "probability": mean,
         "label": "FAKE" if mean >= 0.5 else "REAL",
-        "share": 1.0,
+        "fraction": 1.0,
         "brief": brief,
         "timeline": timeline,
     }
@@ -50,10 +51,10 @@ def scored(name, faces):
         "interval": [0.1, 0.9],
         "interval_reason": "",
         "reason": "",
-        "todo": "",
+        "remedy": "",
         "faces": faces,
         "faces_not_judged": 0,
-        "moments": len(faces[0]["timeline"]),
+        "num_samples": len(faces[0]["timeline"]),
         "whole_frame": False,
         "video": {
             "width": 64,
@@ -66,7 +67,7 @@ def scored(name, faces):
             "missing": 0,
         },
         "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1},
-        "pictures": [],
+        "images": [],
     }
 
 
@@ -78,14 +79,14 @@ def unscored(name, status):
         "interval": None,
         "faces": [],
         "reason": "it is <odd>.",
-        "todo": "Look & see.",
+        "remedy": "Look & see.",
     }
 
 
 def result_of(verdicts, **recipe):
     from tfdeepfake.verdict.batch import counts
 
-    values = {"data": DataRecipe(kind="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
+    values = {"data": DataRecipe(input_type="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
     return {
         "counts": counts(verdicts),
         "recipe": Recipe("meso4", **values).to_dict(),
@@ -156,7 +157,7 @@ def test_every_row_links_to_its_own_section(tmp_path):
 
 
 def test_a_file_that_was_not_scored_is_neither_real_nor_fake(tmp_path):
-    for status, word in report.WORDS.items():
+    for status, word in STATUS_TEXT.items():
         page = write(tmp_path, [unscored("clip.mp4", status)])
         for part in (re.search(r"<tbody>.*</tbody>", page, re.S), re.search(r"<article.*</article>", page, re.S)):
             assert word in part.group()
@@ -195,7 +196,7 @@ def test_the_most_suspicious_frame_is_among_those_shown():
 
 def test_a_box_is_drawn_where_the_face_is():
     frame = np.random.default_rng(0).integers(0, 90, (120, 200, 3), np.uint8)
-    for text in ("face 1: 0.93", "a very long name that does not fit into the picture"):
+    for text in ("face 1: 0.93", "a very long name that does not fit into the image"):
         drawn = np.asarray(images.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
         assert drawn.shape == frame.shape
         assert (drawn[89, 60:110] == (200, 62, 38)).all() and (drawn[50:85, 50] == (200, 62, 38)).all()
@@ -214,7 +215,7 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
         for k in range(4):
             name = f"{below}/frame_{k}.jpg"
             if number < 5:
-                # As hard to compress as a camera's picture: smooth shapes with noise of 6 grey levels.
+                # As hard to compress as a camera's image: smooth shapes with noise of 6 grey levels.
                 coarse = Image.fromarray(rng.integers(0, 256, (9, 16, 3), np.uint8))
                 smooth = coarse.resize((960, 540), Image.Resampling.BICUBIC)
                 noisy = np.clip(np.asarray(smooth) + rng.normal(0, 6, (540, 960, 1)), 0, 255).astype(np.uint8)
@@ -223,17 +224,16 @@ def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
                 (tmp_path / name).hardlink_to(tmp_path / f"frames/{number % 5}/frame_{k}.jpg")
             images.append({"file": name, "kind": "frame", "frame": 10 * k, "time_s": float(k)})
         verdicts.append(
-            scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))])
-            | {"pictures": images}
+            scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))]) | {"images": images}
         )
     page = write(tmp_path, verdicts)
     assert page.count("<img") == 400 and page.count("data:image/jpeg") == 400
     assert len(page.encode()) < 15e6
 
 
-def test_a_picture_that_is_gone_leaves_a_page(tmp_path):
+def test_a_image_that_is_gone_leaves_a_page(tmp_path):
     gone = scored("a.mp4", [face(1, [0.9, 0.2])])
-    gone["pictures"] = [
+    gone["images"] = [
         {"file": "frames/gone.jpg", "kind": "frame", "frame": 0, "time_s": 0.0},
         {"file": "frames/gone.jpg", "kind": "face", "face": 1, "frame": 0, "time_s": 0.0},
     ]
@@ -254,13 +254,13 @@ def test_a_full_disk_names_the_page(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "no half page is left"
 
 
-def test_pictures_that_cannot_be_read_again_cost_no_verdict(tmp_path, monkeypatch):
+def test_images_that_cannot_be_read_again_cost_no_verdict(tmp_path, monkeypatch):
     def gone(*args, **options):
         raise video.VideoError("a.mp4", "is gone.")
 
     monkeypatch.setattr(video, "read_frames", gone)
-    assert images.draw_pictures("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
-    assert images.draw_pictures("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
+    assert images.draw_images("a.mp4", scored("a.mp4", [face(1, [0.9])]), tmp_path) == []
+    assert images.draw_images("a.mp4", unscored("a.mp4", "error"), tmp_path) == []
 
 
 def test_folder_names_are_safe_and_unique():

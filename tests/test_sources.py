@@ -16,7 +16,7 @@ from tfdeepfake.published.convert import SOURCES, convert_published
 from tfdeepfake.published.mesonet import CHECKPOINTS
 from tfdeepfake.weights import torch_assign
 
-TINY_3D = {"input_size": (16, 16), "frames": 4, "width": 8, "blocks": (1, 1, 1, 1)}
+TINY_3D = {"input_size": (16, 16), "num_frames": 4, "width": 8, "blocks": (1, 1, 1, 1)}
 TINY_EFFICIENTNET = {"input_size": (32, 32), "width": 0.05, "depth": 0.2}
 TINY_XCEPTION = {"input_size": (32, 32), "width": 0.05, "middle_blocks": 1}
 TINY_SWIN = {"embed_dim": 8, "depths": (1, 2), "heads": (1, 2), "windows": (2, 2)}
@@ -27,7 +27,7 @@ TINY = {
     "r2plus1d_34_kinetics": TINY_3D,
     "resnext3d_101_2018": TINY_3D | {"stem_width": 8, "cardinality": 4},
     "mc3_18_kinetics": TINY_3D,
-    "i3d_charades": {"input_size": (32, 32), "frames": 8, "width": 8},
+    "i3d_charades": {"input_size": (32, 32), "num_frames": 8, "width": 8},
     "efficientnet_b0_imagenet": TINY_EFFICIENTNET,
     "bonettini_b4_att_dfdc": TINY_EFFICIENTNET | {"depth": 1.0},  # attention stands behind the ninth block
     "bonettini_b4_st_ffpp": TINY_EFFICIENTNET,

@@ -9,7 +9,8 @@ import pytest
 from support import torch_files
 from support.prepared import write_prepared
 
-from tfdeepfake import cli, models, training
+from tfdeepfake import models, training
+from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, sha256
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
@@ -21,7 +22,7 @@ from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
 SMALL = {"width": 2, "mean": (0.3, 0.4, 0.5)}
-DATA = DataRecipe(kind="frame", frames=4, detector="none", height_px=16, width_px=24)
+DATA = DataRecipe(input_type="frame", num_frames=4, detector="none", height_px=16, width_px=24)
 
 
 def tiny_start(input_size=(16, 24), width=4, dropout=0.1, mean=(0.5, 0.5, 0.5), num_classes=1):
@@ -134,5 +135,5 @@ def test_the_same_arguments_and_another_dropout_may_stand_beside_the_folder(data
 
 def test_the_command_line_has_it(data_dir, folders, tmp_path, capsys):
     command = ["train", "tiny_start", "--data", "tiny", "--data-dir", data_dir, "--run-dir", str(tmp_path / "run")]
-    assert cli.main([*command, "--start-from", str(folders[0])]) == 2
+    assert main([*command, "--start-from", str(folders[0])]) == 2
     assert "--fresh-head" in capsys.readouterr().err

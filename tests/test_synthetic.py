@@ -123,7 +123,7 @@ def test_only_the_mask_differs_from_the_genuine_video(method):
 
 
 def registered_difference(a, b, mask):
-    """Mean absolute difference of two grey pictures in a mask after the best affine registration."""
+    """Mean absolute difference of two grey images in a mask after the best affine registration."""
     a, b, mask = a.astype(np.float32), b.astype(np.float32), (mask > 250).astype(np.uint8)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-5)
     _, warp = cv2.findTransformECC(a, b, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, stop, mask, 3)
@@ -182,7 +182,7 @@ def test_learned_faces_flicker_and_are_soft():
 
 
 def test_brightness_noise_and_file_size_do_not_tell_real_from_fake(tmp_path):
-    specs = synthetic.make_set(identities=(0, 0, 6), frames=8, seed=1)
+    specs = synthetic.make_set(identities=(0, 0, 6), num_frames=8, seed=1)
     figures = {0: [], 1: []}
     for spec in specs:
         path = synthetic.write_clip(spec, tmp_path)
@@ -200,7 +200,7 @@ def test_brightness_noise_and_file_size_do_not_tell_real_from_fake(tmp_path):
 def test_a_clip_is_a_real_video_and_its_bytes_follow_from_the_seed(tmp_path):
     import av
 
-    spec = next(s for s in synthetic.make_set(identities=(0, 0, 2), frames=12) if s.method == "mouth_texture")
+    spec = next(s for s in synthetic.make_set(identities=(0, 0, 2), num_frames=12) if s.method == "mouth_texture")
     path = synthetic.write_clip(spec, tmp_path / "a")
     again = synthetic.write_clip(spec, tmp_path / "b")
     digest = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, again)]
@@ -220,7 +220,7 @@ def test_the_detector_finds_the_face():
     from tfdeepfake.data.faces import make_detector
 
     detect = make_detector("mtcnn")
-    specs = synthetic.make_set(seed=4, frames=8)[::11]
+    specs = synthetic.make_set(seed=4, num_frames=8)[::11]
     found = []
     for spec in specs:
         frames = [frame for frame, _ in synthetic.frames_of(spec)][::5]

@@ -32,19 +32,19 @@ def tiled(clip, **kwargs):
     return np.asarray(grid.thumbnail(clip, **size | kwargs))
 
 
-def cell(picture, row, column, height=12, width=16):
-    return picture[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
+def cell(image, row, column, height=12, width=16):
+    return image[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
 
 
 def shown(clip, **kwargs):
     """Which frame each cell shows, None for an empty one: rows of the grid."""
-    picture, rows, columns = tiled(clip, **kwargs), kwargs.get("rows", 2), kwargs.get("columns", 2)
+    image, rows, columns = tiled(clip, **kwargs), kwargs.get("rows", 2), kwargs.get("columns", 2)
 
     def which(place):
         found = [t for t in range(clip.shape[1]) if np.array_equal(place, clip[:, t])]
         return found[0] if found else None
 
-    return [[which(cell(picture, r, c)) for c in range(columns)] for r in range(rows)]
+    return [[which(cell(image, r, c)) for c in range(columns)] for r in range(rows)]
 
 
 def test_p4_table_8_layouts():
@@ -60,8 +60,8 @@ def test_p4_table_9_orders():
     assert shown(clip, order="reverse") == [[3, 2], [1, 0]]
     assert shown(clip[:, :3], empty=1, fill=(9.0, 8.0, 7.0)) == [[0, 1], [2, None]]
     assert shown(clip[:, :2], empty=2) == [[0, 1], [None, None]]
-    picture = tiled(clip[:, :3], empty=1, fill=(9.0, 8.0, 7.0))
-    assert (cell(picture, 1, 1) == [9.0, 8.0, 7.0]).all()
+    image = tiled(clip[:, :3], empty=1, fill=(9.0, 8.0, 7.0))
+    assert (cell(image, 1, 1) == [9.0, 8.0, 7.0]).all()
     assert shown(clip[:, :3], empty=1, order="reverse") == [[2, 1], [0, None]]
 
 
@@ -84,8 +84,8 @@ def test_published_resizing():
 
 def test_no_downsampling_keeps_every_pixel():
     clip = random_clip(height=16, width=16)
-    picture = np.asarray(grid.thumbnail(clip, size=(32, 32), tile_size=(16, 16)))
-    np.testing.assert_array_equal(cell(picture, 1, 0, 16, 16), clip[:, 2])
+    image = np.asarray(grid.thumbnail(clip, size=(32, 32), tile_size=(16, 16)))
+    np.testing.assert_array_equal(cell(image, 1, 0, 16, 16), clip[:, 2])
 
 
 @pytest.mark.parametrize(

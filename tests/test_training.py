@@ -46,7 +46,7 @@ def networks():
 def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_prepared(root, splits={"train": (10, 16), "validation": (6, 7), "test": (3, 3)}, contrast=15)
-    small = {"frames": 4, "detector": "none", "height_px": 32, "width_px": 40}
+    small = {"num_frames": 4, "detector": "none", "height_px": 32, "width_px": 40}
     write_prepared(root, DataRecipe(**small), name="noflow")
     write_prepared(root, DataRecipe(**small, flow="dis"), {"train": (8, 8)}, name="train_only")
     write_prepared(root, DataRecipe(**small, flow="dis"), {"train": (0, 8), "validation": (4, 4)}, name="fakes")
@@ -102,7 +102,7 @@ def test_the_run_folder_holds_what_repeats_it(whole, config):
     assert [row["epoch"] for row in rows(whole)] == [1, 2, 3, 4]
     recipe = load_recipe(whole / "best")
     assert recipe.positive == "fake" and recipe.data_version == "tiny/clip:1.0.0"
-    assert (recipe.data.height_px, recipe.data.width_px, recipe.data.frames) == (32, 40, 4)
+    assert (recipe.data.height_px, recipe.data.width_px, recipe.data.num_frames) == (32, 40, 4)
     assert "13" not in recipe.calibration.split()  # 7 fake and 6 real, not all of them of one class
     assert "7 fake and 6 real validation videos" in recipe.calibration
     assert list((whole / "tensorboard" / "train").iterdir()) and list((whole / "tensorboard" / "validation").iterdir())
@@ -315,7 +315,7 @@ def test_without_validation_the_last_epoch_is_the_best(config, tmp_path, capsys)
 def test_a_frame_network_trains_on_a_clip_data_set(config, tmp_path):
     run = train(change(config, network="tiny_frame", epochs=1), tmp_path / "run", progress=False)
     recipe = load_recipe(run / "best")
-    assert (recipe.data.kind, recipe.data.flow) == ("frame", "none"), "what inference has to extract"
+    assert (recipe.data.input_type, recipe.data.flow) == ("frame", "none"), "what inference has to extract"
     assert read_json(run / "versions.json")["examples"] == {"real": 40, "fake": 64}
 
 
@@ -361,7 +361,7 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
 
     # The signature is what training reads the arguments from.
     def network(input_size=(32, 40), frames=4, weights=None):
-        return from_weights(weights, input_size=input_size, frames=frames)
+        return from_weights(weights, input_size=input_size, num_frames=frames)
 
     monkeypatch.setitem(models.MODELS, "published", network)
     config = change(config, network="published", network_args={"weights": "/somewhere/resnet.h5"}, epochs=2)
@@ -430,12 +430,12 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"data": "noflow"}, "tfdeepfake prepare noflow --kind clip --flow dis"),
-        ({"data": "absent"}, "tfdeepfake prepare absent --kind clip"),
+        ({"data": "noflow"}, "tfdeepfake prepare noflow --input-type clip --flow dis"),
+        ({"data": "absent"}, "tfdeepfake prepare absent --input-type clip"),
         ({"data": "fakes"}, "needs real and fake training examples, has 0 and 8"),
         ({"batch_size": 27}, "training split has only 26 examples"),
         ({"network": "tiny_clop"}, "tiny_clip"),
-        ({"network_args": {"frames": 8}}, "frames is 8, but the data set has 4"),
+        ({"network_args": {"num_frames": 8}}, "frames is 8, but the data set has 4"),
         ({"network_args": {"input_size": [64, 64]}}, "input_size is .* but the data set has .32, 40."),
         ({"network_args": {"colour": "blue"}}, "colour"),
         ({"augment": "blur"}, "needs one of none, p0, p1, flip, .* got 'blur'"),

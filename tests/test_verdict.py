@@ -80,7 +80,7 @@ def test_a_brief_face_is_listed_and_does_not_decide(monkeypatch):
     made = [example(0.2, face=0, frame=k) for k in range(16)] + [example(0.99, face=1, frame=3)]
     found = judged(monkeypatch, made)
     assert found.label == "REAL"
-    assert [(f["brief"], f["share"]) for f in found.faces] == [(False, 1.0), (True, 0.0625)]
+    assert [(f["brief"], f["fraction"]) for f in found.faces] == [(False, 1.0), (True, 0.0625)]
     only = judged(monkeypatch, [example(0.99, face=1, frame=3)])
     assert only.label == "FAKE" and not only.faces[0]["brief"], "a face that is all there is decides"
 
@@ -105,7 +105,7 @@ def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
         (examples.TooShort("clip.mp4", "has 3 frames.", "Choose a longer one."), "error"),
     ]:
         found = fails(error)
-        assert (found.status, found.reason, found.todo) == (status, error.problem, error.todo)
+        assert (found.status, found.reason, found.remedy) == (status, error.problem, error.remedy)
         assert found.probability is None and found.label is None and found.interval is None and not found.faces
     odd = fails(RuntimeError("odd"))
     assert odd.status == "error" and "RuntimeError: odd" in odd.reason and not odd.traceback
@@ -118,7 +118,7 @@ def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
 
 def test_scores_that_are_no_number_are_an_error(monkeypatch):
     made = [example(0.5, frame=0, flow=np.nan), example(0.5, frame=1, flow=0)]
-    found = judged(monkeypatch, made, recipe(kind="flow", flow="dis"), brightness_network(flow=True))
+    found = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
     assert found.status == "error" and "1 of 2 scores" in found.reason
 
 
@@ -152,17 +152,17 @@ def test_the_time_limit_works_in_a_thread_between_steps(monkeypatch):
 
 def test_the_interval_covers_the_figure_and_is_left_out_for_one_frame(monkeypatch):
     rng = np.random.default_rng(0)
-    steady = [example(0.6 + 0.01 * x, frame=k) for k, x in enumerate(rng.normal(size=16))]
+    box_smoothing = [example(0.6 + 0.01 * x, frame=k) for k, x in enumerate(rng.normal(size=16))]
     shaky = [example(np.clip(0.6 + 0.2 * x, 0, 1), frame=k) for k, x in enumerate(rng.normal(size=16))]
     widths = []
-    for made in (steady, shaky):
+    for made in (box_smoothing, shaky):
         found = judged(monkeypatch, made)
         low, high = found.interval
         assert 0 <= low < found.probability < high <= 1
         widths.append(high - low)
     assert widths[0] < widths[1] / 5
     assert judged(monkeypatch, shaky).interval == found.interval, "the same file gets the same figures"
-    single = judged(monkeypatch, steady[:1])
+    single = judged(monkeypatch, box_smoothing[:1])
     assert single.interval is None and single.interval_reason == "only one frame was scored"
 
 
@@ -183,29 +183,29 @@ def test_the_interval_draws_moments_with_all_their_faces():
 def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):
     values = np.linspace(0.2, 0.8, 6)
     made = [example(values[:4], frame=0, count=4), example(values[2:], frame=2, count=4)]  # overlapping clips
-    used = recipe(kind="clip", sampling="consecutive", frames=4)
+    used = recipe(input_type="clip", sampling="consecutive", num_frames=4)
     found = judged(monkeypatch, made, used, frame_count=6)
     assert [p["frame"] for p in found.faces[0]["timeline"]] == list(range(6))
     assert found.probability == pytest.approx(grey(values).mean(), abs=1e-6)
-    assert found.faces[0]["share"] == 1.0
+    assert found.faces[0]["fraction"] == 1.0
 
 
 def test_a_clip_network_gives_one_point_a_clip(monkeypatch):
     made = [example(b, frame=f, count=4) for f, b in ((0, 0.3), (40, 0.7), (80, 0.9))]
-    used = recipe(kind="clip", sampling="consecutive", frames=4)
-    found = judged(monkeypatch, made, used, brightness_network(frames=4), clips=3)
+    used = recipe(input_type="clip", sampling="consecutive", num_frames=4)
+    found = judged(monkeypatch, made, used, brightness_network(num_frames=4), num_clips=3)
     first = found.faces[0]["timeline"][0]
     assert (first["time_s"], first["end_s"], first["frame"]) == (0, pytest.approx(0.3), 0)
     assert [row[0] for row in first["boxes"]] == [0, 1, 2, 3]
     assert found.probability == pytest.approx(grey([0.3, 0.7, 0.9]).mean(), abs=1e-6)
-    assert found.moments == 3
-    single = judged(monkeypatch, made[:1], recipe(kind="clip", frames=4), brightness_network(frames=4))
+    assert found.num_samples == 3
+    single = judged(monkeypatch, made[:1], recipe(input_type="clip", num_frames=4), brightness_network(num_frames=4))
     assert single.interval is None and single.interval_reason == "only one clip was scored"
 
 
 def test_flow_reaches_the_network(monkeypatch):
     made = [example(0.5, frame=k, flow=2.0) for k in range(4)]
-    found = judged(monkeypatch, made, recipe(kind="flow", flow="dis"), brightness_network(flow=True))
+    found = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
     assert found.probability == pytest.approx(sigmoid(10 * (128 / 255 - 0.5) + 2), abs=1e-6)
 
 
@@ -218,30 +218,30 @@ def test_padding_the_last_batch_changes_nothing():
 
 
 def test_model_and_recipe_that_do_not_belong_together_are_refused():
-    clip = recipe(kind="clip", frames=4)
+    clip = recipe(input_type="clip", num_frames=4)
     for model, used, what in [
         (NETWORK, recipe(height_px=16), "8 x 8 px"),
-        (brightness_network(frames=4), recipe(kind="clip", frames=16), "clips of 4 frames"),
-        (brightness_network(frames=4), recipe(), "single examples"),
-        (brightness_network(frames=4, flow=True), clip, "optical flow"),
+        (brightness_network(num_frames=4), recipe(input_type="clip", num_frames=16), "clips of 4 frames"),
+        (brightness_network(num_frames=4), recipe(), "single examples"),
+        (brightness_network(num_frames=4, flow=True), clip, "optical flow"),
         (brightness_network(classes=3), recipe(), "3 classes"),
     ]:
         with pytest.raises(InputError, match=what):
             judge.judge("clip.mp4", model, used, no_detector)
-    assert inference.check_model(brightness_network(frames=4), clip) == "clip"
+    assert inference.check_model(brightness_network(num_frames=4), clip) == "clip"
 
 
 def test_sampling_keeps_what_the_network_was_trained_on():
-    runs = DataRecipe(sampling="consecutive", frames=8, clips=2, stride_frames=3)
+    runs = DataRecipe(sampling="consecutive", num_frames=8, num_clips=2, stride_frames=3)
     more = inference.sampling(runs, "clip")
-    assert (more.clips, more.select, more.frames, more.stride_frames) == (8, "all", 8, 3)
-    assert inference.sampling(runs, "clip", clips=3).clips == 3
-    assert inference.sampling(DataRecipe(kind="frame"), "frame", clips=40).frames == 40
+    assert (more.num_clips, more.select, more.frames, more.stride_frames) == (8, "all", 8, 3)
+    assert inference.sampling(runs, "clip", num_clips=3).num_clips == 3
+    assert inference.sampling(DataRecipe(input_type="frame"), "frame", num_clips=40).frames == 40
     assert inference.sampling(DataRecipe(), "clip").frames == 16
     with pytest.raises(InputError, match="spaced over the whole video"):
-        inference.sampling(DataRecipe(), "clip", clips=4)
+        inference.sampling(DataRecipe(), "clip", num_clips=4)
     with pytest.raises(InputError, match="at least 1"):
-        inference.sampling(runs, "clip", clips=0)
+        inference.sampling(runs, "clip", num_clips=0)
 
 
 def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
@@ -306,7 +306,7 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
         assert line.startswith(word)
         assert word.startswith("REAL") or not re.search(r"REAL|FAKE|0\.\d", line.replace(str(tree), ""))
     assert "2 of 5 scored (1 FAKE, 1 REAL), 1 no face, 1 unreadable, 1 error." in text
-    assert "2 are neither video nor picture" in text and "notes.txt" in text
+    assert "2 are neither video nor image" in text and "notes.txt" in text
     result = json.loads((out / "predictions.json").read_text())
     assert result["counts"] == {
         "files": 5,
@@ -325,9 +325,9 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
         "sub/real.mp4",
     ]
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 5
-    for picture in (p for v in result["verdicts"] for p in v["pictures"]):
-        assert (out / picture["file"]).stat().st_size > 0
-    assert [v["status"] for v in result["verdicts"] if v["pictures"]] == ["scored", "no_face", "scored"]
+    for image in (p for v in result["verdicts"] for p in v["images"]):
+        assert (out / image["file"]).stat().st_size > 0
+    assert [v["status"] for v in result["verdicts"] if v["images"]] == ["scored", "no_face", "scored"]
     assert "<svg" in (out / "index.html").read_text()
 
 
@@ -403,7 +403,7 @@ def test_exit_codes(folder):
     assert predict([tree / "fake.mp4", tree / "sub/noface.mp4"], model) == 0
     assert predict([tree / "fake.mp4", tree / "sub/odd.mp4"], model) == 1
     assert predict([tree / "sub/broken.mp4", tree / "sub/odd.mp4"], model) == 2
-    with pytest.raises(InputError, match="holds no video or picture"):
+    with pytest.raises(InputError, match="holds no video or image"):
         predict([model], model)
 
 
@@ -423,7 +423,7 @@ def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
     result = judge_many([tree / "fake.mp4", tree / "fake.mp4", other], model, out)
     assert len(judged) == 2
     assert len({v["name"] for v in result["verdicts"]}) == 2
-    assert len({p["file"] for v in result["verdicts"] for p in v["pictures"]}) > 2
+    assert len({p["file"] for v in result["verdicts"] for p in v["images"]}) > 2
 
 
 def test_every_key_of_predictions_json_is_documented(folder):
@@ -439,7 +439,7 @@ def test_every_key_of_predictions_json_is_documented(folder):
     assert keys <= documented, keys - documented
 
 
-def test_pictures_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):
+def test_images_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):
     tree, model, out, _ = folder
 
     def fails(*args):
@@ -447,5 +447,5 @@ def test_pictures_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):
 
     monkeypatch.setattr(images, "annotate", fails)
     result = judge_many([tree / "fake.mp4"], model, out)
-    assert result["counts"]["scored"] == 1 and "odd box" in result["verdicts"][0]["pictures_problem"]
+    assert result["counts"]["scored"] == 1 and "odd box" in result["verdicts"][0]["images_problem"]
     assert "<svg" in (out / "index.html").read_text()

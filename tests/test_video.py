@@ -63,7 +63,7 @@ def test_frames_equal_a_full_decode(tmp_path, name):
     # The lossiest of these encoders, by far the palette, stays within this of what was drawn.
     assert np.abs(got.frames.astype(int) - drawn[wanted])[:, 12:].mean() < (20 if name == "palette.gif" else 7)
 
-    trunks = list(video.iter_trunks(path, 16))
+    trunks = list(video.iter_chunks(path, 16))
     assert [len(trunk) for trunk in trunks] == [16, 16, 8]
     np.testing.assert_array_equal(np.concatenate([trunk.frames for trunk in trunks]), every)
     np.testing.assert_array_equal(np.concatenate([trunk.indices for trunk in trunks]), np.arange(40))
@@ -145,7 +145,7 @@ def test_rotation(tmp_path, degrees):
     assert got.shape[1:3] == (info.height, info.width) == ((128, 96) if degrees != 180 else (96, 128))
     shown = np.rot90(drawn, -degrees // 90, axes=(1, 2))  # clockwise
     assert np.abs(got.astype(int) - shown).mean() < 3
-    assert next(video.iter_trunks(path)).frames.shape == got.shape
+    assert next(video.iter_chunks(path)).frames.shape == got.shape
 
 
 def test_mirrored_selfie(tmp_path):

@@ -112,7 +112,7 @@ MADE = name("network.models.Net") + pickle.EMPTY_TUPLE + pickle.NEWOBJ
 
 @pytest.mark.parametrize("how", ["reduce", "inst", "obj", "newobj", "build", "beside the tensors"])
 @pytest.mark.parametrize("what", ["os.system", "posix.system", "builtins.eval", "__builtin__.getattr", "nt.system",
-                                  "copyreg._reconstructor", "numpy.load", "torch.load", "tfdeepfake.cli.main",
+                                  "copyreg._reconstructor", "numpy.load", "torch.load", "tfdeepfake.cli.main.main",
                                   "network.models.evil"])  # fmt: skip
 def test_nothing_that_a_pickle_names_is_run(tmp_path, monkeypatch, how, what):
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.workers import Died, ordered
+from tfdeepfake.workers import WorkerCrashed, imap_ordered
 
 
 def square(n):
@@ -43,24 +43,24 @@ def fails(n):
 
 
 def test_results_come_in_order_from_several_processes():
-    results = list(ordered(square, list(range(12)), workers=2))
+    results = list(imap_ordered(square, list(range(12)), workers=2))
     assert [(n, r[0]) for n, r in results] == [(n, n * n) for n in range(12)]
     pids = {r[1] for _, r in results}
     assert len(pids) == 2 and os.getpid() not in pids
-    assert [r for _, (r, _) in ordered(square, [3, 2], workers=0)] == [9, 4]
-    assert list(ordered(square, [], workers=2)) == []
+    assert [r for _, (r, _) in imap_ordered(square, [3, 2], workers=0)] == [9, 4]
+    assert list(imap_ordered(square, [], workers=2)) == []
 
 
 def test_a_process_that_dies_or_hangs_costs_one_item():
-    results = dict(ordered(sometimes_dies, list(range(8)), workers=2, time_limit_s=2))
-    assert isinstance(results[3], Died) and "SIGSEGV" in str(results[3])
-    assert isinstance(results[5], Died) and "longer than 2 s" in str(results[5])
+    results = dict(imap_ordered(sometimes_dies, list(range(8)), workers=2, time_limit_s=2))
+    assert isinstance(results[3], WorkerCrashed) and "SIGSEGV" in str(results[3])
+    assert isinstance(results[5], WorkerCrashed) and "longer than 2 s" in str(results[5])
     assert [results[n] for n in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
 
 
 def test_an_answer_that_waited_is_not_late():
     """TFDS writes a finished split for minutes while the next results wait."""
-    results = ordered(square, list(range(6)), workers=1, time_limit_s=1)
+    results = imap_ordered(square, list(range(6)), workers=1, time_limit_s=1)
     taken = [next(results)]
     time.sleep(1.5)
     assert [r[0] for _, r in taken + list(results)] == [n * n for n in range(6)]
@@ -68,17 +68,17 @@ def test_an_answer_that_waited_is_not_late():
 
 def test_an_exception_ends_the_work():
     with pytest.raises(InputError, match="disk: is full. Free some."):
-        list(ordered(fails, [1, 2, 3], workers=1))
+        list(imap_ordered(fails, [1, 2, 3], workers=1))
     with pytest.raises(RuntimeError, match="Odd: odd"):
-        list(ordered(fails, [4], workers=1))
+        list(imap_ordered(fails, [4], workers=1))
 
 
 def test_a_script_without_main_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from tfdeepfake.workers import ordered\n"
+        "from tfdeepfake.workers import imap_ordered\n"
         "from tfdeepfake.files import InputError\n"
-        "try: list(ordered(abs, [1, 2], workers=1))\n"
+        "try: list(imap_ordered(abs, [1, 2], workers=1))\n"
         "except InputError as error: print('told:', error)\n"
     )
     root = Path(__file__).resolve().parent.parent

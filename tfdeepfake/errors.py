@@ -7,13 +7,13 @@ class InputError(ValueError):
     Args:
       subject: the file, folder or argument.
       problem: what was wrong with it.
-      todo: the next step for the user.
+      remedy: the next step for the user.
     """
 
-    def __init__(self, subject, problem, todo=""):
-        self.subject, self.problem, self.todo = str(subject), problem, todo
-        super().__init__(f"{subject}: {problem}" + (f" {todo}" if todo else ""))
+    def __init__(self, subject, problem, remedy=""):
+        self.subject, self.problem, self.remedy = str(subject), problem, remedy
+        super().__init__(f"{subject}: {problem}" + (f" {remedy}" if remedy else ""))
 
     def __reduce__(self):
         # Exceptions cross process boundaries by their args; ours has three.
-        return type(self), (self.subject, self.problem, self.todo)
+        return type(self), (self.subject, self.problem, self.remedy)

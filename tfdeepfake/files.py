@@ -61,7 +61,7 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path, todo=""):
+def read_json(path, remedy=""):
     """Reads a JSON object.
 
     Raises:
@@ -70,13 +70,13 @@ def read_json(path, todo=""):
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(path, "this file is missing.", todo) from None
+        raise InputError(path, "this file is missing.", remedy) from None
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).", todo) from None
+        raise InputError(path, f"cannot be read ({error.strerror}).", remedy) from None
     except ValueError as error:
-        raise InputError(path, f"is not valid JSON ({error}).", todo) from None
+        raise InputError(path, f"is not valid JSON ({error}).", remedy) from None
     if not isinstance(value, dict):
-        raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", todo)
+        raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", remedy)
     return value
 
 

@@ -1,6 +1,7 @@
 """The folder a trained network is kept in: its weights and its recipe, saved and loaded."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
@@ -54,22 +55,22 @@ def load_recipe(folder):
       InputError: the folder or its recipe is missing or damaged.
     """
     folder = Path(folder)
-    todo = "Give a folder written by `tfdeepfake train` or `tfdeepfake convert`."
+    remedy = "Give a folder written by `tfdeepfake train` or `tfdeepfake convert`."
     if not folder.is_dir():
-        raise InputError(folder, "is not a saved model folder.", todo)
+        raise InputError(folder, "is not a saved model folder.", remedy)
     if not (folder / RECIPE_FILE).exists():
         raise InputError(
             folder,
             f"has no {RECIPE_FILE}: without it detector, crop and sampling are unknown and scores would be wrong.",
-            todo,
+            remedy,
         )
-    values = read_json(folder / RECIPE_FILE, todo)
+    values = read_json(folder / RECIPE_FILE, remedy)
     try:
         return Recipe.from_dict(values, folder / RECIPE_FILE)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(folder / RECIPE_FILE, f"is not a valid recipe: {error}", todo) from None
+        raise InputError(folder / RECIPE_FILE, f"is not a valid recipe: {error}", remedy) from None
 
 
 def _by_name(model):
@@ -155,3 +156,13 @@ def load_weights(model, folder, recipe):
         raise InputError(
             path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
         ) from error
+
+
+def copy_model(folder, into):
+    """Copies a saved model folder over `into`, which is made when absent.
+
+    Raises:
+      InputError: `folder` is no saved model folder.
+    """
+    load_recipe(folder)
+    shutil.copytree(folder, into, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""What turns a video into a network's input, and the folder a trained network is kept in.
+"""How a video becomes a network's input (`DataRecipe`), and what inference needs to know of a network (`Recipe`).
 
 A score is only right when detector, margin, crop size and sampling are those of training. `DataRecipe` is
 that list; it travels from the data set's metadata into the run and into the saved model folder, and
@@ -8,88 +8,94 @@ prediction reads it from there.
 import dataclasses
 from dataclasses import dataclass, field
 
-from tfdeepfake.errors import InputError
-
-KINDS = ("frame", "flow", "clip")
-
-
-def _from_dict(cls, values, subject):
-    """Builds a frozen dataclass from a dict, naming every unknown key."""
-    names = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise InputError(subject, f"has unknown entries {unknown}; known are {sorted(names)}.")
-    return cls(**values)
+from tfdeepfake.settings import check_choices, from_dict, setting
+from tfdeepfake.vocabulary import (
+    BOX_SMOOTHINGS,
+    DETECTORS,
+    FACE_SELECTIONS,
+    FLOW_METHODS,
+    INPUT_TYPES,
+    SAMPLINGS,
+)
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """How a video becomes examples.
+    """How a video becomes examples; each field's meaning is in its `setting`, and in `tfdeepfake prepare --help`.
 
-    Args:
-      kind: `frame` (one face crop), `flow` (a crop and its flow map) or `clip` (`frames` crops, and their
-        flow maps when `flow` is not "none").
-      sampling: `spaced` takes `frames` equally spaced frames of the whole video; `consecutive` takes
-        `clips` runs of `frames` frames, `stride_frames` apart inside a run, the runs equally spaced.
-      frames: frames per video (`spaced`) or per clip (`consecutive`).
-      clips: runs per video; 1 when `sampling` is `spaced`.
-      stride_frames: distance of neighbouring frames inside a run.
-      detector: `mtcnn`, `blazeface` or `none` (the whole frame is the input, as in P2).
-      select: which face: `largest`, `most_confident` or `all` (each face track gives its own examples).
-      margin_frac: what is added to the face box on each side, as a part of the box: 0.15 is P3's
-        1.3x box, 0.30 is P4's, 0.25 to 0.35 is P1's margin of 0.5 to 0.7.
-      height_px, width_px: size of the crop.
-      steady: `clip` (one box per clip), `smooth` (boxes smoothed over time) or `frame` (each its own).
-      flow: `dis`, `farneback` or `none`: optical flow stored beside the frames (kinds flow and clip).
+    Raises:
+      ValueError: a field's value is not allowed, or two fields contradict each other.
     """
 
-    kind: str = "clip"
-    sampling: str = "spaced"
-    frames: int = 16
-    clips: int = 1
-    stride_frames: int = 1
-    detector: str = "mtcnn"
-    select: str = "largest"
-    margin_frac: float = 0.3
-    height_px: int = 224
-    width_px: int = 224
-    steady: str = "clip"
-    flow: str = "none"
+    input_type: str = setting(
+        "clip",
+        "`frame` (one face crop), `flow` (a crop and its flow map) or `clip` (`num_frames` crops, and their flow maps "
+        'when `flow` is not "none")',
+        INPUT_TYPES,
+    )
+    sampling: str = setting(
+        "spaced",
+        "`spaced` takes `num_frames` equally spaced frames of the whole video; `consecutive` takes `num_clips` runs of "
+        "`num_frames` frames, `stride_frames` apart inside a run, the runs equally spaced",
+        SAMPLINGS,
+    )
+    num_frames: int = setting(16, "frames per video (`spaced`) or per clip (`consecutive`)")
+    num_clips: int = setting(1, "runs per video; 1 when `sampling` is `spaced`")
+    stride_frames: int = setting(1, "distance of neighbouring frames inside a run")
+    detector: str = setting(
+        "mtcnn",
+        "`mtcnn`, `blazeface` or `none` (the whole frame is the input, as in P2)",
+        (*DETECTORS, "none"),
+    )
+    select: str = setting(
+        "largest",
+        "which face: `largest`, `most_confident` or `all` (each face track gives its own examples)",
+        FACE_SELECTIONS,
+    )
+    margin_frac: float = setting(
+        0.3,
+        "what is added to the face box on each side, as a part of the box: 0.15 is P3's 1.3x box, 0.30 is P4's, 0.25 "
+        "to 0.35 is P1's margin of 0.5 to 0.7",
+    )
+    height_px: int = setting(224, "height of the crop")
+    width_px: int = setting(224, "width of the crop")
+    box_smoothing: str = setting(
+        "clip",
+        "`clip` (one box per clip), `smooth` (boxes smoothed over time) or `frame` (each its own)",
+        BOX_SMOOTHINGS,
+    )
+    flow: str = setting(
+        "none",
+        "`dis`, `farneback` or `none`: optical flow stored beside the frames (input types flow and clip)",
+        (*FLOW_METHODS, "none"),
+    )
 
     def __post_init__(self):
-        choices = {
-            "kind": KINDS,
-            "sampling": ("spaced", "consecutive"),
-            "detector": ("mtcnn", "blazeface", "none"),
-            "select": ("largest", "most_confident", "all"),
-            "steady": ("clip", "smooth", "frame"),
-            "flow": ("dis", "farneback", "none"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} needs one of {allowed}, got {getattr(self, name)!r}.")
-        for name in ("frames", "clips", "stride_frames", "height_px", "width_px"):
+        check_choices(self)
+        for name in ("num_frames", "num_clips", "stride_frames", "height_px", "width_px"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} needs a positive integer, got {value!r}.")
         if not 0 <= self.margin_frac <= 3:
             raise ValueError(f"margin_frac needs 0..3 (part of the box, each side), got {self.margin_frac}.")
-        if self.sampling == "spaced" and self.clips != 1:
-            raise ValueError(f"sampling 'spaced' takes one set of frames per video: clips needs 1, got {self.clips}.")
-        if self.kind == "flow" and self.flow == "none":
-            raise ValueError("kind 'flow' needs flow='dis' or flow='farneback', got 'none'.")
+        if self.sampling == "spaced" and self.num_clips != 1:
+            raise ValueError(
+                f"sampling 'spaced' takes one set of frames per video: num_clips needs 1, got {self.num_clips}."
+            )
+        if self.input_type == "flow" and self.flow == "none":
+            raise ValueError("input_type 'flow' needs flow='dis' or flow='farneback', got 'none'.")
 
     @property
     def clip_span_frames(self):
         """Frames of video that one clip covers; a shorter video has no clip."""
-        return (self.frames - 1) * self.stride_frames + 1
+        return (self.num_frames - 1) * self.stride_frames + 1
 
     def to_dict(self):
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values, subject="data recipe"):
-        return _from_dict(cls, values, subject)
+        return from_dict(cls, values, subject)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Recipe:
       network_args: keyword arguments of that network.
       data: the `DataRecipe` of the training data.
       threshold: probability from which a video is called FAKE, chosen on validation data.
-      share_threshold: share of frames from which a video is called FAKE under the share-of-frames rule
+      fraction_threshold: fraction of frames from which a video is called FAKE under the fraction-of-frames rule
         (P2 4.2.2), or None when it was not chosen.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
@@ -118,7 +124,7 @@ class Recipe:
     network_args: dict = field(default_factory=dict)
     data: DataRecipe = field(default_factory=DataRecipe)
     threshold: float = 0.5
-    share_threshold: float | None = None
+    fraction_threshold: float | None = None
     temperature: float = 1.0
     calibration: str = "not calibrated"
     classes: list | None = None
@@ -152,4 +158,4 @@ class Recipe:
         values = dict(values)
         if "data" in values:
             values["data"] = DataRecipe.from_dict(values["data"], subject)
-        return _from_dict(cls, values, subject)
+        return from_dict(cls, values, subject)

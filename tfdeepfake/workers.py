@@ -21,11 +21,11 @@ AHEAD = 8
 START_LIMIT_S = 300.0
 
 
-class Died(Exception):
+class WorkerCrashed(Exception):
     """The process that worked on an item died, or took too long and was ended; says how."""
 
 
-def ordered(function, items, workers=None, time_limit_s=600.0):
+def imap_ordered(function, items, workers=None, time_limit_s=600.0):
     """Yields (item, result of function(item)) in the order of `items`.
 
     Processes are spawned, not forked: TensorFlow hangs in a forked child. Each takes its part of the cores, and none
@@ -37,7 +37,7 @@ def ordered(function, items, workers=None, time_limit_s=600.0):
       workers: processes; the number of cores when None. 0 calls the function in this process.
       time_limit_s: a worker that takes longer over one item is ended. Not kept when `workers` is 0.
     Yields:
-      (item, result). The result is an instance of `Died` when the worker died over this item.
+      (item, result). The result is an instance of `WorkerCrashed` when the worker died over this item.
     Raises:
       What the function raises, and then works on no more items.
       InputError: workers cannot be started.
@@ -97,11 +97,11 @@ def ordered(function, items, workers=None, time_limit_s=600.0):
 _mine = threading.local()
 
 
-def alone(function, item, threads=1, time_limit_s=600.0):
-    """function(item) from a process that belongs to the calling thread, for callers that `ordered` cannot serve.
+def run_isolated(function, item, threads=1, time_limit_s=600.0):
+    """function(item) from a process that belongs to the calling thread, for callers that `imap_ordered` cannot serve.
 
     Returns:
-      The result, or an instance of `Died` when the process died over this item.
+      The result, or an instance of `WorkerCrashed` when the process died over this item.
     Raises:
       What the function raises; InputError: the process cannot be started.
     """
@@ -159,7 +159,7 @@ class _Worker:
     def overdue(self, time_limit_s):
         """What is said of a worker whose time is up."""
         self._must_have_started()
-        return Died(f"it took longer than {time_limit_s:g} s.")
+        return WorkerCrashed(f"it took longer than {time_limit_s:g} s.")
 
     def _must_have_started(self):
         if not self.ready:
@@ -178,7 +178,7 @@ class _Worker:
             how = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
         except ValueError:
             how = f"signal {-code}"
-        return Died(f"the process that read it died ({how}).")
+        return WorkerCrashed(f"the process that read it died ({how}).")
 
     def end(self):
         self.pipe.close()

@@ -37,14 +37,14 @@ BUILDERS = {
 
 def prepare(
     name,
-    kind="clip",
+    input_type="clip",
     dir=None,
     data_dir=None,
     workers=None,
     beam_options=None,
     overwrite=False,
-    frames_real=None,
-    frames_fake=None,
+    num_frames_real=None,
+    num_frames_fake=None,
     image_format="jpeg95",
     **changes,
 ):
@@ -52,17 +52,17 @@ def prepare(
 
     Args:
       name: one of `BUILDERS`.
-      kind: "frame", "flow" or "clip".
+      input_type: "frame", "flow" or "clip".
       dir: folder of the videos as the data set is distributed; for video_folder any folder, or a CSV file.
       data_dir: root of prepared data; TFDS's own default when None.
       workers: processes; one per core when None, none but this one when 0.
       beam_options: work on Apache Beam instead: "runner=DirectRunner,direct_running_mode=multi_processing,
         direct_num_workers=2", or the options of another runner, see docs/scale.md.
       overwrite: build again; the old set is there until the new one is done.
-      frames_real, frames_fake: frames per video of a class (kinds frame and flow).
+      num_frames_real, num_frames_fake: frames per video of a class (input types frame and flow).
       image_format: of the stored frames, "png" or "jpeg" and a quality, such as "jpeg95".
-      **changes: fields of DataRecipe that differ from the builder's config of that kind; and, for synthetic_faces,
-        identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other builders have the
+      **changes: fields of DataRecipe that differ from the builder's config of that input type; and, for
+        synthetic_faces, identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other builders have the
         choices of their `OPTIONS`, such as compression and methods of face_forensics.
     Returns:
       {"path": folder, "version": "name/config:1.0.0", "already_prepared": bool, "splits": {split: examples},
@@ -86,7 +86,7 @@ def prepare(
     if workers is not None and beam_options is not None:
         raise InputError("workers", "is not used with Beam.", "Its runner has options for that.")
     beam = None if beam_options is None else parse_options(beam_options)
-    cls, config, data_dir = _choose(name, kind, data_dir, frames_real, frames_fake, image_format, changes)
+    cls, config, data_dir = _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
     with _quiet_tfds():
         path = Path(cls(config=config, data_dir=data_dir).data_dir)
@@ -118,12 +118,12 @@ def prepare(
     return summary
 
 
-def _choose(name, kind, data_dir, frames_real, frames_fake, image_format, changes):
+def _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
     from tfds_builders.core.configs import find_config
 
     cls = importlib.import_module(BUILDERS[name]).Builder
-    fields = set(DataRecipe.__dataclass_fields__) - {"kind"}
+    fields = set(DataRecipe.__dataclass_fields__) - {"input_type"}
     recipe = {key: value for key, value in changes.items() if key in fields}
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in changes.items() if key not in fields}
     if unknown := sorted(set(options) - set(cls.OPTIONS)):
@@ -132,7 +132,9 @@ def _choose(name, kind, data_dir, frames_real, frames_fake, image_format, change
         )
     options = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != cls.OPTIONS[key]}
-    config = find_config(cls.BUILDER_CONFIGS, kind, recipe, frames_real, frames_fake, options, image_format)
+    config = find_config(
+        cls.BUILDER_CONFIGS, input_type, recipe, num_frames_real, num_frames_fake, options, image_format
+    )
     return cls, config, None if data_dir is None else str(Path(data_dir).expanduser().absolute())
 
 

@@ -1,7 +1,7 @@
 r"""P2's baseline: ResNet50 on single frames (Table 2), scores of a video's frames averaged.
 
-    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --kind clip --flow dis --sampling spaced --frames 16 \
-        --detector none --height-px 108 --width-px 192
+    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --input-type clip --flow dis --sampling spaced \
+        --num-frames 16 --detector none --height-px 108 --width-px 192
     tfdeepfake train --preset baseline --data-dir data
 
 The paper's data: 825 videos of DFDC, 16 equally spaced whole frames each, read as a bag of frames (Sec. 3.1); batches

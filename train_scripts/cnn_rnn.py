@@ -1,7 +1,7 @@
 r"""P2's sequential network: ResNet50 on each frame, an RNN over them (Table 5).
 
-    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --kind clip --flow dis --sampling spaced --frames 16 \
-        --detector none --height-px 108 --width-px 192
+    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --input-type clip --flow dis --sampling spaced \
+        --num-frames 16 --detector none --height-px 108 --width-px 192
     tfdeepfake train --preset cnn_rnn --data-dir data
 
 The paper's data: see `baseline`; here 16 frames of a video are one example: batches of 4, Adam at "10e-3", class

@@ -1,6 +1,6 @@
 """The demo: a small two-stream network on the drawn data set, on a laptop.
 
-    tfdeepfake prepare synthetic_faces --kind clip
+    tfdeepfake prepare synthetic_faces --input-type clip
     tfdeepfake train --preset demo
 
 The same passes over the same clips as `demo_baseline`, to compare what time adds to single frames.

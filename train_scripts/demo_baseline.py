@@ -1,6 +1,6 @@
 """The demo's counterpart without time: the same small frame network on single frames.
 
-    tfdeepfake prepare synthetic_faces --kind clip
+    tfdeepfake prepare synthetic_faces --input-type clip
     tfdeepfake train --preset demo_baseline
 
 The same passes over the same frames as `demo`: its batches of 8 clips are 128 frames here.

@@ -1,7 +1,7 @@
 r"""P2's two-stream network on pairs of a frame and its flow map (Table 3).
 
-    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --kind clip --flow dis --sampling spaced --frames 16 \
-        --detector none --height-px 108 --width-px 192
+    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --input-type clip --flow dis --sampling spaced \
+        --num-frames 16 --detector none --height-px 108 --width-px 192
     tfdeepfake train --preset two_stream_frame --data-dir data
 
 The paper's data: see `baseline`; here read as a "bag of spatial-flow pairs" (Sec. 3.1): batches of 16 pairs, Adam at

@@ -1,7 +1,7 @@
 r"""P2's two-stream network on whole videos (Table 4).
 
-    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --kind clip --flow dis --sampling spaced --frames 16 \
-        --detector none --height-px 108 --width-px 192
+    tfdeepfake prepare video_folder --dir VIDEOS --data-dir data --input-type clip --flow dis --sampling spaced \
+        --num-frames 16 --detector none --height-px 108 --width-px 192
     tfdeepfake train --preset two_stream_video --data-dir data
 
 The paper's data: see `baseline`; here 16 frames and 16 flow maps of a video are one example: batches of 4, Adam at

@@ -88,16 +88,16 @@ def make_video(
             stream.codec_context.color_range = 2 if full_range else 1
         for number, frame in enumerate(frames):
             source = "rgb24" if frame.ndim == 3 and frame.shape[2] == 3 else "rgba" if frame.ndim == 3 else "gray"
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source)
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source)
             if source != pix_fmt:
-                picture = picture.reformat(
+                image = image.reformat(
                     format=pix_fmt,
                     dst_colorspace=colorspace,
                     dst_color_range=None if full_range is None else 2 if full_range else 1,
                 )
-            picture.pts = number if ticks is None else int(ticks[number])
-            picture.time_base = Fraction(time_base) if time_base else 1 / rate
-            container.mux(stream.encode(picture))
+            image.pts = number if ticks is None else int(ticks[number])
+            image.time_base = Fraction(time_base) if time_base else 1 / rate
+            container.mux(stream.encode(image))
         container.mux(stream.encode(None))
         if sound:
             _add_tone(container, tone)
@@ -138,7 +138,7 @@ def flip_bits(source, path, flips, seed=0, start=0.1, end=0.9):
 
 
 def pack_b_frames(source, path):
-    """Rewrites MPEG-4 with single B-frames as DivX packed it: P and B in one packet, then one without a picture."""
+    """Rewrites MPEG-4 with single B-frames as DivX packed it: P and B in one packet, then one without an image."""
     start = b"\0\0\1\xb6"
     with av.open(str(source)) as given, av.open(str(path), "w") as container:
         stream = given.streams.video[0]

@@ -1,4 +1,4 @@
-"""Writes a tiny prepared data set of random pictures with TFDS alone, so that tests need no video."""
+"""Writes a tiny prepared data set of random images with TFDS alone, so that tests need no video."""
 
 import dataclasses
 
@@ -14,15 +14,15 @@ SPLITS = {"train": (6, 10), "validation": (4, 5), "test": (4, 4)}  # (real, fake
 
 def random_example(recipe, label, number, rng, contrast):
     """One example; fakes are darker by `contrast` grey levels, so that a network has something to learn."""
-    t = recipe.frames if recipe.kind == "clip" else 1
+    t = recipe.num_frames if recipe.input_type == "clip" else 1
     h, w = recipe.height_px, recipe.width_px
-    pictures = {"frames": np.clip(rng.uniform(60, 255, (t, h, w, 3)) - contrast * label, 0, 255).astype(np.uint8)}
+    images = {"frames": np.clip(rng.uniform(60, 255, (t, h, w, 3)) - contrast * label, 0, 255).astype(np.uint8)}
     if has_flow(recipe):
-        pictures["flow"] = rng.integers(0, 256, (t, 2 * h, w, 1), dtype=np.uint8)
-        pictures["flow_max_px"] = rng.uniform(0.5, 4.0, t).astype(np.float32)
-    if recipe.kind != "clip":
-        pictures = {name: value[0] for name, value in pictures.items()}
-    return pictures | {
+        images["flow"] = rng.integers(0, 256, (t, 2 * h, w, 1), dtype=np.uint8)
+        images["flow_max_px"] = rng.uniform(0.5, 4.0, t).astype(np.float32)
+    if recipe.input_type != "clip":
+        images = {name: value[0] for name, value in images.items()}
+    return images | {
         "label": label,
         "data_set": "tiny",
         "method": "drawn" if label else "original",
@@ -61,15 +61,17 @@ def write_prepared(
       recipe: DataRecipe; four-frame 32 x 40 clips with flow when None.
       splits: {split: (real, fake)} number of examples; `SPLITS` when None.
       name, config: of the data set; config is the recipe's kind when None.
-      seed: of the pictures.
+      seed: of the images.
       contrast: grey levels between the classes; 0 makes them the same.
       shards: files of a split; one when None.
       options: of the builder, as its metadata names them.
     Returns:
       (`str(data_dir)`, "name/config").
     """
-    recipe = recipe or DataRecipe(kind="clip", frames=4, detector="none", height_px=32, width_px=40, flow="dis")
-    splits, config = splits or SPLITS, config or recipe.kind
+    recipe = recipe or DataRecipe(
+        input_type="clip", num_frames=4, detector="none", height_px=32, width_px=40, flow="dis"
+    )
+    splits, config = splits or SPLITS, config or recipe.input_type
 
     def examples(index, real, fake):
         rng = np.random.default_rng([seed, index])
@@ -94,7 +96,7 @@ def write_prepared(
         features=feature_dict(recipe),
         split_datasets={split: list(examples(i, *counts)) for i, (split, counts) in enumerate(splits.items())},
         data_dir=str(data_dir),
-        description="Random pictures for tests.",
+        description="Random images for tests.",
     )
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
     return str(data_dir), f"{name}/{config}"

@@ -22,15 +22,15 @@ def tiny_frame(input_size=(32, 40), width=4, batch_norm=True, dropout=0.2):
     return keras.Model({"frames": frames}, _heads(x, dropout), name="tiny_frame")
 
 
-def tiny_clip(input_size=(32, 40), frames=4, width=4, batch_norm=True, dropout=0.2):
+def tiny_clip(input_size=(32, 40), num_frames=4, width=4, batch_norm=True, dropout=0.2):
     """Clip network with flow, batch statistics and dropout: [B, T, H, W, 3], [B, T, H, W, 2] -> [B, 1]."""
-    pictures = keras.Input((frames, *input_size, 3), name="frames")
-    flow = keras.Input((frames, *input_size, 2), name="flow")
-    x = ops.concatenate([ops.cast(pictures, "float32") / 64.0 - 2.0, flow], axis=-1)
+    images = keras.Input((num_frames, *input_size, 3), name="frames")
+    flow = keras.Input((num_frames, *input_size, 2), name="flow")
+    x = ops.concatenate([ops.cast(images, "float32") / 64.0 - 2.0, flow], axis=-1)
     x = layers.Conv3D(width, (1, 4, 4), strides=(1, 4, 4), name="features")(x)
     x = layers.BatchNormalization(name="norm")(x) if batch_norm else x
     x = layers.GlobalAveragePooling3D()(ops.relu(x))
-    return keras.Model({"frames": pictures, "flow": flow}, _heads(x, dropout), name="tiny_clip")
+    return keras.Model({"frames": images, "flow": flow}, _heads(x, dropout), name="tiny_clip")
 
 
 def register():

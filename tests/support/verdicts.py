@@ -10,11 +10,11 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 SIZE = 8
 
 
-def brightness_network(frames=None, flow=False, classes=1):
+def brightness_network(num_frames=None, flow=False, classes=1):
     """keras.Model: logit = 10 * (mean of the pixels / 255 - 0.5), plus the mean of the flow."""
     import keras
 
-    shape = (SIZE, SIZE) if frames is None else (frames, SIZE, SIZE)
+    shape = (SIZE, SIZE) if num_frames is None else (num_frames, SIZE, SIZE)
     inputs = {"frames": keras.Input((*shape, 3), name="frames")}
     axes = tuple(range(1, len(shape) + 2))
     logit = keras.ops.mean(inputs["frames"] / 255.0, axes, keepdims=False)[:, None] * 10 - 5
@@ -27,7 +27,7 @@ def brightness_network(frames=None, flow=False, classes=1):
 
 
 def recipe(threshold=0.5, temperature=1.0, **data):
-    values = {"kind": "frame", "frames": 16, "height_px": SIZE, "width_px": SIZE} | data
+    values = {"input_type": "frame", "num_frames": 16, "height_px": SIZE, "width_px": SIZE} | data
     return Recipe("brightness", data=DataRecipe(**values), threshold=threshold, temperature=temperature)
 
 

@@ -190,7 +190,7 @@ def _draw_slip(rng, count, drift):
 
 
 def contact_sheet(frames, landmarks_px, seed=0, draws=6, columns=3, cell_px=224):
-    """A picture to judge blends by: in each row frames of a clip, then the same blended, then the mask of the first.
+    """An image to judge blends by: in each row frames of a clip, then the same blended, then the mask of the first.
 
     Args:
       frames, landmarks_px: as of `self_blend`.

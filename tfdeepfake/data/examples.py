@@ -70,8 +70,8 @@ def extract(path, recipe, detect=None, change=None):
     among those present. Kinds frame and flow give one example per frame, and take the frames there are when a video
     has fewer than asked for.
 
-    `steady` "clip" is one box for a run; a spaced frame of kind frame is a run of its own. Flow of kind flow and
-    spaced sampling is that between successive samples of the face's steady track.
+    `box_smoothing` "clip" is one box for a run; a spaced frame of input type frame is a run of its own. Flow of input
+    type flow and spaced sampling is that between successive samples of the face's smoothed track.
 
     Args:
       path: file.
@@ -79,13 +79,13 @@ def extract(path, recipe, detect=None, change=None):
       detect: as from `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector is
         "none": the whole frame is the input then.
       change: function of an Example that returns one with other frames, or None. It sees a run as one Example without
-        flow, which is that of the new frames, and of kind frame each frame alone.
+        flow, which is that of the new frames, and of input type frame each frame alone.
     Returns:
       list of Example, at least one.
     Raises:
       video.VideoError: the file is no video that can be read. A few frames that cannot be decoded are replaced by
         their neighbours.
-      TooShort: it has fewer frames than a clip takes, or fewer than two for kind flow.
+      TooShort: it has fewer frames than a clip takes, or fewer than two for input type flow.
       NoFace: no face was found.
     """
     info = video.probe(path)
@@ -94,7 +94,7 @@ def extract(path, recipe, detect=None, change=None):
         examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe, change)]
     else:
         examples = _of_faces(path, info, runs, recipe, detect or faces.make_detector(recipe.detector), change)
-    if recipe.kind != "clip":
+    if recipe.input_type != "clip":
         # Runs of a short video overlap.
         examples = list({(e.face, int(e.indices[0])): e for e in reversed(examples)}.values())
     return sorted(examples, key=lambda e: (int(e.indices[0]), e.face))
@@ -103,18 +103,18 @@ def extract(path, recipe, detect=None, change=None):
 def _runs(path, frame_count, recipe):
     """Which frames to take: a list of int64 [L], one per run; spaced frames are one run."""
     spaced, stride = recipe.sampling == "spaced", recipe.stride_frames
-    clip = recipe.frames if spaced else recipe.clip_span_frames
-    needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.kind]
+    clip = recipe.num_frames if spaced else recipe.clip_span_frames
+    needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.input_type]
     if frame_count < needed:
         raise TooShort(path, f"needs {needed} frames, has {frame_count}.", "Use a frame network or a longer video.")
     if spaced:
-        return [video.spaced_indices(frame_count, recipe.frames)]
-    length = min(recipe.frames, (frame_count - 1) // stride + 1)
-    return list(video.run_indices(frame_count, recipe.clips, length, stride))
+        return [video.spaced_indices(frame_count, recipe.num_frames)]
+    length = min(recipe.num_frames, (frame_count - 1) // stride + 1)
+    return list(video.run_indices(frame_count, recipe.num_clips, length, stride))
 
 
 def _read(path, info, wanted):
-    """Yields `Frames` for each int64 [L] of `wanted`, pictures as a list; a frame that cannot be decoded is replaced
+    """Yields `Frames` for each int64 [L] of `wanted`, images as a list; a frame that cannot be decoded is replaced
     by the nearest one that can, which shows in `indices`."""
     every = np.unique(np.concatenate(wanted))
     shrink = min(1.0, video.MAX_SIDE_PX / max(info.width, info.height))
@@ -147,7 +147,7 @@ def _of_faces(path, info, runs, recipe, detect, change):
     tracks = faces.link_tracks(detect(frames), frames)
     del frames
     if not tracks:
-        where = f"{len(looked)} frames" if len(looked) > 1 else "the picture"
+        where = f"{len(looked)} frames" if len(looked) > 1 else "the image"
         raise NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
     (best, *_), count = faces.select_tracks(tracks, recipe.select), len(tracks)
     bytes_per_face = sum(map(len, runs)) * recipe.height_px * recipe.width_px * (3 if recipe.flow == "none" else 11)
@@ -206,7 +206,7 @@ def _uses(tracks, best, searched, recipe):
     Returns:
       list of (Track, positions that become examples, or None for all of the run).
     """
-    if recipe.kind == "clip" or recipe.sampling == "consecutive":
+    if recipe.input_type == "clip" or recipe.sampling == "consecutive":
         there = [t for t in tracks if 2 * len(t) >= searched]
         if recipe.select != "all":
             there = [t for t in there if t.face == best] or faces.select_tracks(there, recipe.select)
@@ -229,11 +229,11 @@ def _cut(frames, track, positions, recipe):
       (face boxes [L, 4], squares [L, 4], crops uint8 [L, h, w, 3]) of the whole run in px of `frames`; only the rows
       at `positions` hold crops when the rest is not needed for flow.
     """
-    alone = recipe.kind == "frame" and recipe.sampling == "spaced" and recipe.steady == "clip"
-    boxes = faces.track_boxes(track, len(frames), "frame" if alone else recipe.steady)
+    alone = recipe.input_type == "frame" and recipe.sampling == "spaced" and recipe.box_smoothing == "clip"
+    boxes = faces.track_boxes(track, len(frames), "frame" if alone else recipe.box_smoothing)
     squares = faces.square_box(boxes, recipe.margin_frac)
     crops = np.zeros([len(frames), recipe.height_px, recipe.width_px, 3], np.uint8)
-    for t in positions if recipe.kind == "frame" else range(len(frames)):
+    for t in positions if recipe.input_type == "frame" else range(len(frames)):
         crops[t] = faces.crop(frames[t], squares[t], recipe.height_px, recipe.width_px)
     return boxes, squares, crops
 
@@ -249,10 +249,10 @@ def _landmarks(track, squares, recipe):
 
 
 def _examples(read, positions, recipe, change, **facts):
-    """One example for a run (kind clip) or for each of its `positions`; `facts` are those of the whole run."""
+    """One example for a run (input type clip) or for each of its `positions`; `facts` are those of the whole run."""
     facts |= {name: facts[name].astype(np.float32) for name in ("boxes_px", "face_boxes_px")}
     run = Example(flow=None, indices=np.asarray(read.indices), timestamps_s=np.asarray(read.timestamps_s), **facts)
-    if recipe.kind == "frame":
+    if recipe.input_type == "frame":
         return [(change or (lambda e: e))(_rows(run, [t])) for t in positions]
     if change is not None:
         run = change(run)
@@ -260,7 +260,7 @@ def _examples(read, positions, recipe, change, **facts):
         from tfdeepfake.data.flow import optical_flow
 
         run = dataclasses.replace(run, flow=optical_flow(run.frames, recipe.flow))
-    return [_rows(run, rows) for rows in ([positions] if recipe.kind == "clip" else [[t] for t in positions])]
+    return [_rows(run, rows) for rows in ([positions] if recipe.input_type == "clip" else [[t] for t in positions])]
 
 
 def _rows(example, rows):

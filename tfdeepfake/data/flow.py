@@ -1,4 +1,4 @@
-"""Dense optical flow: float32 px/frame, its compact 8-bit storage, and its colour picture (P2 Sec. 3.1, Fig. 3).
+"""Dense optical flow: float32 px/frame, its compact 8-bit storage, and its colour image (P2 Sec. 3.1, Fig. 3).
 
     frames -> optical_flow -> pack_flow -> grey PNG in the TFRecord -> unpack_flow_ops in tf.data -> network
 
@@ -8,7 +8,8 @@ Map t says where the pixels of frame t - 1 went in frame t; map 0 repeats map 1,
 import cv2
 import numpy as np
 
-METHODS = ("dis", "farneback")
+from tfdeepfake.vocabulary import FLOW_METHODS
+
 # Codes 1..255 around 128: zero motion is exact, and left and right are treated alike.
 CODES = 127
 ZERO_CODE = CODES + 1
@@ -55,7 +56,7 @@ def _method(name):
         return lambda before, after: cv2.calcOpticalFlowFarneback(
             before, after, None, pyr_scale=0.5, levels=3, winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0
         )
-    raise ValueError(f"method needs one of {METHODS}, got {name!r}.")
+    raise ValueError(f"method needs one of {FLOW_METHODS}, got {name!r}.")
 
 
 def _padding(height, width):
@@ -124,8 +125,8 @@ def unpack_flow_ops(packed, max_px):
     return (codes - ZERO_CODE) / CODES * max_px[..., None, None, None]
 
 
-def flow_picture(flow, max_px=None):
-    """Colour picture of one map: hue is the direction, strength of colour the speed, white is still.
+def flow_image(flow, max_px=None):
+    """Colour image of one map: hue is the direction, strength of colour the speed, white is still.
 
     Right is red, down yellow-green, left cyan, up violet.
 

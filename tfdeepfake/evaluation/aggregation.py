@@ -10,9 +10,10 @@ A video's score is the highest of its faces: one faked face makes a faked video.
 import numpy as np
 from scipy.special import expit
 
-from tfdeepfake.scoring.table import STATUSES, codes, video_codes
+from tfdeepfake.scoring.table import codes, video_codes
+from tfdeepfake.vocabulary import STATUSES
 
-RULES = ("mean", "share")
+RULES = ("mean", "fraction")
 
 
 def frame_scores(rows, rule="mean", temperature=1.0):
@@ -28,7 +29,7 @@ def frame_scores(rows, rule="mean", temperature=1.0):
     if not temperature > 0:
         raise ValueError(f"temperature needs to be above 0, got {temperature}.")
     logit = rows["logit"].astype(np.float64)
-    if rule == "share":
+    if rule == "fraction":
         return np.where(np.isnan(logit), np.nan, logit >= 0)
     return expit(logit / temperature)
 
@@ -69,7 +70,7 @@ def video_scores(rows, rule="mean", temperature=1.0):
 
     Args:
       rows: a scores table (see `tfdeepfake.scoring.table`).
-      rule: "mean" or "share", see the head of this file.
+      rule: "mean" or "fraction", see the head of this file.
       temperature: divides the logit (rule "mean").
     Returns:
       Dict of arrays [V]: `data_set`, `method`, `video`, `source`, `status` object, `label` int8 (-1 unknown),

@@ -1,6 +1,6 @@
 """Thresholds and temperature chosen on validation scores, never on test scores.
 
-Order: temperature first, because the probability threshold cuts probabilities after it; the share-of-frames
+Order: temperature first, because the probability threshold cuts probabilities after it; the fraction-of-frames
 threshold does not depend on it.
 """
 
@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from tfdeepfake.evaluation.aggregation import face_groups, video_scores
 
-SHARE_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
+FRACTION_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 LEAST_VIDEOS = 5  # of each class; with fewer nothing is chosen
 TEMPERATURES = (0.2, 10.0)
 THRESHOLDS = (1e-6, 1 - 1e-6)
@@ -21,29 +21,29 @@ def calibrate(rows):
 
     temperature      see `fit_temperature`
     threshold        see `choose_threshold`
-    share_threshold  see `choose_share_threshold`
+    fraction_threshold  see `choose_fraction_threshold`
 
     With fewer than 5 scored videos of either class nothing can be chosen that would not be chance: temperature 1,
-    threshold 0.5, share_threshold 0.5, and `calibration` says so.
+    threshold 0.5, fraction_threshold 0.5, and `calibration` says so.
 
     Args:
       rows: scores table of the VALIDATION split (see `tfdeepfake.scoring.table`); rows without label or score are left
         out.
     Returns:
-      Dict with `threshold`, `share_threshold`, `temperature` (floats) and `calibration` (text), to put into a
+      Dict with `threshold`, `fraction_threshold`, `temperature` (floats) and `calibration` (text), to put into a
       `Recipe`, and `n_fake`, `n_real` (videos used).
     """
     usable = (rows["label"] >= 0) & (rows["status"] == "scored")
     rows = {name: column[usable] for name, column in rows.items()}
     labels = video_scores(rows)["label"]
     n_fake, n_real = int(np.sum(labels == 1)), int(np.sum(labels == 0))
-    out = {"threshold": 0.5, "share_threshold": 0.5, "temperature": 1.0, "n_fake": n_fake, "n_real": n_real}
+    out = {"threshold": 0.5, "fraction_threshold": 0.5, "temperature": 1.0, "n_fake": n_fake, "n_real": n_real}
     seen = f"{n_fake} fake and {n_real} real validation videos"
     if min(n_fake, n_real) < LEAST_VIDEOS:
         return out | {"calibration": f"not calibrated: {seen}, needs {LEAST_VIDEOS} of each"}
     out["temperature"] = fit_temperature(rows)
     out["threshold"] = choose_threshold(labels, video_scores(rows, temperature=out["temperature"])["score"])
-    out["share_threshold"] = choose_share_threshold(labels, video_scores(rows, "share")["score"])
+    out["fraction_threshold"] = choose_fraction_threshold(labels, video_scores(rows, "fraction")["score"])
     text = (
         f"on {seen}: temperature by log loss, threshold by balanced accuracy, "
         "share of frames by accuracy on the grid 0.3 to 0.7"
@@ -104,14 +104,14 @@ def choose_threshold(labels, scores):
     return _best_nearest_half(cuts, (recall + specificity) / 2)
 
 
-def choose_share_threshold(labels, shares):
+def choose_fraction_threshold(labels, shares):
     """Share of frames from which a video is FAKE, by accuracy on the grid 0.3, 0.4 .. 0.7 (P2 4.2.2).
 
     Ties go to the value nearest 0.5, and of 0.4 and 0.6 to 0.4. The paper chose on its test videos; here they are
     validation videos.
     """
-    accuracy = [np.mean((shares >= cut) == (labels == 1)) for cut in SHARE_GRID]
-    return _best_nearest_half(np.array(SHARE_GRID), np.array(accuracy))
+    accuracy = [np.mean((shares >= cut) == (labels == 1)) for cut in FRACTION_GRID]
+    return _best_nearest_half(np.array(FRACTION_GRID), np.array(accuracy))
 
 
 def _best_nearest_half(cuts, quality):

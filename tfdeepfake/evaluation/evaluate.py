@@ -8,13 +8,13 @@ from tfdeepfake.scoring.table import select, video_codes
 
 
 def evaluate(
-    rows, threshold=0.5, share_threshold=None, temperature=1.0, resamples=measures.RESAMPLES, seed=0, unit="frame"
+    rows, threshold=0.5, fraction_threshold=None, temperature=1.0, resamples=measures.RESAMPLES, seed=0, unit="frame"
 ):
     """Metrics of a scores table at frame, face and video level.
 
     Levels, each a dict as `measures.measure` describes, with `intervals` and `coverage`:
       video        mean rule and `threshold`
-      video_share  share-of-frames rule and `share_threshold`
+      video_fraction  fraction-of-frames rule and `fraction_threshold`
       face         mean over the face's frames, `threshold`
       frame        single frames or clips, cut at 0.5
     A frame-level AUC is not a video-level AUC: the level stands in the key and in the text.
@@ -25,8 +25,8 @@ def evaluate(
 
     Args:
       rows: scores table (see `tfdeepfake.scoring.table`).
-      threshold, share_threshold, temperature: of the model's recipe, chosen on validation data. A
-        `share_threshold` of None is taken as 0.5.
+      threshold, fraction_threshold, temperature: of the model's recipe, chosen on validation data. A
+        `fraction_threshold` of None is taken as 0.5.
       resamples: of the bootstrap; 0 for no intervals.
       seed: of the bootstrap.
       unit: what one row is, "frame" or "clip".
@@ -35,11 +35,11 @@ def evaluate(
       video level of each manipulation against all reals of its data set.
     """
     videos = video_scores(rows, "mean", temperature)
-    shares = video_scores(rows, "share")["score"]
+    shares = video_scores(rows, "fraction")["score"]
     faces = face_scores(rows, "mean", temperature)
     groups, alone = source_groups(videos)
     counted = coverage(videos)
-    share_cut = 0.5 if share_threshold is None else share_threshold
+    share_cut = 0.5 if fraction_threshold is None else fraction_threshold
 
     def level(labels, scores, group, cut, probabilities=True, seen=counted):
         usable = (labels >= 0) & np.isfinite(scores)
@@ -64,7 +64,7 @@ def evaluate(
     everything = np.ones(len(groups), bool)
     levels = {
         "video": video_level(everything, videos["score"], threshold),
-        "video_share": video_level(everything, shares, share_cut, probabilities=False),
+        "video_fraction": video_level(everything, shares, share_cut, probabilities=False),
         "face": level(faces["label"], faces["score"], groups[faces["video"]], threshold),
         "frame": level(rows["label"], frame_scores(rows, "mean", temperature), groups[row_video], 0.5),
     }
@@ -84,8 +84,8 @@ def evaluate(
         "unit": unit,
         "thresholds": {
             "threshold": float(threshold),
-            "share_threshold": float(share_cut),
-            "share_threshold_was_chosen": share_threshold is not None,
+            "fraction_threshold": float(share_cut),
+            "fraction_threshold_was_chosen": fraction_threshold is not None,
             "temperature": float(temperature),
         },
         "bootstrap": {

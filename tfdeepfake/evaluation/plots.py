@@ -1,4 +1,4 @@
-"""Pictures of an evaluation as PNG files, in one quiet style.
+"""Images of an evaluation as PNG files, in one quiet style.
 
 REAL is blue and FAKE vermilion everywhere: two colours of the Okabe-Ito palette, which colour-blind readers tell
 apart, and one is darker in grey print. Figures are made without pyplot: no window, no state, safe in a server.
@@ -236,7 +236,7 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
             axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
         axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
         axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        end = last or 1.0  # a picture has one moment, 0 s
+        end = last or 1.0  # an image has one moment, 0 s
         axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
         axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -256,7 +256,7 @@ def describe(metrics, level="video"):
     return f"{where}\n{what}" if where else what
 
 
-def evaluation_pictures(folder, rows, metrics):
+def write_plots(folder, rows, metrics):
     """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
 
     Args:

@@ -15,19 +15,21 @@ from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, read_videos, without, write_scores
 
 
-def differing_fields(recipe, data, kind, wants_flow):
+def differing_fields(recipe, data, input_type, wants_flow):
     """Fields in which prepared data differ from what a network was trained on, as text.
 
-    How many frames or clips of a video are scored is no part of a network's input, so `clips` may differ, and for
-    frame networks also `frames`, `sampling` and `stride_frames`. A clip data set serves networks of every kind.
+    How many frames or clips of a video are scored is no part of a network's input, so `num_clips` may differ, and for
+    frame networks also `num_frames`, `sampling` and `stride_frames`. A clip data set serves every network.
 
     Args:
       recipe: DataRecipe of the network.
       data: DataRecipe of the prepared data.
-      kind: "frame", "flow" or "clip": what the network takes.
+      input_type: "frame", "flow" or "clip": what the network takes.
       wants_flow: whether it has a flow input.
     """
-    free = {"kind", "clips"} | ({"frames", "sampling", "stride_frames"} if kind == "frame" else set())
+    free = {"input_type", "num_clips"} | (
+        {"num_frames", "sampling", "stride_frames"} if input_type == "frame" else set()
+    )
     free |= set() if wants_flow else {"flow"}
     mine, theirs = recipe.to_dict(), data.to_dict()
     found = [
@@ -35,8 +37,8 @@ def differing_fields(recipe, data, kind, wants_flow):
         for name in mine
         if name not in free and mine[name] != theirs[name]
     ]
-    if data.kind not in ("clip", kind):
-        found.insert(0, f"kind: network {kind!r}, data {data.kind!r}")
+    if data.input_type not in ("clip", input_type):
+        found.insert(0, f"input_type: network {input_type!r}, data {data.input_type!r}")
     return found
 
 
@@ -52,7 +54,7 @@ def evaluate_run(
     seed=0,
     tta="none",
 ):
-    """Scores a run's best network on a split; writes scores.csv, metrics.json and pictures; prints the table.
+    """Scores a run's best network on a split; writes scores.csv, metrics.json and images; prints the table.
 
     Args:
       run_dir: run folder of `tfdeepfake train`, or a saved model folder (then `data` is needed).
@@ -81,9 +83,9 @@ def evaluate_run(
     if data is None and own == run_dir:
         raise InputError(run_dir, "is a saved model folder and names no data set.", "Add --data NAME.")
     config = {} if own == run_dir else read_json(run_dir / "config.json", "Give the data set with --data NAME.")
-    kind, with_flow = models.input_kind(model), models.wants_flow(model)
-    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"), kind, with_flow)
-    different = differing_fields(recipe.data, prepared.recipe, kind, with_flow)
+    input_type, with_flow = models.input_type(model), models.wants_flow(model)
+    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"), input_type, with_flow)
+    different = differing_fields(recipe.data, prepared.recipe, input_type, with_flow)
     if different:
         raise InputError(
             prepared.version,
@@ -101,7 +103,7 @@ def evaluate_run(
     folder += "" if tta == "none" else f"-tta-{tta}"
     out = Path(out) if out else run_dir / "evaluation" / folder
     write_scores(out / "scores.csv", rows)
-    unit = "clip" if kind == "clip" else "frame"
+    unit = "clip" if input_type == "clip" else "frame"
     metrics = {
         "run": str(run_dir),
         "network": recipe.network,
@@ -112,14 +114,14 @@ def evaluate_run(
         "trained_on": recipe.data_version,
         "calibration": recipe.calibration,
     }
-    metrics |= evaluate(rows, recipe.threshold, recipe.share_threshold, recipe.temperature, resamples, seed, unit)
+    metrics |= evaluate(rows, recipe.threshold, recipe.fraction_threshold, recipe.temperature, resamples, seed, unit)
     if exclude is not None:
         metrics["coverage"] |= {"excluded": found, "excluded_by": str(exclude)}
     if tta != "none":
         metrics["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
     metrics["notes"] += _optimism(run_dir, rows, split, recipe, prepared.version)
     write_json(out / "metrics.json", metrics)
-    plots.evaluation_pictures(out, rows, metrics)
+    plots.write_plots(out, rows, metrics)
     print(format_metrics(metrics))
     print(f"Written to {out}/: " + ", ".join(sorted(path.name for path in out.iterdir())))
     return metrics

@@ -1,6 +1,6 @@
 """What `evaluation.evaluate` returns, as text for a terminal."""
 
-from tfdeepfake.scoring.table import STATUSES
+from tfdeepfake.vocabulary import STATUSES
 
 _LINES = (
     ("AUC", "auc"),
@@ -44,15 +44,15 @@ def format_metrics(metrics):
         lines.append(f"{seen['excluded']} more videos of the split are excluded by {seen['excluded_by']}.")
     if seen["scored_without_label"]:
         lines.append(f"{seen['scored_without_label']} scored videos have no label and are left out.")
-    chosen = "" if cuts["share_threshold_was_chosen"] else " (not chosen on validation data)"
+    chosen = "" if cuts["fraction_threshold_was_chosen"] else " (not chosen on validation data)"
     lines.append(
         f"Video is FAKE from probability {cuts['threshold']:.4g} (temperature {cuts['temperature']:.3g}), or from a "
-        f"share of {unit}s of {cuts['share_threshold']:.1f}{chosen}; a single {unit} from 0.5."
+        f"share of {unit}s of {cuts['fraction_threshold']:.1f}{chosen}; a single {unit} from 0.5."
     )
     levels = dict(metrics["levels"])
     if levels["face"]["n"] == levels["video"]["n"]:
         del levels["face"]  # one face in every video: the same figures twice
-    names = {"video": "video (mean)", "video_share": f"video (share of {unit}s)", "face": "face", "frame": unit}
+    names = {"video": "video (mean)", "video_fraction": f"video (share of {unit}s)", "face": "face", "frame": unit}
     counts = [f"{v['n']} ({v['n_fake']}/{v['n_real']})" for v in levels.values()]
     cells = [v["confusion"] for v in levels.values()]
     scored = [f"{v['coverage']['scored']} of {v['coverage']['videos']}" for v in levels.values()]

@@ -9,26 +9,26 @@ from tfdeepfake.layers.exact import ExactDense
 FLOW_UNIT_PX = 4.0
 
 
-def _size(input_size, frames=None):
+def _size(input_size, num_frames=None):
     """Checks the arguments that every network has; lists are accepted, because they come from JSON."""
     if len(input_size) != 2 or any(not isinstance(side, int) or side < 1 for side in input_size):
         raise ValueError(f"input_size needs two positive integers (height, width), got {input_size!r}.")
-    if frames is not None and (not isinstance(frames, int) or frames < 1):
-        raise ValueError(f"frames needs a positive integer, got {frames!r}.")
-    return (*(() if frames is None else (frames,)), *input_size)
+    if num_frames is not None and (not isinstance(num_frames, int) or num_frames < 1):
+        raise ValueError(f"frames needs a positive integer, got {num_frames!r}.")
+    return (*(() if num_frames is None else (num_frames,)), *input_size)
 
 
-def frames_input(input_size, frames=None):
+def frames_input(input_size, num_frames=None):
     """Input `frames`: RGB 0..255, float32 [B, H, W, 3], or [B, T, H, W, 3] when `frames` (= T) is given.
 
     Keras converts what is fed to float32, so uint8 gives the same scores; networks normalise behind this.
     """
-    return Input((*_size(input_size, frames), 3), dtype="float32", name="frames")
+    return Input((*_size(input_size, num_frames), 3), dtype="float32", name="frames")
 
 
-def flow_input(input_size, frames=None):
+def flow_input(input_size, num_frames=None):
     """Input `flow`: px/frame, float32 [B, H, W, 2] or [B, T, H, W, 2], as `data.flow.optical_flow` gives it."""
-    return Input((*_size(input_size, frames), 2), dtype="float32", name="flow")
+    return Input((*_size(input_size, num_frames), 2), dtype="float32", name="flow")
 
 
 def pixels_between(x, low, high):
@@ -48,14 +48,14 @@ def fold_time(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
-def unfold_time(x, frames):
+def unfold_time(x, num_frames):
     """[B*T, C] -> [B, T, C]."""
-    return ops.reshape(x, (-1, frames, x.shape[-1]))
+    return ops.reshape(x, (-1, num_frames, x.shape[-1]))
 
 
-def stack_time(x, frames):
+def stack_time(x, num_frames):
     """[B*T, C] -> [B, T*C]: the features of a clip's frames side by side (P2 Table 4, "Flatten")."""
-    return ops.reshape(x, (-1, frames * x.shape[-1]))
+    return ops.reshape(x, (-1, num_frames * x.shape[-1]))
 
 
 def logits(x, num_classes=1, use_bias=True):

@@ -1,4 +1,4 @@
-"""A clip as one picture: its frames side by side in a grid (TALL, P4 Sec. 3.1, Algorithm 1, Tables 8 to 10)."""
+"""A clip as one image: its frames side by side in a grid (TALL, P4 Sec. 3.1, Algorithm 1, Tables 8 to 10)."""
 
 from keras import KerasTensor, initializers, layers, ops, random, saving
 

@@ -127,7 +127,7 @@ def build(name, **kwargs):
     return model
 
 
-def input_kind(model):
+def input_type(model):
     """What a network reads: "frame" (frames alone), "flow" (a frame and its flow map) or "clip" ([B, T, H, W, C])."""
     ranks = {tensor.name: len(tensor.shape) for tensor in model.inputs}
     if ranks["frames"] == 5:

@@ -13,7 +13,7 @@ from tfdeepfake.weights import keras_h5
 
 def cnn3d(
     input_size=(224, 224),
-    frames=16,
+    num_frames=16,
     num_classes=1,
     dropout=0.5,
     weights=None,
@@ -41,7 +41,7 @@ def cnn3d(
     Raises:
       InputError: `weights` cannot be fetched or do not fit.
     """
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     # Normalised as the ImageNet file wants it, with any weights: BGR minus means.
     x = ops.flip(clip, axis=-1)
     x = layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68], dtype="float32", name="normalize")(x)

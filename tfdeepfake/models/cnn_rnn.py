@@ -10,7 +10,7 @@ CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 
 def cnn_rnn(
     input_size=(108, 192),
-    frames=16,
+    num_frames=16,
     backbone="resnet50",
     weights=None,
     width=16,
@@ -40,11 +40,11 @@ def cnn_rnn(
     """
     if cell not in CELLS:
         raise ValueError(f"cell needs one of {tuple(CELLS)}, got {cell!r}.")
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     x = backbones.frame_map(contract.fold_time(clip), backbone, width)
     x = layers.GlobalAveragePooling2D(name="spatial_pool")(x)
     x = layers.Dense(frame_units, "relu", name="spatial_frame")(x)
-    x = CELLS[cell](units, name="embedding")(contract.unfold_time(x, frames))
+    x = CELLS[cell](units, name="embedding")(contract.unfold_time(x, num_frames))
     x = layers.Dropout(dropout)(x)
     model = Model({"frames": clip}, contract.logits(x, num_classes), name="cnn_rnn")
     return backbones.load(model, backbone, weights)

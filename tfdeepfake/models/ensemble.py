@@ -11,10 +11,10 @@ from keras import Input, Model, layers, ops, saving
 RULES = ("soft", "logit", "hard")
 # P0 III-B. The sizes are those each was published with; a member sees frames spaced over the ensemble's clip.
 ENSEMBLE3D = (
-    ("i3d", {"input_size": (224, 224), "frames": 64}),
-    ("resnet3d_34", {"input_size": (112, 112), "frames": 16}),
-    ("mc3_18", {"input_size": (112, 112), "frames": 16}),
-    ("r2plus1d_18", {"input_size": (112, 112), "frames": 16}),
+    ("i3d", {"input_size": (224, 224), "num_frames": 64}),
+    ("resnet3d_34", {"input_size": (112, 112), "num_frames": 16}),
+    ("mc3_18", {"input_size": (112, 112), "num_frames": 16}),
+    ("r2plus1d_18", {"input_size": (112, 112), "num_frames": 16}),
 )
 ATTENTION2D = (("attention2d", {"input_size": (224, 224)}),)
 
@@ -24,8 +24,8 @@ def ensemble(
     weights=None,
     rule="soft",
     input_size=None,
-    frames=None,
-    frames_2d=None,
+    num_frames=None,
+    num_frames_2d=None,
     num_classes=1,
     dropout=None,
 ):
@@ -33,22 +33,22 @@ def ensemble(
 
     Args:
       members: (name in MODELS, dict of its arguments) each.
-      weights, rule, input_size, frames, frames_2d: see `ensemble_of`.
+      weights, rule, input_size, frames, num_frames_2d: see `ensemble_of`.
       num_classes, dropout: of every member, where given.
     Returns:
       keras.Model, see `ensemble_of`.
     """
-    return _named("ensemble", members, weights, rule, input_size, frames, frames_2d, num_classes, dropout)
+    return _named("ensemble", members, weights, rule, input_size, num_frames, num_frames_2d, num_classes, dropout)
 
 
 def ensemble3d(
-    members=ENSEMBLE3D, weights=None, rule="soft", input_size=None, frames=None, num_classes=1, dropout=None
+    members=ENSEMBLE3D, weights=None, rule="soft", input_size=None, num_frames=None, num_classes=1, dropout=None
 ):
     """P0 III-B: I3D, 3D ResNet-34, MC3 and R(2+1)D, each with the same vote where `weights` does not say otherwise.
 
     Arguments and return as `ensemble`.
     """
-    return _named("ensemble3d", members, weights, rule, input_size, frames, None, num_classes, dropout)
+    return _named("ensemble3d", members, weights, rule, input_size, num_frames, None, num_classes, dropout)
 
 
 def fusion_2d_3d(
@@ -57,8 +57,8 @@ def fusion_2d_3d(
     weight_3d=0.6,
     rule="soft",
     input_size=None,
-    frames=None,
-    frames_2d=10,
+    num_frames=None,
+    num_frames_2d=10,
     num_classes=1,
     dropout=None,
 ):
@@ -69,7 +69,7 @@ def fusion_2d_3d(
     Args:
       members_2d, members_3d: as `members` of `ensemble`.
       weight_3d: share of the 3D part, more than 0 and less than 1.
-      frames_2d: frames that the 2D part sees; 10 in P0 IV-C, where the clip has as many.
+      num_frames_2d: frames that the 2D part sees; 10 in P0 IV-C, where the clip has as many.
       others: as in `ensemble`.
     Returns:
       keras.Model, see `ensemble_of`.
@@ -81,18 +81,20 @@ def fusion_2d_3d(
         raise ValueError("fusion_2d_3d needs members of both kinds.")
     weights = [(1 - weight_3d) / len(members_2d)] * len(members_2d) + [weight_3d / len(members_3d)] * len(members_3d)
     members = members_2d + members_3d
-    return _named("fusion_2d_3d", members, weights, rule, input_size, frames, frames_2d, num_classes, dropout)
+    return _named("fusion_2d_3d", members, weights, rule, input_size, num_frames, num_frames_2d, num_classes, dropout)
 
 
-def _named(name, members, weights, rule, input_size, frames, frames_2d, num_classes, dropout):
+def _named(name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout):
     from tfdeepfake import models
 
     common = {"num_classes": num_classes} | ({} if dropout is None else {"dropout": dropout})
     built = [models.build(network, **common | dict(args)) for network, args in members]
-    return ensemble_of(built, weights, rule, input_size, frames, frames_2d, name)
+    return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name)
 
 
-def ensemble_of(members, weights=None, rule="soft", input_size=None, frames=None, frames_2d=None, name="ensemble"):
+def ensemble_of(
+    members, weights=None, rule="soft", input_size=None, num_frames=None, num_frames_2d=None, name="ensemble"
+):
     """The vote of networks, as one flat network of their layers with their weights copied.
 
     Layers of member k (from 1) are prefixed with "m<k>_"; only the map of the member that weighs most is called
@@ -109,7 +111,7 @@ def ensemble_of(members, weights=None, rule="soft", input_size=None, frames=None
       input_size: (height, width) of the frames; the largest of the members' when not given. Members of another size
         get them resized.
       frames: T of the clip; the longest of the members' when not given. Members of fewer get frames spaced over it.
-      frames_2d: how many frames, spaced over the clip, frame networks see; all when not given.
+      num_frames_2d: how many frames, spaced over the clip, frame networks see; all when not given.
       name: of the model.
     Returns:
       keras.Model of the inputs that the members have -> float32 [B, num_classes].
@@ -121,9 +123,9 @@ def ensemble_of(members, weights=None, rule="soft", input_size=None, frames=None
     weights = _checked(members, weights, rule)
     clips = [shape["frames"] for shape in shapes if len(shape["frames"]) == 4]
     size = tuple(input_size) if input_size else max((s["frames"][-3:-1] for s in shapes), key=lambda hw: hw[0] * hw[1])
-    length = (frames or max(shape[0] for shape in clips),) if clips else ()
-    if frames and not clips:
-        raise ValueError(f"frames needs None where all members are frame networks, got {frames!r}.")
+    length = (num_frames or max(shape[0] for shape in clips),) if clips else ()
+    if num_frames and not clips:
+        raise ValueError(f"frames needs None where all members are frame networks, got {num_frames!r}.")
     inputs = {
         key: Input((*length, *size, channels), dtype="float32", name=key)
         for key, channels in (("frames", 3), ("flow", 2))
@@ -133,7 +135,7 @@ def ensemble_of(members, weights=None, rule="soft", input_size=None, frames=None
     votes = []
     for number, (member, shape) in enumerate(zip(members, shapes, strict=True)):
         prefix = f"m{number + 1}_"
-        wanted = (frames_2d or length[0]) if length and len(shape["frames"]) == 3 else None
+        wanted = (num_frames_2d or length[0]) if length and len(shape["frames"]) == 3 else None
         given = {key: _adapted(inputs[key], shape[key], wanted, prefix + key) for key in shape}
         vote = _graft(member, given, prefix, "features" if number == heaviest else None)
         if wanted:
@@ -162,10 +164,10 @@ def _checked(members, weights, rule):
     return [weight / sum(weights) for weight in weights]
 
 
-def _adapted(x, shape, frames_2d, name):
-    """The ensemble's input as a member wants it; with `frames_2d` frames of the clip are folded into the batch."""
+def _adapted(x, shape, num_frames_2d, name):
+    """The ensemble's input as a member wants it; with `num_frames_2d` frames of the clip are folded into the batch."""
     if len(x.shape) == 5:
-        length = frames_2d or shape[0]
+        length = num_frames_2d or shape[0]
         if length > x.shape[1]:
             raise ValueError(f"{name} needs {length} frames, the ensemble has {x.shape[1]}: give it more `frames`.")
         if length < x.shape[1]:
@@ -174,12 +176,12 @@ def _adapted(x, shape, frames_2d, name):
     resize = tuple(x.shape[-3:-1]) != (height, width)
     if resize and shape[-1] == 2:
         raise ValueError(f"{name} needs maps of {height} x {width} px, the ensemble's are {tuple(x.shape[-3:-1])}.")
-    folds = len(x.shape) == 5 and (resize or frames_2d)
+    folds = len(x.shape) == 5 and (resize or num_frames_2d)
     if folds:
         length, x = x.shape[1], ops.reshape(x, (-1, *x.shape[2:]))
     if resize:
         x = ops.image.resize(x, (height, width), antialias=True)
-    if folds and not frames_2d:
+    if folds and not num_frames_2d:
         x = ops.reshape(x, (-1, length, *x.shape[1:]))
     return x
 

@@ -34,7 +34,7 @@ IMAGENET_FILE = "googlenet-1378be20.pth"
 IMAGENET_URL = f"https://download.pytorch.org/models/{IMAGENET_FILE}"
 
 
-def i3d(input_size=(224, 224), frames=64, num_classes=1, dropout=0.5, width=64, weights=None):
+def i3d(input_size=(224, 224), num_frames=64, num_classes=1, dropout=0.5, width=64, weights=None):
     """Scores a clip.
 
     Args:
@@ -54,7 +54,7 @@ def i3d(input_size=(224, 224), frames=64, num_classes=1, dropout=0.5, width=64, 
     """
     if not isinstance(width, int) or width < 8 or width % 8:
         raise ValueError(f"width needs a positive multiple of 8, got {width!r}.")
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     x = contract.pixels_between(clip, -1, 1)
     x = _unit(x, width, 7, 2, "Conv3d_1a_7x7")
     x = _pool(x, (1, 3, 3), (1, 2, 2), "MaxPool3d_2a_3x3")

@@ -23,7 +23,7 @@ SRM_FILTERS = (
 )  # fmt: skip
 
 
-def light3d(input_size=(224, 224), frames=16, num_classes=1, dropout=0.5, width=32, reduction=4, truncate=3.0):
+def light3d(input_size=(224, 224), num_frames=16, num_classes=1, dropout=0.5, width=32, reduction=4, truncate=3.0):
     """Scores a clip; 424,929 parameters.
 
     Decided here: residuals per colour (9 maps) and cut off at +-3 grey levels, so that edges do not drown the noise; a
@@ -46,7 +46,7 @@ def light3d(input_size=(224, 224), frames=16, num_classes=1, dropout=0.5, width=
     """
     if width < reduction:
         raise ValueError(f"width needs to be at least reduction = {reduction}, got {width}.")
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     x = noise_residuals(clip, truncate)
     x = _conv(x, width, 3, "stem", strides=(1, 2, 2))
     x = layers.MaxPooling3D((1, 2, 2), padding="same", name="stem_pool")(x)

@@ -35,7 +35,7 @@ def resnet3d(
     depth,
     factorised=False,
     input_size=(112, 112),
-    frames=16,
+    num_frames=16,
     num_classes=1,
     dropout=0.0,
     width=64,
@@ -95,7 +95,7 @@ def resnet3d(
     counts, bottleneck = DEPTHS[depth]
     counts = counts if blocks is None else tuple(blocks)
     wanted = _nonlocal_places(nonlocal_after, counts)
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     x = contract.pixels_standardised(clip, mean, std)
     x = _stem(x, stem_width or width, stem_kernel, stem_strides, factorised)
     if stem_pool:

@@ -16,7 +16,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5
 # Buffers in published files that the network computes for itself.
 UNUSED = ("num_batches_tracked", "relative_position_index", "attn_mask")
-# Added to the scores of places that are no neighbours in the picture although a shifted window holds both.
+# Added to the scores of places that are no neighbours in the image although a shifted window holds both.
 APART = -100.0
 
 

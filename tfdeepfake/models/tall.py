@@ -33,7 +33,7 @@ def tall(
     name,
     backbone="swin",
     input_size=(112, 112),
-    frames=4,
+    num_frames=4,
     rows=2,
     columns=2,
     snake=False,
@@ -63,7 +63,7 @@ def tall(
       input_size: (height, width) of a frame in px. The authors' code takes 112.
       frames: T, frames of a clip; rows * columns - empty.
       rows, columns, snake, order, empty, tile_size, mask_px: the thumbnail, see `layers.thumbnail.thumbnail`.
-      thumbnail_size: (height, width) of the picture that the backbone sees, in px.
+      thumbnail_size: (height, width) of the image that the backbone sees, in px.
       frame_position: adds a learned vector per frame to the patches of "swin" and "vit" (P4 Sec. 3.2). The others have
         no position encoding that it could stand beside.
       graph: adds the graph reasoning block behind the last map (P4 Sec. 3.3); `features` is then the map it takes,
@@ -92,7 +92,7 @@ def tall(
     if (mean is not None or std is not None) and own_std is None:
         raise ValueError(f"mean and std need None with backbone {backbone!r}, which has its own.")
     mean, std = own_mean if mean is None else mean, own_std if std is None else std
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     fill = [255 * value for value in mean]
     x = thumbnail(clip, rows, columns, thumbnail_size, tile_size, snake, order, empty, mask_px, fill, seed)
     if std is not None:

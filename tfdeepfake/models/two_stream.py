@@ -49,7 +49,7 @@ def two_stream_frame(
 
 def two_stream_video(
     input_size=(108, 192),
-    frames=16,
+    num_frames=16,
     backbone="resnet50",
     weights=None,
     width=16,
@@ -72,14 +72,14 @@ def two_stream_video(
       keras.Model {"frames": [B, T, H, W, 3], "flow": [B, T, H, W, 2]} -> float32 [B, num_classes]. The layer
       `features` is [B*T, h, w, C], clip by clip.
     """
-    clip, flow = contract.frames_input(input_size, frames), contract.flow_input(input_size, frames)
+    clip, flow = contract.frames_input(input_size, num_frames), contract.flow_input(input_size, num_frames)
     x = backbones.frame_map(contract.fold_time(clip), backbone, width)
     x = layers.GlobalAveragePooling2D(name="spatial_pool")(x)
     x = layers.Dense(frame_units, "relu", name="spatial_frame")(x)
-    x = layers.Dense(units, "relu", name="spatial")(contract.stack_time(x, frames))
+    x = layers.Dense(units, "relu", name="spatial")(contract.stack_time(x, num_frames))
     y = flow_features(contract.fold_time(flow), flow_widths, batch_norm)
     y = layers.Dense(frame_units, "relu", name="flow_frame")(y)
-    y = layers.Dense(units, "relu", name="temporal")(contract.stack_time(y, frames))
+    y = layers.Dense(units, "relu", name="temporal")(contract.stack_time(y, num_frames))
     outputs = _fuse(x, y, dropout, num_classes)
     model = Model({"frames": clip, "flow": flow}, outputs, name="two_stream_video")
     return backbones.load(model, backbone, weights)

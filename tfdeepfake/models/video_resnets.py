@@ -28,7 +28,7 @@ def video_resnet(
     form,
     depth=18,
     input_size=(112, 112),
-    frames=16,
+    num_frames=16,
     num_classes=1,
     dropout=0.0,
     width=64,
@@ -61,7 +61,7 @@ def video_resnet(
     if depth not in DEPTHS:
         raise ValueError(f"depth needs one of {', '.join(map(str, DEPTHS))}, got {depth!r}.")
     counts, bottleneck = DEPTHS[depth]
-    clip = contract.frames_input(input_size, frames)
+    clip = contract.frames_input(input_size, num_frames)
     x = contract.pixels_standardised(clip, mean, std)
     if form == "r2plus1d":
         x = _conv_norm_relu(x, stem_middle, (1, 7, 7), (1, 2, 2), "stem_0", "stem_1")

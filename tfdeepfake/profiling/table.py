@@ -57,7 +57,7 @@ PRINTED = (
             "Equal, with one block behind the last stage."),
     Printed("i3d", {}, "P4 I3D-RGB", 25_000_000, 222.7,
             "FLOPs agree. 25 M is the RGB and flow streams of I3D together, RGB alone is half."),
-    Printed("resnet3d_50", {"frames": 64, "input_size": (224, 224)}, "P4 R3D-50", 46_000_000, 296.6,
+    Printed("resnet3d_50", {"num_frames": 64, "input_size": (224, 224)}, "P4 R3D-50", 46_000_000, 296.6,
             "No clip size is printed: I3D's is 7 % more. P4 prints the same two figures for VTN, a transformer."),
     Printed("baseline", {"input_size": (224, 224)}, "P4 ResNet50", 21_000_000, 25.5, _RESNET),
     Printed("tall_resnet50", {}, "P4 ResNet50+TALL", 21_000_000, 25.5, _RESNET),

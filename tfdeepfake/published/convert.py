@@ -29,7 +29,7 @@ SOURCES = {
 }
 
 # Arguments that a file depends on beside its weights.
-_EXPLICIT = ("input_size", "frames", "mean", "std")
+_EXPLICIT = ("input_size", "num_frames", "mean", "std")
 
 
 def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
@@ -50,7 +50,7 @@ def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
     if source not in SOURCES:
         raise InputError(source, "is no known checkpoint.", f"Known are {', '.join(SOURCES)}.")
     known = SOURCES[source]
-    check.refuse_others(file)
+    check.check_weight_file(file)
     try:
         digest = sha256(file)
     except OSError as error:

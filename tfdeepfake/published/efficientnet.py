@@ -62,7 +62,7 @@ def module_name_timm(layer, prefix="encoder.", head="fc", repeats=_B7_REPEATS):
 
 def _faces(size_px, margin_frac, **kwargs):
     """32 frames of a video, as all these authors take."""
-    settings = {"kind": "frame", "frames": 32, "detector": "mtcnn", "steady": "frame"} | kwargs
+    settings = {"input_type": "frame", "num_frames": 32, "detector": "mtcnn", "box_smoothing": "frame"} | kwargs
     return DataRecipe(margin_frac=margin_frac, height_px=size_px, width_px=size_px, **settings)
 
 

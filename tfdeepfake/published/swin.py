@@ -4,7 +4,9 @@ from tfdeepfake.models import swin
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 
-FACES = DataRecipe(kind="frame", frames=32, margin_frac=0.3, height_px=224, width_px=224, steady="frame")
+FACES = DataRecipe(
+    input_type="frame", num_frames=32, margin_frac=0.3, height_px=224, width_px=224, box_smoothing="frame"
+)
 
 
 def _timm_tables(model):

@@ -15,7 +15,13 @@ PUBLISHED = {
         trained_on="unknown",
         # P4 4.2: 8 clips of 4 consecutive frames, 30 % of margin on each side.
         data=DataRecipe(
-            sampling="consecutive", frames=4, clips=8, margin_frac=0.3, height_px=112, width_px=112, steady="clip"
+            sampling="consecutive",
+            num_frames=4,
+            num_clips=8,
+            margin_frac=0.3,
+            height_px=112,
+            width_px=112,
+            box_smoothing="clip",
         ),
         positive=1,
         network_args={"mean": IMAGENET_MEAN, "std": IMAGENET_STD},

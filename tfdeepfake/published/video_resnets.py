@@ -6,7 +6,7 @@ from tfdeepfake.recipe import DataRecipe
 
 # 16 neighbouring frames of 112 x 112, as trained; the margin is P3's, there are no faces in Kinetics' own recipe.
 _DATA = DataRecipe(
-    kind="clip", sampling="consecutive", frames=16, clips=4, margin_frac=0.15, height_px=112, width_px=112
+    input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, margin_frac=0.15, height_px=112, width_px=112
 )
 
 

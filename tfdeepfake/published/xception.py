@@ -12,7 +12,13 @@ _BONETTINI = {
 }
 # The authors cut dlib boxes, 1.3 times as large.
 _FF_DATA = DataRecipe(
-    kind="frame", frames=32, detector="mtcnn", margin_frac=0.15, height_px=299, width_px=299, steady="frame"
+    input_type="frame",
+    num_frames=32,
+    detector="mtcnn",
+    margin_frac=0.15,
+    height_px=299,
+    width_px=299,
+    box_smoothing="frame",
 )
 
 

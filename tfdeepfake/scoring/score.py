@@ -31,7 +31,7 @@ def score_data(model, prepared, split, batch_size=16, tta="none"):
     metadata, so that they are counted. Memory grows with the number of scored frames, not with pixels.
 
     Args:
-      model: network of `frames` (and `flow`) with one logit [B, 1]; kind frame, flow or clip.
+      model: network of `frames` (and `flow`) with one logit [B, 1]; input type frame, flow or clip.
       prepared: what `tfdeepfake.data.batches.pipeline.open_data` returns.
       split: "train", "validation" or "test".
       batch_size: examples scored at a time.
@@ -45,11 +45,13 @@ def score_data(model, prepared, split, batch_size=16, tta="none"):
     from tfdeepfake import models
     from tfdeepfake.data.batches import pipeline
 
-    kind, with_flow = models.input_kind(model), models.wants_flow(model)
-    dataset = pipeline.batches(prepared, split, kind, batch_size, training=False, with_keys=True, with_flow=with_flow)
+    input_type, with_flow = models.input_type(model), models.wants_flow(model)
+    dataset = pipeline.batches(
+        prepared, split, input_type, batch_size, training=False, with_keys=True, with_flow=with_flow
+    )
     parts, shared = [], {}
-    total = pipeline.example_count(prepared, split, kind)
-    bar = tqdm(total=total, desc=f"scoring {split}", unit=kind if kind == "clip" else "frame", disable=None)
+    total = pipeline.example_count(prepared, split, input_type)
+    bar = tqdm(total=total, desc=f"scoring {split}", unit=input_type if input_type == "clip" else "frame", disable=None)
     with bar, pipeline.reading(prepared, split):
         for inputs, label, keys in dataset.as_numpy_iterator():
             parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared))

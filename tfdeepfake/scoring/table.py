@@ -23,9 +23,9 @@ import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
+from tfdeepfake.vocabulary import STATUSES
 
 COLUMNS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s", "label", "logit", "status")
-STATUSES = ("scored", "no_face", "unreadable", "error")
 VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
@@ -204,17 +204,17 @@ def read_videos(path):
     Raises:
       InputError: the file is missing, is no CSV file, or has none of these columns.
     """
-    todo = "Write it with `tfdeepfake audit ... --exclude-out FILE`."
+    remedy = "Write it with `tfdeepfake audit ... --exclude-out FILE`."
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
             if missing := [name for name in VIDEO if name not in (reader.fieldnames or [])]:
-                raise InputError(path, f"line 1: misses the columns {missing}.", todo)
+                raise InputError(path, f"line 1: misses the columns {missing}.", remedy)
             return {tuple(row[name] or "" for name in VIDEO) for row in reader}
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).", todo) from None
+        raise InputError(path, f"cannot be read ({error.strerror}).", remedy) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", todo) from None
+        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", remedy) from None
 
 
 def without(columns, videos):

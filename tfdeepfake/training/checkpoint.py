@@ -35,21 +35,21 @@ def load_state(path, model):
     Raises:
       InputError: the file is damaged or of another network.
     """
-    todo = "Start again in a new run folder."
+    remedy = "Start again in a new run folder."
     variables = _variables(model)
     try:
         with np.load(path, allow_pickle=False) as saved:
             arrays = [saved[name] for name in sorted(saved.files) if name != "progress"]
             progress = json.loads(str(saved["progress"]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(path, f"is not a readable training state ({error}).", todo) from None
+        raise InputError(path, f"is not a readable training state ({error}).", remedy) from None
     shapes, needed = [a.shape for a in arrays], [tuple(v.shape) for v in variables]
     if shapes != needed:
         raise InputError(
             path,
             f"holds {len(shapes)} arrays, the network and optimizer need {len(needed)}; "
             f"shapes that differ: {[(a, b) for a, b in zip(shapes, needed, strict=False) if a != b][:5]}.",
-            todo,
+            remedy,
         )
     for variable, value in zip(variables, arrays, strict=True):
         variable.assign(value)

@@ -1,12 +1,11 @@
 """Grid search over batch size and learning rate: one run per cell, each in its own process (P2 4.2.2).
 
-    python -m tfdeepfake.training.grid two_stream_video runs/grid --data-dir data
+    tfdeepfake grid two_stream_video runs/grid --data-dir data
 
 The paper's grid: batch sizes 4, 16, 32; learning rates "10e-3" and "10e-6". Started again, finished cells are kept and
 an interrupted one goes on. Hardware, time: those of one run, times the cells; not yet run at the paper's size.
 """
 
-import argparse
 import csv
 import dataclasses
 import io
@@ -15,7 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json, write_text
 
 COLUMNS = ("batch_size", "learning_rate", "status", "best_epoch", "val_auc", "val_loss", "val_accuracy", "run")
@@ -32,14 +30,14 @@ except InputError as error:
 """
 
 
-def grid(config, batch_sizes, learning_rates, run_dir, say=print):
+def grid(config, batch_sizes, learning_rates, run_dir, log=print):
     """Trains every combination and tabulates the best epoch of each.
 
     Args:
       config: TrainConfig; its batch_size and learning_rate are replaced.
       batch_sizes, learning_rates: what to try.
       run_dir: folder; a run folder per cell and grid.csv are written into it.
-      say: function that gets a line of progress.
+      log: function that gets a line of progress.
     Returns:
       List of dicts with `COLUMNS`, in the order of the cells; status is "finished" or why the cell failed: the
       others go on.
@@ -52,7 +50,7 @@ def grid(config, batch_sizes, learning_rates, run_dir, say=print):
             rows.append(row)
             _write(run_dir / "grid.csv", rows)
             result = f"validation AUC {row['val_auc']}" if row["status"] == "finished" else row["status"]
-            say(f"batch size {batch_size}, learning rate {learning_rate:g}: {result}")
+            log(f"batch size {batch_size}, learning rate {learning_rate:g}: {result}")
     return rows
 
 
@@ -83,31 +81,7 @@ def _write(path, rows):
     write_text(path, text.getvalue())
 
 
-def main(arguments=None):
-    from tfdeepfake.training.presets import load_preset
-
-    parser = argparse.ArgumentParser(prog="python -m tfdeepfake.training.grid", description=__doc__.splitlines()[0])
-    parser.add_argument("preset")
-    parser.add_argument("run_dir")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[4, 16, 32])
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=[10e-3, 10e-6])
-    parser.add_argument("--data", help="another prepared data set than the preset's")
-    parser.add_argument("--data-dir", help="where prepared data sets are kept")
-    parser.add_argument("--epochs", type=int)
-    args = parser.parse_args(arguments)
-    try:
-        changes = {name: getattr(args, name) for name in ("data", "data_dir", "epochs") if getattr(args, name)}
-        config = dataclasses.replace(load_preset(args.preset), **changes)
-        rows = grid(config, args.batch_sizes, args.learning_rates, args.run_dir)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+def best_cell(rows):
+    """The row of `grid` with the best validation AUC; None when none has one."""
     scored = [row for row in rows if row.get("val_auc") is not None]
-    if scored:
-        best = max(scored, key=lambda row: row["val_auc"])
-        print(f"best: batch size {best['batch_size']}, learning rate {best['learning_rate']:g}")
-    return int(any(row["status"] != "finished" for row in rows))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return max(scored, key=lambda row: row["val_auc"]) if scored else None

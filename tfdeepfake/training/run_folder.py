@@ -20,7 +20,7 @@ COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accur
 
 
 @contextmanager
-def only_one(run_dir):
+def exclusive_lock(run_dir):
     """Holds the folder for this process; the system lets go of it when the process ends, however it ends."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / ".lock", "w") as lock:

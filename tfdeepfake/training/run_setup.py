@@ -40,7 +40,7 @@ class Run:
     strategy: object
     prepared: pipeline.PreparedData
     model: keras.Model
-    kind: str
+    input_type: str
     with_flow: bool
     network_args: dict
     started: dict | None
@@ -70,8 +70,8 @@ def build(config, run_dir):
             "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
         )
     keras.utils.set_random_seed(config.seed)
-    # A network's kind shows once it is built, which takes the data's size; but only clip networks have `frames`.
-    guess = "clip" if "frames" in _parameters(config.network) else None
+    # Its input type shows once it is built, which takes the data's size; but only clip networks have `num_frames`.
+    guess = "clip" if "num_frames" in _parameters(config.network) else None
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, guess)
     begun = run_folder.state_path(run_dir).exists()
     started = run_folder.started_from(config, run_dir)
@@ -86,23 +86,23 @@ def build(config, run_dir):
             raise InputError(config.network, f"cannot be built with {network_args}: {error}") from error
         if started and not begun:
             load_weights(model, config.start_from, load_recipe(config.start_from))
-    kind, with_flow = models.input_kind(model), models.wants_flow(model)
+    input_type, with_flow = models.input_type(model), models.wants_flow(model)
     # Asked again with what the network really reads: says which command prepares such data.
-    prepared = pipeline.open_data(prepared.version, config.data_dir, kind, with_flow)
+    prepared = pipeline.open_data(prepared.version, config.data_dir, input_type, with_flow)
 
-    steps = pipeline.steps_per_epoch(prepared, "train", kind, config.batch_size)
+    steps = pipeline.steps_per_epoch(prepared, "train", input_type, config.batch_size)
     if not steps:
-        count = pipeline.example_count(prepared, "train", kind)
+        count = pipeline.example_count(prepared, "train", input_type)
         raise InputError("batch_size", f"is {config.batch_size}, but the training split has only {count} examples.")
 
     def found():
-        real, fake = pipeline.label_counts(prepared, "train", kind)
+        real, fake = pipeline.label_counts(prepared, "train", input_type)
         if not real or not fake:
             raise InputError(prepared.version, f"needs real and fake training examples, has {real} and {fake}.")
         return {
             "network": config.network,
             "network_args": network_args,
-            "kind": kind,
+            "input_type": input_type,
             "examples": {"real": real, "fake": fake},
             "start_from": started,
         }
@@ -113,7 +113,7 @@ def build(config, run_dir):
         class_weight = pipeline.balanced_weights(versions["examples"]["real"], versions["examples"]["fake"])
     loss = config.loss
     if loss == "auto":
-        loss = "bce_f1" if kind == "clip" and config.mix == "none" else "bce"
+        loss = "bce_f1" if input_type == "clip" and config.mix == "none" else "bce"
     with strategy.scope():
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
@@ -135,7 +135,7 @@ def build(config, run_dir):
         strategy=strategy,
         prepared=prepared,
         model=model,
-        kind=kind,
+        input_type=input_type,
         with_flow=with_flow,
         network_args=network_args,
         started=started,
@@ -167,7 +167,7 @@ def _network_args(config, recipe, started):
     network) are those of the data.
     """
     parameters = _parameters(config.network)
-    size = {"input_size": [recipe.height_px, recipe.width_px], "frames": recipe.frames}
+    size = {"input_size": [recipe.height_px, recipe.width_px], "num_frames": recipe.num_frames}
     size = {name: value for name, value in size.items() if name in parameters}
     for name, value in size.items():
         given = config.network_args.get(name, value)

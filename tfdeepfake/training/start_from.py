@@ -9,7 +9,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
 
 # What may be another in this run: sizes come from its data, and these have no weights.
-_FREE = ("input_size", "frames", "dropout", "drop_path", "drop_connect", "seed")
+_FREE = ("input_size", "num_frames", "dropout", "drop_path", "drop_connect", "seed")
 
 
 def read(folder, network, network_args):

@@ -54,16 +54,16 @@ def train(config, run_dir, progress=True):
     """
     run_dir = Path(run_dir)
     # Flushed, so that a log file follows the run.
-    say = partial(print, flush=True) if progress else lambda *_: None
-    with run_folder.only_one(run_dir):
+    log = partial(print, flush=True) if progress else lambda *_: None
+    with run_folder.exclusive_lock(run_dir):
         run_folder.check_config(config, run_dir)
         if (run_dir / "result.json").exists():
-            say(f"{run_dir}: this run is finished; nothing to do.")
+            log(f"{run_dir}: this run is finished; nothing to do.")
             return run_dir
         with run_setup.mixed_precision(config.precision):
             run = run_setup.build(config, run_dir)
-            _fit(run, say, progress)
-        _finish(run, say)
+            _fit(run, log, progress)
+        _finish(run, log)
     return run_dir
 
 
@@ -89,27 +89,27 @@ def _recipe(run, calibration="not calibrated"):
         network_args=run_setup.without_weights(run.network_args),
         parent=_parent(run),
         licence=run.started["licence"] if run.started else "unknown",
-        data=dataclasses.replace(run.prepared.recipe, kind=run.kind, flow=flow),
+        data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
         calibration=calibration,
         data_version=run.prepared.version,
     )
 
 
-def _fit(run, say, progress):
+def _fit(run, log, progress):
     """Trains the epochs that are left."""
     config, model = run.config, run.model
     if run.epoch:
-        say(f"{run.run_dir}: goes on after epoch {run.epoch}.")
+        log(f"{run.run_dir}: goes on after epoch {run.epoch}.")
         run_folder.write_curves(run.run_dir, run.rows, everything=True)
         _save_best(run)
     if run.done:
         return
     if not run.has_validation:
-        say(f"{run.prepared.version} has no validation split: the last epoch counts as the best.")
+        log(f"{run.prepared.version} has no validation split: the last epoch counts as the best.")
     dataset = pipeline.batches(
         run.prepared,
         "train",
-        run.kind,
+        run.input_type,
         config.batch_size,
         training=True,
         seed=config.seed,
@@ -150,9 +150,9 @@ def _fit(run, say, progress):
         checkpoint.save_state(run_folder.state_path(run.run_dir), model, state)
         run_folder.write_curves(run.run_dir, run.rows, everything=epoch == 0)
         _save_best(run)
-        say(_line(row, config.epochs))
+        log(_line(row, config.epochs))
         if run.done and epoch + 1 < config.epochs:
-            say(f"no better validation AUC for {config.early_stopping_epochs} epochs: stopped.")
+            log(f"no better validation AUC for {config.early_stopping_epochs} epochs: stopped.")
             model.stop_training = True
 
     callback = keras.callbacks.LambdaCallback(
@@ -184,7 +184,7 @@ def _validation(run):
     """
     size = run.config.batch_size
     dataset = pipeline.batches(
-        run.prepared, "validation", run.kind, size, training=False, with_flow=run.with_flow,
+        run.prepared, "validation", run.input_type, size, training=False, with_flow=run.with_flow,
         cache_bytes=pipeline.CACHE_BYTES // 4,
     )  # fmt: skip
 
@@ -228,7 +228,7 @@ def _line(row, epochs):
     return f"epoch {row['epoch']}/{epochs}  {'  '.join(shown)}  {row['seconds']:.0f} s"
 
 
-def _finish(run, say):
+def _finish(run, log):
     """Writes last/, scores the validation split with best/, and puts threshold and temperature into its recipe."""
     save_model(run.run_dir / "last", run.model, _recipe(run))
     model, recipe = load_model(run.run_dir / "best")
@@ -237,7 +237,7 @@ def _finish(run, say):
         rows = score_data(model, run.prepared, "validation", run.config.batch_size)
         write_scores(run.run_dir / "scores_validation.csv", rows)
         found = calibrate(rows)
-        chosen = {name: found[name] for name in ("threshold", "share_threshold", "temperature", "calibration")}
+        chosen = {name: found[name] for name in ("threshold", "fraction_threshold", "temperature", "calibration")}
         recipe = dataclasses.replace(recipe, **chosen)
     else:
         chosen = {"calibration": "not calibrated: the data set has no validation split"}
@@ -246,4 +246,4 @@ def _finish(run, say):
     write_json(run.run_dir / "result.json", result | chosen)
     best = result["best"]
     auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""
-    say(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")
+    log(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")

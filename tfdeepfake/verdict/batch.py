@@ -1,4 +1,4 @@
-"""Many files to verdicts: a line for each, and a folder with predictions.json, index.html, scores.csv and pictures.
+"""Many files to verdicts: a line for each, and a folder with predictions.json, index.html, scores.csv and images.
 
 Every verdict is on the disk before the next file is begun; a run that was stopped goes on where it was.
 """
@@ -13,11 +13,11 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import write_json
 from tfdeepfake.model_folder import load_model, load_recipe
 from tfdeepfake.verdict import images, report
-from tfdeepfake.verdict.judging import FAKE, MAX_FACES, REAL, STATUSES, TIME_LIMIT_S, Verdict, judge
+from tfdeepfake.verdict.judging import MAX_FACES, TIME_LIMIT_S, judge
 from tfdeepfake.verdict.results import (
+    IMAGES,
     LINES,
     PAGE,
-    PICTURES,
     RESULT,
     SCORES,
     append,
@@ -30,10 +30,9 @@ from tfdeepfake.verdict.results import (
     shown,
     stamp,
 )
+from tfdeepfake.vocabulary import FAKE, REAL, STATUS_TEXT, STATUSES
 
-__all__ = ["FAKE", "REAL", "STATUSES", "Verdict", "exit_code", "find_media", "judge", "judge_many", "line", "predict"]
 SCHEMA = 1
-SHOUTED = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
 
 
 def line(verdict, threshold=None):
@@ -43,7 +42,7 @@ def line(verdict, threshold=None):
     """
     name = shown(verdict["file"])
     if verdict["status"] != "scored":
-        return f"{SHOUTED[verdict['status']]}  {name}: {verdict['reason']} {verdict['todo']}".rstrip()
+        return f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
     spread = "" if not verdict["interval"] else " ({:.2f}-{:.2f})".format(*verdict["interval"])
     count = len(verdict["faces"]) + verdict["faces_not_judged"]
     faces = "whole frame" if verdict["whole_frame"] else f"{count} face{'' if count == 1 else 's'}"
@@ -79,19 +78,19 @@ def judge_many(
     *,
     detector=None,
     detector_weights=None,
-    clips=None,
+    samples=None,
     batch_size=None,
     max_faces=MAX_FACES,
     labels=None,
     time_limit_s=None,
     debug=False,
     tta="none",
-    say=None,
+    log=None,
 ):
     """Judges files and folders; goes on past bad files and counts them.
 
     Args:
-      paths: videos, pictures and folders of them.
+      paths: videos, images and folders of them.
       model_folder: as written by `recipe.save_model`.
       out_dir: gets predictions.jsonl (a line per verdict, at once), predictions.json, index.html, scores.csv and
         frames/; nothing is written when not given. A run of the same command that was stopped is gone on with.
@@ -99,7 +98,7 @@ def judge_many(
       detector_weights: path of the BlazeFace file.
       clips, batch_size, max_faces, time_limit_s, debug, tta: as for `judge`.
       labels: CSV file,label: written into scores.csv.
-      say: called with each verdict's line, and with the summary.
+      log: called with each verdict's line, and with the summary.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
     Raises:
@@ -109,17 +108,17 @@ def judge_many(
 
     from tfdeepfake.data import faces
 
-    began, say = time.perf_counter(), say or (lambda text: None)
+    began, log = time.perf_counter(), log or (lambda text: None)
     recipe = load_recipe(model_folder)
     media, others, problems = find_media(paths, out_dir)
     for folder, reason in problems:
-        say(f"UNREADABLE  folder {folder}: {reason}")
+        log(f"UNREADABLE  folder {folder}: {reason}")
     if not media:
-        what = f"holds no video or picture ({len(others)} other files)." if others else "holds no video or picture."
+        what = f"holds no video or image ({len(others)} other files)." if others else "holds no video or image."
         if problems:
             what = f"{problems[0][0]} {problems[0][1]}"
-        raise InputError(", ".join(shown(p) for p in paths), what, "Give a video, a picture or a folder of them.")
-    known, strangers = read_labels(labels, media) if labels else ({}, [])
+        raise InputError(", ".join(shown(p) for p in paths), what, "Give a video, an image or a folder of them.")
+    known, unmatched = read_labels(labels, media) if labels else ({}, [])
     model, recipe = load_model(model_folder)
     trained_with = recipe.data.detector
     if detector and recipe.data.detector != "none":
@@ -132,7 +131,7 @@ def judge_many(
     detect = faces.make_detector(name, detector_weights)
     settings = {
         "recipe": recipe.to_dict(),
-        "clips": clips,
+        "samples": samples,
         "max_faces": max_faces,
         "tta": tta,
         "detector": name,
@@ -144,7 +143,7 @@ def judge_many(
         out_dir = Path(out_dir)
         earlier = open_folder(out_dir, run)
         if earlier:
-            say(f"{len(earlier)} verdicts of the stopped run are kept.")
+            log(f"{len(earlier)} verdicts of the stopped run are kept.")
     records, startup_s = [], time.perf_counter() - began
     for path, below in tqdm(media, desc="judging", unit="file", disable=None):
         record = earlier.get(shown(path))
@@ -154,7 +153,7 @@ def judge_many(
                 model,
                 recipe,
                 detect,
-                clips=clips,
+                samples=samples,
                 batch_size=batch_size,
                 max_faces=max_faces,
                 time_limit_s=time_limit_s or TIME_LIMIT_S,
@@ -163,11 +162,11 @@ def judge_many(
             )
             record = {"name": shown(below), **verdict.to_dict(), "file": shown(path), "stamp": stamp(path), "run": run}
             if out_dir:
-                record["pictures"] = _pictures(path, record, out_dir)
+                record["images"] = _images(path, record, out_dir)
                 append(out_dir / LINES, record)
-        say(line(record, recipe.threshold))
+        log(line(record, recipe.threshold))
         if record.get("traceback"):
-            say(record["traceback"])
+            log(record["traceback"])
         records.append(record if not out_dir else {k: record[k] for k in ("status", "label", "name")})
     result = {
         "schema": SCHEMA,
@@ -182,7 +181,7 @@ def judge_many(
         "counts": counts(records),
         "other_files": others,
         "unreadable_folders": [{"folder": f, "reason": r} for f, r in problems],
-        "labels_without_file": strangers,
+        "unmatched_labels": unmatched,
         "startup_s": round(startup_s, 3),
     }
     if out_dir:
@@ -190,18 +189,18 @@ def judge_many(
     else:
         result["verdicts"] = [{k: v for k, v in r.items() if k not in ("run", "stamp")} for r in records]
     for text in summary(result, out_dir):
-        say(text)
+        log(text)
     return result
 
 
-def _pictures(path, record, out_dir):
-    """Draws; pictures are an extra, so what goes wrong with them costs no verdict. A full disk does end the run."""
+def _images(path, record, out_dir):
+    """Draws; images are an extra, so what goes wrong with them costs no verdict. A full disk does end the run."""
     try:
-        return images.draw_pictures(path, record, out_dir, PICTURES)
+        return images.draw_images(path, record, out_dir, IMAGES)
     except (InputError, OSError):
         raise
     except Exception as error:
-        record["pictures_problem"] = f"{type(error).__name__}: {error}"
+        record["images_problem"] = f"{type(error).__name__}: {error}"
         return []
 
 
@@ -219,15 +218,15 @@ def _finish(out_dir, result, labels):
 def summary(result, out_dir=None):
     """The last lines: coverage, what was skipped, where the page is."""
     found = result["counts"]
-    rest = [f"{found[status]} {SHOUTED[status].lower()}" for status in SHOUTED if found[status]]
+    rest = [f"{found[status]} {STATUS_TEXT[status].lower()}" for status in STATUS_TEXT if found[status]]
     yield (
         f"{found['scored']} of {found['files']} scored ({found[FAKE]} FAKE, {found[REAL]} REAL)"
         + "".join(f", {text}" for text in rest)
         + "."
     )
     for what, names in (
-        ("are neither video nor picture", result["other_files"]),
-        ("of the labels are not among the files", result["labels_without_file"]),
+        ("are neither video nor image", result["other_files"]),
+        ("of the labels are not among the files", result["unmatched_labels"]),
     ):
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -240,4 +239,4 @@ def predict(paths, model_folder, out_dir=None, **options):
     """`judge_many` for the command line: prints a line per file, returns the exit code."""
     from tqdm import tqdm
 
-    return exit_code(judge_many(paths, model_folder, out_dir, say=tqdm.write, **options))
+    return exit_code(judge_many(paths, model_folder, out_dir, log=tqdm.write, **options))

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfdeepfake.files import atomic_path
 
 COLOURS = {"FAKE": (200, 62, 38), "REAL": (22, 120, 138), None: (104, 110, 120)}
-PICTURES_A_VIDEO = 4
+IMAGES_PER_VIDEO = 4
 FACES_SHOWN = 8  # faces that get a thumbnail
 FILE_SIDE_PX = 960
 
@@ -63,38 +63,38 @@ def annotate(frame, marks, caption):
     Returns:
       PIL image of the same size.
     """
-    picture = Image.fromarray(frame)
-    draw = ImageDraw.Draw(picture)
-    size = max(11, round(max(picture.size) / 34))
+    image = Image.fromarray(frame)
+    draw = ImageDraw.Draw(image)
+    size = max(11, round(max(image.size) / 34))
     font = ImageFont.load_default(size)
     for box, colour, text in sorted(marks, key=lambda mark: mark[0][0]):
         x0, y0, x1, y1 = box
         draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=max(2, size // 6))
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         width, height = right - left + size // 2, bottom - top + size // 2
-        x = min(max(0, x0), max(0, picture.width - width))
-        y = y0 - height if y0 >= height else min(max(0, y1), picture.height - height)
+        x = min(max(0, x0), max(0, image.width - width))
+        y = y0 - height if y0 >= height else min(max(0, y1), image.height - height)
         draw.rectangle((x, y, x + width, y + height), fill=colour)
         draw.text((x + size // 4 - left, y + size // 4 - top), text, font=font, fill="white")
     left, top, right, bottom = draw.textbbox((0, 0), caption, font=font)
     height = bottom - top + size // 2
-    draw.rectangle((0, picture.height - height, right - left + size, picture.height), fill=(16, 18, 22))
-    draw.text((size // 2 - left, picture.height - height + size // 4 - top), caption, font=font, fill="white")
-    return picture
+    draw.rectangle((0, image.height - height, right - left + size, image.height), fill=(16, 18, 22))
+    draw.text((size // 2 - left, image.height - height + size // 4 - top), caption, font=font, fill="white")
+    return image
 
 
-def _save(picture, path, quality):
+def _save(image, path, quality):
     with atomic_path(path) as temporary:
-        picture.save(temporary, "JPEG", quality=quality, optimize=True)
+        image.save(temporary, "JPEG", quality=quality, optimize=True)
 
 
-def draw_pictures(path, record, out_dir, folder="frames"):
+def draw_images(path, record, out_dir, folder="frames"):
     """Writes the annotated frames and face thumbnails of one verdict.
 
     Args:
       path: the video.
       record: verdict dict with `name`.
-      out_dir, folder: pictures go to out_dir/folder/<video>/.
+      out_dir, folder: images go to out_dir/folder/<video>/.
     Returns:
       list of {"file" (below out_dir), "kind": "frame" or "face", "frame", "time_s", "face"}; empty for a file that
       cannot be read. A file without a face gets plain frames, so that one sees why.
@@ -104,7 +104,7 @@ def draw_pictures(path, record, out_dir, folder="frames"):
     from tfdeepfake.data import video
 
     if record["status"] == "scored":
-        chosen = choose_frames(record["faces"], PICTURES_A_VIDEO)
+        chosen = choose_frames(record["faces"], IMAGES_PER_VIDEO)
     elif record["status"] == "no_face":
         spread = video.spaced_indices(record["video"]["frame_count"], 3)
         chosen = {int(frame): (None, []) for frame in spread}
@@ -113,9 +113,9 @@ def draw_pictures(path, record, out_dir, folder="frames"):
     try:
         shown = video.read_frames(path, list(chosen), max_side_px=FILE_SIDE_PX)
     except video.VideoError:
-        # It was readable a moment ago. The verdict stands; pictures are an extra.
+        # It was readable a moment ago. The verdict stands; images are an extra.
         return []
-    below, pictures, thumbs = Path(folder) / folder_name(record["name"], path), [], {}
+    below, images, thumbs = Path(folder) / folder_name(record["name"], path), [], {}
     for frame, index, seconds in zip(shown.frames, shown.indices, shown.timestamps_s, strict=True):
         scale = frame.shape[1] / record["video"]["width"]
         marks = []
@@ -129,16 +129,16 @@ def draw_pictures(path, record, out_dir, folder="frames"):
         name = below / f"frame_{index:06d}.jpg"
         caption = f"{seconds:.2f} s" if not record["video"]["is_image"] else "still image"
         _save(annotate(frame, marks, caption), Path(out_dir) / name, 85)
-        pictures.append(
+        images.append(
             {"file": name.as_posix(), "kind": "frame", "frame": int(index), "time_s": round(float(seconds), 4)}
         )
-    for number, (_, picture, index, seconds) in sorted(thumbs.items(), key=lambda item: -item[1][0])[:FACES_SHOWN]:
+    for number, (_, image, index, seconds) in sorted(thumbs.items(), key=lambda item: -item[1][0])[:FACES_SHOWN]:
         name = below / f"face_{number}.jpg"
-        _save(picture, Path(out_dir) / name, 85)
-        pictures.append(
+        _save(image, Path(out_dir) / name, 85)
+        images.append(
             {"file": name.as_posix(), "kind": "face", "face": number, "frame": index, "time_s": round(seconds, 4)}
         )
-    return pictures
+    return images
 
 
 def _thumb(frame, box):
@@ -147,6 +147,6 @@ def _thumb(frame, box):
     side = min(1.3 * max(box[2] - box[0], box[3] - box[1], 8), height, width)
     x = min(max((box[0] + box[2] - side) / 2, 0), width - side)
     y = min(max((box[1] + box[3] - side) / 2, 0), height - side)
-    picture = Image.fromarray(frame).crop((int(x), int(y), int(x + side), int(y + side)))
-    picture.thumbnail((192, 192))
-    return picture
+    image = Image.fromarray(frame).crop((int(x), int(y), int(x + side), int(y + side)))
+    image.thumbnail((192, 192))
+    return image

@@ -1,4 +1,4 @@
-"""One network and the crops of one video: do they fit, which moments to look at, logits, probability, interval."""
+"""One network and the crops of one video: do they fit, which samples to look at, logits, probability, interval."""
 
 import dataclasses
 
@@ -29,8 +29,8 @@ def check_model(model, recipe, one_logit=True):
     from tfdeepfake import models
 
     data, wants = recipe.data, {i.name: tuple(i.shape) for i in model.inputs}
-    kind, shape = models.input_kind(model), wants["frames"]
-    todo = "The folder's recipe.json and its weights do not belong together: copy both from one training run."
+    input_type, shape = models.input_type(model), wants["frames"]
+    remedy = "The folder's recipe.json and its weights do not belong together: copy both from one training run."
     size = tuple(
         want if want else have for want, have in zip(shape[-3:-1], (data.height_px, data.width_px), strict=True)
     )
@@ -38,11 +38,15 @@ def check_model(model, recipe, one_logit=True):
         raise InputError(
             recipe.network,
             f"takes {size[0]} x {size[1]} px (height x width), the recipe crops {data.height_px} x {data.width_px}.",
-            todo,
+            remedy,
         )
-    if kind == "clip" and (data.kind != "clip" or shape[1] not in (None, data.frames)):
-        have = f"clips of {data.frames} frames" if data.kind == "clip" else f"single examples (kind {data.kind!r})"
-        raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", todo)
+    if input_type == "clip" and (data.input_type != "clip" or shape[1] not in (None, data.num_frames)):
+        have = (
+            f"clips of {data.num_frames} frames"
+            if data.input_type == "clip"
+            else f"single examples (input_type {data.input_type!r})"
+        )
+        raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", remedy)
     classes = model.outputs[0].shape[-1]
     if one_logit and classes != 1:
         raise InputError(
@@ -51,36 +55,36 @@ def check_model(model, recipe, one_logit=True):
             "Build it with num_classes=1.",
         )
     if recipe.classes is not None and len(recipe.classes) != classes:
-        raise InputError(recipe.network, f"gives {classes} outputs, the recipe names {list(recipe.classes)}.", todo)
+        raise InputError(recipe.network, f"gives {classes} outputs, the recipe names {list(recipe.classes)}.", remedy)
     if "flow" in wants and data.flow == "none":
-        raise InputError(recipe.network, "takes optical flow, the recipe makes none.", todo)
-    return kind
+        raise InputError(recipe.network, "takes optical flow, the recipe makes none.", remedy)
+    return input_type
 
 
-def sampling(data, kind, clips=None):
-    """The recipe for looking at one video: every face, and enough moments for a timeline.
+def sampling(data, input_type, samples=None):
+    """The recipe for looking at one video: every face, and enough samples for a timeline.
 
     Args:
       data: DataRecipe of training. Kind, size, margin and clip length stay.
-      kind: of the network, `frame`, `flow` or `clip`.
-      clips: moments to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
+      input_type: of the network, `frame`, `flow` or `clip`.
+      clips: samples to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
     Raises:
       InputError: the network takes frames spaced over the whole video as one input, so there is one moment.
     """
-    if clips is not None and clips < 1:
-        raise InputError("clips", f"needs at least 1, got {clips}.")
+    if samples is not None and samples < 1:
+        raise InputError("samples", f"needs at least 1, got {samples}.")
     if data.sampling == "consecutive":
-        return dataclasses.replace(data, select="all", clips=clips or max(data.clips, LEAST_CLIPS))
-    if clips is None:
+        return dataclasses.replace(data, select="all", num_clips=samples or max(data.num_clips, LEAST_CLIPS))
+    if samples is None:
         return dataclasses.replace(data, select="all")
-    if kind != "frame":
+    if input_type != "frame":
         # Other spacing would change the motion between neighbouring frames, and with it the score.
         raise InputError(
-            "clips",
-            f"cannot be chosen: this network takes {data.frames} frames spaced over the whole video.",
+            "samples",
+            f"cannot be chosen: this network takes {data.num_frames} frames spaced over the whole video.",
             "Leave it out.",
         )
-    return dataclasses.replace(data, select="all", frames=clips)
+    return dataclasses.replace(data, select="all", num_frames=samples)
 
 
 def score(model, inputs, batch_size, check=lambda: None, tta="none"):
@@ -115,7 +119,7 @@ def score(model, inputs, batch_size, check=lambda: None, tta="none"):
 
 
 def interval(tables, seed=0):
-    """95 % bootstrap interval of the video's probability over its sampled moments.
+    """95 % bootstrap interval of the video's probability over its sampled samples.
 
     A moment is drawn with all its faces, because compression and light are shared. It covers the choice of
     frames only, not what the network never learned.
@@ -123,16 +127,16 @@ def interval(tables, seed=0):
     Args:
       tables: per deciding face a dict {moment: probability}.
     Returns:
-      (low, high), or None when there are fewer than two moments.
+      (low, high), or None when there are fewer than two samples.
     """
-    moments = sorted({m for table in tables for m in table})
-    if len(moments) < 2:
+    samples = sorted({m for table in tables for m in table})
+    if len(samples) < 2:
         return None
-    seen = np.array([[m in table for table in tables] for m in moments], np.float64)
-    values = np.array([[table.get(m, 0.0) for table in tables] for m in moments])
-    draws = np.random.default_rng(seed).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), RESAMPLES)
+    seen = np.array([[m in table for table in tables] for m in samples], np.float64)
+    values = np.array([[table.get(m, 0.0) for table in tables] for m in samples])
+    draws = np.random.default_rng(seed).multinomial(len(samples), np.full(len(samples), 1 / len(samples)), RESAMPLES)
     counts = draws @ seen
-    # A face that is in none of the drawn moments says nothing in that draw.
+    # A face that is in none of the drawn samples says nothing in that draw.
     means = np.where(counts > 0, draws @ values / np.maximum(counts, 1), -np.inf).max(axis=1)
     low, high = np.percentile(means[np.isfinite(means)], (2.5, 97.5))
     return float(low), float(high)

@@ -18,14 +18,13 @@ import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.verdict.inference import check_model, interval, probability, sampling, score
+from tfdeepfake.vocabulary import FAKE, REAL, STATUSES
 
-STATUSES = ("scored", "no_face", "unreadable", "error")
-FAKE, REAL = "FAKE", "REAL"
 TIME_LIMIT_S = 300.0
 MAX_FACES = 16
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
 # but does not decide.
-BRIEF_SHARE = 0.1
+BRIEF_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Verdict:
       status: one of STATUSES.
       probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face; None unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL"; None unless scored.
-      interval: (low, high), 95 % bootstrap over the sampled moments of the video; None when there is only one.
+      interval: (low, high), 95 % bootstrap over the sampled samples of the video; None when there is only one.
       interval_reason: why there is no interval.
-      reason, todo: what went wrong and the user's next step, when not scored.
+      reason, remedy: what went wrong and the user's next step, when not scored.
       faces: one dict per judged face, most suspicious first (docs/predictions.md).
       faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
-      moments: frames or clips of the video that were looked at.
+      samples: frames or clips of the video that were looked at.
       whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
       video: width, height, fps, duration_s, frame_count, codec, is_image, missing (frames cut off the end of the
         file); empty when it could not be read.
@@ -57,10 +56,10 @@ class Verdict:
     interval: tuple | None = None
     interval_reason: str = ""
     reason: str = ""
-    todo: str = ""
+    remedy: str = ""
     faces: list = field(default_factory=list)
     faces_not_judged: int = 0
-    moments: int = 0
+    num_samples: int = 0
     whole_frame: bool = False
     video: dict = field(default_factory=dict)
     timings: dict = field(default_factory=dict)
@@ -118,12 +117,12 @@ def _time_limit(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def _moments(examples, kind):
+def _samples(examples, input_type):
     """Examples to one row per network input: (example, which frames of it). Clips of a short video overlap: a frame
     of two clips is one moment for a network of single frames."""
     done = set()
     for example in examples:
-        if kind == "clip":
+        if input_type == "clip":
             yield example, slice(0, len(example.frames))
             continue
         for t, frame in enumerate(example.indices):
@@ -153,29 +152,29 @@ def _point(example, at, logit, temperature):
     return point
 
 
-def _faces(points, moments, recipe):
-    """Timelines to faces: mean probability, label, share of the sampled moments, whether too brief to decide."""
+def _faces(points, samples, recipe):
+    """Timelines to faces: mean probability, label, share of the sampled samples, whether too brief to decide."""
     faces = []
     for number, timeline in points.items():
         timeline.sort(key=lambda p: p["time_s"])
-        share = min(1.0, len(timeline) / moments)
+        share = min(1.0, len(timeline) / samples)
         mean = float(np.mean([p["probability"] for p in timeline]))
-        brief = moments >= 8 and (share < BRIEF_SHARE or len(timeline) < 2)
+        brief = samples >= 8 and (share < BRIEF_FRACTION or len(timeline) < 2)
         faces.append(
             {
                 "face": number,
                 "probability": mean,
                 "label": FAKE if mean >= recipe.threshold else REAL,
-                "share": round(share, 4),
+                "fraction": round(share, 4),
                 "brief": brief,
                 "timeline": timeline,
             }
         )
     if all(face["brief"] for face in faces):
         # Faces that come and go are all there is: the longest seen ones decide.
-        longest = max(face["share"] for face in faces)
+        longest = max(face["fraction"] for face in faces)
         for face in faces:
-            face["brief"] = face["share"] < longest
+            face["brief"] = face["fraction"] < longest
     return sorted(faces, key=lambda f: (f["brief"], -f["probability"]))
 
 
@@ -189,15 +188,15 @@ def _check_for_a_face(path, info, detect):
 
     frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5)).frames
     if not any(len(found.boxes_px) for found in detect(frames)):
-        where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the picture"
+        where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the image"
         raise examples.NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
 
 
-def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces, timings, check, tta):
+def _scored(path, info, model, recipe, data, input_type, detect, batch_size, max_faces, timings, check, tta):
     from tfdeepfake.data import examples as extraction
     from tfdeepfake.data import faces as face_data
 
-    still = info.is_image and kind == "clip"
+    still = info.is_image and input_type == "clip"
 
     def timed(frames):
         check()
@@ -211,10 +210,10 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
     if still or data.detector == "none":
         _check_for_a_face(path, info, timed)
     if still:
-        # Behind the look for a face: a picture without one is `no_face` whatever the network takes.
+        # Behind the look for a face: an image without one is `no_face` whatever the network takes.
         raise InputError(
             path,
-            f"is a still image; {recipe.network} takes clips of {data.frames} frames.",
+            f"is a still image; {recipe.network} takes clips of {data.num_frames} frames.",
             "Give a video, or use a network for single frames.",
         )
     if data.detector == "none":
@@ -228,7 +227,7 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
         count, total = seen.get(example.face, (0, 0.0))
         seen[example.face] = count + 1, total + float(example.score)
     best = sorted(seen, key=lambda face: (-seen[face][0], -seen[face][1]))[:max_faces]
-    rows = [row for row in _moments(found, kind) if row[0].face in best]
+    rows = [row for row in _samples(found, input_type) if row[0].face in best]
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     start = time.perf_counter()
     logits = score(model, inputs, batch_size, check, tta)
@@ -239,9 +238,9 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
     for (example, at), logit in zip(rows, logits, strict=True):
         points.setdefault(numbers[example.face], []).append(_point(example, at, logit, recipe.temperature))
     looked = {p["frame"] for timeline in points.values() for p in timeline}
-    single = data.frames * data.clips if kind != "clip" else data.clips
-    moments = max(len(looked), min(single, info.frame_count or single))
-    faces = _faces(points, moments, recipe)
+    single = data.num_frames * data.num_clips if input_type != "clip" else data.num_clips
+    samples = max(len(looked), min(single, info.frame_count or single))
+    faces = _faces(points, samples, recipe)
     deciding = [face for face in faces if not face["brief"]]
     spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
     return Verdict(
@@ -250,10 +249,10 @@ def _scored(path, info, model, recipe, data, kind, detect, batch_size, max_faces
         probability=deciding[0]["probability"],
         label=deciding[0]["label"],
         interval=spread,
-        interval_reason="" if spread else f"only one {'clip' if kind == 'clip' else 'frame'} was scored",
+        interval_reason="" if spread else f"only one {'clip' if input_type == 'clip' else 'frame'} was scored",
         faces=faces,
         faces_not_judged=max(found[0].face_count, len(seen)) - len(best),
-        moments=moments,
+        samples=samples,
         whole_frame=data.detector == "none",
     )
 
@@ -264,7 +263,7 @@ def judge(
     recipe,
     detect=None,
     *,
-    clips=None,
+    samples=None,
     batch_size=None,
     max_faces=MAX_FACES,
     time_limit_s=TIME_LIMIT_S,
@@ -277,10 +276,10 @@ def judge(
     clips: one faked face makes the video a fake. Faces seen only briefly are listed and do not decide.
 
     Args:
-      path: video or picture.
+      path: video or image.
       model, recipe: as from `recipe.load_model`.
       detect: `faces.make_detector(...)`; the recipe's own when not given.
-      clips: moments to look at (see `sampling`); the recipe's, at least eight clips, when not given.
+      clips: samples to look at (see `sampling`); the recipe's, at least eight clips, when not given.
       batch_size: examples per network call; 32 frames or 4 clips when not given.
       max_faces: faces judged, those seen longest; the rest is counted.
       time_limit_s: after that the file is given up with status `error`.
@@ -293,8 +292,8 @@ def judge(
     """
     from tfdeepfake.data import examples, video
 
-    kind = check_model(model, recipe)
-    data = sampling(recipe.data, kind, clips)
+    input_type = check_model(model, recipe)
+    data = sampling(recipe.data, input_type, samples)
     if not (time_limit_s > 0 and math.isfinite(time_limit_s)):
         raise InputError("time_limit_s", f"needs seconds above 0, got {time_limit_s}.")
     path, facts, timings, trace = Path(path), {}, {"decode": 0.0, "detect": 0.0, "network": 0.0}, ""
@@ -311,9 +310,9 @@ def judge(
                 model,
                 recipe,
                 data,
-                kind,
+                input_type,
                 detect,
-                batch_size or (4 if kind == "clip" else 32),
+                batch_size or (4 if input_type == "clip" else 32),
                 max_faces,
                 timings,
                 check,
@@ -321,18 +320,18 @@ def judge(
             )
             return dataclasses.replace(verdict, video=facts, timings=timings)
     except examples.NoFace as error:
-        status, reason, todo = "no_face", error.problem, error.todo
+        status, reason, remedy = "no_face", error.problem, error.remedy
     except video.VideoError as error:
-        status, reason, todo = "unreadable", error.problem, error.todo
+        status, reason, remedy = "unreadable", error.problem, error.remedy
     except InputError as error:
-        status, reason, todo = "error", error.problem, error.todo
+        status, reason, remedy = "error", error.problem, error.remedy
     except _TimeUp:
         status, reason = "error", f"took longer than the limit of {time_limit_s:g} s."
-        todo = "Raise the time limit or cut the video."
+        remedy = "Raise the time limit or cut the video."
     except Exception as error:  # one bad file must not end a batch; it is counted and named
         status, reason = "error", f"unexpected {type(error).__name__}: {error}"
-        todo = "This is a fault of the program: run this file with --debug and report what it prints."
+        remedy = "This is a fault of the program: run this file with --debug and report what it prints."
         trace = traceback.format_exc() if debug else ""
     return Verdict(
-        file=str(path), status=status, reason=reason, todo=todo, video=facts, timings=timings, traceback=trace
+        file=str(path), status=status, reason=reason, remedy=remedy, video=facts, timings=timings, traceback=trace
     )

@@ -1,6 +1,6 @@
 """One self-contained HTML page about many verdicts (report.html is its frame).
 
-The page needs no network and no other file: pictures are small JPEGs inside it. It is written piece by piece, so
+The page needs no network and no other file: images are small JPEGs inside it. It is written piece by piece, so
 memory does not grow with the number of videos.
 """
 
@@ -15,13 +15,13 @@ from PIL import Image
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
-from tfdeepfake.verdict.images import PICTURES_A_VIDEO
+from tfdeepfake.verdict.images import IMAGES_PER_VIDEO
+from tfdeepfake.vocabulary import STATUS_TEXT
 
-WORDS = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
-PICTURE_SIDE_PX, THUMB_SIDE_PX = 360, 96
+IMAGE_SIDE_PX, THUMB_SIDE_PX = 360, 96
 # Base64 makes 3 bytes 4; with this and about 6 kB of text a video, a hundred videos stay below 15 MB.
-PAGE_PICTURE_BYTES = 9_000_000
-PICTURE_BYTES = 14_000  # of one picture in the page, at most in practice
+PAGE_IMAGE_BYTES = 9_000_000
+IMAGE_BYTES = 14_000  # of one image in the page, at most in practice
 
 
 def escape(text):
@@ -29,14 +29,14 @@ def escape(text):
 
 
 def _embedded(path, side_px, quality):
-    """A small copy of a picture as a data address, or None when the file is gone."""
+    """A small copy of an image as a data address, or None when the file is gone."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as image:
             # Decodes at a half, quarter or eighth where that is still large enough.
-            picture.draft("RGB", (side_px, side_px))
-            picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-            stream, size = io.BytesIO(), picture.size
-            picture.save(stream, "JPEG", quality=quality, optimize=True)
+            image.draft("RGB", (side_px, side_px))
+            image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+            stream, size = io.BytesIO(), image.size
+            image.save(stream, "JPEG", quality=quality, optimize=True)
     except OSError:
         return None, (0, 0)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), size
@@ -46,7 +46,7 @@ def write_page(path, result, verdicts):
     """Writes the page.
 
     Args:
-      path: index.html; the pictures named in the verdicts lie below its folder.
+      path: index.html; the images named in the verdicts lie below its folder.
       result: dict of `verdict.judge_many`, its list of verdicts not needed.
       verdicts: function of an order (list of numbers, or None for all) that returns an iterator of verdict dicts.
     Raises:
@@ -68,7 +68,7 @@ def write_page(path, result, verdicts):
         key=lambda row: (-1 if row["probability"] is None else -row["probability"], row["number"]),
     )
     rows.sort(key=lambda row: row["probability"] is None)
-    each = max(1, min(PICTURES_A_VIDEO, PAGE_PICTURE_BYTES // max(1, len(rows)) // PICTURE_BYTES))
+    each = max(1, min(IMAGES_PER_VIDEO, PAGE_IMAGE_BYTES // max(1, len(rows)) // IMAGE_BYTES))
     try:
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as page:
             page.write(head)
@@ -89,7 +89,7 @@ def _worst(verdict):
 
 
 def _badge(status, label):
-    word = label if status == "scored" else WORDS[status]
+    word = label if status == "scored" else STATUS_TEXT[status]
     return f'<span class="badge {word.lower().replace(" ", "-")}">{word}</span>'
 
 
@@ -124,7 +124,7 @@ def _summary(result, rows):
     if result["other_files"]:
         names = ", ".join(escape(n) for n in result["other_files"][:20])
         more = f" and {len(result['other_files']) - 20} more" if len(result["other_files"]) > 20 else ""
-        skipped += f"<p>Passed over, being neither video nor picture: {names}{more}.</p>"
+        skipped += f"<p>Passed over, being neither video nor image: {names}{more}.</p>"
     for folder in result["unreadable_folders"]:
         skipped += f"<p>Folder {escape(folder['folder'])} {escape(folder['reason'])}</p>"
     table = "".join(_row(row, recipe["threshold"]) for row in rows)
@@ -177,7 +177,8 @@ faces is at least <b>{recipe["threshold"]:.2f}</b>, and REAL otherwise. The inte
 which frames were looked at. <b>None of this is proof.</b> Manipulations, cameras and compressions that the network
 never saw in training can be judged wrongly with high confidence, in both directions.</p>
 <details><summary>Network, statuses and limits</summary><dl>
-<dt>Looks at</dt><dd>{looks}, {escape(data["kind"])} input of {data["height_px"]} × {data["width_px"]} px.{changed}</dd>
+<dt>Looks at</dt><dd>{looks},
+{escape(data["input_type"])} input of {data["height_px"]} × {data["width_px"]} px.{changed}</dd>
 <dt>Model folder</dt><dd>{escape(result["model"])}, licence {escape(recipe["licence"])},
 recipe {escape(result["recipe_sha256"][:16])}</dd>{parent}
 <dt>FAKE, REAL</dt><dd>the file was scored; its probability is at least, or below, the threshold.</dd>
@@ -205,35 +206,35 @@ def _facts(verdict):
 
 
 def _section(number, verdict, result, folder, each):
-    """One video. Pictures are embedded; a click opens the larger file beside the page, where it was kept."""
+    """One video. Images are embedded; a click opens the larger file beside the page, where it was kept."""
     name = escape(verdict["name"])
     top = (
         f'<article id="v{number}"><header>{_badge(verdict["status"], verdict["label"])}<h3>{name}</h3>'
         f'<a class="up" href="#top" aria-label="to the top">↑</a></header>{_facts(verdict)}'
     )
-    pictures = verdict.get("pictures", [])
-    frames = _spread([p for p in pictures if p["kind"] == "frame"], each, verdict)
-    # A single picture gets the room of two; it costs the bytes of three.
+    images = verdict.get("images", [])
+    frames = _spread([p for p in images if p["kind"] == "frame"], each, verdict)
+    # A single image gets the room of two; it costs the bytes of three.
     alone = len(frames) == 1 and each > 1
-    strip = "".join(_figure(p, folder, PICTURE_SIDE_PX * (2 if alone else 1)) for p in frames)
+    strip = "".join(_figure(p, folder, IMAGE_SIDE_PX * (2 if alone else 1)) for p in frames)
     strip = f'<div class="strip{" alone" if alone else ""}">{strip}</div>' if strip else ""
     if verdict["status"] != "scored":
-        return f'{top}<p class="reason">{escape(verdict["reason"])} {escape(verdict["todo"])}</p>{strip}</article>\n'
+        return f'{top}<p class="reason">{escape(verdict["reason"])} {escape(verdict["remedy"])}</p>{strip}</article>\n'
     spread = verdict["interval"]
     spread = (
         f"95 % interval over frames {spread[0]:.2f}–{spread[1]:.2f}"
         if spread
         else f"no interval: {escape(verdict['interval_reason'])}"
     )
-    looked = f"{verdict['moments']} moments of the video looked at"
-    if verdict["moments"] == 1:
+    looked = f"{verdict['num_samples']} samples of the video looked at"
+    if verdict["num_samples"] == 1:
         looked = "a still image" if verdict["video"]["is_image"] else "one moment of the video looked at"
     lead = (
         f'<p class="lead"><b class="{verdict["label"].lower()}">{verdict["probability"]:.2f}</b> '
         f"<span>probability of FAKE{', the highest of its faces' if len(verdict['faces']) > 1 else ''}<br>"
         f"<small>{looked}; {spread}</small></span></p>"
     )
-    thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in pictures if p["kind"] == "face"}
+    thumbs = {p["face"]: _embedded(folder / p["file"], THUMB_SIDE_PX, 72)[0] for p in images if p["kind"] == "face"}
     whole = verdict["whole_frame"]
     length = verdict["video"]["duration_s"] or 0
     faces = "".join(
@@ -265,25 +266,25 @@ def _spread(frames, each, verdict):
     return sorted(first + rest, key=lambda f: f["frame"])
 
 
-def _figure(picture, folder, side_px):
-    data, (width, height) = _embedded(folder / picture["file"], side_px, 68)
+def _figure(image, folder, side_px):
+    data, (width, height) = _embedded(folder / image["file"], side_px, 68)
     if data is None:
         return ""
     return (
-        f'<a href="{escape(picture["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
-        f'alt="frame at {picture["time_s"]:.2f} s"></a>'
+        f'<a href="{escape(image["file"])}"><img loading="lazy" width="{width}" height="{height}" src="{data}" '
+        f'alt="frame at {image["time_s"]:.2f} s"></a>'
     )
 
 
 def _face(face, thumb, length_s, threshold, whole):
     kind = face["label"].lower()
-    picture = f'<img class="thumb" src="{thumb}" alt="">' if thumb else '<span class="thumb none"></span>'
+    image = f'<img class="thumb" src="{thumb}" alt="">' if thumb else '<span class="thumb none"></span>'
     name = "whole frame" if whole else f"face {face['face']}"
     points = face["timeline"]
-    share = "" if len(points) < 2 else f"<small>seen in {100 * face['share']:.0f} % of the moments</small>"
+    share = "" if len(points) < 2 else f"<small>seen in {100 * face['fraction']:.0f} % of the samples</small>"
     plot = _timeline(points, length_s, threshold) if length_s and points[-1]["end_s"] > 0 else ""
     return (
-        f'<div class="face{"" if plot else " flat"}">{picture}<div class="who"><b>{name}</b> '
+        f'<div class="face{"" if plot else " flat"}">{image}<div class="who"><b>{name}</b> '
         f'<b class="{kind}">{face["label"]} '
         f"{face['probability']:.2f}</b>{share}</div>{plot}</div>"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full
 
-LINES, RESULT, SCORES, PAGE, PICTURES = "predictions.jsonl", "predictions.json", "scores.csv", "index.html", "frames"
+LINES, RESULT, SCORES, PAGE, IMAGES = "predictions.jsonl", "predictions.json", "scores.csv", "index.html", "frames"
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 
 
@@ -30,14 +30,14 @@ def find_media(paths, out_dir=None):
 
     Args:
       paths: files and folders.
-      out_dir: results of an earlier run; its pictures are not judged.
+      out_dir: results of an earlier run; its images are not judged.
     Returns:
       (media [(Path, name below the given folder)], other files [str], problems [(folder, reason)]).
     """
     from tfdeepfake.data.video import is_media
 
     media, others, problems, seen = [], [], [], set()
-    skip = {os.path.abspath(Path(out_dir) / PICTURES)} if out_dir else set()
+    skip = {os.path.abspath(Path(out_dir) / IMAGES)} if out_dir else set()
     own = {os.path.abspath(Path(out_dir) / name) for name in (LINES, RESULT, SCORES, PAGE)} if out_dir else set()
 
     def take(path, name):
@@ -78,21 +78,21 @@ def read_labels(path, media):
     Raises:
       InputError: the file is missing, has no such columns, a label that is not real/fake/0/1, or a file twice.
     """
-    todo = "The first line is file,label; a label is real or fake (or 0 or 1)."
+    remedy = "The first line is file,label; a label is real or fake (or 0 or 1)."
     names = {}
     for media_path, name in media:
         for key in {name, media_path.name, str(media_path), os.path.abspath(media_path)}:
             names.setdefault(key, []).append(name)
-    found, strangers = {}, []
+    found, unmatched = {}, []
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             if not {"file", "label"} <= set(reader.fieldnames or ()):
-                raise InputError(path, f"line 1: needs the columns file and label, got {reader.fieldnames}.", todo)
+                raise InputError(path, f"line 1: needs the columns file and label, got {reader.fieldnames}.", remedy)
             for row in reader:
                 label = LABELS.get((row["label"] or "").strip().lower())
                 if label is None:
-                    raise InputError(path, f"line {reader.line_num}: {row['label']!r} is no label.", todo)
+                    raise InputError(path, f"line {reader.line_num}: {row['label']!r} is no label.", remedy)
                 matching = names.get(row["file"], [])
                 if len(matching) > 1:
                     raise InputError(
@@ -101,16 +101,16 @@ def read_labels(path, media):
                         "Write it with its folder.",
                     )
                 if not matching:
-                    strangers.append(row["file"])
+                    unmatched.append(row["file"])
                 elif matching[0] in found:
-                    raise InputError(path, f"line {reader.line_num}: {row['file']!r} stands here twice.", todo)
+                    raise InputError(path, f"line {reader.line_num}: {row['file']!r} stands here twice.", remedy)
                 else:
                     found[matching[0]] = {**row, "label": label}
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", todo) from None
-    return found, strangers
+        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", remedy) from None
+    return found, unmatched
 
 
 def digest(value):

@@ -8,7 +8,7 @@ from tfdeepfake.errors import InputError
 _SHOWN = 12
 
 
-def refuse_others(path):
+def check_weight_file(path):
     """Lets a file pass that may hold weights, and one that is missing: its reader knows what to say.
 
     Raises:

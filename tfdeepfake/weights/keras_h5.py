@@ -27,8 +27,8 @@ def load(path, wanted, rename=lambda names: {name: name for name in names}, igno
     """
     import h5py
 
-    check.refuse_others(path)
-    todo = "Give the file exactly as its authors publish it."
+    check.check_weight_file(path)
+    remedy = "Give the file exactly as its authors publish it."
     try:
         with h5py.File(path, "r") as file:
             found = _datasets(file["model_weights"] if "model_weights" in file else file)
@@ -37,14 +37,14 @@ def load(path, wanted, rename=lambda names: {name: name for name in names}, igno
             found = {names.get(name, name): data for name, data in found.items()}
             problems = _differences(found, wanted)
             if problems:
-                raise InputError(path, f"does not fit the network: {'; '.join(problems)}.", todo)
+                raise InputError(path, f"does not fit the network: {'; '.join(problems)}.", remedy)
             arrays = {name: np.asarray(found[name], np.float32) for name in wanted}
     except FileNotFoundError:
-        raise InputError(path, "this file is missing.", todo) from None
+        raise InputError(path, "this file is missing.", remedy) from None
     except OSError as error:
-        raise InputError(path, f"is not a readable HDF5 file ({error}).", todo) from None
+        raise InputError(path, f"is not a readable HDF5 file ({error}).", remedy) from None
     if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
-        raise InputError(path, f"holds NaN or infinite weights in {', '.join(broken)}.", todo)
+        raise InputError(path, f"holds NaN or infinite weights in {', '.join(broken)}.", remedy)
     for name, array in arrays.items():
         wanted[name].assign(array)
 

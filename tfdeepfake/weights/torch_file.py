@@ -301,7 +301,7 @@ def read(path):
     Raises:
       InputError: missing, damaged, no checkpoint, or a pickle that asks for more than tensors.
     """
-    check.refuse_others(path)
+    check.check_weight_file(path)
     try:
         with open(path, "rb") as stream:
             start = stream.read(9)

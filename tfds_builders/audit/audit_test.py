@@ -9,21 +9,21 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
-from tfdeepfake import cli
+from tfdeepfake.cli.main import main
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.vocabulary import SPLITS
 from tfds_builders.audit import read
 from tfds_builders.audit.compare import audit, conflict
 from tfds_builders.audit.origins import origins
 from tfds_builders.celeb_df.listing import LIST
 from tfds_builders.core.features import feature_dict
-from tfds_builders.core.splits import SPLITS
 from tfds_builders.core.testing import OFFICIAL, write_file
 from tfds_builders.face_forensics.face_forensics_dataset_builder_test import fakes, write_lists, youtube
 
-RECIPE = DataRecipe(kind="frame", frames=4, detector="none", height_px=48, width_px=48)
+RECIPE = DataRecipe(input_type="frame", num_frames=4, detector="none", height_px=48, width_px=48)
 
 
-def picture(seed, index=0):
+def image(seed, index=0):
     """uint8 [48, 48, 3]: spots of a video, which drift a little from frame to frame."""
     rng = np.random.default_rng(seed)
     spots = [cv2.resize(rng.normal(size=(n, n, 3)), (64, 64), interpolation=cv2.INTER_CUBIC) for n in (9, 24)]
@@ -33,7 +33,7 @@ def picture(seed, index=0):
 
 def example(video, source, seed, index=0, change=lambda x: x, **facts):
     return {
-        "frames": change(picture(seed, index)), "label": 0, "data_set": "tiny", "method": "real", "video": video,
+        "frames": change(image(seed, index)), "label": 0, "data_set": "tiny", "method": "real", "video": video,
         "source": source, "face": 0, "frame_indices": np.array([index]), "timestamps_s": np.zeros(1, np.float32),
         "box_px": np.zeros(4, np.float32),
     } | facts  # fmt: skip
@@ -102,14 +102,14 @@ def brighter(frame):
 
 
 def test_clean_sets_pass(data_dir, capsys):
-    assert cli.main(["audit", "plain", "other", "--data-dir", str(data_dir)]) == 0
+    assert main(["audit", "plain", "other", "--data-dir", str(data_dir)]) == 0
     out = capsys.readouterr().out
     assert "plain: videos: train 3, validation 3, test 3; 36 frames compared." in out
     assert out.splitlines()[-1] == "no leaks: 18 identities, 18 sources, 72 frames compared"
 
 
 def test_a_person_in_two_splits_and_a_brighter_copy_in_validation(data_dir, capsys, tmp_path):
-    assert cli.main(["audit", "mixed", "--data-dir", str(data_dir), "--out", str(tmp_path / "leaks.csv")]) == 1
+    assert main(["audit", "mixed", "--data-dir", str(data_dir), "--out", str(tmp_path / "leaks.csv")]) == 1
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "3 leaks: 1 identities, 1 sources, 1 near-duplicate videos"
     assert "tiny:p200" in out and "test of mixed: tiny/real/again" in out and "train of mixed: tiny/real/v200" in out
@@ -135,7 +135,7 @@ def test_a_video_under_another_name_in_another_set(data_dir, tmp_path):
     # The other way round it is the test of a set before the last: nothing to leave out of the last one's.
     audit(["copied", "plain"], data_dir, exclude_out=tmp_path / "y.csv")
     assert len((tmp_path / "y.csv").read_text().splitlines()) == 1
-    assert not audit(["plain", "copied"], data_dir, frames=0)
+    assert not audit(["plain", "copied"], data_dir, num_frames=0)
 
 
 def test_few_frames_of_each_video_are_taken_and_always_the_same(data_dir):
@@ -157,7 +157,7 @@ def test_few_frames_of_each_video_are_taken_and_always_the_same(data_dir):
     ],
 )
 def test_what_is_wrong_is_named(data_dir, capsys, arguments, said):
-    assert cli.main(["audit", *arguments, "--data-dir", str(data_dir)]) == 2
+    assert main(["audit", *arguments, "--data-dir", str(data_dir)]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -212,7 +212,7 @@ def test_the_official_test_of_celeb_df_leaks_and_unshared_training_has_no_record
     leaks = kinds(audit([f"celeb_df={tmp_path}"]))
     assert leaks == [("identity", "celeb_df:id0"), ("source", "celeb_df:id0_0000")]
     capsys.readouterr()
-    assert cli.main(["audit", f"celeb_df={tmp_path}", "--option", "training=unshared"]) == 1
+    assert main(["audit", f"celeb_df={tmp_path}", "--option", "training=unshared"]) == 1
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "1 leaks: 1 identities, 0 sources, 0 near-duplicate videos"
 

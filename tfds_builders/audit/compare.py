@@ -1,8 +1,8 @@
-"""`audit`: persons, recordings and pictures that stand in two splits of a data set, or train one set and test another.
+"""`audit`: persons, recordings and images that stand in two splits of a data set, or train one set and test another.
 
 Two places, each a split of a set, are in conflict when they are two splits of one set, or when exactly one of them is
 the training split of one set and the other validates or tests another set. Splits and names come from prepared sets,
-or from the folder of a set before it is built; pictures only from prepared sets.
+or from the folder of a set before it is built; images only from prepared sets.
 """
 
 import csv
@@ -14,14 +14,14 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, write_json
 from tfdeepfake.scoring.table import VIDEO
+from tfdeepfake.vocabulary import SPLITS
 from tfds_builders.audit import hashes, read
-from tfds_builders.core.splits import SPLITS
 
 KINDS = {"identity": "identities", "source": "sources", "frames": "near-duplicate videos"}
 EXAMPLES = 3
 
 
-def audit(names, data_dir=None, frames=4, distance=hashes.DISTANCE, options=None, out=None, exclude_out=None):
+def audit(names, data_dir=None, num_frames=4, distance=hashes.DISTANCE, options=None, out=None, exclude_out=None):
     """Compares data sets, prints what leaks, and writes the lists.
 
     Args:
@@ -41,11 +41,13 @@ def audit(names, data_dir=None, frames=4, distance=hashes.DISTANCE, options=None
     """
     if doubled := [name for name in names if names.count(name) > 1]:
         raise InputError(doubled[0], "is named twice.", "A set is always compared with itself too.")
-    if frames < 0 or not 0 <= distance <= 64:
-        raise InputError("audit", f"needs frames of 0 or more and a distance of 0..64, got {frames} and {distance}.")
+    if num_frames < 0 or not 0 <= distance <= 64:
+        raise InputError(
+            "audit", f"needs frames of 0 or more and a distance of 0..64, got {num_frames} and {distance}."
+        )
     if out and Path(out).suffix not in (".json", ".csv"):
         raise InputError(out, "needs the suffix .json or .csv.")
-    sets = [read.read(name, data_dir, frames, options) for name in names]
+    sets = [read.read(name, data_dir, num_frames, options) for name in names]
     leaks = shared_names(sets, "identity") + shared_names(sets, "source") + near_frames(sets, distance)
     if out:
         _write(out, leaks)

@@ -1,6 +1,6 @@
-"""Near-duplicate pictures: a perceptual hash of each, and all near pairs of two long lists of hashes.
+"""Near-duplicate images: a perceptual hash of each, and all near pairs of two long lists of hashes.
 
-The hash is made of the signs of a picture's lowest cosine frequencies, which re-encoding, another size, brightness and
+The hash is made of the signs of an image's lowest cosine frequencies, which re-encoding, another size, brightness and
 contrast hardly change (the idea of "pHash", C. Zauner, Implementation and Benchmarking of Perceptual Image Hash
 Functions, 2010). It has 256 bits instead of the usual 64, because crops of faces resemble each other.
 
@@ -16,7 +16,7 @@ import numpy as np
 
 WORDS = 4  # of 64 bits; the first holds the 8 x 8 lowest frequencies
 SIDE_PX = 64
-# Grey levels: signs of a picture with a smaller standard deviation are those of noise.
+# Grey levels: signs of an image with a smaller standard deviation are those of noise.
 FLAT_STD = 4.0
 DISTANCE = 48
 # Two hashes are only near when their first words differ in no more bits than this; then one of that word's four
@@ -27,17 +27,17 @@ _QUERIES = 2048
 _MOST_CANDIDATES = 1 << 21
 
 
-def picture_hash(grey):
+def image_hash(grey):
     """Perceptual hash.
 
     Args:
       grey: uint8 [H, W].
     Returns:
-      uint64 [WORDS], or None of a flat picture: all of those would be alike.
+      uint64 [WORDS], or None of a flat image: all of those would be alike.
     """
     import cv2
 
-    # By area, so that a picture and its enlarged copy give the same small one.
+    # By area, so that an image and its enlarged copy give the same small one.
     small = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     if small.std() < FLAT_STD:
         return None

@@ -1,15 +1,15 @@
-"""Perceptual hashes of pictures, and the search for near ones."""
+"""Perceptual hashes of images, and the search for near ones."""
 
 import cv2
 import numpy as np
 import pytest
 
 from tfds_builders.audit import hashes as duplicates
-from tfds_builders.audit.hashes import DISTANCE, FIRST_DISTANCE, WORDS, near_pairs, picture_hash
+from tfds_builders.audit.hashes import DISTANCE, FIRST_DISTANCE, WORDS, image_hash, near_pairs
 
 
 def drawn(seed, side=96):
-    """A grey picture of random spots, coarse and fine: without fine ones half of the signs are those of noise."""
+    """A grey image of random spots, coarse and fine: without fine ones half of the signs are those of noise."""
     rng = np.random.default_rng(seed)
     coarse, fine = (cv2.resize(rng.normal(size=(n, n)), (side, side), interpolation=cv2.INTER_CUBIC) for n in (9, 36))
     return np.clip(128 + 30 * coarse + 25 * fine, 0, 255).astype(np.uint8)
@@ -29,18 +29,18 @@ def bits(a, b):
         lambda x: cv2.GaussianBlur(x, (0, 0), 1.5),
     ],
 )
-def test_a_changed_copy_is_near_and_another_picture_is_not(change):
+def test_a_changed_copy_is_near_and_another_image_is_not(change):
     for seed in range(20):
-        own = picture_hash(change(drawn(seed)))
+        own = image_hash(change(drawn(seed)))
         assert own.shape == (WORDS,) and own.dtype == np.uint64
-        assert bits(own, picture_hash(drawn(seed))) <= DISTANCE
-        assert bits(own, picture_hash(drawn(seed + 1000))) > DISTANCE
+        assert bits(own, image_hash(drawn(seed))) <= DISTANCE
+        assert bits(own, image_hash(drawn(seed + 1000))) > DISTANCE
 
 
-def test_flat_pictures_have_no_hash():
+def test_flat_images_have_no_hash():
     rng = np.random.default_rng(0)
-    assert picture_hash(np.full((64, 80), 90, np.uint8)) is None
-    assert picture_hash(rng.integers(88, 92, (64, 80)).astype(np.uint8)) is None
+    assert image_hash(np.full((64, 80), 90, np.uint8)) is None
+    assert image_hash(rng.integers(88, 92, (64, 80)).astype(np.uint8)) is None
 
 
 def hashes(rng, rows):

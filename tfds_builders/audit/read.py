@@ -84,11 +84,11 @@ def read_folder(name, folder, options):
     return found
 
 
-def read_prepared(name, prepared, frames):
+def read_prepared(name, prepared, num_frames):
     """The videos of a prepared set, and hashes of some frames of each.
 
     Of the frames of a video those are taken whose index comes first in an order drawn once for all videos: copies that
-    were sampled alike give the same ones. Memory grows with the hashes, not with the pictures.
+    were sampled alike give the same ones. Memory grows with the hashes, not with the images.
     """
     import cv2
     from tqdm import tqdm
@@ -101,25 +101,25 @@ def read_prepared(name, prepared, frames):
     total = sum(prepared.builder.info.splits[s].num_examples for s in splits)
     with tqdm(total=total, desc=f"{name}: reading", unit="example", disable=None) as bar, reading(prepared, *splits):
         for split in splits:
-            for example in _examples(prepared, split, bool(frames)):
+            for example in _examples(prepared, split, bool(num_frames)):
                 facts = [example[key].decode() for key in (*VIDEO, "source")]
                 number = found.add(split, *facts, options)
                 bar.update()
-                if not frames:
+                if not num_frames:
                     continue
-                pictures = np.atleast_1d(example["frames"])
+                images = np.atleast_1d(example["frames"])
                 kept = best.setdefault(number, {})
-                for index, picture in zip(example["frame_indices"].tolist(), pictures, strict=True):
+                for index, image in zip(example["frame_indices"].tolist(), images, strict=True):
                     key = (_rank(index), int(example["face"]))
-                    if key in kept or (len(kept) >= frames and key > max(kept)):
+                    if key in kept or (len(kept) >= num_frames and key > max(kept)):
                         continue
-                    grey = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
-                    one = duplicates.picture_hash(grey)
+                    grey = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_GRAYSCALE)
+                    one = duplicates.image_hash(grey)
                     if one is None:
                         flat.add((number, key))
                         continue
                     kept[key] = one
-                    if len(kept) > frames:
+                    if len(kept) > num_frames:
                         del kept[max(kept)]
     hashes = [one for kept in best.values() for one in kept.values()]
     if hashes:
@@ -135,7 +135,7 @@ def _rank(index):
 
 
 def _examples(prepared, split, with_frames):
-    """Yields dicts of numpy values of a split, pictures as they are stored."""
+    """Yields dicts of numpy values of a split, images as they are stored."""
     import tensorflow as tf
 
     from tfdeepfake.data.batches.prepared import shard_paths

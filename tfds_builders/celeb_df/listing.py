@@ -3,7 +3,7 @@
 import re
 
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import NO_FILE, Listing, find_file, hold_out, media_in, read_text
 
 FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
@@ -84,8 +84,8 @@ def list_videos(folder, training="official"):
             if persons(method, path.stem):
                 found.append((path, method, path.stem))
             else:
-                listing.leave("its name is not of the data set's form", f"{method}/{path.stem}")
-    listing.leave(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in found}))
+                listing.exclude("its name is not of the data set's form", f"{method}/{path.stem}")
+    listing.exclude(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in found}))
     tested = {recording(*key.split("/")) for key in tests if not key.startswith("YouTube") and persons(*key.split("/"))}
     rest = [entry for entry in found if f"{entry[1]}/{entry[2]}" not in tests]
     youtube = {persons(method, name)[0] for _, method, name in rest if method == "YouTube-real"}
@@ -99,14 +99,14 @@ def list_videos(folder, training="official"):
             if method != "YouTube-real" and recording(method, name) in tested:
                 shared += 1
                 if training == "unshared":
-                    listing.leave(SHARED, f"{method}/{name}")
+                    listing.exclude(SHARED, f"{method}/{name}")
                     continue
             if who[0] in held:
                 split = "validation"
             elif held & set(who):
-                listing.leave(CROSSING, f"{method}/{name}")
+                listing.exclude(CROSSING, f"{method}/{name}")
                 continue
-        listing.videos.append(Listed(path, name, FOLDERS[method], method, who[0], split))
+        listing.videos.append(VideoRecord(path, name, FOLDERS[method], method, who[0], split))
     if training == "official":
         listing.notes.append(
             f"Celeb-DF's official test shares persons with its training part, and recordings with {shared} of its "

@@ -14,7 +14,7 @@ import pickle
 from etils import epath
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.workers import Died, alone
+from tfdeepfake.workers import WorkerCrashed, run_isolated
 from tfds_builders.core import work_cache
 
 # Beam's own name for "this machine" first asks Prism, which is downloaded; this one is part of Beam in Python.
@@ -124,8 +124,8 @@ def examples_of(names, folder, split):
 
 def _finish(job, threads):
     # In a process apart: a crash of the decoder costs this video, not the Beam worker and with it the whole pipeline.
-    result = alone(work_cache.finish, job, threads)
-    if isinstance(result, Died):
+    result = run_isolated(work_cache.finish, job, threads)
+    if isinstance(result, WorkerCrashed):
         work_cache.write(
             job.folder, job.name or work_cache.name_of(job.video), work_cache.DIED, ("unreadable", str(result))
         )

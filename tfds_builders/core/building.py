@@ -8,12 +8,12 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.workers import Died, ordered
+from tfdeepfake.vocabulary import SPLITS
+from tfdeepfake.workers import WorkerCrashed, imap_ordered
 from tfds_builders.core import beam as on_beam
 from tfds_builders.core import work_cache
 from tfds_builders.core.configs import VideoConfig
 from tfds_builders.core.features import Video, feature_dict
-from tfds_builders.core.splits import SPLITS
 
 REASONS = ("no_face", "unreadable", "too_short")
 
@@ -28,7 +28,7 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     folder = None
     results = None
     beam = None
-    # Names of the columns that `Listed.subgroups` fills.
+    # Names of the columns that `VideoRecord.subgroups` fills.
     SUBGROUPS = ()
 
     def _info(self):
@@ -54,7 +54,7 @@ def dataset_info(builder, **facts):
     """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
     config = builder.builder_config
     facts |= {"recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
-    facts |= {name: getattr(config, name) for name in ("frames_real", "frames_fake", "image_format")}
+    facts |= {name: getattr(config, name) for name in ("num_frames_real", "num_frames_fake", "image_format")}
     facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
     masks = bool(config.options.get("masks", False))
     return builder.dataset_info_from_configs(
@@ -76,8 +76,8 @@ def split_generators(builder, videos, source=""):
     label and reason. Videos finished by an earlier build that was interrupted are not worked on again.
 
     Args:
-      builder: its `workers` is the number of processes, see `workers.ordered`; its `results` becomes the generator of
-        all results, which ends the processes when it is closed. With a `beam` the work is done there instead.
+      builder: its `workers` is the number of processes, see `workers.imap_ordered`; its `results` becomes the generator
+        of all results, which ends the processes when it is closed. With a `beam` the work is done there instead.
       videos: list of `Video`.
       source: what to name in the error when no video can be used.
     Returns:
@@ -97,7 +97,7 @@ def split_generators(builder, videos, source=""):
     if done := sum(before.get(job.name) in (work_cache.SCORED, work_cache.NONE) for job in jobs):
         print(f"{builder.name}: {done} of {len(jobs)} videos are finished from an earlier build.", file=sys.stderr)
     if builder.beam is None:
-        results = ordered(work_cache.finish, jobs, builder.workers)
+        results = imap_ordered(work_cache.finish, jobs, builder.workers)
     else:
         on_beam.finish_all(builder.beam, jobs, folder)
         results = _finished(work_cache.jobs_of(videos, folder), work_cache.kept_names(folder))
@@ -110,28 +110,28 @@ def split_generators(builder, videos, source=""):
 
 
 def _finished(jobs, names):
-    """Yields (job, (name, kind) or Died) of videos that Beam's workers finished."""
+    """Yields (job, (name, kind) or WorkerCrashed) of videos that Beam's workers finished."""
     for job in jobs:
         kind = names.get(job.name)
         if kind is None:
-            yield job, Died("the Beam worker left no result.")
+            yield job, WorkerCrashed("the Beam worker left no result.")
         elif kind == work_cache.DIED:
-            yield job, Died(work_cache.read(job.folder, job.name, kind)[1])
+            yield job, WorkerCrashed(work_cache.read(job.folder, job.name, kind)[1])
         else:
             yield job, (job.name, kind)
 
 
 def _read(results):
-    """Yields (Video, result of `make_examples` or Died)."""
+    """Yields (Video, result of `make_examples` or WorkerCrashed)."""
     for job, result in results:
-        yield job.video, result if isinstance(result, Died) else work_cache.read(job.folder, *result)
+        yield job.video, result if isinstance(result, WorkerCrashed) else work_cache.read(job.folder, *result)
 
 
 def _beam_splits(results, coverage, folder, source):
     """{split: Beam transform} of the splits that have examples; counts the videos that have none."""
     names = {}
     for job, result in results:
-        if not isinstance(result, Died) and result[1] == work_cache.SCORED:
+        if not isinstance(result, WorkerCrashed) and result[1] == work_cache.SCORED:
             names.setdefault(job.video.split, []).append(job.name)
             coverage[job.video.split]["scored"] += 1
         else:
@@ -175,11 +175,11 @@ def examples_of(results, counted):
     """Yields (key, example) of the videos of a split, and counts those that have none.
 
     Args:
-      results: iterator of (Video, result of `make_examples` or Died).
+      results: iterator of (Video, result of `make_examples` or WorkerCrashed).
       counted: the split's part of the coverage.
     """
     for video, result in results:
-        status, found = ("unreadable", str(result)) if isinstance(result, Died) else result
+        status, found = ("unreadable", str(result)) if isinstance(result, WorkerCrashed) else result
         if status == "scored":
             counted["scored"] += 1
             yield from found

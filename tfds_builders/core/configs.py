@@ -16,15 +16,15 @@ class VideoConfig(tfds.core.BuilderConfig):
 
     Args:
       recipe: DataRecipe.
-      frames_real, frames_fake: frames per video of that class instead of the recipe's, for balance (P1 2.2.2 takes 8 of
-        a fake and 40 of a real video); kinds frame and flow.
+      num_frames_real, num_frames_fake: frames per video of that class instead of the recipe's, for balance (P1 2.2.2
+        takes 8 of a fake and 40 of a real video); input types frame and flow.
       options: what the builder itself lets choose, where it differs from the default.
       image_format: of the stored frames: "png", or "jpeg" with a quality of 1 to 100, as "jpeg95" or "jpeg:95".
     """
 
     recipe: DataRecipe = dataclasses.field(default_factory=DataRecipe)
-    frames_real: int | None = None
-    frames_fake: int | None = None
+    num_frames_real: int | None = None
+    num_frames_fake: int | None = None
     options: dict = dataclasses.field(default_factory=dict)
     image_format: str = IMAGE_FORMAT
 
@@ -37,25 +37,27 @@ class VideoConfig(tfds.core.BuilderConfig):
 
     def recipe_of(self, label):
         """The recipe for a video of label 0 (real) or 1 (fake)."""
-        frames = self.frames_fake if label else self.frames_real
-        return self.recipe if frames is None else dataclasses.replace(self.recipe, frames=frames)
+        frames = self.num_frames_fake if label else self.num_frames_real
+        return self.recipe if frames is None else dataclasses.replace(self.recipe, num_frames=frames)
 
 
 def recipe_name(recipe):
-    """A name that no other recipe has: kind, sampling, detector, margin, size, flow; what is usual is left out.
+    """A name that no other recipe has: input type, sampling, detector, margin, size, flow; what is usual is left out.
 
     `clip_16x2_mtcnn_m0.3_64x64_dis`: two runs of 16 consecutive frames, margin 0.3, crops of 64 x 64 px (height x
     width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame.
     """
-    sampling = f"{recipe.frames}spaced" if recipe.sampling == "spaced" else f"{recipe.frames}x{recipe.clips}"
+    sampling = (
+        f"{recipe.num_frames}spaced" if recipe.sampling == "spaced" else f"{recipe.num_frames}x{recipe.num_clips}"
+    )
     parts = [
-        recipe.kind,
+        recipe.input_type,
         sampling + (f"s{recipe.stride_frames}" if recipe.stride_frames != 1 else ""),
         "wholeframe" if recipe.detector == "none" else recipe.detector,
         {"largest": "", "most_confident": "confident", "all": "all"}[recipe.select],
         f"m{float(recipe.margin_frac)!r}",
         f"{recipe.height_px}x{recipe.width_px}",
-        {"clip": "", "smooth": "smooth", "frame": "unsteady"}[recipe.steady],
+        {"clip": "", "smooth": "smooth", "frame": "unsteady"}[recipe.box_smoothing],
         "" if recipe.flow == "none" else recipe.flow,
     ]
     return "_".join(part for part in parts if part)
@@ -74,15 +76,21 @@ def read_image_format(text):
 
 
 def find_config(
-    configs, kind, recipe=None, frames_real=None, frames_fake=None, options=None, image_format=IMAGE_FORMAT
+    configs,
+    input_type,
+    recipe=None,
+    num_frames_real=None,
+    num_frames_fake=None,
+    options=None,
+    image_format=IMAGE_FORMAT,
 ):
-    """The config of a kind with some fields changed: one of `configs` when nothing differs from it.
+    """The config of an input type with some fields changed: one of `configs` when nothing differs from it.
 
     Args:
-      configs: BUILDER_CONFIGS of a builder, one per kind, named as the kind.
-      kind: "frame", "flow" or "clip".
+      configs: BUILDER_CONFIGS of a builder, one per input type, named as it.
+      input_type: "frame", "flow" or "clip".
       recipe: {field of DataRecipe: value} that differ.
-      frames_real, frames_fake: see VideoConfig.
+      num_frames_real, num_frames_fake: see VideoConfig.
       options: {name: value} of the builder's own choices.
       image_format: see VideoConfig.
     Returns:
@@ -91,32 +99,34 @@ def find_config(
       InputError: no such recipe, or frames by class for clips.
     """
     named = {config.name: config for config in configs}
-    if kind not in named:
-        raise InputError("kind", f"needs one of {sorted(named)}, got {kind!r}.", f"Give --kind {configs[0].name}.")
-    default = named[kind]
+    if input_type not in named:
+        raise InputError(
+            "input_type", f"needs one of {sorted(named)}, got {input_type!r}.", f"Give --input-type {configs[0].name}."
+        )
+    default = named[input_type]
     changes = dict(recipe or {})
     if changes.get("sampling") == "spaced":
-        changes.setdefault("clips", 1)
+        changes.setdefault("num_clips", 1)
     try:
         changed = dataclasses.replace(default.recipe, **changes)
     except (TypeError, ValueError) as error:
         raise InputError("recipe", str(error)) from None
-    for name, frames in (("frames_real", frames_real), ("frames_fake", frames_fake)):
-        if frames is not None and kind == "clip":
+    for name, frames in (("num_frames_real", num_frames_real), ("num_frames_fake", num_frames_fake)):
+        if frames is not None and input_type == "clip":
             raise InputError(
                 name,
                 "is for kinds frame and flow: all clips of a data set have one length.",
-                "Leave it out or use --clips.",
+                "Leave it out or use --samples.",
             )
         if frames is not None and frames < 1:
             raise InputError(name, f"needs at least 1, got {frames}.")
     image_format = read_image_format(image_format)
-    usual = frames_real is None and frames_fake is None and image_format == IMAGE_FORMAT
+    usual = num_frames_real is None and num_frames_fake is None and image_format == IMAGE_FORMAT
     if changed == default.recipe and usual and not options:
         return default
     name = recipe_name(changed)
-    name += f"_real{frames_real}" if frames_real is not None else ""
-    name += f"_fake{frames_fake}" if frames_fake is not None else ""
+    name += f"_real{num_frames_real}" if num_frames_real is not None else ""
+    name += f"_fake{num_frames_fake}" if num_frames_fake is not None else ""
     name += f"_{image_format}" if image_format != IMAGE_FORMAT else ""
     for option, value in sorted((options or {}).items()):
         text = "-".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -124,8 +134,8 @@ def find_config(
     return VideoConfig(
         name=name,
         recipe=changed,
-        frames_real=frames_real,
-        frames_fake=frames_fake,
+        num_frames_real=num_frames_real,
+        num_frames_fake=num_frames_fake,
         options=dict(options or {}),
         image_format=image_format,
     )

@@ -17,15 +17,15 @@ def test_two_recipes_never_share_a_name():
     rng = random.Random(0)
     values = {
         "sampling": ["spaced", "consecutive"],
-        "frames": [1, 11, 16],
-        "clips": [1, 6],
+        "num_frames": [1, 11, 16],
+        "num_clips": [1, 6],
         "stride_frames": [1, 3],
         "detector": ["mtcnn", "blazeface", "none"],
         "select": ["largest", "most_confident", "all"],
         "margin_frac": [0, 0.3, 0.30000001],
         "height_px": [64, 6],
         "width_px": [64, 46],
-        "steady": ["clip", "smooth", "frame"],
+        "box_smoothing": ["clip", "smooth", "frame"],
         "flow": ["dis", "farneback", "none"],
     }
     names = {}
@@ -45,8 +45,8 @@ def test_two_recipes_never_share_a_name():
 
 
 def test_a_config_is_the_builders_own_when_nothing_differs():
-    assert find_config(Builder.BUILDER_CONFIGS, "clip", {"frames": 16}) is Builder.BUILDER_CONFIGS[0]
-    config = find_config(Builder.BUILDER_CONFIGS, "clip", {"frames": 8, "margin_frac": 0.15})
+    assert find_config(Builder.BUILDER_CONFIGS, "clip", {"num_frames": 16}) is Builder.BUILDER_CONFIGS[0]
+    config = find_config(Builder.BUILDER_CONFIGS, "clip", {"num_frames": 8, "margin_frac": 0.15})
     assert config.name == "clip_8x2_mtcnn_m0.15_64x64_dis"
     assert find_config(Builder.BUILDER_CONFIGS, "clip", {"flow": "none"}).recipe.flow == "none"
 
@@ -63,10 +63,11 @@ def test_image_formats():
 
 def test_every_field_of_the_recipe_can_be_changed():
     """A field that a config name left out would let two recipes share a folder."""
-    base = DataRecipe(kind="flow", sampling="consecutive", flow="dis")
+    base = DataRecipe(input_type="flow", sampling="consecutive", flow="dis")
     other = {
-        "kind": "clip", "sampling": "spaced", "frames": 3, "clips": 2, "stride_frames": 2, "detector": "none",
-        "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1, "steady": "frame", "flow": "farneback",
+        "input_type": "clip", "sampling": "spaced", "num_frames": 3, "num_clips": 2, "stride_frames": 2,
+        "detector": "none", "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1, "box_smoothing": "frame",
+        "flow": "farneback",
     }  # fmt: skip
     assert set(other) == {f.name for f in dataclasses.fields(DataRecipe)}
     names = {recipe_name(dataclasses.replace(base, **{name: value})) for name, value in other.items()}

@@ -15,7 +15,7 @@ def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
 
     frames: JPEG, or PNG where `image_format` is "png", [h, w, 3], of a clip [T, h, w, 3].
     flow: PNG, uint8 [2h, w, 1] (of a clip [T, 2h, w, 1]), u above v, as `tfdeepfake.data.flow.pack_flow` writes it;
-      kind flow, and clip unless the recipe's flow is "none".
+      input type flow, and clip unless the recipe's flow is "none".
     flow_max_px: float32, scale of each flow map.
     label: 1 is fake.
     data_set, method, video, source: `video` is unique in a method of a data set; `source` is the person or original
@@ -27,18 +27,18 @@ def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
     """
     import tensorflow_datasets as tfds
 
-    height, width, length = recipe.height_px, recipe.width_px, recipe.frames if recipe.kind == "clip" else 1
+    height, width, length = recipe.height_px, recipe.width_px, recipe.num_frames if recipe.input_type == "clip" else 1
 
-    def pictures(rows, channels, encoding):
-        if recipe.kind == "clip":
+    def images(rows, channels, encoding):
+        if recipe.input_type == "clip":
             return tfds.features.Video(shape=(length, rows, width, channels), encoding_format=encoding)
         return tfds.features.Image(shape=(rows, width, channels), encoding_format=encoding)
 
-    features = {"frames": pictures(height, 3, "png" if image_format == "png" else "jpeg")}
+    features = {"frames": images(height, 3, "png" if image_format == "png" else "jpeg")}
     if has_flow(recipe):
-        features["flow"] = pictures(2 * height, 1, "png")
+        features["flow"] = images(2 * height, 1, "png")
         features["flow_max_px"] = tfds.features.Tensor(
-            shape=(length,) if recipe.kind == "clip" else (), dtype=np.float32
+            shape=(length,) if recipe.input_type == "clip" else (), dtype=np.float32
         )
     features |= {
         "label": tfds.features.ClassLabel(names=list(LABELS)),
@@ -52,29 +52,29 @@ def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
         "box_px": tfds.features.Tensor(shape=(4,), dtype=np.float32),
     }
     if masks:
-        features["mask"] = pictures(height, 1, "png")
+        features["mask"] = images(height, 1, "png")
     features |= {name: tfds.features.Text() for name in subgroups}
     return tfds.features.FeaturesDict(features)
 
 
 def has_flow(recipe):
-    return recipe.flow != "none" and recipe.kind != "frame"
+    return recipe.flow != "none" and recipe.input_type != "frame"
 
 
 def encode(example, recipe, image_format=IMAGE_FORMAT, mask=None):
     """Features of a `tfdeepfake.data.examples.Example`, those of its video excepted.
 
-    Pictures are encoded here, in the worker, and not by TFDS in the one process that writes.
+    Images are encoded here, in the worker, and not by TFDS in the one process that writes.
 
     Args:
       image_format: "png", or "jpeg" and a quality, such as "jpeg95".
       mask: uint8 [T, h, w] or None.
     Returns:
-      dict with the names of `feature_dict`; pictures as bytes.
+      dict with the names of `feature_dict`; images as bytes.
     """
     from tfdeepfake.data.flow import pack_flow
 
-    frames = [_picture(frame, image_format) for frame in example.frames]
+    frames = [_image(frame, image_format) for frame in example.frames]
     values = {
         "frames": frames,
         "face": int(example.face),
@@ -87,12 +87,12 @@ def encode(example, recipe, image_format=IMAGE_FORMAT, mask=None):
         values |= {"flow": [_png(one) for one in packed], "flow_max_px": max_px}
     if mask is not None:
         values["mask"] = [_png(one) for one in mask]
-    if recipe.kind != "clip":
+    if recipe.input_type != "clip":
         values |= {name: values[name][0] for name in ("frames", "flow", "flow_max_px", "mask") if name in values}
     return values
 
 
-def _picture(rgb, image_format):
+def _image(rgb, image_format):
     import cv2
 
     if image_format == "png":
@@ -103,10 +103,10 @@ def _picture(rgb, image_format):
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def _png(picture):
+def _png(image):
     import cv2
 
-    return cv2.imencode(".png", picture)[1].tobytes()
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 @dataclasses.dataclass(frozen=True)

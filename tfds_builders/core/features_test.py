@@ -24,12 +24,12 @@ def example(frames):
     return Example(np.stack([cv2.blur(one, (3, 3)) for one in noise]), None, 0, count, count / 25, box, box, 1.0)
 
 
-def decoded(pictures):
-    return np.stack([cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR_RGB) for p in pictures])
+def decoded(images):
+    return np.stack([cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR_RGB) for p in images])
 
 
 def test_formats_of_frames():
-    one, recipe = example(2), DataRecipe(frames=2)
+    one, recipe = example(2), DataRecipe(num_frames=2)
     stored = {f: encode(one, recipe, f)["frames"] for f in ("png", "jpeg95", "jpeg60")}
     assert encode(one, recipe)["frames"] == stored["jpeg95"]
     np.testing.assert_array_equal(decoded(stored["png"]), one.frames)
@@ -40,7 +40,7 @@ def test_formats_of_frames():
 
 @pytest.mark.parametrize("kind", ["frame", "clip"])
 def test_columns_come_only_where_they_are_wanted(kind):
-    recipe = DataRecipe(kind=kind, frames=2, height_px=32, width_px=48)
+    recipe = DataRecipe(input_type=kind, num_frames=2, height_px=32, width_px=48)
     usual = feature_dict(recipe)
     assert set(usual) == COLUMNS
     more = feature_dict(recipe, "png", masks=True, subgroups=("gender", "skin_tone"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Listed:
+class VideoRecord:
     """A video: `path`, `name` (unique, as in the CSV or as seen from the folder), label 1 = fake, method, source, and
     the split it was given or None. `line` of the CSV, 0 without one. `mask` and `subgroups` as of `features.Video`."""
 

@@ -24,7 +24,7 @@ class Listing:
     """What a folder holds.
 
     Args:
-      videos: list of `video_folder.listing.Listed`, each with a split.
+      videos: list of `video_folder.listing.VideoRecord`, each with a split.
       left_out: {reason: names of videos that are not used}.
       notes: sentences about the splits that whoever reports figures on them should know.
     """
@@ -33,33 +33,33 @@ class Listing:
     left_out: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 
-    def leave(self, reason, *names):
+    def exclude(self, reason, *names):
         if names:
             self.left_out.setdefault(reason, []).extend(names)
 
 
-def need_folder(path, todo):
+def need_folder(path, remedy):
     """The path, when it is a folder.
 
     Raises:
-      InputError: it is not; says `todo`.
+      InputError: it is not; says `remedy`.
     """
     path = Path(path)
     if not path.is_dir():
-        raise InputError(path, "this folder is missing.", todo)
+        raise InputError(path, "this folder is missing.", remedy)
     return path
 
 
-def find_file(folder, names, todo):
+def find_file(folder, names, remedy):
     """The first of several places below a folder at which a file lies.
 
     Raises:
-      InputError: at none; names the first and says `todo`.
+      InputError: at none; names the first and says `remedy`.
     """
     for name in names:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
-    raise InputError(Path(folder) / names[0], "this list is missing.", todo)
+    raise InputError(Path(folder) / names[0], "this list is missing.", remedy)
 
 
 def read_text(path):
@@ -76,15 +76,15 @@ def read_text(path):
         raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
 
 
-def media_in(folder, todo):
+def media_in(folder, remedy):
     """Videos directly in a folder, by name.
 
     Raises:
-      InputError: the folder is missing or has none; says `todo`.
+      InputError: the folder is missing or has none; says `remedy`.
     """
-    found = sorted(p for p in need_folder(folder, todo).iterdir() if is_media(p) and not p.name.startswith("."))
+    found = sorted(p for p in need_folder(folder, remedy).iterdir() if is_media(p) and not p.name.startswith("."))
     if not found:
-        raise InputError(folder, "holds no videos.", todo)
+        raise InputError(folder, "holds no videos.", remedy)
     return found
 
 

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from tfdeepfake import cli
+from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfds_builders.core.manual import (
     Listing,
@@ -33,7 +33,7 @@ def test_options_as_text():
 @pytest.mark.parametrize("option", ["compression", "margin_frac=0.1"])
 def test_options_on_the_command_line(option, tmp_path, capsys):
     arguments = ["prepare", "face_forensics", "--dir", str(tmp_path), "--option", option]
-    assert cli.main([*arguments, "--margin-frac", "0.2"]) == 2
+    assert main([*arguments, "--margin-frac", "0.2"]) == 2
     assert "NAME=VALUE" in capsys.readouterr().err
 
 
@@ -46,7 +46,7 @@ def test_hold_out():
 
 def test_what_is_left_out_is_said():
     listing = Listing()
-    listing.leave("crossing")
+    listing.exclude("crossing")
     assert not listing.left_out
     metadata = {"notes": ["A note."], "left_out": {"crossing": {"videos": 12, "names": ["a", "b", "c", "d"]}}}
     assert left_lines(metadata) == ["A note.", "12 videos left out, crossing: a, b, c, ..."] and left_lines({}) == []

@@ -2,7 +2,8 @@
 
 import hashlib
 
-SPLITS = ("train", "validation", "test")
+from tfdeepfake.vocabulary import SPLITS
+
 SHARE = {"validation": 0.1, "test": 0.1}
 
 

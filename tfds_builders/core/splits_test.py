@@ -3,7 +3,8 @@
 import itertools
 import random
 
-from tfds_builders.core.splits import SPLITS, assign_splits
+from tfdeepfake.vocabulary import SPLITS
+from tfds_builders.core.splits import assign_splits
 
 
 def test_splits_are_80_10_10_and_stable():

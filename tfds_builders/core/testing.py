@@ -7,7 +7,14 @@ from pathlib import Path
 # Official lists to try with, where this checkout has them; never part of the project.
 OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "splits"
 # Whole frames: no detector is loaded.
-WHOLE = {"sampling": "consecutive", "frames": 4, "clips": 1, "detector": "none", "height_px": 24, "width_px": 32}
+WHOLE = {
+    "sampling": "consecutive",
+    "num_frames": 4,
+    "num_clips": 1,
+    "detector": "none",
+    "height_px": 24,
+    "width_px": 32,
+}
 
 
 @functools.cache
@@ -15,7 +22,7 @@ def video_bytes(frames=6):
     """A drawn video of a talking head, .mp4, 96 x 64 px."""
     from tfdeepfake.data import synthetic
 
-    spec = synthetic.make_set((2, 0, 0), real_per_identity=1, frames=frames, width=96, height=64)[0]
+    spec = synthetic.make_set((2, 0, 0), real_per_identity=1, num_frames=frames, width=96, height=64)[0]
     with tempfile.TemporaryDirectory() as folder:
         return synthetic.write_clip(spec, Path(folder)).read_bytes()
 
@@ -63,7 +70,7 @@ def check_build(name, folder, data_dir, expected, **options):
     """Prepares a tree with the builder and reads it back.
 
     Args:
-      expected: list of `video_folder.listing.Listed`.
+      expected: list of `video_folder.listing.VideoRecord`.
     Returns:
       What `prepare` returns.
     """

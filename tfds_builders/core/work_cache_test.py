@@ -12,7 +12,7 @@ from etils import epath
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.workers import ordered
+from tfdeepfake.workers import imap_ordered
 from tfds_builders.core import work_cache
 from tfds_builders.core.features import Video
 from tfds_builders.core.testing import WHOLE, video_bytes, write_file, write_videos
@@ -77,7 +77,7 @@ def test_a_name_stands_for_all_that_a_result_depends_on(video, monkeypatch):
     names = [work_cache.name_of(v) for v in [*same, *others]]
     assert len(set(names)) == 1 + len(others)
     # In another process, too, where functions lie elsewhere in memory.
-    elsewhere = [name for _, name in ordered(work_cache.name_of, [*same, *others], workers=1)]
+    elsewhere = [name for _, name in imap_ordered(work_cache.name_of, [*same, *others], workers=1)]
     assert elsewhere == names
 
     os.utime(other, ns=(0, 1))  # the file of others[0], and an argument of others[-1]

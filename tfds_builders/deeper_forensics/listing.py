@@ -3,7 +3,7 @@
 import re
 
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import (  # fmt: skip
     NO_FILE,
     NOT_LISTED,
@@ -142,16 +142,16 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
         paths = media_in(folder / "manipulated_videos" / variant, GET)
         for path in paths:
             if path.stem not in table:
-                listing.leave(NOT_LISTED, f"{variant}/{path.stem}")
+                listing.exclude(NOT_LISTED, f"{variant}/{path.stem}")
             elif path.stem in dropped:
-                listing.leave(OVERLAP, f"{variant}/{path.stem}")
+                listing.exclude(OVERLAP, f"{variant}/{path.stem}")
             else:
                 actor, split = path.stem.split("_")[1], table[path.stem]
                 levels = {"distortions": distortions.get(f"{variant}/{path.stem}", "")}
                 levels = PLAIN if variant == UNDISTORTED else levels
-                listing.videos.append(Listed(path, path.stem, 1, variant, actor, split, subgroups=levels))
+                listing.videos.append(VideoRecord(path, path.stem, 1, variant, actor, split, subgroups=levels))
         missing = sorted(table.keys() - {path.stem for path in paths})
-        listing.leave(NO_FILE, *(f"{variant}/{name}" for name in missing))
+        listing.exclude(NO_FILE, *(f"{variant}/{name}" for name in missing))
     if "source_videos" in real:
         _sources(listing, need_folder(folder / "source_videos", GET), table)
     if "targets" in real:
@@ -159,10 +159,10 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
         for path in media_in(folder / "original_sequences/youtube/c23/videos", GET_TARGETS):
             name = of_target.get(path.stem)
             if name is None or name in dropped:
-                listing.leave(OVERLAP if name else NOT_LISTED, f"targets/{path.stem}")
+                listing.exclude(OVERLAP if name else NOT_LISTED, f"targets/{path.stem}")
             else:
                 who, split = f"target{path.stem}", table[name]
-                listing.videos.append(Listed(path, path.stem, 0, "targets", who, split, subgroups=PLAIN))
+                listing.videos.append(VideoRecord(path, path.stem, 0, "targets", who, split, subgroups=PLAIN))
     return listing
 
 
@@ -173,6 +173,6 @@ def _sources(listing, folder, table):
         inside = path.relative_to(folder)
         name, actor = inside.with_suffix("").as_posix(), inside.parts[0]
         if actor in split_of:
-            listing.videos.append(Listed(path, name, 0, "source_videos", actor, split_of[actor], subgroups=PLAIN))
+            listing.videos.append(VideoRecord(path, name, 0, "source_videos", actor, split_of[actor], subgroups=PLAIN))
         else:
-            listing.leave(NOT_LISTED, f"source_videos/{name}")
+            listing.exclude(NOT_LISTED, f"source_videos/{name}")

@@ -6,7 +6,7 @@ import re
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import NO_FILE, Listing, read_text
 from tfds_builders.core.splits import assign_splits
 
@@ -128,11 +128,11 @@ def list_videos(folder):
         placed.setdefault(source, at)  # the original itself is not there
     for path, name, label, source, at in rows:
         if path is None:
-            listing.leave(NO_FILE, name)
+            listing.exclude(NO_FILE, name)
         elif at != placed[source]:
-            listing.leave(CROSSING, name)
+            listing.exclude(CROSSING, name)
         else:
-            listing.videos.append(Listed(path, name, label, METHODS[label], source, at))
+            listing.videos.append(VideoRecord(path, name, label, METHODS[label], source, at))
     return listing
 
 

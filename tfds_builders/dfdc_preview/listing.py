@@ -5,7 +5,7 @@ import re
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import NO_FILE, Listing, find_file, hold_out, read_text
 
 LABELS = {"real": 0, "fake": 1}
@@ -68,7 +68,7 @@ def list_videos(folder):
     for name, (label, part, persons) in sorted(table.items()):
         path = folder / name
         if not is_media(path) or not path.is_file():
-            listing.leave(NO_FILE, name)
+            listing.exclude(NO_FILE, name)
             continue
         split = part
         if part == "train":
@@ -76,10 +76,10 @@ def list_videos(folder):
             if held & set(persons):
                 split = "validation"
                 if not held >= set(persons):
-                    listing.leave(CROSSING, name)
+                    listing.exclude(CROSSING, name)
                     continue
         method, _, inside = name.rpartition(".")[0].partition("/")
-        listing.videos.append(Listed(path, inside or method, label, method, persons[0], split))
+        listing.videos.append(VideoRecord(path, inside or method, label, method, persons[0], split))
     if shared:
         listing.notes.append(f"{shared} training videos of dataset.json show persons that its test shows too.")
     return listing

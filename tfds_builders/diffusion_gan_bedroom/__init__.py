@@ -1,4 +1,4 @@
-"""diffusion_gan_bedroom: pictures of bedrooms, photographed and generated."""
+"""diffusion_gan_bedroom: images of bedrooms, photographed and generated."""
 
 from tfds_builders.diffusion_gan_bedroom.diffusion_gan_bedroom_dataset_builder import Builder
 

@@ -1,4 +1,4 @@
-"""diffusion_gan_bedroom: pictures of bedrooms, photographed and generated."""
+"""diffusion_gan_bedroom: images of bedrooms, photographed and generated."""
 
 import functools
 import sys
@@ -10,25 +10,25 @@ from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.building import VideoBuilder, examples_of
 from tfds_builders.core.configs import VideoConfig
 from tfds_builders.core.manual import manual_generators
-from tfds_builders.diffusion_gan_bedroom.listing import GET, LAYOUT, list_videos, places, read_group, read_picture
+from tfds_builders.diffusion_gan_bedroom.listing import GET, LAYOUT, list_videos, places, read_group, read_image
 
 
 class Builder(VideoBuilder):
-    """Turns the pictures into examples of kind frame, 200 to a pseudo-video.
+    """Turns the images into examples of input type frame, 200 to a pseudo-video.
 
-    A config's `options`: generators, those to take; all when empty. `frames` of the recipe, and frames_real and
-    frames_fake, are pictures of a pseudo-video.
+    A config's `options`: generators, those to take; all when empty. `frames` of the recipe, and num_frames_real and
+    num_frames_fake, are images of a pseudo-video.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the pictures. {LAYOUT} {GET}"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the images. {LAYOUT} {GET}"
     BUILDER_CONFIGS = [
         VideoConfig(
             name="frame",
-            description="Whole pictures.",
-            # The pictures' own size: resizing blurs what generators leave in the finest detail.
-            recipe=DataRecipe(kind="frame", frames=200, detector="none", height_px=256, width_px=256),
+            description="Whole images.",
+            # The images' own size: resizing blurs what generators leave in the finest detail.
+            recipe=DataRecipe(input_type="frame", num_frames=200, detector="none", height_px=256, width_px=256),
         )
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "frame"
@@ -37,7 +37,7 @@ class Builder(VideoBuilder):
 
     def _split_generators(self, dl_manager):
         if self.builder_config.recipe.sampling != "spaced":
-            raise InputError("sampling", "needs 'spaced': pictures do not follow each other.")
+            raise InputError("sampling", "needs 'spaced': images do not follow each other.")
         return manual_generators(self, dl_manager)
 
     def read_of(self, listed):
@@ -46,29 +46,29 @@ class Builder(VideoBuilder):
 
     def _generate_examples(self, results, counted):
         yield from examples_of(_count_bad(results, counted), counted)
-        if bad := counted.get("bad_pictures"):
-            shown = "; ".join(f"{one['picture']}: {one['reason']}" for one in bad[:3])
+        if bad := counted.get("bad_images"):
+            shown = "; ".join(f"{one['image']}: {one['reason']}" for one in bad[:3])
             more = f"; and {len(bad) - 3} more, see metadata.json" if len(bad) > 3 else ""
-            print(f"{self.name}: {len(bad)} pictures could not be read: {shown}{more}", file=sys.stderr)
+            print(f"{self.name}: {len(bad)} images could not be read: {shown}{more}", file=sys.stderr)
 
 
 def _count_bad(results, counted):
-    """Passes results on, and names in counted["bad_pictures"] the pictures that gave no example."""
+    """Passes results on, and names in counted["bad_images"] the images that gave no example."""
     for video, result in results:
         if isinstance(result, tuple) and result[0] == "scored":
             images = video.read.args[0]
             read = {int(values["frame_indices"][0]) for _, values in result[1]}
             for place in places(images, video.recipe):
                 if int(place) not in read:
-                    facts = {"picture": str(images[place]), "video": video.video}
-                    counted.setdefault("bad_pictures", []).append(facts | {"reason": _why(images[place], video.recipe)})
+                    facts = {"image": str(images[place]), "video": video.video}
+                    counted.setdefault("bad_images", []).append(facts | {"reason": _why(images[place], video.recipe)})
         yield video, result
 
 
 def _why(path, recipe):
-    """Why a picture gave no example; it is read once more, as only this process can count."""
+    """Why an image gave no example; it is read once more, as only this process can count."""
     try:
-        read_picture(path, recipe)
+        read_image(path, recipe)
     except InputError as error:
         return error.problem
     return "it could be read again later"

@@ -1,4 +1,4 @@
-"""diffusion_gan_bedroom: splits, labels and pseudo-videos of drawn pictures laid out as the set is, and builds."""
+"""diffusion_gan_bedroom: splits, labels and pseudo-videos of drawn images laid out as the set is, and builds."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from tfds_builders.diffusion_gan_bedroom.listing import OTHER, list_videos, spli
 from tfds_builders.prepare import prepare
 
 
-def picture(seed, size=24):
+def image(seed, size=24):
     """uint8 [size, size, 3] RGB of one random colour to a quarter, and its PNG."""
     import cv2
 
@@ -31,15 +31,15 @@ def write_set(folder, train=5, val=2, test=3, generators=("ADM", "ProGAN")):
     for part, count in (("train", train), ("val", val)):
         for number, name in enumerate(f"{g}/{c}" for g in generators for c in ("0_real", "1_fake")):
             for n in range(count):
-                write_file(folder, f"{part}/{name}/{n:08d}.png", picture(100 * number + n)[1])
+                write_file(folder, f"{part}/{name}/{n:08d}.png", image(100 * number + n)[1])
     for number, name in enumerate(("Real", *generators)):
         for n in range(test):
-            write_file(folder, f"test/{name}/{n:08d}.png", picture(1000 * number + n)[1])
+            write_file(folder, f"test/{name}/{n:08d}.png", image(1000 * number + n)[1])
 
 
 @pytest.fixture
 def threes(monkeypatch):
-    """Pseudo-videos of three pictures."""
+    """Pseudo-videos of three images."""
     monkeypatch.setattr(listing, "GROUP", 3)
 
 
@@ -92,15 +92,15 @@ def test_splits_by_hash(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(InputError, match="no folder of generated pictures.*zenodo"):
+    with pytest.raises(InputError, match="no folder of generated images.*zenodo"):
         list_videos(tmp_path)
     write_file(tmp_path, "test/Real/0.png", "x")
-    with pytest.raises(InputError, match="no folder of generated pictures"):
+    with pytest.raises(InputError, match="no folder of generated images"):
         list_videos(tmp_path)
 
 
 def build(folder, data, **changes):
-    changes = {"kind": "frame", "workers": 0, "height_px": 24, "width_px": 24} | changes
+    changes = {"input_type": "frame", "workers": 0, "height_px": 24, "width_px": 24} | changes
     return prepare("diffusion_gan_bedroom", dir=folder, data_dir=data, **changes)
 
 
@@ -111,11 +111,11 @@ def read(path):
     return {(e["video"].decode(), int(e["frame_indices"][0])): e for e in examples}, builder.info.metadata
 
 
-def test_a_build_with_bad_pictures(tmp_path, capfd):
+def test_a_build_with_bad_images(tmp_path, capfd):
     write_set(tmp_path / "set")
-    damaged = picture(7)[1]
+    damaged = image(7)[1]
     write_file(tmp_path / "set", "train/ADM/1_fake/00000001.png", damaged[: len(damaged) // 2])
-    write_file(tmp_path / "set", "train/ADM/1_fake/00000003.png", "no picture")
+    write_file(tmp_path / "set", "train/ADM/1_fake/00000003.png", "no image")
     for n in range(2):
         write_file(tmp_path / "set", f"val/ProGAN/1_fake/{n:08d}.png", b"")
     found, metadata = read(build(tmp_path / "set", tmp_path / "data")["path"])
@@ -128,32 +128,32 @@ def test_a_build_with_bad_pictures(tmp_path, capfd):
         assert (
             e["source"].decode() == video and e["data_set"] == b"diffusion_gan_bedroom" and np.isnan(e["timestamps_s"])
         )
-    # Places are those of the names: the picture that is stored is the one meant.
-    np.testing.assert_allclose(found["ADM/train/0000", 2]["frames"], picture(102)[0], atol=12)
+    # Places are those of the names: the image that is stored is the one meant.
+    np.testing.assert_allclose(found["ADM/train/0000", 2]["frames"], image(102)[0], atol=12)
     coverage = metadata["coverage"]
-    bad = {Path(one["picture"]).name: one for one in coverage["train"]["bad_pictures"]}
+    bad = {Path(one["image"]).name: one for one in coverage["train"]["bad_images"]}
     assert set(bad) == {"00000001.png", "00000003.png"} and all(
         one["video"] == "ADM/train/0000" for one in bad.values()
     )
     assert "damaged" in bad["00000001.png"]["reason"]
     assert coverage["validation"]["scored"] == 3
     (lost,) = coverage["validation"]["unreadable"]
-    assert lost["video"] == "ProGAN/validation/0000" and "none of 2 pictures can be read" in lost["reason"]
+    assert lost["video"] == "ProGAN/validation/0000" and "none of 2 images can be read" in lost["reason"]
     said = capfd.readouterr().err
-    assert "2 pictures could not be read" in said and "00000001.png" in said and "ProGAN/validation/0000" in said
+    assert "2 images could not be read" in said and "00000001.png" in said and "ProGAN/validation/0000" in said
 
 
-def test_fewer_pictures_of_a_pseudo_video(tmp_path):
+def test_fewer_images_of_a_pseudo_video(tmp_path):
     write_set(tmp_path / "set")
-    found, _ = read(build(tmp_path / "set", tmp_path / "data", frames_real=2, frames_fake=1)["path"])
+    found, _ = read(build(tmp_path / "set", tmp_path / "data", num_frames_real=2, num_frames_fake=1)["path"])
     assert sorted(place for video, place in found if video == "real-ADM/train/0000") == [1, 3]
     assert [place for video, place in found if video == "ADM/train/0000"] == [2]
 
 
 def test_clips_are_refused(tmp_path):
     write_set(tmp_path / "set")
-    with pytest.raises(InputError, match="kind: needs one of .'frame'., got 'clip'"):
-        build(tmp_path / "set", tmp_path / "data", kind="clip")
+    with pytest.raises(InputError, match="input_type: needs one of .'frame'., got 'clip'"):
+        build(tmp_path / "set", tmp_path / "data", input_type="clip")
     with pytest.raises(InputError, match="do not follow each other"):
         build(tmp_path / "set", tmp_path / "data", sampling="consecutive")
 
@@ -169,7 +169,7 @@ def test_processes_write_the_same(tmp_path):
 
 class DiffusionGanBedroomTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
-    RECIPE = DataRecipe(kind="frame", frames=200, detector="none", height_px=24, width_px=24)
+    RECIPE = DataRecipe(input_type="frame", num_frames=200, detector="none", height_px=24, width_px=24)
     BUILDER_CONFIG_NAMES_TO_TEST = [VideoConfig(name="small", recipe=RECIPE)]
     SPLITS = {"train": 20, "validation": 8, "test": 9}
 

@@ -1,4 +1,4 @@
-"""The bedroom pictures as they are distributed: a folder for each generator, grouped into pseudo-videos (P4 4.7)."""
+"""The bedroom images as they are distributed: a folder for each generator, grouped into pseudo-videos (P4 4.7)."""
 
 import dataclasses
 import hashlib
@@ -12,23 +12,23 @@ from tfdeepfake.data.examples import NoFace, extract
 from tfdeepfake.data.video import spaced_indices
 from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import Listing
 
 # P4 4.7: "we assume a video is composed of 200 images", over which predictions are averaged.
 GROUP = 200
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-# Of pictures without folders for splits; the set's own are 39,000, 1,000 and 10,000 of 50,000.
+# Of images without folders for splits; the set's own are 39,000, 1,000 and 10,000 of 50,000.
 SHARES = {"train": 0.78, "validation": 0.02, "test": 0.2}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 INNER = "diffusion_model_deepfakes_lsun_bedroom"
 GET = "It is at https://doi.org/10.5281/zenodo.7528112; unpack train, val and test beside each other."
 LAYOUT = "It needs train/, val/ and test/ with a folder for each generator in them, or such folders themselves."
-OTHER = "files that are no pictures"
+OTHER = "files that are no images"
 
 
 @dataclass(frozen=True)
-class Group(Listed):
+class Group(VideoRecord):
     """A pseudo-video: `images` in their order; `path` is the last of them, which is another when one is added."""
 
     images: tuple = ()
@@ -37,13 +37,13 @@ class Group(Listed):
 def list_videos(folder, generators=(), **_):
     """All pseudo-videos.
 
-    In a split's folder the pictures of a generator lie in its folder or, beside the real ones meant for its training in
-    0_real/, in 1_fake/; other real ones are in Real/. Without folders for splits each picture has the split that a
+    In a split's folder the images of a generator lie in its folder or, beside the real ones meant for its training in
+    0_real/, in 1_fake/; other real ones are in Real/. Without folders for splits each image has the split that a
     hash of its generator and name gives it, in the shares of the set's own; one that is added changes no other's.
 
     Args:
       folder: Path.
-      generators: those to take, with the real pictures meant for them and those of Real/; all when empty.
+      generators: those to take, with the real images meant for them and those of Real/; all when empty.
     Returns:
       Listing. `name` is GENERATOR/SPLIT/NUMBER, `source` the same: no two pseudo-videos share anything.
     Raises:
@@ -54,49 +54,49 @@ def list_videos(folder, generators=(), **_):
     parts = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
     listing, found = Listing(), {}
     for part, split in [(path, SPLITS[name]) for name, path in parts.items()] or [(folder, None)]:
-        for name, label, pictures in _classes(part, listing):
-            for at, path in pictures:
+        for name, label, images in _classes(part, listing):
+            for at, path in images:
                 to = split or split_of(f"{name}/{at}")
                 found.setdefault((name, label, to), []).append(path)
     names = sorted({name for name, label, _ in found if label})
     if not names:
-        raise InputError(folder, "holds no folder of generated pictures.", f"{LAYOUT} {GET}")
+        raise InputError(folder, "holds no folder of generated images.", f"{LAYOUT} {GET}")
     if unknown := sorted(set(generators) - set(names)):
         raise InputError("generators", f"has no {unknown[0]!r} in {folder}.", f"There are {', '.join(names)}.")
-    for (name, label, split), pictures in sorted(found.items()):
+    for (name, label, split), images in sorted(found.items()):
         if generators and name not in (*generators, "real", *(f"real-{one}" for one in generators)):
             continue
-        pictures.sort()
-        for number, first in enumerate(range(0, len(pictures), GROUP)):
-            images = tuple(pictures[first : first + GROUP])
+        images.sort()
+        for number, first in enumerate(range(0, len(images), GROUP)):
+            members = tuple(images[first : first + GROUP])
             video = f"{name}/{split}/{number:04d}"
             listing.videos.append(
-                Group(images[-1], video, label, name if label else "real", video, split, images=images)
+                Group(members[-1], video, label, name if label else "real", video, split, images=members)
             )
     return listing
 
 
 def split_of(name):
-    """The split of a picture by a hash of its name."""
+    """The split of an image by a hash of its name."""
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     edges = np.cumsum(list(SHARES.values()))
     return list(SHARES)[int(np.searchsorted(edges[:-1], place, side="right"))]
 
 
 def _classes(part, listing):
-    """Yields (name, label, [(name of the picture, its Path)]) of the folders of a split."""
+    """Yields (name, label, [(name of the image, its Path)]) of the folders of a split."""
     for folder in sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith(".")):
         if folder.name.lower() == "real":
-            yield "real", 0, _pictures(folder, listing)
+            yield "real", 0, _images(folder, listing)
         elif (folder / "0_real").is_dir() or (folder / "1_fake").is_dir():
-            yield f"real-{folder.name}", 0, _pictures(folder / "0_real", listing)
-            yield folder.name, 1, _pictures(folder / "1_fake", listing)
+            yield f"real-{folder.name}", 0, _images(folder / "0_real", listing)
+            yield folder.name, 1, _images(folder / "1_fake", listing)
         else:
-            yield folder.name, 1, _pictures(folder, listing)
+            yield folder.name, 1, _images(folder, listing)
 
 
-def _pictures(folder, listing):
-    """Yields (path as seen from the folder, Path) of the pictures below a folder; it may be absent."""
+def _images(folder, listing):
+    """Yields (path as seen from the folder, Path) of the images below a folder; it may be absent."""
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
@@ -104,25 +104,25 @@ def _pictures(folder, listing):
             if path.suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield path.relative_to(folder).as_posix(), path
             elif not name.startswith("."):
-                listing.leave(OTHER, path.as_posix())
+                listing.exclude(OTHER, path.as_posix())
 
 
 def places(images, recipe):
-    """Which pictures of a pseudo-video a recipe takes, int64 [N]: `frames` equally spaced, or those there are."""
-    return spaced_indices(len(images), recipe.frames)
+    """Which images of a pseudo-video a recipe takes, int64 [N]: `frames` equally spaced, or those there are."""
+    return spaced_indices(len(images), recipe.num_frames)
 
 
-def read_picture(path, recipe):
-    """The Example of a picture.
+def read_image(path, recipe):
+    """The Example of an image.
 
     Raises:
       VideoError: it cannot be read; NoFace: a detector is asked for and finds none.
     """
     try:
-        return extract(path, dataclasses.replace(recipe, frames=1))[0]
+        return extract(path, dataclasses.replace(recipe, num_frames=1))[0]
     except InputError:
         raise
-    except Exception as error:  # one bad picture must not cost the other 199; it is counted and named
+    except Exception as error:  # one bad image must not cost the other 199; it is counted and named
         raise VideoError(path, f"unexpected {type(error).__name__}: {error}", "Download it again.") from error
 
 
@@ -131,20 +131,20 @@ def read_group(images, recipe):
 
     Args:
       images: tuple of Path.
-      recipe: DataRecipe of kind frame.
+      recipe: DataRecipe of input type frame.
     Raises:
       VideoError: none can be read.
     """
     found, last = [], None
     for place in places(images, recipe):
         try:
-            example = read_picture(images[place], recipe)
+            example = read_image(images[place], recipe)
         except (VideoError, NoFace) as error:
             last = error
             continue
-        # A picture has no time; a place in the order of names stands for the frame.
+        # An image has no time; a place in the order of names stands for the frame.
         time = np.array([np.nan])
         found.append(dataclasses.replace(example, indices=np.array([place]), timestamps_s=time))
     if not found:
-        raise VideoError(images[0].parent, f"none of {len(images)} pictures can be read ({last.problem})", GET)
+        raise VideoError(images[0].parent, f"none of {len(images)} images can be read ({last.problem})", GET)
     return found

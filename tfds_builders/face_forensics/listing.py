@@ -5,7 +5,7 @@ import json
 import re
 
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import NO_FILE, NOT_LISTED, Listing, find_file, media_in, read_text
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
@@ -115,7 +115,7 @@ def _add_masks(listing, folder):
     for v in videos:
         mask = folder / "manipulated_sequences" / v.method / "masks" / "videos" / v.path.name if v.label else ""
         if v.label and not mask.is_file():
-            listing.leave(NO_MASK, f"{v.method}/{v.name}")
+            listing.exclude(NO_MASK, f"{v.method}/{v.name}")
         else:
             listing.videos.append(dataclasses.replace(v, mask=mask))
 
@@ -139,12 +139,12 @@ def _paired(listing, paths, method, table):
     awaited = awaited if label else set(table)
     for path in paths:
         if path.stem not in awaited:
-            listing.leave(NOT_LISTED, f"{method}/{path.stem}")
+            listing.exclude(NOT_LISTED, f"{method}/{path.stem}")
             continue
         split, source = table[path.stem[:3]]
-        listing.videos.append(Listed(path, path.stem, label, method, source, split))
+        listing.videos.append(VideoRecord(path, path.stem, label, method, source, split))
     missing = awaited - {path.stem for path in paths}
-    listing.leave(NO_FILE, *(f"{method}/{name}" for name in sorted(missing)))
+    listing.exclude(NO_FILE, *(f"{method}/{name}" for name in sorted(missing)))
 
 
 def _acted(listing, paths, method):
@@ -154,10 +154,10 @@ def _acted(listing, paths, method):
     for path in paths:
         found = pattern.fullmatch(path.stem)
         if not found or not ACTOR_SPLITS.keys() >= set(found.groups()):
-            listing.leave(NOT_LISTED, f"{method}/{path.stem}")
+            listing.exclude(NOT_LISTED, f"{method}/{path.stem}")
             continue
         splits = {ACTOR_SPLITS[actor] for actor in found.groups()}
         if len(splits) > 1:
-            listing.leave(CROSSING, f"{method}/{path.stem}")
+            listing.exclude(CROSSING, f"{method}/{path.stem}")
             continue
-        listing.videos.append(Listed(path, path.stem, label, method, f"actor{found[1]}", splits.pop()))
+        listing.videos.append(VideoRecord(path, path.stem, label, method, f"actor{found[1]}", splits.pop()))

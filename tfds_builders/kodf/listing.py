@@ -10,7 +10,7 @@ import unicodedata
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import NO_FILE, Listing, hold_out, media_below, read_text
 
 # 원본영상: original videos; 변조영상: manipulated videos; 메타데이터: metadata.
@@ -101,18 +101,18 @@ def list_videos(folder):
     for name, label, part, method, persons, gender in sorted(rows):
         split = part
         if name not in files or not is_media(files[name]):
-            listing.leave(NO_FILE, name)
+            listing.exclude(NO_FILE, name)
             continue
         if part == "train" and tested & set(persons):
-            listing.leave(IN_TEST, name)
+            listing.exclude(IN_TEST, name)
             continue
         if part == "train" and held & set(persons):
             split = "validation"
             if not held >= set(persons):
-                listing.leave(CROSSING, name)
+                listing.exclude(CROSSING, name)
                 continue
         subgroups = {"gender": gender}
-        listing.videos.append(Listed(files[name], name, label, method, persons[0], split, subgroups=subgroups))
+        listing.videos.append(VideoRecord(files[name], name, label, method, persons[0], split, subgroups=subgroups))
     return listing
 
 

@@ -9,7 +9,7 @@ from tfdeepfake.data.blend import self_blend
 from tfdeepfake.data.examples import NoFace
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import Listing, media_in
 from tfds_builders.core.splits import assign_splits
 from tfds_builders.video_folder import listing as video_folder
@@ -37,7 +37,7 @@ def list_videos(folder, fakes_per_real=1, masks=False, **_):
     if fakes_per_real < 1:
         raise InputError("fakes_per_real", f"needs at least 1, got {fakes_per_real}.")
     listing, found = Listing(), _all_videos(folder)
-    listing.leave(FAKES, *(v.name for v in found if v.label))
+    listing.exclude(FAKES, *(v.name for v in found if v.label))
     for real in (v for v in found if not v.label):
         real = dataclasses.replace(real, mask="" if masks else None)
         listing.videos.append(real)
@@ -55,7 +55,7 @@ def _all_videos(folder):
     # Not of subfolders: those of a whole data set hold its fakes.
     paths = media_in(folder, LAYOUT)
     splits = assign_splits({path.stem: {0} for path in paths})
-    return [Listed(path, path.name, 0, "real", path.stem, splits[path.stem]) for path in paths]
+    return [VideoRecord(path, path.name, 0, "real", path.stem, splits[path.stem]) for path in paths]
 
 
 def blend(name, seed, drift, example):
@@ -74,4 +74,4 @@ def blend(name, seed, drift, example):
         frames, mask = self_blend(example.frames, example.landmarks_px, rng, drift=drift)
     except ValueError as error:
         raise NoFace(name, f"nothing can be blended ({error})") from None
-    return dataclasses.replace(example, frames=frames, mask=np.rint(255 * mask).astype(np.uint8))
+    return dataclasses.replace(example, num_frames=frames, mask=np.rint(255 * mask).astype(np.uint8))

@@ -19,7 +19,7 @@ from tfds_builders.self_blended.listing import FAKES, list_videos
 from tfds_builders.video_folder.listing import list_videos as all_videos
 
 PEOPLE = Path(video_folder.__file__).parent / "dummy_data"
-SMALL = {"sampling": "consecutive", "frames": 3, "clips": 1, "height_px": 48, "width_px": 48}
+SMALL = {"sampling": "consecutive", "num_frames": 3, "num_clips": 1, "height_px": 48, "width_px": 48}
 FIRST, LAST = slice(0, 8), slice(40, 48)
 
 
@@ -127,7 +127,9 @@ def test_a_detector_is_needed(tmp_path):
 
 class SelfBlendedTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
-    BUILDER_CONFIG_NAMES_TO_TEST = [VideoConfig(name="small", recipe=DataRecipe(kind="clip", flow="none", **SMALL))]
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        VideoConfig(name="small", recipe=DataRecipe(input_type="clip", flow="none", **SMALL))
+    ]
     SPLITS = {"train": 2, "validation": 2, "test": 2}
 
     @classmethod

@@ -38,17 +38,19 @@ class Builder(VideoBuilder):
         VideoConfig(
             name="clip",
             description="Two runs of 16 consecutive face crops per video with their optical flow.",
-            recipe=DataRecipe(kind="clip", sampling="consecutive", frames=16, clips=2, flow="dis", **CROP),
+            recipe=DataRecipe(
+                input_type="clip", sampling="consecutive", num_frames=16, num_clips=2, flow="dis", **CROP
+            ),
         ),
         VideoConfig(
             name="frame",
             description="Eight face crops per video.",
-            recipe=DataRecipe(kind="frame", sampling="spaced", frames=8, **CROP),
+            recipe=DataRecipe(input_type="frame", sampling="spaced", num_frames=8, **CROP),
         ),
         VideoConfig(
             name="flow",
             description="Two runs of 4 consecutive face crops per video, each crop with its optical flow.",
-            recipe=DataRecipe(kind="flow", sampling="consecutive", frames=4, clips=2, flow="dis", **CROP),
+            recipe=DataRecipe(input_type="flow", sampling="consecutive", num_frames=4, num_clips=2, flow="dis", **CROP),
         ),
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
@@ -63,7 +65,7 @@ class Builder(VideoBuilder):
                 real_per_identity=options["real_per_identity"],
                 fakes_per_method=options["fakes_per_method"],
                 seed=options["seed"],
-                frames=options["video_frames"],
+                num_frames=options["video_frames"],
             )
         except (TypeError, ValueError) as error:
             raise InputError(self.name, f"cannot be drawn so: {error}") from error

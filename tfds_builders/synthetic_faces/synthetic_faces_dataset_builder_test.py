@@ -20,7 +20,7 @@ class SyntheticFacesTest(tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = [
         VideoConfig(
             name="tiny",
-            recipe=DataRecipe(sampling="consecutive", frames=16, height_px=64, width_px=64, flow="dis"),
+            recipe=DataRecipe(sampling="consecutive", num_frames=16, height_px=64, width_px=64, flow="dis"),
             options=TINY,
         )
     ]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfds_builders.core.listing import Listed
-from tfds_builders.core.splits import SPLITS, assign_splits
+from tfdeepfake.vocabulary import SPLITS
+from tfds_builders.core.listing import VideoRecord
+from tfds_builders.core.splits import assign_splits
 
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 NAMES = ("real", "fake")
@@ -22,7 +23,7 @@ def list_videos(folder, needed=NAMES):
       folder: with real/ and fake/ or one CSV file inside; or the CSV file itself.
       needed: the classes of which there must be videos.
     Returns:
-      list of Listed, ordered by name, no split None.
+      list of VideoRecord, ordered by name, no split None.
     Raises:
       InputError: nothing there, or an entry of the CSV is wrong; says which line.
     """
@@ -68,7 +69,7 @@ def _from_subfolders(folder, needed):
         for path in found:
             inside = path.relative_to(folder / name)
             method = inside.parts[0] if label and len(inside.parts) > 1 else name
-            videos.append(Listed(path, path.relative_to(folder).as_posix(), label, method, path.stem))
+            videos.append(VideoRecord(path, path.relative_to(folder).as_posix(), label, method, path.stem))
     return videos
 
 
@@ -91,7 +92,7 @@ def read_table(path, needed=NAMES):
         where known; other columns are not read. Paths are relative to the file's folder.
       needed: as of `list_videos`.
     Returns:
-      list of Listed in the order of the lines.
+      list of VideoRecord in the order of the lines.
     Raises:
       InputError: names file, line, what is wrong and what to do.
     """
@@ -134,7 +135,7 @@ def read_table(path, needed=NAMES):
 
 
 def _row(path, line, row):
-    """A line of the CSV as Listed."""
+    """A line of the CSV as VideoRecord."""
     if None in row:
         raise InputError(
             path, f"line {line}: has more columns than the first line.", 'Put a value with a comma in "quotes".'
@@ -162,7 +163,7 @@ def _row(path, line, row):
         )
     label = LABELS[cells["label"].lower()]
     method, source = cells["method"] or NAMES[label], cells["source"] or video.stem
-    return Listed(video, Path(cells["file"]).as_posix(), label, method, source, split, line)
+    return VideoRecord(video, Path(cells["file"]).as_posix(), label, method, source, split, line)
 
 
 def _with_splits(videos, subject):
@@ -188,6 +189,6 @@ def _with_splits(videos, subject):
         labels.setdefault(video.source, set()).add(video.label)
     splits = assign_splits(labels, given)
     return [
-        Listed(v.path, v.name, v.label, v.method, v.source, splits[v.source], v.line)
+        VideoRecord(v.path, v.name, v.label, v.method, v.source, splits[v.source], v.line)
         for v in sorted(videos, key=lambda v: v.name)
     ]

@@ -62,7 +62,7 @@ def test_what_is_wrong_in_a_label_file(tmp_path, text, problem):
     path = table(tmp_path, text)
     with pytest.raises(InputError, match=problem) as caught:
         list_videos(path)
-    assert caught.value.subject == str(path) and caught.value.todo
+    assert caught.value.subject == str(path) and caught.value.remedy
 
 
 def test_a_label_file_that_is_not_utf8(tmp_path):

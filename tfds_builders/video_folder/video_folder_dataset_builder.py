@@ -19,17 +19,17 @@ class Builder(VideoBuilder):
         VideoConfig(
             name="clip",
             description="Four runs of 16 consecutive face crops per video with their optical flow.",
-            recipe=DataRecipe(kind="clip", sampling="consecutive", frames=16, clips=4, flow="dis"),
+            recipe=DataRecipe(input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, flow="dis"),
         ),
         VideoConfig(
             name="frame",
             description="Sixteen face crops, equally spaced over the video.",
-            recipe=DataRecipe(kind="frame", sampling="spaced", frames=16),
+            recipe=DataRecipe(input_type="frame", sampling="spaced", num_frames=16),
         ),
         VideoConfig(
             name="flow",
             description="Four runs of 4 consecutive face crops per video, each crop with its optical flow.",
-            recipe=DataRecipe(kind="flow", sampling="consecutive", frames=4, clips=4, flow="dis"),
+            recipe=DataRecipe(input_type="flow", sampling="consecutive", num_frames=4, num_clips=4, flow="dis"),
         ),
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

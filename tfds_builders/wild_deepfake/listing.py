@@ -1,4 +1,4 @@
-"""WildDeepfake as it is distributed: archives of face pictures, a folder for each sequence.
+"""WildDeepfake as it is distributed: archives of face images, a folder for each sequence.
 
 The archives are named .tar.gz and are plain tar files.
 """
@@ -11,26 +11,26 @@ from pathlib import Path
 from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full
-from tfds_builders.core.listing import Listed
+from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import Listing, hold_out, need_folder
 
 FOLDERS = {"real_train": 0, "real_test": 0, "fake_train": 1, "fake_test": 1}
 METHODS = ("real", "fake")
 GET = "It comes with WildDeepfake, by the form at https://github.com/OpenTAI/wild-deepfake."
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
-OTHER = "pictures that are not in SHARD/(real or fake)/SEQUENCE/"
+OTHER = "images that are not in SHARD/(real or fake)/SEQUENCE/"
 # The set does not tell: frames of the sequences are written at this rate, and timestamps follow from it.
 FPS = 25
 
 
 def sequence_of(name, label):
-    """(shard, sequence, number of the frame) of a picture's path 12/real/3/140.png, or None for another file."""
+    """(shard, sequence, number of the frame) of an image's path 12/real/3/140.png, or None for another file."""
     found = re.fullmatch(rf"(?:.*/)?([^/]+)/{METHODS[label]}/([^/]+)/(\d+)\.png", name)
     return found and (found[1], found[2], int(found[3]))
 
 
 def _members(path):
-    """Yields (path in it, function that reads its bytes) of every picture of an archive or folder.
+    """Yields (path in it, function that reads its bytes) of every image of an archive or folder.
 
     Raises:
       VideoError: the archive cannot be read to its end.
@@ -72,7 +72,7 @@ def list_videos(folder):
         for name, _ in _members(path):
             found = sequence_of(name, FOLDERS[part])
             if found is None:
-                listing.leave(OTHER, f"{part}/{path.name}/{name}")
+                listing.exclude(OTHER, f"{part}/{path.name}/{name}")
             else:
                 seen.setdefault((part, *found[:2]), path)
     held = {one for label in (0, 1) for one in hold_out(_shards(seen, f"{METHODS[label]}_train"))}
@@ -80,7 +80,7 @@ def list_videos(folder):
         label, split = FOLDERS[part], part.partition("_")[2]
         source = f"{part}/{shard}"
         at = "validation" if source in held else split
-        listing.videos.append(Listed(path, f"{split}/{shard}/{sequence}", label, METHODS[label], source, at))
+        listing.videos.append(VideoRecord(path, f"{split}/{shard}/{sequence}", label, METHODS[label], source, at))
     return listing
 
 
@@ -97,7 +97,7 @@ def _archives(folder):
 
 
 def unpack(listed, folder):
-    """Makes a video of a sequence without decoding its pictures.
+    """Makes a video of a sequence without decoding its images.
 
     Args:
       listed: of `list_videos`.
@@ -105,38 +105,38 @@ def unpack(listed, folder):
     Returns:
       Path of a .mov whose packets are the PNG files, in the order of their numbers.
     Raises:
-      VideoError: the archive is damaged, or a picture is none.
+      VideoError: the archive is damaged, or an image is none.
       InputError: the disk is full.
     """
     _, shard, sequence = listed.name.split("/")
-    pictures = {}
+    images = {}
     for name, read in _members(listed.path):
         found = sequence_of(name, listed.label)
         if found and found[:2] == (shard, sequence):
-            pictures[found[2]] = read()
-    for number, data in pictures.items():
+            images[found[2]] = read()
+    for number, data in images.items():
         if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
             raise VideoError(listed.path, f"frame {number} of {listed.name} is no PNG.", "Download it again.")
-    if not pictures:
+    if not images:
         raise VideoError(listed.path, f"{listed.name} is no longer there.", "Download it again.")
     path = Path(folder) / "sequence.mov"
     try:
-        _mux(path, [pictures[number] for number in sorted(pictures)])
+        _mux(path, [images[number] for number in sorted(images)])
     except OSError as error:
         raise_if_full(error, path)
         raise
     return path
 
 
-def _mux(path, pictures):
+def _mux(path, images):
     """Writes PNG files as the packets of a video."""
     import av
 
     with av.open(str(path), "w") as out:
         stream = out.add_stream("png", rate=FPS)
-        stream.width, stream.height = (int.from_bytes(pictures[0][at : at + 4], "big") for at in (16, 20))
+        stream.width, stream.height = (int.from_bytes(images[0][at : at + 4], "big") for at in (16, 20))
         stream.pix_fmt = "rgb24"
-        for place, data in enumerate(pictures):
+        for place, data in enumerate(images):
             packet = av.Packet(data)
             packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, FPS), True
             packet.pts = packet.dts = place

@@ -13,7 +13,7 @@ from tfds_builders.wild_deepfake.listing import list_videos, unpack
 class Builder(VideoBuilder):
     """Turns WildDeepfake into examples: its own test, validation by archive.
 
-    Its pictures are faces already, so that by default no detector looks for them: the whole picture is the crop.
+    Its images are faces already, so that by default no detector looks for them: the whole image is the crop.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -25,7 +25,7 @@ class Builder(VideoBuilder):
     BUILDER_CONFIGS = [
         dataclasses.replace(
             config,
-            description=config.description.replace("face crops", "pictures"),
+            description=config.description.replace("face crops", "images"),
             recipe=dataclasses.replace(config.recipe, detector="none"),
         )
         for config in VideoFolder.BUILDER_CONFIGS

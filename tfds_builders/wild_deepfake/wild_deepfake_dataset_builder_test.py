@@ -12,7 +12,7 @@ from tfds_builders.core.testing import check_build, sources_of, write_file
 from tfds_builders.wild_deepfake.listing import OTHER, list_videos, sequence_of, unpack
 
 
-def pictures(seed, count=6, size=32):
+def images(seed, count=6, size=32):
     """uint8 RGB [count, size, size, 3], and the PNG file of each."""
     import cv2
 
@@ -36,7 +36,7 @@ def write_set(folder, shards=4, sequences=2):
         for shard in range(shards):
             files = {}
             for sequence in range(sequences):
-                pngs = pictures(100 * shard + sequence)[1]
+                pngs = images(100 * shard + sequence)[1]
                 for number in (10, 2, 9, 1, 8, 30):
                     place = sorted((10, 2, 9, 1, 8, 30)).index(number)
                     files[f"{shard}/{part[:4]}/{sequence}/{number}.png"] = pngs[place]
@@ -66,13 +66,13 @@ def test_a_sequence_is_unpacked_without_loss(tmp_path):
         (tmp_path / method).mkdir()
         path = unpack(listed, tmp_path / method)
         assert video.probe(path).frame_count == 6
-        np.testing.assert_array_equal(video.read_frames(path, np.arange(6)).frames, pictures(1)[0])
+        np.testing.assert_array_equal(video.read_frames(path, np.arange(6)).frames, images(1)[0])
 
 
 def test_archives_that_are_damaged_or_hold_other_files(tmp_path):
     write_set(tmp_path, shards=1)
     write_archive(tmp_path, "real_test/1.tar", {"1/fake/0/0.png": b"", "1/real/0/x.png": b"", "readme.txt": b"x"})
-    write_archive(tmp_path, "real_test/2.tar.gz", {"2/real/0/0.png": b"no picture"}, "w:gz")
+    write_archive(tmp_path, "real_test/2.tar.gz", {"2/real/0/0.png": b"no image"}, "w:gz")
     listing = list_videos(tmp_path)
     assert listing.left_out == {OTHER: ["real_test/1.tar/1/fake/0/0.png", "real_test/1.tar/1/real/0/x.png"]}
     (bad,) = [v for v in listing.videos if v.name == "test/2/0"]

@@ -67,7 +67,7 @@ def _grey(rng, frames):
     return _colour(np.repeat(TO_YIQ[:1], 3, axis=0))
 
 
-# Moves: float32 [3, 3] that takes a place (x, y, 1), px from the picture's middle, to where it goes.
+# Moves: float32 [3, 3] that takes a place (x, y, 1), px from the image's middle, to where it goes.
 
 
 def _affine(a, b, c, d, x=0.0, y=0.0):
@@ -90,8 +90,8 @@ def _pad(rng, height, width, border):
     return _affine(size, 0, 0, size)
 
 
-# Everything else: a change, which makes of a picture uint8 [H, W, 3] the next and writes it to `dst` where that is
-# given; of `_downscale` the size (h, w) px that pictures are shrunk to.
+# Everything else: a change, which makes of an image uint8 [H, W, 3] the next and writes it to `dst` where that is
+# given; of `_downscale` the size (h, w) px that images are shrunk to.
 
 
 def _jpeg(rng, height, width, quality):
@@ -150,8 +150,8 @@ def resampling(move, size, shrunk, border=0):
 
     Args:
       move: float32 [3, 3]: (x, y, 1), px of the new size from the middle, to its new place. None: nothing moves.
-      size: (H, W) px of the new picture.
-      shrunk: (h, w) px of the picture, uint8 [h, w] or [h, w, 3], that it is made from.
+      size: (H, W) px of the new image.
+      shrunk: (h, w) px of the image, uint8 [h, w] or [h, w, 3], that it is made from.
       border: value where nothing came from.
     """
     enlarge = partial(cv2.resize, dsize=size[::-1], interpolation=cv2.INTER_LINEAR)
@@ -207,39 +207,39 @@ def augment(frames, flow, steps, rng, into=None):
     Colours are cut to 0..255 after the last of those that follow one another, not after each.
 
     Args:
-      frames: T pictures uint8 [H, W, 3] RGB, as a list or an array.
+      frames: T images uint8 [H, W, 3] RGB, as a list or an array.
       flow: their maps, T of uint8 [2H, W, 1] as `flow.pack_flow` makes them; nothing (`()`) where there are none.
       steps: of `policies.steps`.
       rng: np.random.Generator of this example alone.
       into: list of arrays to write to, as they are returned; None makes new ones.
     Returns:
       ([frames uint8 [T, H, W, 3], flow uint8 [T, 2H, W, 1] where there is any], turn float32 [2, 2]): the vectors of
-      the flow still have to be multiplied by `turn`, which turns and stretches them as the pictures were.
+      the flow still have to be multiplied by `turn`, which turns and stretches them as the images were.
     """
     of_frames, of_maps, turn = _drawn(frames, steps, rng)
     if into is None:
-        into = [room((len(x), *x[0].shape)) for x in (frames, flow) if len(x)]
+        into = [aligned_empty((len(x), *x[0].shape)) for x in (frames, flow) if len(x)]
     _each(frames, of_frames, into[0])
     if len(flow):
         height = len(frames[0])
-        # u and v are pictures of their own.
+        # u and v are images of their own.
         for half in (slice(0, height), slice(height, None)):
             _each([one[half] for one in flow], of_maps, into[1][:, half])
     return into, turn
 
 
-def _each(pictures, changes, into):
-    """Writes each of the pictures with all the changes, one after the other: a picture stays in the cache."""
-    for picture, new in zip(pictures, into, strict=True):
+def _each(images, changes, into):
+    """Writes each of the images with all the changes, one after the other: an image stays in the cache."""
+    for image, new in zip(images, into, strict=True):
         for change in changes[:-1]:
-            picture = change(picture)
+            image = change(image)
         if changes:
-            changes[-1](picture, dst=new)
+            changes[-1](image, dst=new)
         else:
-            np.copyto(new, picture)
+            np.copyto(new, image)
 
 
-def room(shape):
+def aligned_empty(shape):
     """Room for uint8 of a shape that begins where TensorFlow takes memory as it is; elsewhere it would copy."""
     count = math.prod(shape)
     more = np.empty(count + ALIGNED_BYTES, np.uint8)

@@ -21,7 +21,7 @@ OPERATIONS = {
     "jpeg": (0.5, {"quality": (60, 100)}),
     # Variance of Gaussian noise, in grey levels squared.
     "noise": (0.5, {"variance": (10.0, 50.0)}),
-    # Size the picture is shrunk to and enlarged from, as a part of its own.
+    # Size the image is shrunk to and enlarged from, as a part of its own.
     "downscale": (0.5, {"factor": (0.5, 0.9)}),
     # Pixels times 1 + contrast, plus brightness * 255.
     "brightness_contrast": (0.5, {"brightness": 0.2, "contrast": 0.2}),
@@ -34,7 +34,7 @@ OPERATIONS = {
     # Parts of width and height, of the size, degrees (P1).
     "shift_scale_rotate": (0.5, {"shift": 0.1, "scale": 0.2, "rotate_deg": 10.0}),
     "shear": (0.5, {"shear_deg": 10.0}),
-    # Black border on every side, as a part of the picture: what a crop beyond the frame's edge looks like.
+    # Black border on every side, as a part of the image: what a crop beyond the frame's edge looks like.
     "pad": (0.5, {"border": (0.0, 0.1)}),
 }
 

@@ -7,7 +7,7 @@ from tfdeepfake.data.batches import augment as augmentation
 from tfdeepfake.data.batches.python_op import python_op
 
 
-def pictures_of(example):
+def images_of(example):
     """Names of what an example has of frames and flow."""
     return [name for name in ("frames", "flow") if name in example]
 
@@ -18,21 +18,21 @@ def _generator(draw, *numbers):
 
 
 def augmenter(steps, length):
-    """(draw, number, example with lists of pictures) -> the example augmented, pictures stacked.
+    """(draw, number, example with lists of images) -> the example augmented, images stacked.
 
-    With flow it gains `turn` (`augment.augment`), one in front for each example. More pictures than `length` are
+    With flow it gains `turn` (`augment.augment`), one in front for each example. More images than `length` are
     several examples, of which each is changed as by its own number, however many come together.
     """
 
     def run(draw, number, example):
-        names = pictures_of(example)
-        pictures = [one for name in names for one in example[name]]
+        names = images_of(example)
+        images = [one for name in names for one in example[name]]
         total = len(example["frames"])
 
-        def augmented(draw, number, *pictures):
+        def augmented(draw, number, *images):
             # One by one as they were decoded: stacking them first would copy them once more.
-            frames, flow, turns = pictures[:total], pictures[total:], []
-            into = [augmentation.room((total, *x[0].shape)) for x in (frames, flow) if x]
+            frames, flow, turns = images[:total], images[total:], []
+            into = [augmentation.aligned_empty((total, *x[0].shape)) for x in (frames, flow) if x]
             for k in range(total // length):
                 part = slice(k * length, (k + 1) * length)
                 rng = _generator(draw, number * (total // length) + k)
@@ -40,7 +40,7 @@ def augmenter(steps, length):
                 turns.append(turn)
             return [*into, np.stack(turns)]
 
-        *changed, turn = python_op(augmented, [draw, number, *pictures], [tf.uint8] * len(names) + [tf.float32])
+        *changed, turn = python_op(augmented, [draw, number, *images], [tf.uint8] * len(names) + [tf.float32])
         for name, x in zip(names, changed, strict=True):
             example[name] = tf.ensure_shape(x, (total, *example[name][0].shape))
         if "flow" in example:

@@ -3,7 +3,7 @@
     records -> [one per frame] -> shuffle (encoded) -> decode -> augment -> batch -> unpack flow, weight, CutMix
 
 The order and the augmentation of an epoch are a function of (seed, epoch) alone: a run that is killed and
-started again sees the batches it would have seen. Pictures stay encoded until they are past the shuffle
+started again sees the batches it would have seen. Images stay encoded until they are past the shuffle
 buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8. A split
 that is small once decoded is decoded once, kept, and shuffled whole. Several hosts read parts that do not overlap.
 """
@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data.batches import augment_policies
-from tfdeepfake.data.batches.augment_tf import augmenter, cut_and_mixed, pictures_of
+from tfdeepfake.data.batches.augment_tf import augmenter, cut_and_mixed, images_of
 from tfdeepfake.data.batches.prepared import PreparedData, open_data, prepare_command, reading, serves, shard_paths
 from tfdeepfake.errors import InputError
-from tfdeepfake.recipe import KINDS
+from tfdeepfake.vocabulary import INPUT_TYPES
 
 __all__ = ["PreparedData", "open_data", "reading"]  # from `prepared`, for those who need the batches too
 
@@ -33,20 +33,20 @@ PARALLEL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
 
 
-def _frames_each(prepared, kind):
-    """Examples of the network's kind in one stored example."""
-    return prepared.recipe.frames if prepared.recipe.kind == "clip" and kind != "clip" else 1
+def _frames_each(prepared, input_type):
+    """Examples of the network's input type in one stored example."""
+    return prepared.recipe.num_frames if prepared.recipe.input_type == "clip" and input_type != "clip" else 1
 
 
-def example_count(prepared, split, kind):
-    """Examples of the network's kind in a split."""
-    return prepared.split(split).num_examples * _frames_each(prepared, kind)
+def example_count(prepared, split, input_type):
+    """Examples of the network's input type in a split."""
+    return prepared.split(split).num_examples * _frames_each(prepared, input_type)
 
 
-def steps_per_epoch(prepared, split, kind, batch_size, hosts=1):
+def steps_per_epoch(prepared, split, input_type, batch_size, hosts=1):
     """Training batches in an epoch of each host; what is left over is dropped, so that all hosts take as many."""
     least = min(sum(_host_lengths(prepared, split, hosts, host)) for host in range(hosts))
-    return least * _frames_each(prepared, kind) // batch_size
+    return least * _frames_each(prepared, input_type) // batch_size
 
 
 def _by_file(prepared, split, hosts):
@@ -75,15 +75,15 @@ def _records(prepared, split, paths, hosts=1, host=0):
     return records if _by_file(prepared, split, hosts) else records.shard(hosts, host)
 
 
-def _parser(prepared, kind, with_flow, with_keys):
-    """Serialised example -> dataset of examples of the network's kind, pictures still encoded."""
+def _parser(prepared, input_type, with_flow, with_keys):
+    """Serialised example -> dataset of examples of the network's input type, images still encoded."""
     names = ["frames", "label"]
     names += ["flow", "flow_max_px"] if with_flow else []
     names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
     known = prepared.builder.info.features.tf_example_spec
     spec = {name: known[name] for name in names}
     per_frame = [n for n in ("frames", "flow", "flow_max_px", "frame_indices", "timestamps_s") if n in spec]
-    bag = prepared.recipe.kind == "clip" and kind != "clip"
+    bag = prepared.recipe.input_type == "clip" and input_type != "clip"
 
     def keys(example):
         if not with_keys:
@@ -100,7 +100,7 @@ def _parser(prepared, kind, with_flow, with_keys):
         return keys(tf.io.parse_single_example(serialized, spec))
 
     def split_clip(example):
-        count = prepared.recipe.frames
+        count = prepared.recipe.num_frames
         cut = {"frame", "timestamp_s", *per_frame}
         return tf.data.Dataset.from_tensor_slices(
             {n: v if n in cut else tf.repeat(v[None], count, axis=0) for n, v in example.items()}
@@ -114,14 +114,14 @@ def _parser(prepared, kind, with_flow, with_keys):
 
 
 def _decoder(prepared):
-    """Example, or examples of one picture each, with pictures encoded -> the same with lists of uint8 pictures."""
+    """Example, or examples of one image each, with images encoded -> the same with lists of uint8 images."""
     h, w = prepared.recipe.height_px, prepared.recipe.width_px
 
-    def pictures(encoded, decode, shape):
+    def images(encoded, decode, shape):
         # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
         return [tf.ensure_shape(decode(one), shape) for one in tf.unstack(tf.reshape(encoded, [-1]))]
 
-    def picture(encoded):
+    def image(encoded):
         if prepared.metadata.get("image_format") == "png":
             return tf.io.decode_png(encoded, channels=3)
         # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
@@ -129,17 +129,17 @@ def _decoder(prepared):
 
     def decode(example):
         example = dict(example)
-        example["frames"] = pictures(example["frames"], picture, (h, w, 3))
+        example["frames"] = images(example["frames"], image, (h, w, 3))
         if "flow" in example:
-            example["flow"] = pictures(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
+            example["flow"] = images(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
         return example
 
     return decode
 
 
 def _stacked(example):
-    """The example with its lists of pictures as tensors."""
-    return example | {name: tf.stack(example[name]) for name in pictures_of(example)}
+    """The example with its lists of images as tensors."""
+    return example | {name: tf.stack(example[name]) for name in images_of(example)}
 
 
 def _finisher(class_weight, with_keys, mix):
@@ -173,7 +173,7 @@ def _finisher(class_weight, with_keys, mix):
 def batches(
     prepared,
     split,
-    kind,
+    input_type,
     batch_size,
     training,
     seed=0,
@@ -189,12 +189,12 @@ def batches(
     hosts=1,
     host=0,
 ):
-    """Batches of a split for a network of `kind`.
+    """Batches of a split for a network of `input_type`.
 
     Args:
       prepared: PreparedData.
       split: "train", "validation" or "test".
-      kind: "frame", "flow" or "clip": what the network reads. A clip data set feeds all three.
+      input_type: "frame", "flow" or "clip": what the network reads. A clip data set feeds all three.
       batch_size: B.
       training: True: epochs `first_epoch` to `first_epoch + epochs - 1` one after the other, each shuffled and
         of `steps_per_epoch` whole batches. False: one pass in stored order, the uneven last batch included.
@@ -205,7 +205,7 @@ def batches(
       mix: "none" or "cutmix" (`augment.cutmix`): labels and weights become shares.
       class_weight: {0: real, 1: fake} to add a weight [B] to every batch, or None.
       with_keys: adds a dict of `KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s).
-      with_flow: whether to give flow; None gives what the kind and the data have.
+      with_flow: whether to give flow; None gives what the input type and the data have.
       cache_bytes: decoded examples kept in memory when the split takes no more than this; None is
         `CACHE_BYTES` in training and 0 otherwise.
       shuffle_bytes: bound of the shuffle buffer, of encoded examples.
@@ -216,12 +216,12 @@ def batches(
       tf.data.Dataset of ({"frames": uint8 [B, (T,) h, w, 3], "flow": float32 [B, (T,) h, w, 2]},
       label float32 [B, 1], weight float32 [B] when asked for, keys when asked for).
     Raises:
-      InputError: the data cannot feed the kind, the split is empty or has fewer examples than there are hosts, or a
-        file is missing or cut short.
+      InputError: the data cannot feed the input type, the split is empty or has fewer examples than there are hosts, or
+        a file is missing or cut short.
       tf.errors.DataLossError while iterating over a damaged file: iterate inside `reading`.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind needs one of {KINDS}, got {kind!r}.")
+    if input_type not in INPUT_TYPES:
+        raise ValueError(f"input_type needs one of {INPUT_TYPES}, got {input_type!r}.")
     steps = augment_policies.steps(augment)
     if mix not in augment_policies.MIXES:
         raise ValueError(f"mix needs one of {augment_policies.MIXES}, got {mix!r}.")
@@ -233,25 +233,25 @@ def batches(
         raise ValueError(f"host needs 0 <= host < hosts, got host {host} of {hosts}.")
     recipe = prepared.recipe
     if with_flow is None:
-        with_flow = kind == "flow" or (kind == "clip" and recipe.flow != "none")
-    if not serves(recipe, kind, with_flow):
+        with_flow = input_type == "flow" or (input_type == "clip" and recipe.flow != "none")
+    if not serves(recipe, input_type, with_flow):
         name = prepared.version.partition("/")[0].partition(":")[0]
         raise InputError(
             prepared.version,
-            f"holds kind {recipe.kind} with flow {recipe.flow}; the network reads kind {kind}"
+            f"holds input type {recipe.input_type} with flow {recipe.flow}; the network reads input type {input_type}"
             + (" with flow." if with_flow else "."),
-            f"Run: {prepare_command(name, None, kind, with_flow)}",
+            f"Run: {prepare_command(name, None, input_type, with_flow)}",
         )
     paths = shard_paths(prepared, split)
     if hosts > prepared.split(split).num_examples:
         raise InputError(prepared.version, f"has fewer examples in {split!r} than there are hosts ({hosts}).")
     own_paths = paths[host::hosts] if _by_file(prepared, split, hosts) else paths
-    count = sum(_host_lengths(prepared, split, hosts, host)) * _frames_each(prepared, kind)
-    parse = _parser(prepared, kind, with_flow, with_keys)
+    count = sum(_host_lengths(prepared, split, hosts, host)) * _frames_each(prepared, input_type)
+    parse = _parser(prepared, input_type, with_flow, with_keys)
     decode = _decoder(prepared)
     finish = _finisher(class_weight, with_keys, mix)
-    picture_bytes = recipe.height_px * recipe.width_px * (5 if with_flow else 3)
-    decoded_bytes = count * picture_bytes * (recipe.frames if kind == "clip" else 1)
+    image_bytes = recipe.height_px * recipe.width_px * (5 if with_flow else 3)
+    decoded_bytes = count * image_bytes * (recipe.num_frames if input_type == "clip" else 1)
     if cache_bytes is None:
         cache_bytes = CACHE_BYTES if training else 0
     kept = decoded_bytes <= cache_bytes
@@ -259,7 +259,7 @@ def batches(
 
     def decoded(example):
         example = decode(example)
-        return _stacked(example) if kind == "clip" else example | {n: example[n][0] for n in pictures_of(example)}
+        return _stacked(example) if input_type == "clip" else example | {n: example[n][0] for n in images_of(example)}
 
     if not training or kept:
         in_order = in_order.map(decoded, num_parallel_calls=PARALLEL)
@@ -267,17 +267,17 @@ def batches(
         # Built outside the epochs, so that they share it.
         in_order = in_order.cache()
 
-    whole = steps_per_epoch(prepared, split, kind, batch_size, hosts)
+    whole = steps_per_epoch(prepared, split, input_type, batch_size, hosts)
     changed = bool(steps) or not kept
-    grouped = kind != "clip" and changed
+    grouped = input_type != "clip" and changed
     # The most that divide a batch, so that no example is left over that a batch had room for.
     group = max(n for n in range(1, GROUP_FRAMES + 1) if batch_size % n == 0)
-    augmented = augmenter(steps, recipe.frames if kind == "clip" else 1)
+    augmented = augmenter(steps, recipe.num_frames if input_type == "clip" else 1)
 
     def prepare(draw, number, example):
         """A clip, or a group of single frames; encoded, or decoded and kept."""
         if kept:
-            example = example | {name: tf.unstack(example[name]) for name in pictures_of(example)}
+            example = example | {name: tf.unstack(example[name]) for name in images_of(example)}
         else:
             example = decode(example)
         return augmented(draw, number, example) if steps else _stacked(example)
@@ -295,7 +295,7 @@ def batches(
             examples = in_order.shuffle(count, order_seed, reshuffle_each_iteration=False)
         else:
             shuffled = tf.gather(tf.constant(own_paths), by_file)
-            each = prepared.split(split).num_bytes / example_count(prepared, split, kind)
+            each = prepared.split(split).num_bytes / example_count(prepared, split, input_type)
             buffer = min(count, max(batch_size, int(shuffle_bytes / each)))
             examples = parse(_records(prepared, split, shuffled, hosts, host)).shuffle(
                 buffer, order_seed, reshuffle_each_iteration=False
@@ -324,8 +324,8 @@ def batches(
     return dataset.with_options(options)
 
 
-def label_counts(prepared, split, kind="clip"):
-    """(real, fake) examples of the network's kind in a split; reads the labels of every record."""
+def label_counts(prepared, split, input_type="clip"):
+    """(real, fake) examples of the network's input type in a split; reads the labels of every record."""
     spec = {"label": prepared.builder.info.features.tf_example_spec["label"]}
     counts = [0, 0]
     labels = _records(prepared, split, tf.constant(shard_paths(prepared, split))).batch(256)
@@ -334,7 +334,7 @@ def label_counts(prepared, split, kind="clip"):
             fakes = int(tf.reduce_sum(batch))
             counts[1] += fakes
             counts[0] += len(batch) - fakes
-    each = _frames_each(prepared, kind)
+    each = _frames_each(prepared, input_type)
     return counts[0] * each, counts[1] * each
 
 

@@ -36,11 +36,11 @@ class PreparedData:
         return splits[name]
 
 
-def prepare_command(name, data_dir=None, kind=None, flow=False):
-    """The command line that builds data set `name` such that a network of `kind` can read it."""
+def prepare_command(name, data_dir=None, input_type=None, flow=False):
+    """The command line that builds data set `name` such that a network of `input_type` can read it."""
     words = ["tfdeepfake", "prepare", name]
     words += ["--dir", "FOLDER"] if name == "video_folder" else []
-    words += ["--kind", kind] if kind else []
+    words += ["--input-type", input_type] if input_type else []
     words += ["--flow", "dis"] if flow else []
     words += ["--data-dir", str(data_dir)] if data_dir else []
     return shlex.join(words)
@@ -50,10 +50,10 @@ def rebuild_command(prepared):
     """The command line that builds the same data set again."""
     name, _, config = prepared.version.partition(":")[0].partition("/")
     root = Path(prepared.builder.data_dir).parents[1 + bool(config)]
-    words = [prepare_command(name, root, prepared.recipe.kind)]
-    if config != prepared.recipe.kind:  # a config of that name is the builder's own; any other has changes
-        changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "kind"}
-        changes |= {n: prepared.metadata.get(n) for n in ("frames_real", "frames_fake", "image_format")}
+    words = [prepare_command(name, root, prepared.recipe.input_type)]
+    if config != prepared.recipe.input_type:  # a config of that name is the builder's own; any other has changes
+        changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "input_type"}
+        changes |= {n: prepared.metadata.get(n) for n in ("num_frames_real", "num_frames_fake", "image_format")}
         words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
         for name, value in (prepared.metadata.get("options") or {}).items():
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
@@ -61,11 +61,11 @@ def rebuild_command(prepared):
     return " ".join([*words, "--overwrite"])
 
 
-def serves(recipe, kind, flow=False):
-    """Whether data of `recipe` can feed a network of `kind`: clips may be read as a bag of frames (P2 3.1)."""
-    if flow or kind == "flow":
-        return recipe.kind in ("clip", kind) and recipe.flow != "none"
-    return recipe.kind == "clip" or kind == "frame"
+def serves(recipe, input_type, flow=False):
+    """Whether data of `recipe` can feed a network of `input_type`: clips may be read as a bag of frames (P2 3.1)."""
+    if flow or input_type == "flow":
+        return recipe.input_type in ("clip", input_type) and recipe.flow != "none"
+    return recipe.input_type == "clip" or input_type == "frame"
 
 
 def _found(root, name):
@@ -93,14 +93,14 @@ def _open_folder(folder, name, config):
     return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
 
 
-def open_data(data, data_dir=None, kind=None, flow=False):
+def open_data(data, data_dir=None, input_type=None, flow=False):
     """Opens a prepared data set.
 
     Args:
       data: `name`, `name/config` or `name/config:version`; the highest version when none is given, and the
-        only config that serves `kind` when no config is given.
+        only config that serves `input_type` when no config is given.
       data_dir: root of prepared data; TFDS's own default when None.
-      kind: "frame", "flow" or "clip": what the network reads; None when any will do.
+      input_type: "frame", "flow" or "clip": what the network reads; None when any will do.
       flow: whether the network wants flow.
     Returns:
       PreparedData.
@@ -110,7 +110,7 @@ def open_data(data, data_dir=None, kind=None, flow=False):
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
     rest, _, version = data.partition(":")
     name, _, config = rest.partition("/")
-    run = f"Run: {prepare_command(name, data_dir, kind, flow)}"
+    run = f"Run: {prepare_command(name, data_dir, input_type, flow)}"
     found = _found(root, name)
     if config:
         found = {c: folders for c, folders in found.items() if c == config}
@@ -119,12 +119,12 @@ def open_data(data, data_dir=None, kind=None, flow=False):
     opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(found.items()) if folders]
     if not opened:
         raise InputError(data, f"is not prepared below {root}.", run)
-    fitting = [p for p in opened if kind is None or serves(p.recipe, kind, flow)]
+    fitting = [p for p in opened if input_type is None or serves(p.recipe, input_type, flow)]
     if not fitting:
-        have = ", ".join(f"{p.version} (kind {p.recipe.kind}, flow {p.recipe.flow})" for p in opened)
-        need = f"a network of kind {kind}" + (" that wants flow" if flow else "")
+        have = ", ".join(f"{p.version} (input type {p.recipe.input_type}, flow {p.recipe.flow})" for p in opened)
+        need = f"a network of input type {input_type}" + (" that wants flow" if flow else "")
         raise InputError(data, f"cannot feed {need}: there is {have}.", run)
-    exact = [p for p in fitting if p.recipe.kind == kind] or fitting
+    exact = [p for p in fitting if p.recipe.input_type == input_type] or fitting
     if len(exact) > 1:
         names = ", ".join(p.version.partition(":")[0] for p in exact)
         raise InputError(data, f"is prepared in several ways: {names}.", "Name the one that is meant.")

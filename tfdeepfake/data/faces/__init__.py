@@ -1,11 +1,10 @@
 """Frames to boxes and landmarks, tracks and crops; the detector is an argument."""
 
 from tfdeepfake.data.faces.boxes import Detections, crop, make_detections, resize, square_box
-from tfdeepfake.data.faces.detect import DETECTORS, contact_sheet, make_detector, write_contact_sheet
+from tfdeepfake.data.faces.detect import contact_sheet, make_detector, write_contact_sheet
 from tfdeepfake.data.faces.tracks import Track, link_tracks, select_tracks, track_boxes
 
 __all__ = [
-    "DETECTORS",
     "Detections",
     "Track",
     "contact_sheet",

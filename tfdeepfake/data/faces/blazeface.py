@@ -1,7 +1,7 @@
 """BlazeFace face detector (Bazarevsky et al. 2019, arXiv:1907.05047), MediaPipe's full-range network, 192 x 192.
 
 The network file is downloaded at first use or given by path; anchors, decoding and the search are ours. Where we
-differ from MediaPipe: every face is looked at once more in a picture cut around it and in its mirror image (the
+differ from MediaPipe: every face is looked at once more in an image cut around it and in its mirror image (the
 first score does not tell faces from the rest well, and a box found at 192 px for a whole frame is coarse), and a
 frame without a face is searched again in overlapping tiles.
 
@@ -59,7 +59,7 @@ def weights_file(weights=None):
     path = cached_file()
     if path.is_file() and sha256(path) == SHA256:
         return path
-    todo = (
+    remedy = (
         f"Download {ADDRESSES[0]} on another machine and put it there, or give its path (weights= or ${ENVIRONMENT}), "
         "or use the detector `mtcnn`, which works offline."
     )
@@ -75,9 +75,9 @@ def weights_file(weights=None):
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
             if sha256(temporary) != SHA256:
-                raise InputError(path, f"{address} brought another file than the known one (sha256).", todo)
+                raise InputError(path, f"{address} brought another file than the known one (sha256).", remedy)
         return path
-    raise InputError(path, problem, todo)
+    raise InputError(path, problem, remedy)
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def network(path, threads):
     Args:
       path: str; threads: CPU threads.
     Returns:
-      (run, side): run(pictures uint8 [side, side, 3]) -> raw regressors float32 [A, 16] and logits [A].
+      (run, side): run(images uint8 [side, side, 3]) -> raw regressors float32 [A, 16] and logits [A].
     Raises:
       InputError: the file is no such network.
     """
@@ -118,26 +118,26 @@ def network(path, threads):
             raise InputError(
                 "blazeface", "needs TensorFlow Lite, which this TensorFlow lacks.", "pip install ai-edge-litert"
             ) from error
-    todo = f"Give the path of {FILE}."
+    remedy = f"Give the path of {FILE}."
     try:
         with warnings.catch_warnings(), _no_stderr():
             warnings.simplefilter("ignore")  # "tf.lite.Interpreter is deprecated": the fallback is above
             interpreter = Interpreter(path, num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise InputError(path, f"is no TensorFlow Lite network ({error}).", todo) from error
+        raise InputError(path, f"is no TensorFlow Lite network ({error}).", remedy) from error
     (entry, *more), exits = interpreter.get_input_details(), interpreter.get_output_details()
     side = int(entry["shape"][1]) if len(entry["shape"]) == 4 else 0
     count = sum((side // stride) ** 2 * each for stride, each in ANCHORS.get(side, ()))
     shapes = {tuple(e["shape"].tolist()): e["index"] for e in exits}
     if more or not count or set(shapes) != {(1, count, 16), (1, count, 1)}:
-        raise InputError(path, f"is no BlazeFace network (input {entry['shape']}, outputs {list(shapes)}).", todo)
-    # One interpreter holds one picture: threads of the caller take turns.
+        raise InputError(path, f"is no BlazeFace network (input {entry['shape']}, outputs {list(shapes)}).", remedy)
+    # One interpreter holds one image: threads of the caller take turns.
     lock = threading.Lock()
 
-    def run(picture):
+    def run(image):
         with lock:
-            interpreter.set_tensor(entry["index"], picture[None].astype(np.float32) / 127.5 - 1)
+            interpreter.set_tensor(entry["index"], image[None].astype(np.float32) / 127.5 - 1)
             interpreter.invoke()
             return (
                 interpreter.get_tensor(shapes[1, count, 16])[0].copy(),
@@ -174,7 +174,7 @@ def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_face
       the two corners are set 0.4 eye distances from it, along the line of the eyes.
     Raises:
       InputError: the network is missing or no BlazeFace network.
-      ValueError: a score out of range, or (by `detect`) a frame is no uint8 RGB picture.
+      ValueError: a score out of range, or (by `detect`) a frame is no uint8 RGB image.
     """
     if not (0 < min_score < 1 and 0 < candidate_score < 1):
         raise ValueError(f"min_score and candidate_score need 0..1, got {min_score} and {candidate_score}.")
@@ -182,14 +182,14 @@ def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_face
     run, side = network(str(weights_file(weights)), threads)
     centres = anchors(side)
 
-    def find(picture, least):
-        """Faces of one picture of any size: boxes [N, 4], logits [N], keypoints [N, 6, 2], in its px."""
-        height, width = picture.shape[:2]
+    def find(image, least):
+        """Faces of one image of any size: boxes [N, 4], logits [N], keypoints [N, 6, 2], in its px."""
+        height, width = image.shape[:2]
         scale = side / max(height, width)
         inner = max(round(height * scale), 1), max(round(width * scale), 1)
         top, left = (side - inner[0]) // 2, (side - inner[1]) // 2
         square = np.zeros([side, side, 3], np.uint8)
-        square[top : top + inner[0], left : left + inner[1]] = resize(picture, *inner)
+        square[top : top + inner[0], left : left + inner[1]] = resize(image, *inner)
         values, logits = run(square)
         good = np.flatnonzero(logits >= _logit(least))
         # Each row: centre, size, six keypoints; all but the size are relative to the anchor.
@@ -202,15 +202,15 @@ def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_face
         return (boxes - [left, top] * 2) * np.tile(ratio, 2), logits, (points - [left, top]) * ratio
 
     def look(frame, box):
-        """Second look at a box: logit, box and keypoints, means over a picture around it and its mirror image."""
+        """Second look at a box: logit, box and keypoints, means over an image around it and its mirror image."""
         area = square_box(box, LOOK_MARGIN)
-        picture = crop(frame, area, side, side)
+        image = crop(frame, area, side, side)
         expected = (
             np.array([[LOOK_MARGIN, LOOK_MARGIN, 1 + LOOK_MARGIN, 1 + LOOK_MARGIN]]) / (1 + 2 * LOOK_MARGIN) * side
         )
         seen = []
         for mirrored in (False, True):
-            boxes, logits, points = find(np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture, 0.15)
+            boxes, logits, points = find(np.ascontiguousarray(image[:, ::-1]) if mirrored else image, 0.15)
             if mirrored:
                 boxes = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [side, 0, side, 0]
                 points = points[:, [1, 0, 2, 3, 5, 4]] * [-1, 1] + [side, 0]
@@ -281,7 +281,7 @@ def _inside(box, frame):
 
 
 def _landmarks(points):
-    """Five landmarks of BlazeFace's six keypoints [N, 6, 2]: eyes, nose, mouth, ears, the picture's left eye first."""
+    """Five landmarks of BlazeFace's six keypoints [N, 6, 2]: eyes, nose, mouth, ears, the image's left eye first."""
     left, right, nose, mouth = (points[:, i] for i in range(4))
     half = 0.4 * (right - left)
     return np.stack([left, right, nose, mouth - half, mouth + half], axis=1)

@@ -13,7 +13,7 @@ class Detections:
       boxes_px: float32 [N, 4], x0, y0, x1, y1 in px of the frame as it was given; may reach past its borders.
       scores: float32 [N], 0..1.
       landmarks_px: float32 [N, 5, 2], x and y of left eye, right eye, nose, left and right corner of the
-        mouth; left and right as seen in the picture.
+        mouth; left and right as seen in the image.
       dropped: faces found beyond the detector's `max_faces`; the smallest ones were left out.
     """
 
@@ -119,7 +119,7 @@ def crop(frame, box_px, height_px, width_px):
     Returns:
       uint8 [height_px, width_px, 3].
     Raises:
-      ValueError: the frame is no picture, or the box is not finite, empty, outside the frame or more than eight
+      ValueError: the frame is no image, or the box is not finite, empty, outside the frame or more than eight
         times its size (the padding alone would fill the memory).
     """
     import cv2

@@ -10,8 +10,7 @@ import numpy as np
 
 from tfdeepfake.data.faces.boxes import crop, resize, square_box
 from tfdeepfake.data.faces.tracks import link_tracks, track_boxes
-
-DETECTORS = ("mtcnn", "blazeface")
+from tfdeepfake.vocabulary import DETECTORS
 
 
 def make_detector(name, weights=None, **options):
@@ -41,14 +40,14 @@ def make_detector(name, weights=None, **options):
     raise ValueError(f"name needs one of {DETECTORS}, got {name!r}.")
 
 
-def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, columns=16, rows=12):
-    """A picture of what was found: frames with boxes on top, below one row of crops per track.
+def contact_sheet(frames, tracks, margin_frac=0.3, box_smoothing="clip", cell_px=112, columns=16, rows=12):
+    """An image of what was found: frames with boxes on top, below one row of crops per track.
 
     Args:
       frames: uint8 [T, H, W, 3] or list, as given to the detector.
       tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
-      margin_frac, steady: of the crops, as in a recipe. A frame in which the face was not found, between frames in
-        which it was, is dimmed; before and after it is left grey.
+      margin_frac, box_smoothing: of the crops, as in a recipe. A frame in which the face was not found, between
+        frames in which it was, is dimmed; before and after it is left grey.
       cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
     Returns:
       uint8 [H, W, 3] RGB.
@@ -91,7 +90,7 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
             y + 20,
             _color(track.face),
         )
-        squares = square_box(track_boxes(track, len(frames), steady), margin_frac)
+        squares = square_box(track_boxes(track, len(frames), box_smoothing), margin_frac)
         for column, position in enumerate(shown):
             cell = np.full([cell_px, cell_px, 3], 235, np.uint8)
             if track.positions[0] <= position <= track.positions[-1]:
@@ -105,11 +104,11 @@ def contact_sheet(frames, tracks, margin_frac=0.3, steady="clip", cell_px=112, c
     return sheet
 
 
-def write_contact_sheet(path, out, detector="mtcnn", weights=None, frames=16):
-    """Finds and links the faces of a video or picture and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
+def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16):
+    """Finds and links the faces of a video or image and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
 
     Args:
-      path: video or picture; out: file to write.
+      path: video or image; out: file to write.
       detector, weights: of `make_detector`.
       frames: sampled frames, equally spaced.
     Returns:
@@ -124,10 +123,10 @@ def write_contact_sheet(path, out, detector="mtcnn", weights=None, frames=16):
     from tfdeepfake.files import atomic_path
 
     detect = make_detector(detector, weights)
-    sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, frames)).frames
+    sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, num_frames)).frames
     found = detect(sampled)
     tracks = link_tracks(found, sampled)
-    sheet = contact_sheet(sampled, tracks, columns=frames)
+    sheet = contact_sheet(sampled, tracks, columns=num_frames)
     with atomic_path(out) as temporary:
         temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
     dropped = sum(d.dropped for d in found)
@@ -140,7 +139,7 @@ def write_contact_sheet(path, out, detector="mtcnn", weights=None, frames=16):
 
 
 def _color(face):
-    """One of eight colours that are told apart on white and on a picture."""
+    """One of eight colours that are told apart on white and on an image."""
     colors = [(214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14)]
     colors += [(148, 103, 189), (0, 150, 160), (227, 119, 194), (140, 86, 75)]
     return colors[face % len(colors)]

@@ -37,10 +37,12 @@ def load_weights():
     Raises:
       InputError: the package is not installed or its files are not the known ones.
     """
-    todo = 'Install it: pip install "mtcnn>=1.0.0" lz4'
+    remedy = 'Install it: pip install "mtcnn>=1.0.0" lz4'
     found = importlib.util.find_spec("mtcnn")
     if found is None or not found.origin:
-        raise InputError("mtcnn", "this package, which holds the weights of the face detector, is not installed.", todo)
+        raise InputError(
+            "mtcnn", "this package, which holds the weights of the face detector, is not installed.", remedy
+        )
     folder = Path(found.origin).parent / "assets" / "weights"
     lists = []
     for name, first, last in (("pnet", 10, 2), ("rnet", 28, 2), ("onet", 32, 2)):
@@ -50,9 +52,9 @@ def load_weights():
 
             arrays = [np.asarray(a, np.float32) for a in joblib.load(path)]
         except (ImportError, OSError, ValueError, EOFError) as error:
-            raise InputError(path, f"cannot be read ({error}).", todo) from error
+            raise InputError(path, f"cannot be read ({error}).", remedy) from error
         if arrays[0].shape != (3, 3, 3, first) or arrays[-1].shape != (last,):
-            raise InputError(path, f"holds no {name} weights (first shape {arrays[0].shape}).", todo)
+            raise InputError(path, f"holds no {name} weights (first shape {arrays[0].shape}).", remedy)
         lists.append(arrays)
     return tuple(lists)
 
@@ -163,7 +165,7 @@ def load(
       detect(frames) -> list of `Detections`, one per frame, boxes in px of the frame as given. `frames`: uint8
       [T, H, W, 3] or a list of uint8 [H, W, 3], RGB, sizes may differ.
     Raises:
-      ValueError: an argument is out of range, or (by `detect`) a frame is no uint8 RGB picture.
+      ValueError: an argument is out of range, or (by `detect`) a frame is no uint8 RGB image.
     """
     if not 0 <= min_score < 1:
         raise ValueError(f"min_score needs 0..1, got {min_score}.")
@@ -179,7 +181,7 @@ def load(
         for shape in sorted({f.shape for f in frames}):
             same = [i for i, f in enumerate(frames) if f.shape == shape]
             side = max(shape)
-            # Twice the frame's own size at most: an enlarged picture shows nothing new beyond that.
+            # Twice the frame's own size at most: an enlarged image shows nothing new beyond that.
             sides = [min(detect_side_px, side)] + [min(2 * detect_side_px, 2 * side)] * retry
             for search_px in sides:
                 rows = _search(

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import crop, overlap
+from tfdeepfake.vocabulary import BOX_SMOOTHINGS, FACE_SELECTIONS
 
-SELECTIONS = ("largest", "most_confident", "all")
-STEADY = ("clip", "smooth", "frame")
 # What two boxes of neighbouring sampled frames may differ by and still be one face. Distance of the centres in
 # sides of the face, judged with and without the frames; log of the ratio of the sizes; mean difference of the
 # looks (0..1), which is 0.03 in the median and 0.11 at the 95th percentile for the same person half a second
@@ -170,8 +169,8 @@ def select_tracks(tracks, select):
     Raises:
       ValueError: unknown `select`.
     """
-    if select not in SELECTIONS:
-        raise ValueError(f"select needs one of {SELECTIONS}, got {select!r}.")
+    if select not in FACE_SELECTIONS:
+        raise ValueError(f"select needs one of {FACE_SELECTIONS}, got {select!r}.")
     if select == "all" or not tracks:
         return list(tracks)
     if select == "largest":
@@ -179,7 +178,7 @@ def select_tracks(tracks, select):
     return [max(tracks, key=lambda t: float(t.scores.sum()))]
 
 
-def track_boxes(track, count, steady="clip"):
+def track_boxes(track, count, box_smoothing="clip"):
     """A box for each of `count` sampled frames.
 
     Frames in which the face was not found get a box between their neighbours'; before the first and after the
@@ -188,30 +187,30 @@ def track_boxes(track, count, steady="clip"):
       * "smooth": each side averaged over neighbours with weights 1, 4, 6, 4, 1; motion goes on past the ends.
       * "clip": one box, the union of all, so that the face stays inside it in every frame. Of a face that moves so far
         that the union is longer than twice its median side, the box keeps one size (the greatest width and
-        height) and follows the smooth centre: a union would show a small face in a large picture.
+        height) and follows the smooth centre: a union would show a small face in a large image.
 
     Args:
       track: `Track` with at least one box.
       count: number of sampled frames; all positions are below it.
-      steady: "clip", "smooth" or "frame".
+      box_smoothing: "clip", "smooth" or "frame".
     Returns:
       float32 [count, 4].
     Raises:
-      ValueError: unknown `steady`, or `count` is too small.
+      ValueError: unknown `box_smoothing`, or `count` is too small.
     """
-    if steady not in STEADY:
-        raise ValueError(f"steady needs one of {STEADY}, got {steady!r}.")
+    if box_smoothing not in BOX_SMOOTHINGS:
+        raise ValueError(f"box_smoothing needs one of {BOX_SMOOTHINGS}, got {box_smoothing!r}.")
     if count <= int(track.positions[-1]):
         raise ValueError(f"count needs to be above the last position {int(track.positions[-1])}, got {count}.")
     where = np.arange(count)
     boxes = np.stack([np.interp(where, track.positions, side) for side in track.boxes_px.T.astype(np.float64)], 1)
-    if steady != "frame":
+    if box_smoothing != "frame":
         weights = np.array([1, 4, 6, 4, 1]) / 16
         padded = np.pad(boxes, [(2, 2), (0, 0)], mode="reflect", reflect_type="odd")
         smooth = sum(w * padded[i : i + count] for i, w in enumerate(weights))
         union = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
         sides = boxes[:, 2:] - boxes[:, :2]
-        if steady == "smooth":
+        if box_smoothing == "smooth":
             boxes = smooth
         elif (union[2:] - union[:2]).max() <= 2 * np.median(sides.max(1)):
             boxes = np.tile(union, (count, 1))

@@ -12,7 +12,7 @@ from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
 
-# Containers that hold what is written here; others get .mp4 behind their name, pictures .png.
+# Containers that hold what is written here; others get .mp4 behind their name, images .png.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 # Copied as they are, so that a builder finds in the copy what it finds in the data set.
 LISTS = (".csv", ".json", ".txt")
@@ -20,15 +20,15 @@ LOG = "perturbed.jsonl"
 
 
 def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
-    """Perturbs a video or picture. The memory does not grow with the video's length.
+    """Perturbs a video or image. The memory does not grow with the video's length.
 
     Frames keep their numbers: one that cannot be decoded is replaced by the one before it. Sound is left out, and the
     frame rate is the mean one. Compression is written as it is coded. All others are written without loss (H.264, RGB),
     so that what is measured later is the perturbation and not a second coding; such files are large.
 
     Args:
-      path: video or picture.
-      out: file with one of `SUFFIXES`; of a picture .png. Replaced only when whole.
+      path: video or image.
+      out: file with one of `SUFFIXES`; of an image .png. Replaced only when whole.
       name, severity, seed: as in `perturb.perturb`.
       crf: above 0, all but compression are written with loss at this rate factor (H.264, full chroma).
       time_limit_s: give up after so many seconds; None for no limit.
@@ -46,7 +46,7 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     if path.resolve() == out.resolve():
         raise InputError(out, "is the file that is read.", "Give another name: originals are kept.")
     if info.is_image:
-        return _write_picture(path, out, name, severity, seed)
+        return _write_image(path, out, name, severity, seed)
     result = {"frames": 0, "missing": 0, "changed": name == "compression"}
     frames = _every_frame(path, info.frame_count, result, time_limit_s)
     fps = info.fps or 25.0
@@ -61,19 +61,19 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     return result
 
 
-def _write_picture(path, out, name, severity, seed):
+def _write_image(path, out, name, severity, seed):
     import cv2
 
-    picture, changed = perturb(video.read_frames(path, [0]).frames[0], name, severity, seed)
+    image, changed = perturb(video.read_frames(path, [0]).frames[0], name, severity, seed)
     with atomic_path(out) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+        temporary.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
     return {"frames": 1, "missing": 0, "changed": changed}
 
 
 def _every_frame(path, count, result, time_limit_s):
     """Yields `count` frames, and counts in `result` all and those that are copies of another."""
     shown, waiting = None, 0
-    for trunk in video.iter_trunks(path, 16, time_limit_s=time_limit_s):
+    for trunk in video.iter_chunks(path, 16, time_limit_s=time_limit_s):
         for number, frame in zip(trunk.indices.tolist(), trunk.frames, strict=True):
             waiting = number - result["frames"]
             for _ in range(waiting):
@@ -128,7 +128,7 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
     media = [p for p in found if video.is_media(p)]
     if not media:
-        raise InputError(path, "holds no videos or pictures.", "Give a folder of videos.")
+        raise InputError(path, "holds no videos or images.", "Give a folder of videos.")
     earlier = _read_log(out, settings)
     for source in found:
         if source.suffix.lower() in LISTS:
@@ -207,15 +207,15 @@ def _read_log(out, settings):
     Raises:
       InputError: the folder was written with others, or holds something else.
     """
-    todo = "Choose another folder, or delete this one."
+    remedy = "Choose another folder, or delete this one."
     if not out.exists():
         out.mkdir(parents=True)
         return None
     if not out.is_dir():
-        raise InputError(out, "is a file; a folder needs a folder.", todo)
+        raise InputError(out, "is a file; a folder needs a folder.", remedy)
     if not (out / LOG).is_file():
         if any(out.iterdir()):
-            raise InputError(out, "holds files already, and they are no perturbed copies.", todo)
+            raise InputError(out, "holds files already, and they are no perturbed copies.", remedy)
         return None
     rows = []
     for line in (out / LOG).read_text(encoding="utf-8").splitlines():
@@ -227,5 +227,5 @@ def _read_log(out, settings):
         return None
     if rows[0] != settings:
         had = f"{rows[0].get('name')} {rows[0].get('severity')}, seed {rows[0].get('seed')}, crf {rows[0].get('crf')}"
-        raise InputError(out, f"holds another perturbation ({had}).", todo)
+        raise InputError(out, f"holds another perturbation ({had}).", remedy)
     return {row["file"]: row for row in rows[1:] if "file" in row}

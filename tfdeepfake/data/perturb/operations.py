@@ -86,8 +86,8 @@ def compression(frames, crf, rng):
 
     def out(packets):
         for packet in packets:
-            for picture in decoder.decode(packet):
-                whole = picture.reformat(format="rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
+            for image in decoder.decode(packet):
+                whole = image.reformat(format="rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
                 yield np.ascontiguousarray(whole[: size[0], : size[1]])
 
     for number, frame in enumerate(frames):
@@ -97,9 +97,9 @@ def compression(frames, crf, rng):
             coder.height, coder.width = even(frame).shape[:2]
             coder.pix_fmt, coder.options = "yuv420p", {"crf": str(crf)}
             coder.time_base, coder.framerate, coder.thread_count = Fraction(1, 25), Fraction(25), 1
-        picture = av.VideoFrame.from_ndarray(even(frame), format="rgb24")
-        picture.pts = number
-        yield from out(coder.encode(picture))
+        image = av.VideoFrame.from_ndarray(even(frame), format="rgb24")
+        image.pts = number
+        yield from out(coder.encode(image))
     yield from out(coder.encode(None))
     yield from out([None])
 

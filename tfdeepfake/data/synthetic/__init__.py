@@ -1,6 +1,6 @@
 """Drawn talking faces and their manipulations: the data set that needs no download."""
 
-from tfdeepfake.data.synthetic.clips import SPLITS, ClipSpec, frames_of, make_set, write_clip
+from tfdeepfake.data.synthetic.clips import ClipSpec, frames_of, make_set, write_clip
 from tfdeepfake.data.synthetic.fakes import HARD_METHODS, METHODS, draw_fake, draw_video
 from tfdeepfake.data.synthetic.people import (
     FPS,
@@ -24,7 +24,6 @@ __all__ = [
     "Identity",
     "METHODS",
     "Motion",
-    "SPLITS",
     "Scene",
     "WIDTH_PX",
     "draw_fake",

@@ -8,7 +8,7 @@ import numpy as np
 from tfdeepfake.data.synthetic.head import noise, smoothstep
 from tfdeepfake.data.synthetic.room import PAD, darker
 
-TOP = -0.45  # the picture's first row, in head units from the head's centre: hidden behind every face
+TOP = -0.45  # the image's first row, in head units from the head's centre: hidden behind every face
 
 
 def _curve(points, steps=12):

@@ -25,8 +25,7 @@ from tfdeepfake.data.synthetic.people import (
     motion,
     scene,
 )
-
-SPLITS = ("train", "validation", "test")
+from tfdeepfake.vocabulary import SPLITS
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class ClipSpec:
     scene: int
     seed: int
     source_seed: int | None
-    frames: int
+    num_frames: int
     fps: int
     width: int
     height: int
@@ -66,7 +65,7 @@ def make_set(
     real_per_identity=2,
     fakes_per_method=1,
     seed=0,
-    frames=FRAMES,
+    num_frames=FRAMES,
     fps=FPS,
     width=WIDTH_PX,
     height=HEIGHT_PX,
@@ -93,7 +92,9 @@ def make_set(
         order = rng.permutation(count)
         first += count
         for person in people:
-            common = dict(split=split, target=person, set_seed=seed, frames=frames, fps=fps, width=width, height=height)
+            common = dict(
+                split=split, target=person, set_seed=seed, num_frames=num_frames, fps=fps, width=width, height=height
+            )
             rooms = [person * 100 + k for k in range(real_per_identity)]
             for k, scene_number in enumerate(rooms):
                 name = f"{person:03d}_{k}"
@@ -124,11 +125,11 @@ def make_set(
 def frames_of(spec):
     """Yields (frame, mask) of a video of the set; the mask of a real video is zero everywhere."""
     person, place = identity(spec.set_seed, spec.target), scene(spec.set_seed, spec.scene)
-    move = motion(spec.seed, spec.frames, spec.fps)
+    move = motion(spec.seed, spec.num_frames, spec.fps)
     if not spec.label:
         yield from frames_and_masks(person, place, move, spec.width, spec.height)
         return
-    source = identity(spec.set_seed, spec.source), motion(spec.source_seed, spec.frames, spec.fps)
+    source = identity(spec.set_seed, spec.source), motion(spec.source_seed, spec.num_frames, spec.fps)
     yield from draw_fake(spec.method, (person, place, move), source, spec.seed, spec.width, spec.height)
 
 

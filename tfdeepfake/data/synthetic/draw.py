@@ -131,7 +131,7 @@ def draw_head(plate, head, light, pose, expression, box):
       expression: dict jaw, spread, smile, brow, blink, gaze_x, gaze_y.
       box: the rectangle's x0, y0, x1, y1 in the frame.
     Returns:
-      (uint8 [h, w, 3], x, y): the picture and its texture coordinates before the expression's deformation.
+      (uint8 [h, w, 3], x, y): the image and its texture coordinates before the expression's deformation.
     """
     person, s = head.person, head.scale
     x, y = head_coordinates(head, pose, box)

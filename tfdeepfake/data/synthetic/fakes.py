@@ -30,7 +30,7 @@ HARD_METHODS = ("expression_transfer", "mouth_texture")
 JITTER_PX = 0.75
 REFERENCE_SCALE = 55
 LAG_FRAMES = 0.6
-LEARNED_PX = 48  # side of the picture a learned face is decoded to, over LEARNED_UNITS head units
+LEARNED_PX = 48  # side of the image a learned face is decoded to, over LEARNED_UNITS head units
 LEARNED_UNITS = 1.9
 
 
@@ -78,8 +78,8 @@ def _plate(person, scene, motion, t, width, height):
 def frames_and_masks(person, scene, motion, width=WIDTH_PX, height=HEIGHT_PX, overlay=None):
     """Yields (frame, mask), uint8 RGB [height, width, 3] and uint8 [height, width]; the mask of a genuine video is 0.
 
-    `overlay(t, plate, picture, pose, box, x, y)` draws a manipulation over the rectangle `box` around the face:
-    `plate` is what lies behind the head, `picture` the genuine head, x and y its texture coordinates. It returns the
+    `overlay(t, plate, image, pose, box, x, y)` draws a manipulation over the rectangle `box` around the face:
+    `plate` is what lies behind the head, `image` the genuine head, x and y its texture coordinates. It returns the
     face to put in (uint8) and its weight (float32 0..1), both [h, w].
     """
     head = bake_head(person, scale_px(scene, height))
@@ -90,17 +90,17 @@ def frames_and_masks(person, scene, motion, width=WIDTH_PX, height=HEIGHT_PX, ov
         pose, _ = _pose(scene, motion, t, width, height)
         x0, y0, x1, y1 = box = draw.window(pose, width, height)
         plate = np.ascontiguousarray(frame[y0:y1, x0:x1])
-        picture, x, y = draw.draw_head(plate, head, scene.light, pose, _expression(motion, t), box)
+        image, x, y = draw.draw_head(plate, head, scene.light, pose, _expression(motion, t), box)
         mask = np.zeros((height, width), np.uint8)
         if overlay:
             # The face needs only the middle of the head's rectangle.
             a0, b0, a1, b1 = face_box = draw.window(pose, width, height, reach=(1.15, 1.05, 1.55))
             inner = slice(b0 - y0, b1 - y0), slice(a0 - x0, a1 - x0)
-            below = np.ascontiguousarray(picture[inner])
+            below = np.ascontiguousarray(image[inner])
             face, weight = overlay(t, np.ascontiguousarray(plate[inner]), below, pose, face_box, x[inner], y[inner])
-            picture[inner] = cv2.blendLinear(np.ascontiguousarray(face), below, weight, 1 - weight)
+            image[inner] = cv2.blendLinear(np.ascontiguousarray(face), below, weight, 1 - weight)
             mask[b0:b1, a0:a1] = np.ceil(255 * weight)
-        frame[y0:y1, x0:x1] = picture
+        frame[y0:y1, x0:x1] = image
         # All pixels get the camera's noise, manipulated or not: its absence would give the drawing away.
         yield cv2.add(cv2.LUT(frame, table), grain, dtype=cv2.CV_8U), mask
 
@@ -174,11 +174,11 @@ def _face_swap(rng, target, source, width, height, strength):
     share, tint = rng.uniform(0.85, 0.97), rng.normal(0, 4, 3) * strength
     tone = []
 
-    def overlay(t, plate, picture, pose, box, x, y):
-        face = draw.draw_head(picture, head, light, _moved(pose, rng, 0.25 * strength), _expression(motion, t), box)[0]
+    def overlay(t, plate, image, pose, box, x, y):
+        face = draw.draw_head(image, head, light, _moved(pose, rng, 0.25 * strength), _expression(motion, t), box)[0]
         weight = _ellipse(x, y, 0.24, wide, 0.70, 0.14)
         if not tone:  # matched once, on the first frame: the light changes when the head turns, the match does not
-            tone.append(_matched(face, picture, weight, share))
+            tone.append(_matched(face, image, weight, share))
         return np.clip(face * tone[0] + tint, 0, 255).astype(np.uint8), weight
 
     return overlay
@@ -188,7 +188,7 @@ def _expression_transfer(rng, target, source, width, height, strength):
     (person, scene, motion), (_, words) = target, source
     head = bake_head(person, scale_px(scene, height))
 
-    def overlay(t, plate, picture, pose, box, x, y):
+    def overlay(t, plate, image, pose, box, x, y):
         late, _ = _pose(scene, motion, t - LAG_FRAMES * strength, width, height)
         late = _moved(late, rng, JITTER_PX * strength, turn=0.006 * strength, grow=0.006 * strength)
         # The eyes stay the target's: brows and mouth take the source's expression.
@@ -205,12 +205,12 @@ def _learned_face(rng, target, source, width, height, strength):
     tint, share = rng.normal(0, 2.5, 3) * strength, rng.uniform(0.9, 1.0)
     tone = []
 
-    def overlay(t, plate, picture, pose, box, x, y):
+    def overlay(t, plate, image, pose, box, x, y):
         place = _moved(pose, rng, 0.5 * strength)
-        face = draw.draw_head(picture, head, scene.light, place, _expression(motion, t), box)[0]
+        face = draw.draw_head(image, head, scene.light, place, _expression(motion, t), box)[0]
         weight = _ellipse(x, y, 0.24, person.face_width * 0.91, 0.70, 0.6)
         if not tone:
-            tone.append(_matched(face, picture, weight, share))
+            tone.append(_matched(face, image, weight, share))
         h, w = face.shape[:2]
         shrink = LEARNED_PX / (LEARNED_UNITS * pose["scale"])
         face = cv2.resize(face, (round(w * shrink), round(h * shrink)), interpolation=cv2.INTER_AREA)
@@ -226,7 +226,7 @@ def _mouth_texture(rng, target, source, width, height, strength):
     (person, scene, motion), (_, words) = target, source
     head = bake_head(person, scale_px(scene, height))
 
-    def overlay(t, plate, picture, pose, box, x, y):
+    def overlay(t, plate, image, pose, box, x, y):
         late, _ = _pose(scene, motion, t - LAG_FRAMES * strength, width, height)
         new = {k: v for k, v in _expression(words, t).items() if k in ("jaw", "spread")}
         late = _moved(late, rng, JITTER_PX * strength)

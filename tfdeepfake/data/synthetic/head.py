@@ -1,6 +1,6 @@
 """Bakes a head: colour, cover, normals and depth as textures, drawn once per person and size.
 
-Everything lives in head units: the nose bridge's foot is near (0, 0), x to the right of the picture, y down,
+Everything lives in head units: the nose bridge's foot is near (0, 0), x to the right of the image, y down,
 the chin at y = 1, the eyes near y = -0.2. A face box of a detector is about 1.75 units high.
 """
 

@@ -256,10 +256,10 @@ def _wander(rng, t, fastest_hz, slowest_hz=0.1):
     return curve / np.sqrt((weight**2).sum() / 2)
 
 
-def motion(seed, frames=FRAMES, fps=FPS):
+def motion(seed, num_frames=FRAMES, fps=FPS):
     """Head motion, blinks, gaze, speech of 3 to 6 syllables a second and smiles over `frames` frames."""
     rng = np.random.default_rng([seed, 4])
-    t = np.arange(frames) / fps
+    t = np.arange(num_frames) / fps
     curve = lambda size, fastest_hz: size * _wander(rng, t, fastest_hz)  # noqa: E731
     pose = np.stack(
         [
@@ -273,7 +273,7 @@ def motion(seed, frames=FRAMES, fps=FPS):
         ],
         axis=1,
     )
-    jaw, spread = np.zeros(frames), np.zeros(frames)
+    jaw, spread = np.zeros(num_frames), np.zeros(num_frames)
     now = -rng.uniform(0, 0.4)
     while now < t[-1] + 0.3:
         length = 1 / rng.uniform(3, 6)
@@ -283,14 +283,14 @@ def motion(seed, frames=FRAMES, fps=FPS):
         jaw += bell * rng.uniform(0.25, 0.95)
         spread += bell * rng.uniform(-0.9, 0.7)  # rounded lips to spread lips
         now += length
-    blink = np.zeros(frames)
+    blink = np.zeros(num_frames)
     now = rng.uniform(-1.5, 1.5)
     while now < t[-1] + 0.3:
         # Eyes close in about 90 ms and open in about 160 ms.
         side = np.where(t < now, 0.09, 0.16)
         blink = np.maximum(blink, np.clip(1.25 * (1 - np.abs(t - now) / side), 0, 1))
         now += rng.uniform(1.2, 4.5)
-    glance = np.cumsum(rng.random(frames) < 1.2 / fps)
+    glance = np.cumsum(rng.random(num_frames) < 1.2 / fps)
     gaze = rng.normal(0, 0.45, (glance[-1] + 1, 2))[glance]
     gaze = np.clip(gaze - 1.2 * pose[:, :2] * [1, 0.5], -1, 1)
     expression = np.stack(

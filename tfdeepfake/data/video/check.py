@@ -6,7 +6,7 @@ import time
 
 from tfdeepfake.errors import InputError
 
-# A crafted header can claim a picture of any size; 2**27 px is four times 8K and 384 MiB as RGB.
+# A crafted header can claim an image of any size; 2**27 px is four times 8K and 384 MiB as RGB.
 MAX_PIXELS = 2**27
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from tfdeepfake.data.video.packets import THREADS, decoded, demuxed, opened, sequence, upright
 
-# Their decoders can be told before each packet to pass over it when no other picture refers to it. The decoder of
-# AV1 takes that order once, at its start; in the others every picture is a keyframe.
+# Their decoders can be told before each packet to pass over it when no other image refers to it. The decoder of
+# AV1 takes that order once, at its start; in the others every image is a keyframe.
 SKIPPING_CODECS = ("h264", "hevc", "vp9", "mpeg4")
 
 
@@ -106,7 +106,7 @@ def _indexed_frames(index, wanted, deadline, skip):
 
 
 class Converter:
-    """Turns the decoder's pictures (any pixel format, size, colour matrix and range) into upright RGB of one size.
+    """Turns the decoder's images (any pixel format, size, colour matrix and range) into upright RGB of one size.
 
     Args:
       index: `packets.Index` of the file.
@@ -125,8 +125,8 @@ class Converter:
 
     def __call__(self, frame, out):
         """Writes an av.VideoFrame into out, uint8 [H, W, 3]."""
-        picture = self.reformatter.reformat(frame, *self.stored_px, format="rgb24", interpolation=self.interpolation)
-        out[:] = upright(picture.to_ndarray(), self.turn)
+        image = self.reformatter.reformat(frame, *self.stored_px, format="rgb24", interpolation=self.interpolation)
+        out[:] = upright(image.to_ndarray(), self.turn)
 
 
 def shrunk(width, height, max_side_px):

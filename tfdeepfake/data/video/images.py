@@ -21,7 +21,7 @@ def is_still(path):
     except OSError:
         return False
     if head.startswith(b"\xff\xd8\xff"):
-        # A series of JPEG pictures in one file is a video.
+        # A series of JPEG images in one file is a video.
         return not os.fspath(path).lower().endswith((".mjpg", ".mjpeg"))
     return head.startswith((b"\x89PNG\r\n\x1a\n", b"BM")) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
@@ -41,18 +41,18 @@ def _open(path):
         ) from None
     except Exception:  # Pillow raises many kinds for a damaged header
         raise VideoError(
-            path, "is no picture that can be read: damaged, or not what its first bytes say.", _DAMAGED
+            path, "is no image that can be read: damaged, or not what its first bytes say.", _DAMAGED
         ) from None
     check_pixels(path, *image.size)
     if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
-        raise VideoError(path, f"is an animation in a picture format ({image.format}).", "Convert it to .mp4 or .gif.")
+        raise VideoError(path, f"is an animation in an image format ({image.format}).", "Convert it to .mp4 or .gif.")
     return image
 
 
 def _orientation(image):
     try:
         return image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block does not spoil the picture
+    except Exception:  # a damaged EXIF block does not spoil the image
         return 1
 
 
@@ -92,7 +92,7 @@ def read(path, max_side_px):
             else:
                 rgb = np.asarray(image.convert("RGB"))
         except Exception as error:  # Pillow raises many kinds for damaged data
-            raise VideoError(path, f"is a damaged or cut off picture ({error}).", _DAMAGED) from None
+            raise VideoError(path, f"is a damaged or cut off image ({error}).", _DAMAGED) from None
     rgb = upright(rgb, turn)
     rgb = np.ascontiguousarray(rgb)
     if max(rgb.shape[:2]) > max_side_px:

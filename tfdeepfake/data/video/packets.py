@@ -15,7 +15,7 @@ from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels, un
 MAX_PACKETS = 2_000_000  # nine hours at 60 frames/s
 
 # FFmpeg also opens playlists, which name other files and addresses to read. Only containers that hold
-# their own pictures are let in.
+# their own images are let in.
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,ogg,mxf,ivf,h264,hevc,m4v,obu,av1,"
     "rm,dv,nut,mjpeg,yuv4mpegpipe,wtv"
@@ -24,7 +24,7 @@ CONTAINERS = (
 INDEXED_CONTAINERS = ("mov", "matroska")
 INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
 
-# Every decoding thread holds pictures; more than four gain little.
+# Every decoding thread holds images; more than four gain little.
 THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -81,7 +81,7 @@ def opened(path, threads):
         cover = av.stream.Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
         if not streams:
-            sound = "only sound, no pictures" if container.streams.audio else "no pictures"
+            sound = "only sound, no images" if container.streams.audio else "no images"
             raise VideoError(path, f"holds {sound}.", "Give the file with the video.")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
@@ -166,7 +166,7 @@ def read_index(path, deadline):
             keys.append(packet.is_keyframe)
             shown.append(not packet.is_discard)
             if codec == "mpeg4" and plain:
-                plain = _is_one_picture(packet)
+                plain = _is_one_image(packet)
             if first is None:
                 first = _first_whole(decoder, packet)
         first = first or _first_whole(decoder, None)
@@ -205,8 +205,8 @@ def _first_whole(decoder, packet):
     return next((frame for frame in decoded(decoder, packet)[0] if not frame.is_corrupt), None)
 
 
-def _is_one_picture(packet):
-    """Whether a packet of MPEG-4 part 2 holds one picture: not two packed together, nor a "repeat the last"."""
+def _is_one_image(packet):
+    """Whether a packet of MPEG-4 part 2 holds one image: not two packed together, nor a "repeat the last"."""
     return packet.size > 7 and bytes(packet).count(b"\0\0\1\xb6") == 1
 
 
@@ -215,7 +215,7 @@ def _is_plain(ticks, keys, shown):
     seen = [tick for tick, is_shown in zip(ticks, shown, strict=True) if is_shown]
     if not seen or None in seen or len(set(seen)) < len(seen) or not keys[0] or ticks[0] is None:
         return False
-    # Frames shown before the first keyframe may need pictures that were cut away: only decoding tells.
+    # Frames shown before the first keyframe may need images that were cut away: only decoding tells.
     return not shown[0] or min(seen) >= ticks[0]
 
 
@@ -263,7 +263,7 @@ def _turn(frame):
 
 
 def turn_degrees(turn):
-    """Clockwise degrees of a turn, 0, 90, 180 or 270; where it also mirrors, those of the picture's top edge."""
+    """Clockwise degrees of a turn, 0, 90, 180 or 270; where it also mirrors, those of the image's top edge."""
     transpose, rows, columns = turn
     if transpose:
         return 270 if rows else 90

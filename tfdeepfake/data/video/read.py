@@ -110,7 +110,7 @@ def spaced_indices(frame_count, n):
     return (2 * np.arange(n, dtype=np.int64) + 1) * frame_count // (2 * n)
 
 
-def run_indices(frame_count, clips, frames, stride_frames=1):
+def run_indices(frame_count, num_clips, num_frames, stride_frames=1):
     """Runs of consecutive frames, the first at the video's start, the last at its end, the others equally spaced.
 
     Args:
@@ -122,12 +122,12 @@ def run_indices(frame_count, clips, frames, stride_frames=1):
       int64 [C, frames], C <= clips: runs that would start at the same frame are one; 0 rows when the video is
       shorter than a run. One run alone starts at the middle of the room there is.
     """
-    _positive(frame_count=frame_count, clips=clips, frames=frames, stride_frames=stride_frames)
-    room = frame_count - ((frames - 1) * stride_frames + 1)
+    _positive(frame_count=frame_count, num_clips=num_clips, num_frames=num_frames, stride_frames=stride_frames)
+    room = frame_count - ((num_frames - 1) * stride_frames + 1)
     if room < 0:
-        return np.zeros((0, frames), np.int64)
-    starts = np.array([room // 2]) if clips == 1 else np.unique(np.rint(np.linspace(0, room, clips)))
-    return starts.astype(np.int64)[:, None] + stride_frames * np.arange(frames, dtype=np.int64)
+        return np.zeros((0, num_frames), np.int64)
+    starts = np.array([room // 2]) if num_clips == 1 else np.unique(np.rint(np.linspace(0, room, num_clips)))
+    return starts.astype(np.int64)[:, None] + stride_frames * np.arange(num_frames, dtype=np.int64)
 
 
 def _positive(**numbers):
@@ -240,7 +240,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
 
 
-def iter_trunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
+def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
     """Reads all frames of a video, a trunk at a time (P1 3.2.2.3).
 
     Args:
@@ -267,13 +267,13 @@ def iter_trunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
         positions.append(position)
         damaged += doubtful
         if len(positions) == len(trunk):
-            yield _trunk(index, trunk, positions, position + 1 - start, damaged)
+            yield _chunk(index, trunk, positions, position + 1 - start, damaged)
             trunk, positions, damaged, start = None, [], 0, position + 1
     if positions:
-        yield _trunk(index, trunk[: len(positions)], positions, len(index.times) - start, damaged)
+        yield _chunk(index, trunk[: len(positions)], positions, len(index.times) - start, damaged)
 
 
-def _trunk(index, frames, positions, span, damaged):
+def _chunk(index, frames, positions, span, damaged):
     positions = np.array(positions, np.int64)
     times_s = (index.times[positions] - index.times[0]) * index.time_base
     return Frames(frames, positions, times_s, span - len(positions), damaged)

@@ -61,9 +61,9 @@ def write_video(
                 raise ValueError(
                     f"frames need uint8 {shape} like the first, got {frame.dtype} {frame.shape} (frame {count})."
                 )
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            picture.pts = count
-            container.mux(stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            image.pts = count
+            container.mux(stream.encode(image))
             count += 1
         if not count:
             raise ValueError("frames needs at least one frame, got none.")

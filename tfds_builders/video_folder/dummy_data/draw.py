@@ -9,7 +9,7 @@ from tfdeepfake.data import synthetic
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    for spec in synthetic.make_set((12, 0, 0), real_per_identity=1, frames=24, width=160, height=120):
+    for spec in synthetic.make_set((12, 0, 0), real_per_identity=1, num_frames=24, width=160, height=120):
         if spec.target < 6 and not spec.label:
             synthetic.write_clip(spec, folder / "real")
         elif spec.target >= 6 and spec.method == synthetic.METHODS[spec.target % len(synthetic.METHODS)]:

@@ -1,0 +1,18 @@
+"""`tfdeepfake export`: a SavedModel for TF Serving."""
+
+from tfdeepfake.quiet import load_tensorflow
+
+
+def add(verbs):
+    p = verbs.add_parser("export", help="SavedModel for TF Serving")
+    p.add_argument("model", help="saved model folder")
+    p.add_argument("out", help="folder of the served model; a version folder is made inside")
+    p.add_argument("--version", type=int, default=1)
+    return p
+
+
+def run(args):
+    load_tensorflow()
+    from tfdeepfake.serving.export import export
+
+    print(export(args.model, args.out, version=args.version))

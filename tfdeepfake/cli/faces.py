@@ -1,0 +1,23 @@
+"""`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
+
+from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.vocabulary import DETECTORS
+
+
+def add(verbs):
+    p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")
+    p.add_argument("path", help="video or image")
+    p.add_argument("--out", default="faces.png", help="image file [faces.png]")
+    p.add_argument("--detector", choices=DETECTORS, default="mtcnn")
+    p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
+    p.add_argument("--num-frames", type=int, default=16, help="frames of the video [16]")
+    return p
+
+
+def run(args):
+    load_tensorflow()
+    from tfdeepfake.data.faces import write_contact_sheet
+
+    write_contact_sheet(
+        args.path, args.out, detector=args.detector, weights=args.detector_weights, num_frames=args.num_frames
+    )

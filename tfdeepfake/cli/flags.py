@@ -1,0 +1,54 @@
+"""Flags that several verbs share: those of a dataclass's fields, and a builder's own choices."""
+
+import dataclasses
+
+from tfdeepfake.errors import InputError
+
+NUMBERS = {int: int, float: float, "int": int, "float": float}
+
+
+def add_fields(parser, cls, leave_out=(), note="[{default}]"):
+    """A flag for every field of a dataclass of `settings.setting`, named as the field; None when it is not given.
+
+    Args:
+      parser: argparse parser of a verb.
+      cls: the dataclass.
+      leave_out: names of fields that get no flag.
+      note: what stands behind the help text, with the field's {default}.
+    """
+    for field in dataclasses.fields(cls):
+        if field.name in leave_out:
+            continue
+        shown = "" if field.default is dataclasses.MISSING else " " + note.format(default=field.default)
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=field.name,
+            type=NUMBERS.get(field.type, str),
+            help=(field.metadata["help"] + shown).replace("%", "%%"),
+        )
+
+
+def given_fields(args, cls):
+    """{field: value} of the flags of `add_fields` that were given."""
+    values = {field.name: getattr(args, field.name, None) for field in dataclasses.fields(cls)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def add_options(parser, text):
+    """`--option NAME=VALUE`, any number of times."""
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=text)
+
+
+def read_options(args, taken=()):
+    """{name: value} of `--option`.
+
+    Raises:
+      InputError: one is not of the form NAME=VALUE, or has a flag of its own (`taken`).
+    """
+    options = {}
+    for option in args.option:
+        name, equals, value = option.partition("=")
+        if not equals or name in taken:
+            raise InputError("--option", f"needs NAME=VALUE of a builder's own choices, got {option!r}.")
+        options[name] = value
+    return options

@@ -1,0 +1,21 @@
+"""`tfdeepfake models`: the table of the networks."""
+
+import argparse
+
+from tfdeepfake.quiet import load_tensorflow
+
+
+def add(verbs):
+    p = verbs.add_parser("models", help="table of the networks: input, parameters, FLOPs, latency")
+    p.add_argument("names", nargs="*", help="networks (default: all)")
+    p.add_argument("--latency", action=argparse.BooleanOptionalAction, default=True, help="measure it on this machine")
+    p.add_argument("--batch-size", type=int, default=1)
+    p.add_argument("--out", help="CSV file")
+    return p
+
+
+def run(args):
+    load_tensorflow()
+    from tfdeepfake.profiling.table import models_table
+
+    models_table(args.names or None, latency=args.latency, batch_size=args.batch_size, out=args.out)

@@ -1,0 +1,54 @@
+"""`tfdeepfake train`: a network on a prepared data set, or a preset."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tfdeepfake.cli.flags import add_fields, given_fields
+from tfdeepfake.cli.presets import load_preset
+from tfdeepfake.errors import InputError
+from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.training.config import TrainConfig
+
+
+def add(verbs):
+    p = verbs.add_parser("train", help="train a network on a prepared data set; started again, it resumes")
+    p.add_argument("network", nargs="?", help="baseline, two_stream_frame, two_stream_video, cnn_rnn, ...")
+    p.add_argument("--preset", help="experiment of train_scripts/, for example baseline or demo")
+    p.add_argument("--run-dir", help="folder of the run (default: runs/<preset or network-data>)")
+    p.add_argument("--save-model", help="copy the best model folder here at the end")
+    add_fields(p, TrainConfig, leave_out=("network",))
+    return p
+
+
+def read_config(args):
+    """The TrainConfig that the flags describe.
+
+    Raises:
+      InputError: neither a network nor a preset is given, or a flag's value is wrong.
+    """
+    if not args.preset and not args.network:
+        raise InputError("train", "needs a network or --preset.", "For example: tfdeepfake train two_stream_video")
+    config = load_preset(args.preset) if args.preset else TrainConfig()
+    changes = given_fields(args, TrainConfig)
+    if "network_args" in changes:
+        try:
+            changes["network_args"] = {**config.network_args, **json.loads(changes["network_args"])}
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                "--network-args", f"needs a JSON object ({error}).", """For example: '{"backbone": "small"}'"""
+            ) from None
+    return dataclasses.replace(config, **changes)
+
+
+def run(args):
+    config = read_config(args)
+    load_tensorflow()
+    from tfdeepfake.model_folder import copy_model
+    from tfdeepfake.training.train import train
+
+    default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
+    run_dir = train(config, args.run_dir or Path("runs") / default)
+    if args.save_model:
+        copy_model(Path(run_dir) / "best", args.save_model)
+        print(f"saved model: {args.save_model}")

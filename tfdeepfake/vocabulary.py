@@ -1,0 +1,19 @@
+"""The words that files, tables, flags and pages share: each stands here once."""
+
+# A video has one of these; only a scored one has a probability.
+STATUSES = ("scored", "no_face", "unreadable", "error")
+STATUS_TEXT = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR"}
+
+# Label 1 is FAKE everywhere.
+REAL, FAKE = "REAL", "FAKE"
+LABEL_NAMES = {0: REAL, 1: FAKE}
+
+SPLITS = ("train", "validation", "test")
+
+# Choices of a recipe, see `recipe.DataRecipe`.
+INPUT_TYPES = ("frame", "flow", "clip")
+SAMPLINGS = ("spaced", "consecutive")
+DETECTORS = ("mtcnn", "blazeface")
+FACE_SELECTIONS = ("largest", "most_confident", "all")
+BOX_SMOOTHINGS = ("clip", "smooth", "frame")
+FLOW_METHODS = ("dis", "farneback")
