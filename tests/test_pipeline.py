@@ -308,7 +308,7 @@ def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
     write_prepared(tmp_path, name="video_folder", config="clip_4spaced_wholeframe_m0.3_32x40_dis", options=options)
     command = prepared_module.rebuild_command(pipeline.open_data("video_folder", tmp_path))
     assert command.startswith("tfdeepfake prepare video_folder --dir FOLDER --input-type clip --data-dir")
-    for flag in ("--frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
+    for flag in ("--num-frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
         assert f"{flag} " in command + " "
     given = []
     monkeypatch.setattr(cli, "prepare", given.append)

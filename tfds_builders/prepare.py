@@ -62,8 +62,8 @@ def prepare(
       num_frames_real, num_frames_fake: frames per video of a class (input types frame and flow).
       image_format: of the stored frames, "png" or "jpeg" and a quality, such as "jpeg95".
       **changes: fields of DataRecipe that differ from the builder's config of that input type; and, for
-        synthetic_faces, identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other builders have the
-        choices of their `OPTIONS`, such as compression and methods of face_forensics.
+        synthetic_faces, identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other
+        builders have the choices of their `OPTIONS`, such as compression and methods of face_forensics.
     Returns:
       {"path": folder, "version": "name/config:1.0.0", "already_prepared": bool, "splits": {split: examples},
       "coverage": see `building.split_generators`}; for synthetic_faces also "videos": folder of the .mp4 files, for

@@ -66,8 +66,8 @@ def test_every_field_of_the_recipe_can_be_changed():
     base = DataRecipe(input_type="flow", sampling="consecutive", flow="dis")
     other = {
         "input_type": "clip", "sampling": "spaced", "num_frames": 3, "num_clips": 2, "stride_frames": 2,
-        "detector": "none", "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1, "box_smoothing": "frame",
-        "flow": "farneback",
+        "detector": "none", "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1,
+        "box_smoothing": "frame", "flow": "farneback",
     }  # fmt: skip
     assert set(other) == {f.name for f in dataclasses.fields(DataRecipe)}
     names = {recipe_name(dataclasses.replace(base, **{name: value})) for name, value in other.items()}
