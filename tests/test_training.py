@@ -20,13 +20,14 @@ from sklearn.metrics import roc_auc_score
 from support import tiny_networks
 from support.prepared import write_prepared
 
-from tfdeepfake import losses, models, training
+from tfdeepfake import losses, models
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table import read_scores
-from tfdeepfake.training import checkpoint, devices, run_setup
+from tfdeepfake.training import checkpoint, devices, run_folder, run_setup
+from tfdeepfake.training import train as loop
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
@@ -166,9 +167,9 @@ def test_a_run_stopped_in_an_epochs_end_resumes_exactly(whole, config, tmp_path,
     """Every moment between the files of an epoch's end; the moments between steps are killed for real below."""
     module, name, call = {
         "before the state": (checkpoint, "save_state", 2),
-        "after the state": (training.run_folder, "write_curves", 2),
-        "inside best": (training, "save_model", 1),
-        "after the last epoch": (training.scoring, "score_data", 1),
+        "after the state": (run_folder, "write_curves", 2),
+        "inside best": (loop, "save_model", 1),
+        "after the last epoch": (loop, "score_data", 1),
     }[where]
     real, calls = getattr(module, name), []
 
@@ -196,7 +197,7 @@ def test_a_resumed_run_keeps_its_data(config, tmp_path, monkeypatch):
     """What the config's short name means may have changed since: another config of the set was prepared."""
     data_dir = write_prepared(tmp_path / "data", contrast=15)[0]
     config = change(config, data_dir=data_dir, epochs=2)
-    monkeypatch.setattr(training.run_folder, "write_curves", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(run_folder, "write_curves", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
@@ -294,9 +295,9 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
 
         return validate
 
-    monkeypatch.setattr(training, "_validation", validation)
+    monkeypatch.setattr(loop, "_validation", validation)
     kept, save = [], save_model
-    monkeypatch.setattr(training, "save_model", lambda folder, *args: kept.append(folder.name) or save(folder, *args))
+    monkeypatch.setattr(loop, "save_model", lambda folder, *args: kept.append(folder.name) or save(folder, *args))
     config = change(config, epochs=9, early_stopping_epochs=2)
     run = train(config, tmp_path / "run")
     assert len(rows(run)) == epochs and read_json(run / "result.json")["best_epoch"] == best
@@ -365,7 +366,7 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
 
     monkeypatch.setitem(models.MODELS, "published", network)
     config = change(config, network="published", network_args={"weights": "/somewhere/resnet.h5"}, epochs=2)
-    monkeypatch.setattr(training, "save_model", lambda *args: 1 / 0)
+    monkeypatch.setattr(loop, "save_model", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
