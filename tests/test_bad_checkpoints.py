@@ -14,9 +14,8 @@ from support import torch_files
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model
-from tfdeepfake.published.convert import SOURCES
+from tfdeepfake.published.convert import SOURCES, convert
 from tfdeepfake.published.entry import Published
-from tfdeepfake.published.mesonet import convert
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.weights import check
 

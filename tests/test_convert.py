@@ -9,9 +9,10 @@ import pytest
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import load_model
-from tfdeepfake.published import mesonet as converting
-from tfdeepfake.published.mesonet import CHECKPOINTS, convert
+from tfdeepfake.published.convert import convert
+from tfdeepfake.published.mesonet import PUBLISHED
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_weights = pytest.mark.skipif(
@@ -51,7 +52,7 @@ def write_checkpoint(path, network, first=5, seed=0):
 
 @pytest.mark.parametrize("source", ["meso4_df", "meso_inception4_f2f"])
 def test_arrays_reach_their_layers_and_polarity_is_turned_round(tmp_path, source):
-    network = CHECKPOINTS[source].network
+    network = PUBLISHED[source].network
     arrays = write_checkpoint(tmp_path / "weights.h5", network)
     model, recipe = load_model(convert(source, tmp_path / "weights.h5", tmp_path / "model", any_file=True))
     ours = {layer.name: layer for layer in model.layers}
@@ -66,12 +67,12 @@ def test_arrays_reach_their_layers_and_polarity_is_turned_round(tmp_path, source
         np.testing.assert_allclose(ours["conv1_2_2"].kernel, arrays["conv2d_7/kernel:0"], rtol=1e-6)
         np.testing.assert_allclose(ours["conv1_3_2"].kernel, arrays["conv2d_9/kernel:0"], rtol=1e-6)
     assert (recipe.network, recipe.licence, recipe.data_version) == (network, "unknown", "unknown")
-    assert recipe.parent.startswith("weights.h5 sha256:")
+    assert recipe.parent.startswith(f"{source} (weights.h5) sha256:")
 
 
 def test_a_file_with_another_checksum_is_refused(tmp_path):
     write_checkpoint(tmp_path / "weights.h5", "meso4")
-    with pytest.raises(InputError, match="not the published file of meso4_df.*036ed30d.*any_file=True"):
+    with pytest.raises(InputError, match="not the published file of meso4_df.*036ed30d.*--any-file"):
         convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -126,7 +127,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_other_bad_files_and_sources_are_refused(tmp_path):
     with pytest.raises(InputError, match="no known checkpoint.*meso4_df, meso4_f2f"):
         convert("meso5", tmp_path / "weights.h5", tmp_path / "model")
-    with pytest.raises(InputError, match="weights.h5: cannot be read.*Download https://"):
+    with pytest.raises(InputError, match="weights.h5: cannot be read.*https://"):
         convert("meso4_df", tmp_path / "weights.h5", tmp_path / "model")
     (tmp_path / "weights.h5").write_text("no weights at all")
     with pytest.raises(InputError, match="not a readable HDF5 file"):
@@ -134,20 +135,20 @@ def test_other_bad_files_and_sources_are_refused(tmp_path):
 
 
 def test_every_checkpoint_names_a_network_and_its_input():
-    for source, known in CHECKPOINTS.items():
+    for source, known in PUBLISHED.items():
         model = models.build(known.network)
         assert model.inputs[0].shape[1:3] == (known.data.height_px, known.data.width_px), source
         assert models.input_type(model) == known.data.input_type and len(known.sha256) == 64
 
 
 @needs_weights
-@pytest.mark.parametrize("source", list(CHECKPOINTS))
+@pytest.mark.parametrize("source", list(PUBLISHED))
 def test_the_authors_weights_tell_their_faces_apart(tmp_path, source):
     import cv2
 
-    file = SHARED / "weights" / CHECKPOINTS[source].address.rsplit("/", 1)[-1]
+    file = SHARED / "weights" / PUBLISHED[source].address.rsplit("/", 1)[-1]
     model, recipe = load_model(convert(source, file, tmp_path / "model"))
-    assert recipe.licence == "Apache-2.0" and recipe.parent.endswith(converting.sha256(file))
+    assert recipe.licence == "Apache-2.0" and recipe.parent.endswith(sha256(file))
     faces = sorted((SHARED / "real" / "images").glob("*mesonet*"))
     assert [path.name[:4] for path in faces] == ["fake", "fake", "real", "real"]
     images = [cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_LINEAR) for path in faces]

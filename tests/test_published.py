@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from support import torch_files
 
-from tfdeepfake import models, published
+from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import load_model
 from tfdeepfake.models.video_resnets import module_name
-from tfdeepfake.published.convert import SOURCES, convert_published
+from tfdeepfake.published import convert as converting
+from tfdeepfake.published.convert import SOURCES, convert
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 
@@ -66,7 +67,7 @@ def test_classes_of_another_task_are_kept(monkeypatch, tmp_path):
     entry(monkeypatch)
     model, tensors = original(7)
     file = write(tmp_path / "a.pth", tensors)
-    converted, recipe = load_model(convert_published("tiny", file, tmp_path / "model"))
+    converted, recipe = load_model(convert("tiny", file, tmp_path / "model"))
     np.testing.assert_allclose(scores(converted), scores(model), rtol=1e-6)
     assert recipe.network_args["num_classes"] == 7 and recipe.data == DATA and recipe.licence == "MIT"
     assert recipe.calibration.startswith("not a detector: its 7 outputs")
@@ -80,7 +81,7 @@ def test_fresh_head_keeps_the_body(monkeypatch, tmp_path, with_head):
     if not with_head:
         del tensors["fc.weight"], tensors["fc.bias"]
     file = write(tmp_path / "a.pth", tensors)
-    converted, recipe = load_model(convert_published("tiny", file, tmp_path / "model", fresh_head=True))
+    converted, recipe = load_model(convert("tiny", file, tmp_path / "model", fresh_head=True))
     body = [keras.Model(m.input, m.get_layer("embedding").output) for m in (converted, model)]
     np.testing.assert_allclose(scores(body[0]), scores(body[1]), rtol=1e-6)
     assert scores(converted).shape == (3, 1) and recipe.network_args["num_classes"] == 1
@@ -91,7 +92,7 @@ def test_fresh_head_keeps_the_body(monkeypatch, tmp_path, with_head):
 def test_the_output_becomes_the_logit_of_fake(monkeypatch, tmp_path, positive, classes):
     entry(monkeypatch, positive=positive)
     model, tensors = original(classes)
-    path = convert_published("tiny", write(tmp_path / "a.pth", tensors), tmp_path / "model")
+    path = convert("tiny", write(tmp_path / "a.pth", tensors), tmp_path / "model")
     converted, recipe = load_model(path)
     theirs = scores(model).astype("float64")
     if classes == 1:
@@ -107,8 +108,8 @@ def test_the_output_becomes_the_logit_of_fake(monkeypatch, tmp_path, positive, c
 def test_a_head_of_another_size_is_refused(monkeypatch, tmp_path):
     entry(monkeypatch, positive=1)
     file = write(tmp_path / "a.pth", original(7)[1])
-    with pytest.raises(InputError, match=r"has a head fc.weight of shape \(7, 16\); 2 outputs .* fresh_head=True"):
-        convert_published("tiny", file, tmp_path / "model")
+    with pytest.raises(InputError, match=r"has a head fc.weight of shape \(7, 16\); 2 outputs .* --fresh-head"):
+        convert("tiny", file, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -127,7 +128,7 @@ def test_a_file_that_does_not_fit_writes_nothing(monkeypatch, tmp_path, spoil, m
     tensors = original(7)[1]
     spoil(tensors)
     with pytest.raises(InputError, match=f"a.pth: does not fit the network: {message}"):
-        convert_published("tiny", write(tmp_path / "a.pth", tensors), tmp_path / "model")
+        convert("tiny", write(tmp_path / "a.pth", tensors), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -135,23 +136,23 @@ def test_checksum_of_a_known_file(monkeypatch, tmp_path):
     file = write(tmp_path / "a.pth", original(7)[1])
     entry(monkeypatch, sha256="00000000")
     with pytest.raises(InputError, match=f"not the published file of tiny: its sha256 is {sha256(file)}, expected 000"):
-        convert_published("tiny", file, tmp_path / "model")
-    _, recipe = load_model(convert_published("tiny", file, tmp_path / "model", any_file=True))
+        convert("tiny", file, tmp_path / "model")
+    _, recipe = load_model(convert("tiny", file, tmp_path / "model", any_file=True))
     assert recipe.licence == recipe.data_version == "unknown" and "(a.pth)" in recipe.parent
     entry(monkeypatch, sha256=sha256(file)[:8])
-    _, recipe = load_model(convert_published("tiny", file, tmp_path / "known"))
+    _, recipe = load_model(convert("tiny", file, tmp_path / "known"))
     assert recipe.licence == "MIT"
 
 
 def test_other_bad_files_and_sources_are_refused(monkeypatch, tmp_path):
     entry(monkeypatch)
     with pytest.raises(InputError, match="r3d_19_kinetics: is no known checkpoint.*r3d_18_kinetics"):
-        convert_published("r3d_19_kinetics", tmp_path / "a.pth", tmp_path / "model")
+        convert("r3d_19_kinetics", tmp_path / "a.pth", tmp_path / "model")
     with pytest.raises(InputError, match="a.pth: cannot be read .*Get it first: its authors' page"):
-        convert_published("tiny", tmp_path / "a.pth", tmp_path / "model")
+        convert("tiny", tmp_path / "a.pth", tmp_path / "model")
     (tmp_path / "a.pth").write_text("<html>quota exceeded</html>")
     with pytest.raises(InputError, match="a.pth: is "):
-        convert_published("tiny", tmp_path / "a.pth", tmp_path / "model")
+        convert("tiny", tmp_path / "a.pth", tmp_path / "model")
     with pytest.raises(ValueError, match="positive needs 'fake', 'real', 0, 1 or None, got 2"):
         entry(monkeypatch, positive=2)
 
@@ -164,11 +165,11 @@ def test_every_source_names_a_network_and_its_input(source):
     arguments = defaults | known.network_args
     size = arguments["input_size"]
     assert size == (known.data.height_px, known.data.width_px)
-    if "frames" in arguments:
-        assert known.data.input_type == "clip" and arguments["frames"] == known.data.num_frames
-    assert known.module_name("logits")
+    if "num_frames" in arguments:
+        assert known.data.input_type == "clip" and arguments["num_frames"] == known.data.num_frames
+    assert known.load_keras or known.module_name("logits")
 
 
 def test_sources_have_one_name_each():
-    families = [m.PUBLISHED for m in vars(published).values() if inspect.ismodule(m) and hasattr(m, "PUBLISHED")]
+    families = [m.PUBLISHED for m in vars(converting).values() if inspect.ismodule(m) and hasattr(m, "PUBLISHED")]
     assert len(families) >= 3 and sum(map(len, families)) == len(SOURCES)

@@ -14,7 +14,14 @@ from tfdeepfake.training.config import TrainConfig
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"kind": "video"}, {"num_frames": 0}, {"frames": 2.5}, {"margin_frac": -0.1}, {"num_clips": 2}, {"kind": "flow"}],
+    [
+        {"input_type": "video"},
+        {"num_frames": 0},
+        {"num_frames": 2.5},
+        {"margin_frac": -0.1},
+        {"num_clips": 2},
+        {"input_type": "flow"},
+    ],
 )
 def test_wrong_data_recipes_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

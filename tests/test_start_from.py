@@ -14,7 +14,7 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, sha256
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
-from tfdeepfake.published.convert import SOURCES, convert_published
+from tfdeepfake.published.convert import SOURCES, convert
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training import run_setup
@@ -63,7 +63,7 @@ def folders(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SOURCES, "tiny", known)
         return [
-            convert_published("tiny", root / "kinetics.pth", root / name, fresh_head=fresh)
+            convert("tiny", root / "kinetics.pth", root / name, fresh_head=fresh)
             for name, fresh in (("classes", False), ("fresh", True))
         ]
 

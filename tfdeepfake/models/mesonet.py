@@ -3,10 +3,13 @@
 The authors' trained weights load through `tfdeepfake convert`. Their output near 1 means real; that is turned round.
 """
 
+import re
+
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
+from tfdeepfake.weights import keras_h5
 
 
 def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
@@ -70,3 +73,35 @@ def _head(frames, x, dropout, num_classes, name):
     x = layers.LeakyReLU(negative_slope=0.1, name="embedding")(x)
     x = layers.Dropout(dropout)(x)
     return Model({"frames": frames}, contract.logits(x, num_classes), name=name)
+
+
+def load_keras_weights(model, file):
+    """Loads the authors' Keras 2 file and turns its polarity round: its output is the logit of real.
+
+    Their layers are named by counters of the session that made them (conv2d_5 is the first of a file that starts at
+    5), so the n-th convolution, normalisation and dense layer of the file is the n-th of the network. They trained 1 =
+    real; sigmoid(-z) = 1 - sigmoid(z), so negating the last layer gives the logit of FAKE.
+    """
+    kinds = {"conv2d": layers.Conv2D, "batch_normalization": layers.BatchNormalization, "dense": layers.Dense}
+    weighted = [layer for layer in model.layers if layer.weights]
+    order = {name: [layer.name for layer in weighted if isinstance(layer, kind)] for name, kind in kinds.items()}
+    # model.layers is ordered by depth; the file counts branch by branch, as the names sort.
+    order["conv2d"].sort()
+
+    def rename(names):
+        numbered = {}
+        for name in names:
+            layer, weight = name.split("/")
+            if match := re.fullmatch(r"(conv2d|batch_normalization|dense)_(\d+)", layer):
+                numbered.setdefault(match[1], {}).setdefault(int(match[2]), []).append((name, weight))
+        return {
+            name: f"{ours}/{weight}"
+            for kind, by_number in numbered.items()
+            for (_, entries), ours in zip(sorted(by_number.items()), order[kind], strict=False)
+            for name, weight in entries
+        }
+
+    keras_h5.load(file, keras_h5.variables(weighted), rename)
+    logits = model.get_layer("logits")
+    for variable in (logits.kernel, logits.bias):
+        variable.assign(-variable)

@@ -14,6 +14,8 @@ from tfdeepfake.layers.initializers import small_normal
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5
+_FILES = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224{}.pth"
+IMAGENET_FILE, IMAGENET22K_FILE = _FILES.format(""), _FILES.format("_22k")
 # Buffers in published files that the network computes for itself.
 UNUSED = ("num_batches_tracked", "relative_position_index", "attn_mask")
 # Added to the scores of places that are no neighbours in the image although a shifted window holds both.
@@ -247,7 +249,7 @@ def naming(tensors):
 
 
 def tables(model, name=module_name):
-    """`extra` of `torch_weights.assign` for the tables of relative position bias."""
+    """`extra` of `torch_assign.assign` for the tables of relative position bias."""
     return {
         f"{layer.name}/relative_position_bias_table": (_table(layer, name), _same)
         for layer in model.layers

@@ -24,8 +24,12 @@ BACKBONES = {
     "small": (((0.5, 0.5, 0.5), None), 256),
     "efficientnet_b4": (IMAGENET, 256),
 }
-# Sources in `tfdeepfake.published` of the files that P4 starts from.
-_FILES = {"swin": "swin_b_imagenet22k", "vit": "vit_b_timm", "efficientnet_b4": "efficientnet_b4_imagenet"}
+# The published files that P4 starts from.
+_FILES = {
+    "swin": swin.IMAGENET22K_FILE,
+    "vit": vit.IMAGENET_FILE,
+    "efficientnet_b4": efficientnet.IMAGENET_FILES.format("b4", "6ed6700e"),
+}
 WINDOWS = (14, 14, 14, 7)
 
 
@@ -141,12 +145,10 @@ def _load(model, backbone, weights):
     if backbone in ("resnet50", "small"):
         return backbones.load(model, backbone, weights)
     if weights == "imagenet":
-        from tfdeepfake.published.convert import SOURCES
-
         raise InputError(
             "weights='imagenet'",
             f"is not downloaded for {backbone}.",
-            f"Fetch {SOURCES[_FILES[backbone]].address} and give its path, or train from weights=None.",
+            f"Fetch {_FILES[backbone]} and give its path, or train from weights=None.",
         )
     tensors, extra, naming, heads = torch_assign.read(weights), {}, vit.module_name, ("head.",)
     if backbone == "swin":
@@ -155,9 +157,7 @@ def _load(model, backbone, weights):
     elif backbone == "vit":
         extra = vit.tokens(model)
     else:
-        from tfdeepfake.published.efficientnet import module_name as naming
-
-        heads = ("_fc.",)
+        naming, heads = efficientnet.module_name, ("_fc.",)
     tensors = {name: array for name, array in tensors.items() if not name.startswith(heads)}
     ours = ("frame_pos_embed", "graph_", "logits")
     keep = [layer.name for layer in model.layers if layer.name.startswith(ours)]
@@ -179,7 +179,7 @@ tall_plus_plus = _named("tall_plus_plus", "swin", graph=True, consistency=0.5)
 
 
 def tables(model):
-    """`extra` of `torch_weights.assign` for a checkpoint of the authors' code over Swin-B."""
+    """`extra` of `torch_assign.assign` for a checkpoint of the authors' code over Swin-B."""
     return swin.tables(model) | {"frame_pos_embed/embedding": ("frame_pos_embed", _same)}
 
 

@@ -15,6 +15,8 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 EPSILON = 1e-6
 POOLS = ("token", "avg")
 
+IMAGENET_FILE = "model.safetensors of https://huggingface.co/timm/vit_base_patch16_224.augreg_in21k (or ..._ft_in1k)"
+
 
 def vit_b(
     input_size=(224, 224),
@@ -147,7 +149,7 @@ def module_name(layer):
 
 
 def tokens(model):
-    """`extra` of `torch_weights.assign` for class token and positions."""
+    """`extra` of `torch_assign.assign` for class token and positions."""
     return {f"tokens/{name}": (name, _same) for name in ("cls_token", "pos_embed")}
 
 

@@ -1,9 +1,10 @@
 """`xception` as FaceForensics++ trained it, and its siamese form (arXiv:1610.02357, 1901.08971; P0 Sec. IV-B).
 
-Layer names are those of the published PyTorch files with "_" for "." (`tfdeepfake.published.xception`).
+Layer names are those of the published PyTorch files with "_" for "." (`module_name`).
 `keras.applications` has another Xception: it pads, and so pools, differently at even sizes.
 """
 
+import functools
 import math
 
 from keras import Model, layers, ops
@@ -137,3 +138,23 @@ def _pool(x, name):
 
 def _norm(x, name):
     return ExactBatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
+def module_name(layer, prefix="", head="fc"):
+    """PyTorch module of a layer: "block1_rep_0_conv1" -> "block1.rep.0.conv1"."""
+    return head if layer == "logits" else prefix + layer.replace("_", ".")
+
+
+module_name_polimi = functools.partial(module_name, prefix="xception.", head="xception.last_linear")
+
+
+module_name_faceforensics = functools.partial(module_name, prefix="model.", head="model.last_linear.1")
+
+
+module_name_faceforensics_plain = functools.partial(module_name, prefix="model.", head="model.last_linear")
+
+
+def module_name_siamese(layer):
+    """The siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
+    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.xception.last_linear"}
+    return own[layer] if layer in own else module_name(layer, "feat_ext.xception.", "classifier.1")

@@ -1,21 +1,24 @@
-"""Published PyTorch checkpoints, by source name, and their way into a saved model folder.
+"""Published checkpoints by source name, and the one way from their file to a saved model folder.
 
-Each file here lists the checkpoints of one family of networks and how their tensors are named. A file is taken whole
-or not at all, see `torch_weights.assign`; PyTorch is not needed and nothing in the file is run.
+Each other file here lists the checkpoints of one family of networks; how their tensors are named stands with the family
+in `models`. A file is taken whole or not at all: its checksum must be the published one where that is known, every
+array in it is used once, and every shape is equal. PyTorch is not needed and nothing in the file is run.
 """
 
+import difflib
 import inspect
 from pathlib import Path
 
 import numpy as np
 
+from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import save_model
-from tfdeepfake.published import efficientnet, i3d, resnet3d, swin, tall, video_resnets, vit, xception
-from tfdeepfake.published.entry import Published as Published
+from tfdeepfake.published import efficientnet, i3d, mesonet, resnet3d, swin, tall, video_resnets, vit, xception
 from tfdeepfake.recipe import Recipe
-from tfdeepfake.weights import check, torch_assign
+from tfdeepfake.weights import torch_assign
+from tfdeepfake.weights.check import check_weight_file
 
 SOURCES = {
     **resnet3d.PUBLISHED,
@@ -26,31 +29,46 @@ SOURCES = {
     **swin.PUBLISHED,
     **vit.PUBLISHED,
     **tall.PUBLISHED,
+    **mesonet.PUBLISHED,
 }
 
 # Arguments that a file depends on beside its weights.
 _EXPLICIT = ("input_size", "num_frames", "mean", "std")
 
 
-def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
+def find_published(source):
+    """The `Published` of a name.
+
+    Raises:
+      InputError: there is none; names the nearest and all.
+    """
+    if source in SOURCES:
+        return SOURCES[source]
+    near = difflib.get_close_matches(source, SOURCES, 3)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise InputError(source, "is no known checkpoint.", f"{hint}Known are {', '.join(SOURCES)}.")
+
+
+def convert(source, file, out_dir, fresh_head=False, any_file=False):
     """Writes a saved model folder with the weights of a published checkpoint.
 
     Args:
       source: a key of `SOURCES`.
-      file: the checkpoint, fetched by the user.
-      out_dir: the folder to write, see `recipe.save_model`.
+      file: the checkpoint as its authors publish it, fetched by the user.
+      out_dir: the folder to write, see `model_folder.save_model`.
       fresh_head: leaves the file's last layer out; the network gets a new one with one output, the logit of FAKE,
-        which has to be trained.
-      any_file: takes a file with another checksum than the published one: weights trained further in the same layout.
+        which has to be trained. PyTorch files only.
+      any_file: takes a file with another checksum too, for weights someone trained further in the same layout. Its
+        names and shapes must still fit; the recipe then calls its data and licence unknown.
     Returns:
       Path of the folder.
     Raises:
       InputError: unknown source; the file is missing, unreadable, not the published one or does not fit the network.
     """
-    if source not in SOURCES:
-        raise InputError(source, "is no known checkpoint.", f"Known are {', '.join(SOURCES)}.")
-    known = SOURCES[source]
-    check.check_weight_file(file)
+    known = find_published(source)
+    if fresh_head and known.load_keras:
+        raise InputError(source, "is a detector already: its head is used as it is.", "Leave --fresh-head out.")
+    check_weight_file(file)
     try:
         digest = sha256(file)
     except OSError as error:
@@ -60,9 +78,14 @@ def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
         raise InputError(
             file,
             f"is not the published file of {source}: its sha256 is {digest}, expected {known.sha256}.",
-            f"Get it again ({known.address}), or give any_file=True if these are other weights of the same layout.",
+            f"Get it again ({known.address}), or give --any-file if these are other weights of the same layout.",
         )
-    model, network_args = load_published(known, torch_assign.read(file), file, fresh_head)
+    if known.load_keras:
+        network_args = dict(known.network_args)
+        model = models.build(known.network, **network_args)
+        known.load_keras(model, file)
+    else:
+        model, network_args = load_published(known, torch_assign.read(file), file, fresh_head)
     name = known.address if published else Path(file).name
     if known.sha256 is None:
         name += "; no checksum of it is known"
@@ -70,7 +93,7 @@ def convert_published(source, file, out_dir, fresh_head=False, any_file=False):
         network=known.network,
         network_args=network_args,
         data=known.data,
-        calibration=_calibration(known, network_args["num_classes"], fresh_head),
+        calibration=_calibration(known, network_args.get("num_classes", 1), fresh_head),
         data_version=known.trained_on if published else "unknown",
         parent=f"{source} ({name}) sha256:{digest}",
         licence=known.licence if published else "unknown",
@@ -84,16 +107,14 @@ def load_published(known, tensors, subject, fresh_head=False):
 
     Args:
       known: `Published`.
-      tensors: dict name -> array, from `torch_weights.read`.
+      tensors: dict name -> array, from `torch_assign.read`.
       subject: the file, for errors.
-      fresh_head: see `convert_published`.
+      fresh_head: see `convert`.
     Returns:
       (keras.Model, its arguments).
     Raises:
       InputError: the tensors do not fit.
     """
-    from tfdeepfake import models
-
     tensors = dict(tensors)
     head = known.module_name("logits")
     names = [name for name in (f"{head}.weight", f"{head}.bias") if name in tensors]
@@ -132,7 +153,7 @@ def _fake_logit(positive, array, subject, name):
         raise InputError(
             subject,
             f"has a head {name} of shape {array.shape}; {wanted} outputs were expected.",
-            "Give fresh_head=True to leave the head out.",
+            "Give --fresh-head to leave the head out.",
         )
     if positive == "fake":
         return array

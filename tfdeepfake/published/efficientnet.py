@@ -2,10 +2,7 @@
 the winner of the DFDC.
 """
 
-import functools
-import math
-import re
-
+from tfdeepfake.models import efficientnet
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
 
@@ -20,44 +17,6 @@ _IMAGENET = {
     "b6": (528, "c76e70fd"),
     "b7": (600, "dcc49843"),
 }
-_B7_REPEATS = tuple(math.ceil(3.1 * n) for n in (1, 2, 2, 3, 3, 4, 1))
-_TIMM_PARTS = {
-    "expand_conv": "conv_pw", "bn0": "bn1", "depthwise_conv": "conv_dw", "bn1": "bn2", "project_conv": "conv_pwl",
-    "bn2": "bn3", "se_reduce": "se.conv_reduce", "se_expand": "se.conv_expand",
-}  # fmt: skip
-# Blocks that do not expand have no first convolution, and count from the second.
-_TIMM_PARTS_FIRST = _TIMM_PARTS | {"bn1": "bn1", "project_conv": "conv_pw", "bn2": "bn2"}
-
-
-def module_name(layer, prefix="", head="_fc"):
-    """PyTorch module of a layer in the most common naming: "blocks_0_se_reduce" -> "_blocks.0._se_reduce"."""
-    if layer == "logits":
-        return head
-    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
-        return f"{prefix}_blocks.{match[1]}._{match[2]}"
-    return prefix + (layer if layer == "attconv" else f"_{layer}")
-
-
-module_name_polimi = functools.partial(module_name, prefix="efficientnet.", head="classifier")
-module_name_sbi = functools.partial(module_name, prefix="net.", head="net._fc")
-
-
-def module_name_siamese(layer):
-    """The same in the siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
-    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.classifier"}
-    return own[layer] if layer in own else module_name(layer, "feat_ext.efficientnet.", "classifier.1")
-
-
-def module_name_timm(layer, prefix="encoder.", head="fc", repeats=_B7_REPEATS):
-    """PyTorch module in the naming of timm, which counts blocks by stage: "blocks_4_bn0" of B7 -> "blocks.1.0.bn1"."""
-    if layer == "logits":
-        return head
-    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
-        stage, block = 0, int(match[1])
-        while block >= repeats[stage]:
-            stage, block = stage + 1, block - repeats[stage]
-        return f"{prefix}blocks.{stage}.{block}.{(_TIMM_PARTS if stage else _TIMM_PARTS_FIRST)[match[2]]}"
-    return prefix + {"bn0": "bn1", "bn1": "bn2"}.get(layer, layer)
 
 
 def _faces(size_px, margin_frac, **kwargs):
@@ -95,7 +54,7 @@ def _bonettini(form, trained_on, digest):
     siamese = form.endswith("_st")
     return Published(
         network=f"efficientnet_{form}",
-        module_name=module_name_siamese if siamese else module_name_polimi,
+        module_name=efficientnet.module_name_siamese if siamese else efficientnet.module_name_polimi,
         address=BONETTINI_ADDRESS.format(f"{_BONETTINI_FILES[form]}_{trained_on.upper()}", digest),
         licence=NO_LICENCE,
         trained_on=BONETTINI_SETS[trained_on],
@@ -109,9 +68,8 @@ def _bonettini(form, trained_on, digest):
 def _imagenet(variant, size_px, digits):
     return Published(
         network=f"efficientnet_{variant}",
-        module_name=module_name,
-        address="https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
-        f"efficientnet-{variant}-{digits}.pth",
+        module_name=efficientnet.module_name,
+        address=efficientnet.IMAGENET_FILES.format(variant, digits),
         licence="Apache-2.0",
         trained_on="ImageNet",
         data=_faces(size_px, 0.3),
@@ -125,7 +83,7 @@ PUBLISHED = {
     **{f"bonettini_{form}_{data}": _bonettini(form, data, digest) for (form, data), digest in _BONETTINI.items()},
     "sbi_b4": Published(
         network="efficientnet_b4",
-        module_name=module_name_sbi,
+        module_name=efficientnet.module_name_sbi,
         address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages",
         licence="non-commercial research only; commercial use needs the authors' agreement",
         trained_on="genuine videos of FaceForensics++, self-blended; raw or c23 as the file's name says",
@@ -136,7 +94,7 @@ PUBLISHED = {
     ),
     "dfdc_winner_b7": Published(
         network="efficientnet_b7",
-        module_name=module_name_timm,
+        module_name=efficientnet.module_name_timm,
         address="one of the files final_*_DeepFakeClassifier_tf_efficientnet_b7_ns_* at "
         "https://github.com/selimsef/dfdc_deepfake_challenge/releases/tag/0.0.1",
         licence="MIT",

@@ -1,4 +1,4 @@
-"""What is known about one published PyTorch checkpoint."""
+"""What is known about one published checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from tfdeepfake.recipe import DataRecipe
 
 
 def no_extra(model):
-    """For networks whose every tensor follows the naming rule of `torch_weights.assign`."""
+    """For networks whose every tensor follows the naming rule of `torch_assign.assign`."""
     return {}
 
 
@@ -17,26 +17,30 @@ class Published:
 
     Args:
       network: name in `tfdeepfake.models.MODELS`.
-      module_name: function: Keras layer name -> PyTorch module name; the head is what it gives for "logits".
       address: in words, where a user gets the file.
       licence: of the weights.
       trained_on: data set, for the recipe.
       data: how its authors cut faces (or, for other tasks, how faces should be cut to meet its input).
+      module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; the head is what it gives for
+        "logits".
+      load_keras: of a Keras HDF5 file, in the place of `module_name`: function of (model, path) that gives the network
+        all weights of the file, its output turned into the logit of FAKE.
       positive: what the outputs mean. "fake" or "real": one output, the logit of that (a logit of real is negated).
         0 or 1: two outputs, of which this one is fake; they are folded into one logit, fake minus real, which has the
         same probability. None: classes of another task (Kinetics, ImageNet), kept unless a fresh head is asked for.
       network_args: further arguments of the network, as its authors had them.
-      extra: function: keras.Model -> the `extra` of `torch_weights.assign`.
+      extra: function: keras.Model -> the `extra` of `torch_assign.assign`.
       unused: endings of tensor names that the network computes for itself.
       sha256: of the file, or the first digits of it that its address states; None when not known.
     """
 
     network: str
-    module_name: Callable
+    module_name: Callable | None
     address: str
     licence: str
     trained_on: str
     data: DataRecipe
+    load_keras: Callable | None = None
     positive: str | int | None = None
     network_args: dict = field(default_factory=dict)
     extra: Callable = no_extra
@@ -46,3 +50,5 @@ class Published:
     def __post_init__(self):
         if self.positive not in ("fake", "real", 0, 1, None):
             raise ValueError(f"positive needs 'fake', 'real', 0, 1 or None, got {self.positive!r}.")
+        if (self.module_name is None) == (self.load_keras is None):
+            raise ValueError("one of module_name (PyTorch files) and load_keras (Keras files) is needed.")

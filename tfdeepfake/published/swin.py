@@ -26,12 +26,10 @@ def _swin_b(address, trained_on, timm=False):
     )
 
 
-_AUTHORS = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224{}.pth"
-
 PUBLISHED = {
-    "swin_b_imagenet": _swin_b(_AUTHORS.format(""), "ImageNet"),
+    "swin_b_imagenet": _swin_b(swin.IMAGENET_FILE, "ImageNet"),
     # The start of P4's networks: give this file to `weights` of tall_swin.
-    "swin_b_imagenet22k": _swin_b(_AUTHORS.format("_22k"), "ImageNet-22k"),
+    "swin_b_imagenet22k": _swin_b(swin.IMAGENET22K_FILE, "ImageNet-22k"),
     "swin_b_timm": _swin_b(
         "model.safetensors of https://huggingface.co/timm/swin_base_patch4_window7_224.ms_in22k (or ..._ft_in1k)",
         "ImageNet-22k",

@@ -9,7 +9,7 @@ PUBLISHED = {
     "vit_b_timm": Published(
         network="vit_b",
         module_name=vit.module_name,
-        address="model.safetensors of https://huggingface.co/timm/vit_base_patch16_224.augreg_in21k (or ..._ft_in1k)",
+        address=vit.IMAGENET_FILE,
         licence="Apache-2.0",
         trained_on="ImageNet-21k",
         data=FACES,

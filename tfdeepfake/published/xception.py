@@ -1,7 +1,11 @@
 """Published Xceptions: ImageNet, FaceForensics++ (arXiv:1901.08971), and Bonettini et al. (arXiv:2004.07676)."""
 
-import functools
-
+from tfdeepfake.models.xception import (
+    module_name,
+    module_name_faceforensics,
+    module_name_faceforensics_plain,
+    module_name_polimi,
+)
 from tfdeepfake.published.efficientnet import BONETTINI_ADDRESS, BONETTINI_DATA, BONETTINI_SETS, NO_LICENCE
 from tfdeepfake.published.entry import Published
 from tfdeepfake.recipe import DataRecipe
@@ -22,22 +26,6 @@ _FF_DATA = DataRecipe(
 )
 
 
-def module_name(layer, prefix="", head="fc"):
-    """PyTorch module of a layer: "block1_rep_0_conv1" -> "block1.rep.0.conv1"."""
-    return head if layer == "logits" else prefix + layer.replace("_", ".")
-
-
-module_name_polimi = functools.partial(module_name, prefix="xception.", head="xception.last_linear")
-module_name_faceforensics = functools.partial(module_name, prefix="model.", head="model.last_linear.1")
-module_name_faceforensics_plain = functools.partial(module_name, prefix="model.", head="model.last_linear")
-
-
-def module_name_siamese(layer):
-    """The siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
-    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.xception.last_linear"}
-    return own[layer] if layer in own else module_name(layer, "feat_ext.xception.", "classifier.1")
-
-
 def _bonettini(trained_on, digest):
     return Published(
         network="xception",
@@ -53,10 +41,10 @@ def _bonettini(trained_on, digest):
     )
 
 
-def _faceforensics(module_name, head):
+def _faceforensics(naming, head):
     return Published(
         network="xception",
-        module_name=module_name,
+        module_name=naming,
         address="one of the Xceptions in http://kaldir.vc.in.tum.de/FaceForensics/models/faceforensics++_models.zip "
         f"(whole networks, as they are), or a state dict of one; with the head {head}",
         licence="none stated for the weights (code: MIT); FaceForensics++ is for non-commercial research",
