@@ -8,6 +8,8 @@ import copy
 
 from keras import Input, Model, layers, ops, saving
 
+from tfdeepfake.models.networks import NETWORKS, build_from
+
 RULES = ("soft", "logit", "hard")
 # P0 III-B. The sizes are those each was published with; a member sees frames spaced over the ensemble's clip.
 ENSEMBLE3D = (
@@ -85,10 +87,8 @@ def fusion_2d_3d(
 
 
 def _named(name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout):
-    from tfdeepfake import models
-
     common = {"num_classes": num_classes} | ({} if dropout is None else {"dropout": dropout})
-    built = [models.build(network, **common | dict(args)) for network, args in members]
+    built = [build_from(NETWORKS, network, **common | dict(args)) for network, args in members]
     return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name)
 
 
