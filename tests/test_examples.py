@@ -115,9 +115,9 @@ def test_a_change_comes_before_the_flow(walk, kind):
 
     def upside_down(example):
         seen.append(len(example.frames))
-        return dataclasses.replace(example, num_frames=example.frames[:, ::-1])
+        return dataclasses.replace(example, frames=example.frames[:, ::-1])
 
-    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"kind": kind, "num_clips": 1})
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"input_type": kind, "num_clips": 1})
     plain, changed = extract(walk, recipe, Detector()), extract(walk, recipe, Detector(), upside_down)
     assert seen == ([1] * 16 if kind == "frame" else [16])
     frames = np.concatenate([e.frames for e in changed])

@@ -105,7 +105,7 @@ def test_images_and_flow_survive_storage(videos, tmp_path):
 
 
 def test_frames_by_class(videos, tmp_path):
-    recipe = {name: value for name, value in WHOLE.items() if name not in ("clips", "frames")}
+    recipe = {name: value for name, value in WHOLE.items() if name not in ("num_clips", "num_frames")}
     summary = prepare(
         "video_folder",
         input_type="frame",
@@ -218,7 +218,7 @@ def test_a_split_without_a_usable_video_is_left_out(tmp_path):
         ({"name": "video_folder"}, "needs the folder of the videos"),
         ({"name": "synthetic_faces", "dir": "x"}, "dir: is not used"),
         ({"name": "synthetic_faces", "num_frames_real": 4}, "num_frames_real: is for kinds frame and flow"),
-        ({"name": "synthetic_faces", "kind": "frame", "num_frames_fake": 0}, "num_frames_fake: needs at least 1"),
+        ({"name": "synthetic_faces", "input_type": "frame", "num_frames_fake": 0}, "num_frames_fake: needs at least 1"),
         ({"name": "synthetic_faces", "identity": 4}, "has no choice 'identity'"),
         ({"name": "synthetic_faces", "height_px": 0}, "recipe: height_px needs a positive integer"),
         ({"name": "synthetic_faces", "identities": (1, 1, 1)}, "identities needs three counts"),

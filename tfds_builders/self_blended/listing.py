@@ -74,4 +74,4 @@ def blend(name, seed, drift, example):
         frames, mask = self_blend(example.frames, example.landmarks_px, rng, drift=drift)
     except ValueError as error:
         raise NoFace(name, f"nothing can be blended ({error})") from None
-    return dataclasses.replace(example, num_frames=frames, mask=np.rint(255 * mask).astype(np.uint8))
+    return dataclasses.replace(example, frames=frames, mask=np.rint(255 * mask).astype(np.uint8))
