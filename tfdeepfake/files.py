@@ -1,11 +1,13 @@
-"""Writing files so that a crash never leaves half of one; reading JSON; checksums."""
+"""Writing files so that a crash never leaves half of one; reading JSON; checksums; the lock between processes."""
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
@@ -87,3 +89,49 @@ def sha256(path):
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path | str, busy: Exception | None = None, log: Callable[[str], None] | None = None):
+    """Holds a lock file; the system lets go of it when the process ends, however it ends. It keeps threads apart too.
+
+    The file stays where it is: were it removed, a process that waits for it and one that comes later would both hold
+    a lock of that name.
+
+    Args:
+      path: the lock file, made where it is missing, folders included.
+      busy: raised at once when another holds the lock; None waits until that one is done.
+      log: called with a line that says whom it waits for, or that this file system has no locks.
+    Yields:
+      bool: False where the file system has no locks (some network drives) and nothing is held.
+    Raises:
+      InputError: the disk is full. Other errors of the folder pass as they are.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # For writing too: network drives turn this lock into one that needs it.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise_if_full(error, path)
+    held = True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if busy is not None:
+                raise busy from None
+            if log is not None:
+                log(f"{path}: another process holds this lock; waiting until it is done.")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            held = False
+            if log is not None:
+                log(f"{path}: this file system has no locks; do not run this twice at once.")
+        yield held
+    finally:
+        if held:
+            # A forked child has the same lock: closing alone would leave it held for as long as that lives.
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
