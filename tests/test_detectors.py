@@ -1,13 +1,12 @@
 """MTCNN and BlazeFace: on drawn faces everywhere, on the published network and real images where they lie."""
 
 import hashlib
-import io
 import os
 import subprocess
 import sys
-import urllib.error
 from pathlib import Path
 
+import loopback
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from tfdeepfake.data import faces
 from tfdeepfake.data.faces import blazeface, mtcnn
 from tfdeepfake.data.faces.boxes import overlap
 from tfdeepfake.errors import InputError
+from tfdeepfake.weights import cache
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NETWORK = SHARED / "weights" / blazeface.FILE
@@ -187,16 +187,15 @@ def test_foreign_mtcnn_weights_are_told(monkeypatch, tmp_path):
 
 @pytest.fixture
 def empty_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(cache.HOME_VARIABLE, str(tmp_path))
     monkeypatch.delenv(blazeface.ENVIRONMENT, raising=False)
     return tmp_path
 
 
 def test_blazeface_offline_says_what_to_do(monkeypatch, empty_cache):
-    def offline(address, timeout):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(blazeface.urllib.request, "urlopen", offline)
+    # Nobody listens behind port 9 of the loopback.
+    monkeypatch.setattr(blazeface, "ADDRESSES", ("http://127.0.0.1:9/face.tflite",))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(InputError) as error:
         faces.make_detector("blazeface")
     text = str(error.value)
@@ -205,22 +204,20 @@ def test_blazeface_offline_says_what_to_do(monkeypatch, empty_cache):
 
 
 def test_blazeface_download_is_checked_and_kept(monkeypatch, empty_cache):
-    content, asked = b"a network", []
-
-    def serve(address, timeout):
-        asked.append(address)
-        return io.BytesIO(content)
-
-    monkeypatch.setattr(blazeface.urllib.request, "urlopen", serve)
+    content = b"a network"
+    site = loopback.Site()
+    site["/face.tflite"] = loopback.serve(content)
+    monkeypatch.setattr(blazeface, "ADDRESSES", (site.address("/face.tflite"),))
+    monkeypatch.setattr(blazeface, "NUM_BYTES", len(content))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(InputError, match="another file"):
         blazeface.weights_file()
-    assert not list((empty_cache / "tfdeepfake").iterdir())  # nothing half done is left
     monkeypatch.setattr(blazeface, "SHA256", hashlib.sha256(content).hexdigest())
     path = blazeface.weights_file()
-    assert path.read_bytes() == content and len(asked) == 2
-    assert blazeface.weights_file() == path and len(asked) == 2
-    path.write_bytes(b"damaged")
-    assert blazeface.weights_file().read_bytes() == content and len(asked) == 3
+    assert path.read_bytes() == content and path.is_relative_to(empty_cache) and len(site.asked) == 2
+    path.write_bytes(b"damaged..")
+    assert blazeface.weights_file().read_bytes() == content and len(site.asked) == 3
+    site.close()
 
 
 def test_blazeface_file_given_by_path_or_environment(monkeypatch, empty_cache):

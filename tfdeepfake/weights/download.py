@@ -129,9 +129,12 @@ def _one_try(session, address, part, num_bytes, any_origin, timeout, progress, l
     try:
         with session.get(address, headers=headers, stream=True, timeout=timeout) as response:
             if response.status_code == 416 and have:
-                if response.headers.get("Content-Range") == f"bytes */{have}" and not num_bytes:
+                whole = response.headers.get("Content-Range") == f"bytes */{have}"
+                if whole and not num_bytes:
                     return True
                 part.remove()
+                if whole:
+                    raise _of_another_size(f"has {have:,} bytes", num_bytes)
                 raise Unavailable("has another file than the one that was begun", passing=True)
             start, total = _offer(response, address, part, have)
             pieces = response.iter_content(PIECE_BYTES)

@@ -12,8 +12,6 @@ import contextlib
 import functools
 import os
 import threading
-import urllib.error
-import urllib.request
 import warnings
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path, sha256
+from tfdeepfake.weights import cache
 
 FILE = "face_detection_full_range_sparse.tflite"
 # The same bytes under two addresses.
@@ -29,6 +27,7 @@ ADDRESSES = (
     f"https://storage.googleapis.com/mediapipe-assets/tasks/testdata/vision/{FILE}",
     f"https://storage.googleapis.com/mediapipe-assets/{FILE}",
 )
+NUM_BYTES = 676_746
 SHA256 = "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1"
 ENVIRONMENT = "TFDEEPFAKE_BLAZEFACE"
 
@@ -38,17 +37,11 @@ ANCHORS = {192: ((4, 1),), 128: ((8, 2), (16, 6))}
 LOOK_MARGIN = 1.5
 
 
-def cached_file():
-    """Where the downloaded network is kept: below $XDG_CACHE_HOME, or ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tfdeepfake" / FILE
-
-
 def weights_file(weights=None):
-    """Path of the network: the argument, else $TFDEEPFAKE_BLAZEFACE, else the cached download.
+    """Path of the network: the argument, else $TFDEEPFAKE_BLAZEFACE, else the file of `cache.fetch`.
 
     Raises:
-      InputError: the given file is missing, or the download failed or brought other bytes.
+      InputError: the given file is missing, or cannot be fetched.
     """
     given = weights or os.environ.get(ENVIRONMENT)
     if given:
@@ -56,28 +49,13 @@ def weights_file(weights=None):
         if not path.is_file():
             raise InputError(path, "this file is missing.", f"Give the path of {FILE} (weights= or ${ENVIRONMENT}).")
         return path
-    path = cached_file()
-    if path.is_file() and sha256(path) == SHA256:
-        return path
-    remedy = (
-        f"Download {ADDRESSES[0]} on another machine and put it there, or give its path (weights= or ${ENVIRONMENT}), "
-        "or use the detector `mtcnn`, which works offline."
+    return cache.fetch(
+        FILE,
+        ADDRESSES,
+        sha256=SHA256,
+        num_bytes=NUM_BYTES,
+        remedy=f"Or give its path (weights= or ${ENVIRONMENT}), or use the detector `mtcnn`, which works offline.",
     )
-    problem = ""
-    for address in ADDRESSES:
-        try:
-            with urllib.request.urlopen(address, timeout=30) as stream:
-                # The file has 0.7 MB: more is something else.
-                content = stream.read(16 << 20)
-        except (OSError, urllib.error.URLError) as error:
-            problem = f"the face detector could not be downloaded from {address} ({error})."
-            continue
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
-            if sha256(temporary) != SHA256:
-                raise InputError(path, f"{address} brought another file than the known one (sha256).", remedy)
-        return path
-    raise InputError(path, problem, remedy)
 
 
 @contextlib.contextmanager
@@ -161,7 +139,7 @@ def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_face
     """Makes a detector; the network is loaded once per process.
 
     Args:
-      weights: path of the network; None takes $TFDEEPFAKE_BLAZEFACE or downloads it to `cached_file()`. MediaPipe's
+      weights: path of the network; None takes $TFDEEPFAKE_BLAZEFACE or fetches it once, see `cache.fetch`. MediaPipe's
         short-range network (128 x 128) is accepted too; it misses faces below a tenth of the frame.
       min_score: least score of a face, of the second look.
       candidate_score: least score in the first search for a second look.
