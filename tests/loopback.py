@@ -5,6 +5,8 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tfdeepfake.weights import cache, download
+
 
 class Site:
     """Answers by path: `site["/a"] = serve(content)` or a list of answers, one a request, the last one for all later.
@@ -48,7 +50,10 @@ class Site:
         """The Range of every request, None where the whole file was asked for."""
         return [headers["Range"] for _, headers in self.asked]
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -119,3 +124,12 @@ def page(html, content_type="text/html"):
 def redirect(address):
     """Leads to another address."""
     return status(302, Location=address)
+
+
+def isolate(monkeypatch, home):
+    """A cache folder of the test's own, no proxy, no waiting between tries."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    monkeypatch.setenv(cache.HOME_VARIABLE, str(home))
+    monkeypatch.setattr(download, "WAIT_S", 0)

@@ -14,7 +14,6 @@ from tfdeepfake.data import faces
 from tfdeepfake.data.faces import blazeface, mtcnn
 from tfdeepfake.data.faces.boxes import overlap
 from tfdeepfake.errors import InputError
-from tfdeepfake.weights import cache
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NETWORK = SHARED / "weights" / blazeface.FILE
@@ -187,7 +186,7 @@ def test_foreign_mtcnn_weights_are_told(monkeypatch, tmp_path):
 
 @pytest.fixture
 def empty_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv(cache.HOME_VARIABLE, str(tmp_path))
+    loopback.isolate(monkeypatch, tmp_path)
     monkeypatch.delenv(blazeface.ENVIRONMENT, raising=False)
     return tmp_path
 
@@ -195,7 +194,6 @@ def empty_cache(monkeypatch, tmp_path):
 def test_blazeface_offline_says_what_to_do(monkeypatch, empty_cache):
     # Nobody listens behind port 9 of the loopback.
     monkeypatch.setattr(blazeface, "ADDRESSES", ("http://127.0.0.1:9/face.tflite",))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(InputError) as error:
         faces.make_detector("blazeface")
     text = str(error.value)
@@ -205,19 +203,17 @@ def test_blazeface_offline_says_what_to_do(monkeypatch, empty_cache):
 
 def test_blazeface_download_is_checked_and_kept(monkeypatch, empty_cache):
     content = b"a network"
-    site = loopback.Site()
-    site["/face.tflite"] = loopback.serve(content)
-    monkeypatch.setattr(blazeface, "ADDRESSES", (site.address("/face.tflite"),))
-    monkeypatch.setattr(blazeface, "NUM_BYTES", len(content))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(InputError, match="another file"):
-        blazeface.weights_file()
-    monkeypatch.setattr(blazeface, "SHA256", hashlib.sha256(content).hexdigest())
-    path = blazeface.weights_file()
-    assert path.read_bytes() == content and path.is_relative_to(empty_cache) and len(site.asked) == 2
-    path.write_bytes(b"damaged..")
-    assert blazeface.weights_file().read_bytes() == content and len(site.asked) == 3
-    site.close()
+    with loopback.Site() as site:
+        site["/face.tflite"] = loopback.serve(content)
+        monkeypatch.setattr(blazeface, "ADDRESSES", (site.address("/face.tflite"),))
+        monkeypatch.setattr(blazeface, "NUM_BYTES", len(content))
+        with pytest.raises(InputError, match="another file"):
+            blazeface.weights_file()
+        monkeypatch.setattr(blazeface, "SHA256", hashlib.sha256(content).hexdigest())
+        path = blazeface.weights_file()
+        assert path.read_bytes() == content and path.is_relative_to(empty_cache) and len(site.asked) == 2
+        path.write_bytes(b"damaged..")
+        assert blazeface.weights_file().read_bytes() == content and len(site.asked) == 3
 
 
 def test_blazeface_file_given_by_path_or_environment(monkeypatch, empty_cache):

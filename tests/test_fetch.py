@@ -30,19 +30,13 @@ NAME = "tiny.pth"
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
-    """A cache folder of its own, no proxy, no waiting between tries."""
-    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-        monkeypatch.delenv(variable.lower(), raising=False)
-    monkeypatch.setenv(cache.HOME_VARIABLE, str(tmp_path / "home"))
-    monkeypatch.setattr(download, "WAIT_S", 0)
+    loopback.isolate(monkeypatch, tmp_path / "home")
 
 
 @pytest.fixture
 def site():
-    site = loopback.Site()
-    yield site
-    site.close()
+    with loopback.Site() as site:
+        yield site
 
 
 @pytest.fixture

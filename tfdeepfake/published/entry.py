@@ -17,7 +17,7 @@ class Published:
 
     Args:
       network: name in `tfdeepfake.models.MODELS`.
-      address: in words, where a user gets the file.
+      address: of the file; or, in words, where a user gets it.
       licence: of the weights.
       trained_on: data set, for the recipe.
       data: how its authors cut faces (or, for other tasks, how faces should be cut to meet its input).
@@ -32,6 +32,7 @@ class Published:
       extra: function: keras.Model -> the `extra` of `torch_assign.assign`.
       unused: endings of tensor names that the network computes for itself.
       sha256: of the file, or the first digits of it that its address states; None when not known.
+      num_bytes: size of the file; None when not known.
     """
 
     network: str
@@ -46,6 +47,7 @@ class Published:
     extra: Callable = no_extra
     unused: tuple = ("num_batches_tracked",)
     sha256: str | None = None
+    num_bytes: int | None = None
 
     def __post_init__(self):
         if self.positive not in ("fake", "real", 0, 1, None):

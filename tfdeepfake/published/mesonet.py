@@ -30,6 +30,7 @@ def _mesonet(network, file, trained_on, digest):
         data=_MESONET_DATA,
         positive="real",
         sha256=digest,
+        num_bytes={"meso4": 156_128, "meso_inception4": 197_504}[network],
     )
 
 

@@ -1,0 +1,108 @@
+"""Published checkpoints that have an address of their own: fetched by name, carried elsewhere, listed, removed."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.published.convert import SOURCES, find_published
+from tfdeepfake.published.entry import Published
+from tfdeepfake.weights import cache
+from tfdeepfake.weights.download import size_text
+
+
+def direct_address(known: Published) -> str | None:
+    """The address of a checkpoint, where it is one that gives the file; None where it is words for people."""
+    return known.address if re.fullmatch(r"https?://\S+", known.address) else None
+
+
+def file_name(source: str) -> str | None:
+    """Name of a checkpoint's file in the cache folder; None where it cannot be fetched.
+
+    Raises:
+      InputError: unknown source.
+    """
+    address = direct_address(find_published(source))
+    return source + PurePosixPath(urlsplit(address).path).suffix if address else None
+
+
+def fetch_published(
+    source: str,
+    to: Path | str | None = None,
+    progress: bool | None = None,
+    log: Callable[[str], None] = lambda line: None,
+    **limits,
+) -> Path:
+    """The file of a checkpoint, from the cache folder or its address; see `cache.fetch`.
+
+    Args:
+      source: a key of `convert.SOURCES`.
+      to: a folder for a machine without a network: the file is put there, with its note, and not kept here.
+      progress: bar in bytes; None shows it on a terminal and in a notebook.
+      log: called with what the user should know before and after: size, licence, data; where to carry the file.
+      **limits: `timeout_s` and `connect_s` of `cache.fetch`.
+    Returns:
+      Path of the file.
+    Raises:
+      InputError: unknown source, or one without an address of its own; see also `cache.fetch`.
+    """
+    known, name = find_published(source), file_name(source)
+    convert = f"tfdeepfake convert {source} FILE --out DIR"
+    if name is None:
+        raise InputError(
+            source, "has no address that gives the file.", f"Get it first: {known.address}. Then: {convert}"
+        )
+    options = {"sha256": known.sha256, "num_bytes": known.num_bytes, "progress": progress, "log": log, **limits}
+    options["remedy"] = f"Or give a file that you have: {convert}"
+    here = cache.is_here(name)
+    if not here:
+        size = size_text(known.num_bytes) if known.num_bytes else "size unknown"
+        log(f"{source} ({size}) from {known.address}. Licence: {known.licence}. Trained on: {known.trained_on}.")
+    if to is None or here:
+        path = cache.fetch(name, [known.address], **options)
+    else:
+        path = cache.fetch(name, [known.address], cache_dir=to, **options)
+    if to is None:
+        return path
+    path = cache.copy(name, to) if here else path
+    log(
+        f"On the other machine: put {name} and {name}.json into the folder `downloads` of ${cache.HOME_VARIABLE} "
+        f"(~/.cache/tfdeepfake where it is not set), or: {convert.replace('FILE', name)}"
+    )
+    return path
+
+
+def remove_published(source: str) -> int:
+    """Removes the file of a checkpoint from the cache folder: bytes that were freed, 0 when it was not here.
+
+    Raises:
+      InputError: unknown source, or one that another process fetches now.
+    """
+    name = file_name(source)
+    return cache.remove(name) if name else 0
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A checkpoint and what of it is here.
+
+    Args:
+      source: its name.
+      known: what is known about it.
+      address: that gives the file, or None.
+      cached: `cache.Cached`, whole or not; None when nothing is here.
+    """
+
+    source: str
+    known: Published
+    address: str | None
+    cached: cache.Cached | None
+
+
+def listing() -> list[Listed]:
+    """Every checkpoint, in the order of the tables."""
+    # A whole file counts for more than the beginning of its next fetch.
+    here = {row.name: row for row in sorted(cache.listing(), key=lambda row: row.is_whole)}
+    return [Listed(s, known, direct_address(known), here.get(file_name(s))) for s, known in SOURCES.items()]
