@@ -60,13 +60,11 @@ def fetch_published(
     if not here:
         size = size_text(known.num_bytes) if known.num_bytes else "size unknown"
         log(f"{source} ({size}) from {known.address}. Licence: {known.licence}. Trained on: {known.trained_on}.")
-    if to is None or here:
-        path = cache.fetch(name, [known.address], **options)
-    else:
-        path = cache.fetch(name, [known.address], cache_dir=to, **options)
+    path = cache.fetch(name, [known.address], cache_dir=None if here else to, **options)
     if to is None:
         return path
-    path = cache.copy(name, to) if here else path
+    if here:
+        path = cache.copy(name, to)
     log(
         f"On the other machine: put {name} and {name}.json into the folder `downloads` of ${cache.HOME_VARIABLE} "
         f"(~/.cache/tfdeepfake where it is not set), or: {convert.replace('FILE', name)}"
