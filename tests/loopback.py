@@ -100,6 +100,18 @@ def serve(content, etag='"1"', ranges=True, until=None, then=None, length=True, 
     return answer
 
 
+def chunked(content, until):
+    """Begins to send a file in pieces, without its size, and cuts the line before byte `until`."""
+
+    def answer(request):
+        _head(request, 200, None, Transfer_Encoding="chunked", ETag='"1"')
+        request.wfile.write(b"%x\r\n" % len(content) + content[:until])
+        request.wfile.flush()
+        request.close_connection = True
+
+    return answer
+
+
 def status(code, **fields):
     """A short answer of this status."""
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import loopback
 import numpy as np
 import pytest
-from loopback import page, redirect, serve, status
+from loopback import chunked, page, redirect, serve, status
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights import cache, connection, download
@@ -82,6 +82,7 @@ def test_a_file_is_fetched_once_with_a_note_of_where_it_came_from(site, known):
     path = fetch(site, **known)
     assert path == cache.cached_path(NAME) and path.read_bytes() == CONTENT
     assert fetch(site, **known) == path and len(site.asked) == 1
+    assert site.asked[0][1]["Accept-Encoding"] == "identity"
     note = json.loads(path.with_name(f"{NAME}.json").read_text())
     assert note.pop("date")[:2] == "20"
     assert note == {"address": site.address("/a"), "sha256": SHA256, "num_bytes": 300_000}
@@ -122,20 +123,21 @@ def test_a_file_damaged_on_disk_is_fetched_again(site, lines):
     assert "is another file than the published one" in lines[0]
 
 
-def test_a_cache_folder_that_is_read_only_serves(site, monkeypatch):
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EROFS])
+def test_a_cache_folder_that_is_read_only_serves(site, monkeypatch, reason):
     path = cache.cached_path(NAME)
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
 
     def refuse(*args):
-        raise PermissionError(errno.EACCES, "Permission denied")
+        raise OSError(reason, "not here")
 
     monkeypatch.setattr(cache, "write_json", refuse)
     assert fetch(site, sha256=SHA256) == path
     path.unlink()
     site["/a"] = serve(CONTENT)
     text = message(site, sha256=SHA256)
-    assert "cannot be written (Permission denied)" in text and "Set TFDEEPFAKE_HOME to another folder" in text
+    assert "cannot be read or written (not here)" in text and "Set TFDEEPFAKE_HOME to another folder" in text
 
 
 def test_the_bar_shows_bytes(site, capsys):
@@ -217,6 +219,17 @@ def test_halves_of_two_files_are_fetched_whole(site, lines):
     site["/a"] = serve(CONTENT)
     assert fetch(site, sha256=SHA256, log=lines.append).read_bytes() == CONTENT
     assert site.ranges() == [f"bytes={CUT}-", None] and "does not fit together" in lines[-1]
+
+
+def test_a_wrong_file_over_a_bad_line_is_fetched_twice_and_no_more(site):
+    site["/a"] = [serve(OTHER, until=CUT), serve(OTHER)] * 4
+    assert "gives another file than the published one" in message(site, sha256=SHA256)
+    assert site.ranges() == [None, f"bytes={CUT}-"] * 2
+
+
+def test_a_file_sent_in_pieces_is_gone_on_from(site):
+    site["/a"] = [chunked(CONTENT, CUT), serve(CONTENT)]
+    assert fetch(site).read_bytes() == CONTENT and site.ranges()[1].startswith("bytes=")
 
 
 def test_a_part_of_unknown_origin_counts_for_nothing(site):
@@ -348,12 +361,17 @@ def test_a_file_of_another_size_is_refused(site, length, known):
 def test_a_file_without_end_is_stopped(site, monkeypatch):
     monkeypatch.setattr(download, "LARGEST_BYTES", 100_000)
     site["/a"] = serve(CONTENT, length=False)
-    assert "sends more than 100,000 bytes" in message(site) and files() == []
+    assert "sends more than 100,000 bytes" in message(site, sha256=SHA256) and files() == []
 
 
 def test_an_empty_file_is_refused(site):
-    site["/a"] = serve(b"x", until=0, length=False)
+    site["/a"] = page(b"", "application/octet-stream")
     assert "broke off after 0" in message(site) and not cache.is_here(NAME)
+
+
+def test_a_file_that_may_have_been_cut_is_refused(site):
+    site["/a"] = serve(CONTENT, until=CUT, length=False)
+    assert "does not say how large the file is" in message(site) and files() == []
 
 
 HTML = b"\n<!DOCTYPE html><html><head><title> Hotel Wi-Fi\n</title></head></html>"

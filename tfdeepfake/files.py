@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -103,7 +102,7 @@ def exclusive_lock(path: Path | str, busy: Exception | None = None, log: Callabl
       busy: raised at once when another holds the lock; None waits until that one is done.
       log: called with a line that says whom it waits for, or that this file system has no locks.
     Yields:
-      bool: False where the file system has no locks (some network drives) and nothing is held.
+      bool: False where there are no such locks (some network drives; Windows) and nothing is held.
     Raises:
       InputError: the disk is full. Other errors of the folder pass as they are.
     """
@@ -117,6 +116,8 @@ def exclusive_lock(path: Path | str, busy: Exception | None = None, log: Callabl
     held = True
     try:
         try:
+            import fcntl  # not on Windows
+
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if busy is not None:
@@ -124,7 +125,7 @@ def exclusive_lock(path: Path | str, busy: Exception | None = None, log: Callabl
             if log is not None:
                 log(f"{path}: another process holds this lock; waiting until it is done.")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
+        except (ImportError, OSError):
             held = False
             if log is not None:
                 log(f"{path}: this file system has no locks; do not run this twice at once.")

@@ -6,7 +6,6 @@ NAME.part[.json] the beginning of a file that is not whole yet
 .NAME.lock       held by the process that fetches it
 """
 
-import contextlib
 import datetime
 import errno
 import os
@@ -52,7 +51,7 @@ def cached_path(name: str, cache_dir: Path | str | None = None) -> Path:
 
 def fetch(
     name: str,
-    addresses: Sequence[str],
+    addresses: str | Sequence[str],
     *,
     sha256: str | None = None,
     num_bytes: int | None = None,
@@ -87,6 +86,7 @@ def fetch(
         cannot be written to.
     """
     path = cached_path(name, cache_dir)
+    addresses = [addresses] if isinstance(addresses, str) else addresses
     try:
         if _is_good(path, sha256, num_bytes):
             return path
@@ -108,7 +108,7 @@ def fetch(
             part.remove()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        problem = "the disk is full" if full else "cannot be written"
+        problem = "the disk is full" if full else "cannot be read or written"
         advice = "Free some space (what has come is kept and gone on from), or set" if full else "Set"
         raise InputError(
             path, f"{problem} ({error.strerror or error}).", f"{advice} {HOME_VARIABLE} to another folder."
@@ -140,14 +140,14 @@ def _from_one_of(addresses, path, part, sha256, num_bytes, remedy, limits):
 
 
 def _checked(address, path, part, sha256, num_bytes, limits):
-    while True:
-        expected = _expected(path, sha256)
+    expected = _expected(path, sha256)
+    for again in (True, False):
         resumed = download(address, part, num_bytes, any_origin=bool(expected), **limits)
         digest = checksum(part.path)
         if digest.startswith(expected):
             return digest
         part.remove()
-        if not resumed:
+        if not (resumed and again):
             break
         # The two halves may be of two files.
         limits["log"](f"{path.name}: does not fit together (sha256); fetching the whole of it.")
@@ -174,8 +174,11 @@ def _is_good(path, sha256, num_bytes):
         return False
     if _note(path).get("sha256") != digest:
         # Put there by hand. In a folder that may only be read the file serves without a note.
-        with contextlib.suppress(PermissionError):
+        try:
             _write_note(path, digest, path.stat().st_size, None)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
     return True
 
 

@@ -145,6 +145,8 @@ def _one_try(session, address, part, num_bytes, any_origin, timeout, progress, l
                     raise page
             if num_bytes and total not in (None, num_bytes):
                 raise _of_another_size(f"offers {total:,} bytes", num_bytes)
+            if total is None and not (num_bytes or any_origin or response.raw.chunked):
+                raise Unavailable("does not say how large the file is: a part of it could not be told from the whole")
             if start:
                 log(f"{part.path.stem}: going on at {size_text(start)}.")
             else:
@@ -165,7 +167,8 @@ def _offer(response, address, part, have):
     if response.status_code == 206:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         total = int(span[2]) if span and span[2] != "*" else None
-        if not have or not span or int(span[1]) != have or total != part.origin().get("num_bytes", total):
+        known = part.origin().get("num_bytes")
+        if not have or not span or int(span[1]) != have or (known and total and total != known):
             part.remove()
             raise Unavailable("sent another part than the one that was missing", passing=True)
         return have, total
