@@ -2,7 +2,7 @@
 
 from tfdeepfake.data.faces.boxes import Detections, crop, make_detections, resize, square_box
 from tfdeepfake.data.faces.detect import contact_sheet, make_detector, write_contact_sheet
-from tfdeepfake.data.faces.tracks import Track, link_tracks, select_tracks, track_boxes
+from tfdeepfake.data.faces.tracks import Track, link_tracks, select_tracks, track_boxes, track_landmarks
 
 __all__ = [
     "Detections",
@@ -16,5 +16,6 @@ __all__ = [
     "select_tracks",
     "square_box",
     "track_boxes",
+    "track_landmarks",
     "write_contact_sheet",
 ]

@@ -25,6 +25,10 @@ class Detections:
     def __len__(self):
         return len(self.scores)
 
+    def rows(self, keep):
+        """Those of the faces that a bool [N] or int [K] array names."""
+        return Detections(self.boxes_px[keep], self.scores[keep], self.landmarks_px[keep], self.dropped)
+
 
 def make_detections(boxes_px, scores, landmarks_px, max_faces=None):
     """Sorts by score and keeps the `max_faces` largest boxes; see `Detections` for shapes."""
@@ -36,7 +40,7 @@ def make_detections(boxes_px, scores, landmarks_px, max_faces=None):
     if max_faces is not None and len(keep) > max_faces:
         largest = np.argsort(-box_area(boxes_px), kind="stable")[:max_faces]
         keep, dropped = keep[np.isin(keep, largest)], len(keep) - max_faces
-    return Detections(boxes_px[keep], scores[keep], landmarks_px[keep], dropped)
+    return Detections(boxes_px, scores, landmarks_px, dropped).rows(keep)
 
 
 def check_frames(frames):

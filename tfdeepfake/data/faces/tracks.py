@@ -202,12 +202,9 @@ def track_boxes(track, count, box_smoothing="clip"):
         raise ValueError(f"box_smoothing needs one of {BOX_SMOOTHINGS}, got {box_smoothing!r}.")
     if count <= int(track.positions[-1]):
         raise ValueError(f"count needs to be above the last position {int(track.positions[-1])}, got {count}.")
-    where = np.arange(count)
-    boxes = np.stack([np.interp(where, track.positions, side) for side in track.boxes_px.T.astype(np.float64)], 1)
+    boxes = _interpolated(track, track.boxes_px, count)
     if box_smoothing != "frame":
-        weights = np.array([1, 4, 6, 4, 1]) / 16
-        padded = np.pad(boxes, [(2, 2), (0, 0)], mode="reflect", reflect_type="odd")
-        smooth = sum(w * padded[i : i + count] for i, w in enumerate(weights))
+        smooth = smoothed(boxes)
         union = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
         sides = boxes[:, 2:] - boxes[:, :2]
         if box_smoothing == "smooth":
@@ -218,3 +215,27 @@ def track_boxes(track, count, box_smoothing="clip"):
             centres, half = (smooth[:, :2] + smooth[:, 2:]) / 2, sides.max(0) / 2
             boxes = np.concatenate([centres - half, centres + half], 1)
     return boxes.astype(np.float32)
+
+
+def track_landmarks(track, count):
+    """Landmarks of a face in all sampled frames, as `track_boxes` with `box_smoothing` "frame" has its boxes.
+
+    Args:
+      track, count: as of `track_boxes`.
+    Returns:
+      float64 [count, 5, 2], px of the frames.
+    """
+    return _interpolated(track, track.landmarks_px, count)
+
+
+def smoothed(values):
+    """Values [T, ...] averaged over neighbours with weights 1, 4, 6, 4, 1; motion goes on past the ends."""
+    padded = np.pad(values, [(2, 2)] + [(0, 0)] * (values.ndim - 1), mode="reflect", reflect_type="odd")
+    return sum(w / 16 * padded[i : i + len(values)] for i, w in enumerate((1, 4, 6, 4, 1)))
+
+
+def _interpolated(track, values, count):
+    """Values [n, ...] at the track's positions, float64 [count, ...] for all frames."""
+    where, columns = np.arange(count), values.reshape(len(track), -1).T.astype(np.float64)
+    rows = np.stack([np.interp(where, track.positions, column) for column in columns], 1)
+    return rows.reshape(count, *values.shape[1:])
