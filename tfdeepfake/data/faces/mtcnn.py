@@ -7,6 +7,7 @@ how they are run is ours. Where we differ from that package:
   * frames are shrunk first (`detect_side_px`); a frame without a face is tried again at twice the size.
   * a face that passed O-Net is looked at by it once more, at full resolution and mirrored, and the means are
     returned: they tell faces from the rest much better, and the boxes shake less.
+  * landmarks are looked for again in the face turned upright (`upright.py`), so that they turn with it.
   * windows are cut with area averaging when they shrink; the package samples without it.
   * the pyramid goes on until the frame is 12 px, so that a face that fills the frame is found.
   * suppression is greedy (a box that was itself suppressed suppresses nothing).
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, make_detections, resize, suppress
+from tfdeepfake.data.faces.upright import upright_landmarks
 from tfdeepfake.errors import InputError
 
 # Side of what P-Net looks at, its stride, and the ratio of neighbouring pyramid levels.
@@ -231,8 +233,12 @@ def _search(frames, search_px, min_face_px, min_score, stage_scores, second_look
             scores, boxes, landmarks = _faces(originals, owner, _squares(boxes), onet, inset=0.1, mirror=True)
         good = np.flatnonzero(scores >= min_score)
         good = good[_suppress_each(owner[good], boxes[good], scores[good], "min")]
+        owner, boxes, scores, landmarks = owner[good], boxes[good], scores[good], landmarks[good]
+        if second_look:
+            look = lambda windows: _points(onet(_with_mirrored(windows), 64), mirror=True)  # noqa: E731
+            landmarks = upright_landmarks(originals, owner, landmarks, look)
         rows = np.concatenate([boxes, scores[:, None], landmarks.reshape(-1, 10)], axis=1).astype(np.float32)
-        results += [rows[good[owner[good] == i]] for i in range(len(originals))]
+        results += [rows[owner == i] for i in range(len(originals))]
     return results
 
 
@@ -249,16 +255,25 @@ def _faces(frames, owner, squares, onet, inset, mirror):
     corner = (squares[:, :2] + squares[:, 2:]) / 2 - side / 2
     squares = np.concatenate([corner, corner + side], 1)
     windows = _windows(frames, owner, squares, 48)
-    output = onet(np.concatenate([windows, windows[:, :, ::-1]]) if mirror else windows, 64)
-    output = output.reshape(1 + mirror, len(squares), 15)
+    output = onet(_with_mirrored(windows) if mirror else windows, 64).reshape(1 + mirror, len(squares), 15)
     offsets, logits = output[:, :, :4], output[:, :, 14]
-    points = output[:, :, 4:14].reshape(1 + mirror, len(squares), 2, 5).transpose(0, 1, 3, 2)
     if mirror:
         offsets = np.stack([offsets[0], offsets[1][:, [2, 1, 0, 3]] * [-1, 1, -1, 1]])
-        points = np.stack([points[0], points[1][:, [1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]])
     boxes = squares + offsets.mean(0) * side
-    landmarks = corner[:, None] + points.mean(0) * side[:, None]
+    landmarks = corner[:, None] + _points(output, mirror) * side[:, None]
     return _sigmoid(logits.mean(0)), boxes.astype(np.float32), landmarks.astype(np.float32)
+
+
+def _with_mirrored(windows):
+    return np.concatenate([windows, windows[:, :, ::-1]])
+
+
+def _points(output, mirror):
+    """Landmarks [N, 5, 2] in parts of the window's side, of O-Net's output [N, 15], or of [2 N, 15] with `mirror`."""
+    points = output.reshape(1 + mirror, -1, 15)[:, :, 4:14].reshape(1 + mirror, -1, 2, 5).transpose(0, 1, 3, 2)
+    if mirror:
+        points = np.stack([points[0], points[1][:, [1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]])
+    return points.mean(0)
 
 
 def _proposals(frames, min_face_px, min_score, pnet):

@@ -1,0 +1,59 @@
+"""Landmarks of turned faces: the network that finds them looks again at the faces turned upright.
+
+MTCNN's O-Net learned from faces that stand nearly upright, and pulls the landmarks of a turned one towards upright.
+So the landmarks that were found say how to turn and scale the face, O-Net looks at it so, and what it says is carried
+back. After three rounds the landmarks turn with the face: of 63 frames, drawn and real, turned by 10 to 40 degrees, the
+aligned crops of 224 px moved by 0.1 to 0.2 px in the median and by 1 px or less in nine of ten; with O-Net's first
+landmarks the median was 1.4 px (10 degrees) to 5.8 px (40 degrees).
+"""
+
+import numpy as np
+
+from tfdeepfake.data.faces.align import moved, similarity, warped
+
+# Where O-Net finds landmarks in its window, as parts of the side: the mean over 105 real and 33 drawn faces.
+IN_WINDOW = np.array([(0.3, 0.36), (0.7, 0.36), (0.5, 0.61), (0.33, 0.833), (0.67, 0.833)])
+WINDOW_PX = 48
+# A face of up to so many windows' size is averaged over all its pixels.
+MOST_TIMES = 16
+
+
+def upright_landmarks(frames, owner, landmarks_px, look, rounds=3):
+    """Landmarks that turn with the face.
+
+    Args:
+      frames: list of uint8 [H, W, 3].
+      owner: int [N], whose frame each face is in.
+      landmarks_px: [N, 5, 2] in px of the frames, a first guess.
+      look: function of windows uint8 [N, 48, 48, 3] that returns landmarks [N, 5, 2] as parts of the side.
+      rounds: how often to look.
+    Returns:
+      float32 [N, 5, 2].
+    """
+    points = np.array(landmarks_px, np.float64)
+    for _ in range(rounds if len(points) else 0):
+        matrices = np.stack([_into_window(p) for p in points])
+        windows = np.stack([_window(frames[i], m) for i, m in zip(owner, matrices, strict=True)])
+        seen = look(windows) * WINDOW_PX - matrices[:, None, :, 2]
+        new = np.swapaxes(np.linalg.solve(matrices[:, :, :2], np.swapaxes(seen, 1, 2)), 1, 2)
+        # A window that shows no face gives points anywhere: those stay as they were.
+        near = np.abs(moved(matrices, new) - IN_WINDOW * WINDOW_PX).max((1, 2)) < WINDOW_PX / 2
+        points = np.where(near[:, None, None], new, points)
+    return points.astype(np.float32)
+
+
+def _into_window(points):
+    """Similarity from landmarks [5, 2] to the window; where there is none, as of a point, they stay as they are."""
+    try:
+        return similarity(points, IN_WINDOW * WINDOW_PX)
+    except ValueError:
+        return np.concatenate([np.eye(2), WINDOW_PX / 2 - points.mean(0)[:, None]], axis=1)
+
+
+def _window(frame, matrix):
+    """The window that a transform cuts out, uint8 [48, 48, 3]; averaged where it shrinks, mid-grey past the border."""
+    import cv2
+
+    times = int(np.clip(np.ceil(1 / np.sqrt(np.linalg.det(matrix[:, :2]))), 1, MOST_TIMES))
+    window = warped(frame, matrix * times, WINDOW_PX * times, border=(127, 127, 127))
+    return cv2.resize(window, (WINDOW_PX, WINDOW_PX), interpolation=cv2.INTER_AREA) if times > 1 else window
