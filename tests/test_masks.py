@@ -20,7 +20,12 @@ def pair(tmp_path_factory):
     video.write_video(folder / "mask.mp4", np.repeat(frames[..., :1], 3, axis=-1), 25, **LOSSLESS)
     video.write_video(folder / "short.mp4", frames[:20], 25, **LOSSLESS)
     video.write_video(folder / "other.mp4", frames[:, :, :64], 25, **LOSSLESS)
+    half = [faces.resize(frame, 48, 64) for frame in np.repeat(frames[..., :1], 3, axis=-1)]
+    video.write_video(folder / "half.mp4", half, 25, **LOSSLESS)
     return folder
+
+
+MARKS = np.array([[13, 15], [27, 15], [20, 22], [14, 30], [26, 30]])
 
 
 def two_faces(frames):
@@ -28,7 +33,10 @@ def two_faces(frames):
     found = []
     for t in range(len(frames)):
         boxes = np.float32([[-12 + 3 * t, 4, 28 + 3 * t, 44], [70, 40, 110, 80]])
-        found.append(faces.make_detections(boxes, [0.99, 0.9], np.repeat(boxes[:, None, :2] + 20, 5, axis=1)))
+        # The first face leans, more with time.
+        lean = np.array([[0.05 * t], [0]]) * (MARKS[:, 1] - 20)
+        marks = boxes[:, None, :2] + MARKS + np.stack([lean, 0 * lean], axis=-1)
+        found.append(faces.make_detections(boxes, [0.99, 0.9], marks))
     return found
 
 
@@ -38,7 +46,10 @@ def two_faces(frames):
     {"input_type": "clip", "sampling": "consecutive", "num_frames": 6, "num_clips": 3, "stride_frames": 2},
     {"input_type": "flow", "sampling": "consecutive", "num_frames": 4, "num_clips": 2,
      "flow": "dis", "box_smoothing": "smooth"},
-], ids=["frame", "whole", "clip", "flow"])  # fmt: skip
+    {"input_type": "frame", "num_frames": 40, "box_smoothing": "frame", "alignment": "gend"},
+    {"input_type": "clip", "sampling": "consecutive", "num_frames": 6, "num_clips": 3, "stride_frames": 2,
+     "alignment": "deepfakebench"},
+], ids=["frame", "whole", "clip", "flow", "aligned", "aligned-clip"])  # fmt: skip
 def test_a_mask_is_cut_as_its_example(pair, recipe):
     recipe = DataRecipe(**{"select": "all", "height_px": 24, "width_px": 32} | recipe)
     examples = extract(pair / "video.mp4", recipe, detect=two_faces)
@@ -46,6 +57,18 @@ def test_a_mask_is_cut_as_its_example(pair, recipe):
     assert len(masks) == len(examples)
     for example, mask in zip(examples, masks, strict=True):
         np.testing.assert_array_equal(mask, example.frames[..., 0])
+
+
+@pytest.mark.parametrize("alignment", ["gend", "deepfakebench"])
+def test_a_smaller_mask_is_cut_at_the_same_place(pair, alignment):
+    """Of smooth colours at half the size the crop is the same to two grey levels."""
+    recipe = DataRecipe(
+        input_type="frame", num_frames=5, alignment=alignment, box_smoothing="frame", height_px=32, width_px=32
+    )
+    examples = extract(pair / "video.mp4", recipe, detect=two_faces)
+    masks = mask_crops(pair / "half.mp4", pair / "video.mp4", examples)
+    change = [np.abs(m.astype(int) - e.frames[..., 0]).mean() for m, e in zip(masks, examples, strict=True)]
+    assert max(change) < 2, change
 
 
 def test_masks_of_another_video(pair):

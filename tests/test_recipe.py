@@ -28,13 +28,26 @@ def test_wrong_data_recipes_are_refused(wrong):
         DataRecipe(**wrong)
 
 
+@pytest.mark.parametrize("detector", ["blazeface", "none"])
+def test_alignment_needs_the_corners_of_the_mouth(detector):
+    with pytest.raises(ValueError, match=f"corners of the mouth, which only the detector 'mtcnn' finds.*{detector}"):
+        DataRecipe(alignment="gend", detector=detector)
+    with pytest.raises(ValueError, match="alignment needs one of"):
+        DataRecipe(alignment="ffhq")
+
+
 def test_clip_span_counts_the_stride():
     assert DataRecipe(sampling="consecutive", num_frames=16, stride_frames=2).clip_span_frames == 31
 
 
 def test_recipes_round_trip_through_dicts():
-    recipe = Recipe("meso4", {"input_size": [64, 64]}, DataRecipe(input_type="frame", num_frames=10), threshold=0.4)
+    data = DataRecipe(input_type="frame", num_frames=10, alignment="deepfakebench")
+    recipe = Recipe("meso4", {"input_size": [64, 64]}, data, threshold=0.4)
     assert Recipe.from_dict(recipe.to_dict()) == recipe
+    # One written before there was alignment.
+    values = data.to_dict()
+    del values["alignment"]
+    assert DataRecipe.from_dict(values).alignment == "none"
     with pytest.raises(InputError, match="unknown entries.*colour"):
         Recipe.from_dict({"network": "meso4", "colour": 1})
 

@@ -12,6 +12,7 @@ from support.verdicts import brightness_network, example, no_detector, pretend, 
 
 from tfdeepfake.data import examples, faces, video
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
@@ -293,6 +294,16 @@ def folder(tmp_path, monkeypatch):
 
     pretend(monkeypatch, made)
     return tree, tmp_path / "model", tmp_path / "out", judged
+
+
+def test_an_aligned_recipe_keeps_its_detector(folder):
+    tree, model, out, judged = folder
+    values = read_json(model / "recipe.json")
+    values["data"] |= {"alignment": "gend"}
+    write_json(model / "recipe.json", values)
+    with pytest.raises(InputError, match="--detector: does not fit.*the mouth.*'mtcnn'.*Leave --detector out"):
+        predict([tree], model, out, detector="blazeface")
+    assert judged == [] and not out.exists()
 
 
 def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):

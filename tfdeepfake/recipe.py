@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tfdeepfake.settings import check_choices, from_dict, setting
 from tfdeepfake.vocabulary import (
+    ALIGNMENTS,
     BOX_SMOOTHINGS,
     DETECTORS,
     FACE_SELECTIONS,
@@ -55,14 +56,21 @@ class DataRecipe:
     margin_frac: float = setting(
         0.3,
         "what is added to the face box on each side, as a part of the box: 0.15 is P3's 1.3x box, 0.30 is P4's, 0.25 "
-        "to 0.35 is P1's margin of 0.5 to 0.7",
+        "to 0.35 is P1's margin of 0.5 to 0.7; with `alignment` it is added to the template: 0.15 is its authors' 1.3",
     )
     height_px: int = setting(224, "height of the crop")
     width_px: int = setting(224, "width of the crop")
     box_smoothing: str = setting(
         "clip",
-        "`clip` (one box per clip), `smooth` (boxes smoothed over time) or `frame` (each its own)",
+        "`clip` (one box per clip), `smooth` (boxes smoothed over time) or `frame` (each its own); with `alignment` "
+        "transforms take the place of boxes, and the templates' authors make them for each frame",
         BOX_SMOOTHINGS,
+    )
+    alignment: str = setting(
+        "none",
+        "`none` (upright squares around boxes), or the template that a face's landmarks are turned and scaled onto: "
+        "`gend` or `deepfakebench`, after the authors; with `mtcnn` only",
+        (*ALIGNMENTS, "none"),
     )
     flow: str = setting(
         "none",
@@ -81,6 +89,11 @@ class DataRecipe:
         if self.sampling == "spaced" and self.num_clips != 1:
             raise ValueError(
                 f"sampling 'spaced' takes one set of frames per video: num_clips needs 1, got {self.num_clips}."
+            )
+        if self.alignment != "none" and self.detector != "mtcnn":
+            raise ValueError(
+                f"alignment {self.alignment!r} needs both corners of the mouth, which only the detector 'mtcnn' finds, "
+                f"got detector {self.detector!r}."
             )
         if self.input_type == "flow" and self.flow == "none":
             raise ValueError("input_type 'flow' needs flow='dis' or flow='farneback', got 'none'.")

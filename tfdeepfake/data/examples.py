@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfdeepfake.data import faces, video
+from tfdeepfake.data.faces import align
 from tfdeepfake.errors import InputError
 
 # Faces are looked for at both ends of a run of consecutive frames and between them about every so many frames of
@@ -19,6 +20,7 @@ DETECT_EVERY_FRAMES = 8
 # Sampled frames are decoded in one pass when they take no more than this, and run by run otherwise; faces of a crowd
 # are left out, those seen least first, when their crops would take more than this.
 MEMORY_BYTES = 1 << 30
+FROM_THE_FRONT = "Choose one that shows a face from the front."
 
 
 class NoFace(InputError):
@@ -39,10 +41,13 @@ class Example:
       face: number of the face in its video; 0 is the one seen longest and surest.
       indices: int64 [T], frame numbers in the video.
       timestamps_s: float64 [T].
-      boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame.
+      boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame; of an aligned crop
+        the upright square of its centre and size.
       face_boxes_px: float32 [T, 4], the face itself.
       landmarks_px: float32 [T, 5, 2] in px of the crops, as `boxes.Detections` has them, interpolated between searched
         frames; None without a detector.
+      transforms: float64 [T, 2, 3], from px of the full-size frame to those of the aligned square, and sides_px: int64
+        [T], its side before it was resized; None where crops are not aligned.
       mask: uint8 [T, h, w], what a change has put into the frames; None when it does not say.
       score: mean confidence of the face where it was looked for; 1 without a detector.
       face_count: faces found in the video; in a crowd not all have examples.
@@ -58,6 +63,8 @@ class Example:
     score: float
     face_count: int = 1
     landmarks_px: np.ndarray | None = None
+    transforms: np.ndarray | None = None
+    sides_px: np.ndarray | None = None
     mask: np.ndarray | None = None
 
 
@@ -69,6 +76,9 @@ def extract(path, recipe, detect=None, change=None):
     is not "all" that is the one face selected over the whole video or, where that one is absent, the one selected
     among those present. Kinds frame and flow give one example per frame, and take the frames there are when a video
     has fewer than asked for.
+
+    With `alignment` a crop is turned and scaled so that the face's landmarks come to the template's places
+    (`faces.align`); a face whose landmarks lie on one spot is left out.
 
     `box_smoothing` "clip" is one box for a run; a spaced frame of input type frame is a run of its own. Flow of input
     type flow and spaced sampling is that between successive samples of the face's smoothed track.
@@ -144,11 +154,17 @@ def _of_faces(path, info, runs, recipe, detect, change):
     looked = np.unique(np.concatenate([run[at] for run, at in zip(runs, searched, strict=True)]))
     reading = _read(path, info, [looked, *runs])
     frames = next(reading).frames
-    tracks = faces.link_tracks(detect(frames), frames)
+    detections = detect(frames)
+    some = any(map(len, detections))
+    if recipe.alignment != "none":
+        detections = [d.rows(align.alignable(d.landmarks_px)) for d in detections]
+    tracks = faces.link_tracks(detections, frames)
     del frames
+    if some and not tracks:
+        raise NoFace(path, "no face that was found has landmarks to align it by.", FROM_THE_FRONT)
     if not tracks:
         where = f"{len(looked)} frames" if len(looked) > 1 else "the image"
-        raise NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
+        raise NoFace(path, f"no face was found in {where}.", FROM_THE_FRONT)
     (best, *_), count = faces.select_tracks(tracks, recipe.select), len(tracks)
     bytes_per_face = sum(map(len, runs)) * recipe.height_px * recipe.width_px * (3 if recipe.flow == "none" else 11)
     tracks = tracks[: max(1, MEMORY_BYTES // bytes_per_face)]
@@ -160,12 +176,9 @@ def _of_faces(path, info, runs, recipe, detect, change):
         for track, positions in _uses([_within(t, looked, run, at) for t in tracks], best.face, len(at), recipe):
             # A clip's frames are all used, also where the face was not seen.
             positions = np.arange(len(run)) if positions is None else positions
-            boxes, squares, crops = _cut(frames.frames, track, positions, recipe)
             examples += _examples(
-                frames, positions, recipe, change,
-                frames=crops, boxes_px=squares * scale, face_boxes_px=boxes * scale,
-                landmarks_px=_landmarks(track, squares, recipe),
-                face=track.face, score=float(track.scores.mean()), face_count=count,
+                frames, positions, recipe, change, face=track.face, score=float(track.scores.mean()), face_count=count,
+                **_cut(frames.frames, track, positions, recipe, scale),
             )  # fmt: skip
     if not examples:
         raise NoFace(
@@ -222,30 +235,41 @@ def _uses(tracks, best, searched, recipe):
     return [(t, np.array(taken[t.face])) for t in tracks if t.face in taken]
 
 
-def _cut(frames, track, positions, recipe):
+def _cut(frames, track, positions, recipe, scale):
     """Cuts a face out of a run.
 
+    Args:
+      scale: px of the video's full-size frame per px of `frames`.
     Returns:
-      (face boxes [L, 4], squares [L, 4], crops uint8 [L, h, w, 3]) of the whole run in px of `frames`; only the rows
-      at `positions` hold crops when the rest is not needed for flow.
+      dict of the fields of Example for the whole run; only the rows at `positions` hold crops when the rest is not
+      needed for flow.
     """
     alone = recipe.input_type == "frame" and recipe.sampling == "spaced" and recipe.box_smoothing == "clip"
-    boxes = faces.track_boxes(track, len(frames), "frame" if alone else recipe.box_smoothing)
-    squares = faces.square_box(boxes, recipe.margin_frac)
-    crops = np.zeros([len(frames), recipe.height_px, recipe.width_px, 3], np.uint8)
-    for t in positions if recipe.input_type == "frame" else range(len(frames)):
-        crops[t] = faces.crop(frames[t], squares[t], recipe.height_px, recipe.width_px)
-    return boxes, squares, crops
-
-
-def _landmarks(track, squares, recipe):
-    """Landmarks float32 [L, 5, 2] of a run in px of its crops; between searched frames on a straight line."""
-    where = np.arange(len(squares))
-    points = track.landmarks_px.reshape(len(track), -1).astype(np.float64)
-    points = np.stack([np.interp(where, track.positions, p) for p in points.T], 1).reshape(len(squares), -1, 2)
-    squares = np.rint(squares)[:, None]  # as `boxes.crop` does
-    size = [recipe.width_px, recipe.height_px]
-    return ((points - squares[..., :2]) / (squares[..., 2:] - squares[..., :2]) * size).astype(np.float32)
+    smoothing = "frame" if alone else recipe.box_smoothing
+    boxes, landmarks = faces.track_boxes(track, len(frames), smoothing), faces.track_landmarks(track, len(frames))
+    height, width = recipe.height_px, recipe.width_px
+    crops = np.zeros([len(frames), height, width, 3], np.uint8)
+    wanted = positions if recipe.input_type == "frame" else range(len(frames))
+    more = {}
+    if recipe.alignment == "none":
+        squares = faces.square_box(boxes, recipe.margin_frac)
+        for t in wanted:
+            crops[t] = faces.crop(frames[t], squares[t], height, width)
+        whole = np.rint(squares)[:, None]  # as `boxes.crop` does
+        landmarks = (landmarks - whole[..., :2]) / (whole[..., 2:] - whole[..., :2])
+    else:
+        transforms, sides = align.run_transforms(landmarks, recipe.alignment, recipe.margin_frac, smoothing)
+        for t in wanted:
+            crops[t] = align.aligned_crop(frames[t], transforms[t], sides[t], height, width)
+        squares, landmarks = align.squares_px(transforms, sides), align.moved(transforms, landmarks)
+        landmarks = landmarks / sides[:, None, None]
+        more = {"transforms": align.rescaled(transforms, scale), "sides_px": sides}
+    return {
+        "frames": crops,
+        "boxes_px": squares * scale,
+        "face_boxes_px": boxes * scale,
+        "landmarks_px": (landmarks * [width, height]).astype(np.float32),
+    } | more
 
 
 def _examples(read, positions, recipe, change, **facts):

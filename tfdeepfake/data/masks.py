@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfdeepfake.data import faces, video
+from tfdeepfake.data.faces import align
 
 # Frames of a mask video that are in memory at once.
 AT_ONCE = 32
@@ -45,6 +46,10 @@ def mask_crops(path, video_path, examples):
         for example, masks in zip(examples, crops, strict=True):
             for t in np.flatnonzero(np.isin(example.indices, numbers)):
                 frame = read.frames[np.searchsorted(numbers, example.indices[t])]
-                cut = faces.crop(frame, example.boxes_px[t] * scale, *masks.shape[1:])
+                if example.transforms is None:
+                    cut = faces.crop(frame, example.boxes_px[t] * scale, *masks.shape[1:])
+                else:
+                    matrix = align.rescaled(example.transforms[t], scale)
+                    cut = align.aligned_crop(frame, matrix, example.sides_px[t], *masks.shape[1:])
                 masks[t] = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
     return crops

@@ -122,7 +122,12 @@ def judge_many(
     model, recipe = load_model(model_folder)
     trained_with = recipe.data.detector
     if detector and recipe.data.detector != "none":
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, detector=detector))
+        try:
+            data = dataclasses.replace(recipe.data, detector=detector)
+        except ValueError as error:
+            remedy = "Leave --detector out."
+            raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
+        recipe = dataclasses.replace(recipe, data=data)
     name = "mtcnn" if recipe.data.detector == "none" else recipe.data.detector
     if detector_weights and name != "blazeface":
         raise InputError(

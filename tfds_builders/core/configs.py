@@ -42,7 +42,8 @@ class VideoConfig(tfds.core.BuilderConfig):
 
 
 def recipe_name(recipe):
-    """A name that no other recipe has: input type, sampling, detector, margin, size, flow; what is usual is left out.
+    """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; what is usual is
+    left out.
 
     `clip_16x2_mtcnn_m0.3_64x64_dis`: two runs of 16 consecutive frames, margin 0.3, crops of 64 x 64 px (height x
     width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame.
@@ -55,6 +56,7 @@ def recipe_name(recipe):
         sampling + (f"s{recipe.stride_frames}" if recipe.stride_frames != 1 else ""),
         "wholeframe" if recipe.detector == "none" else recipe.detector,
         {"largest": "", "most_confident": "confident", "all": "all"}[recipe.select],
+        "" if recipe.alignment == "none" else recipe.alignment,
         f"m{float(recipe.margin_frac)!r}",
         f"{recipe.height_px}x{recipe.width_px}",
         {"clip": "", "smooth": "smooth", "frame": "unsteady"}[recipe.box_smoothing],

@@ -26,6 +26,7 @@ def test_two_recipes_never_share_a_name():
         "height_px": [64, 6],
         "width_px": [64, 46],
         "box_smoothing": ["clip", "smooth", "frame"],
+        "alignment": ["none", "gend", "deepfakebench"],
         "flow": ["dis", "farneback", "none"],
     }
     names = {}
@@ -36,7 +37,7 @@ def test_two_recipes_never_share_a_name():
         options = {"seed": 1} if rng.random() < 0.3 else {}
         try:
             config = find_config(Builder.BUILDER_CONFIGS, kind, recipe, *frames, options)
-        except InputError:  # clips of spaced frames, or kind flow without flow
+        except InputError:  # clips of spaced frames, kind flow without flow, or alignment without mtcnn
             continue
         assert tfds.core.naming.is_valid_dataset_name(f"x/{config.name}:1.0.0")
         content = config.recipe, *frames, json.dumps(options)
@@ -67,7 +68,7 @@ def test_every_field_of_the_recipe_can_be_changed():
     other = {
         "input_type": "clip", "sampling": "spaced", "num_frames": 3, "num_clips": 2, "stride_frames": 2,
         "detector": "none", "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1,
-        "box_smoothing": "frame", "flow": "farneback",
+        "box_smoothing": "frame", "alignment": "gend", "flow": "farneback",
     }  # fmt: skip
     assert set(other) == {f.name for f in dataclasses.fields(DataRecipe)}
     names = {recipe_name(dataclasses.replace(base, **{name: value})) for name, value in other.items()}

@@ -20,7 +20,8 @@ def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
     label: 1 is fake.
     data_set, method, video, source: `video` is unique in a method of a data set; `source` is the person or original
       video, of which no two splits hold the same.
-    face, frame_indices [T], timestamps_s [T], box_px [4] (the square cut out, in the middle frame of a clip).
+    face, frame_indices [T], timestamps_s [T], box_px [4] (the square cut out, in the middle frame of a clip; of an
+      aligned crop the upright one of its centre and size).
     mask: where `masks`, PNG, uint8 [h, w, 1] (of a clip [T, h, w, 1]), as `tfdeepfake.data.masks.mask_crops` cuts it
       out; 0 everywhere in a real video.
     Each of `subgroups`: text, such as the gender of a person; empty where it is not known.
