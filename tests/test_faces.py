@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tfdeepfake.data import faces
+from tfdeepfake.data.faces import align
 from tfdeepfake.data.faces.boxes import overlap, suppress
+from tfdeepfake.errors import InputError
 
 
 def detections(*boxes, scores=None):
@@ -239,6 +241,22 @@ def test_contact_sheet_shows_the_crops():
     cell = faces.crop(frames[0], faces.square_box(found[0].boxes_px[0]), 50, 50)
     rows, columns = np.lib.stride_tricks.sliding_window_view(sheet[:, :60], (50, 50, 3)).shape[:2]
     assert any(np.array_equal(sheet[y : y + 50, x : x + 50], cell) for y in range(rows) for x in range(columns))
+
+
+def test_contact_sheet_shows_aligned_crops():
+    rng = np.random.default_rng(0)
+    frames = [blocks(rng) for _ in range(3)]
+    marks = np.array([[60, 50], [88, 62], [70, 72], [50, 80], [75, 92]])
+    tracks = faces.link_tracks([faces.make_detections([[40, 40, 100, 100]], [0.99], [marks + 2 * t]) for t in range(3)])
+    sheet = faces.contact_sheet(frames, tracks, 0.15, "frame", "gend", cell_px=50)
+    cell = align.aligned_crop(frames[2], *align.transform(marks + 4, "gend"), 50, 50)
+    rows, columns = np.lib.stride_tricks.sliding_window_view(sheet[:, :200], (50, 50, 3)).shape[:2]
+    assert any(np.array_equal(sheet[y : y + 50, x : x + 50], cell) for y in range(rows) for x in range(columns))
+
+
+def test_a_contact_sheet_cannot_be_aligned_by_blazeface(tmp_path):
+    with pytest.raises(InputError, match="--alignment: .*both corners of the mouth.* Use --detector mtcnn"):
+        faces.write_contact_sheet(tmp_path / "v.mp4", tmp_path / "sheet.png", "blazeface", alignment="gend")
 
 
 def test_contact_sheet_without_faces_and_with_too_many():

@@ -1,7 +1,7 @@
 """`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
 
 from tfdeepfake.quiet import load_tensorflow
-from tfdeepfake.vocabulary import DETECTORS
+from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 
 
 def add(verbs):
@@ -11,6 +11,12 @@ def add(verbs):
     p.add_argument("--detector", choices=DETECTORS, default="mtcnn")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
     p.add_argument("--num-frames", type=int, default=16, help="frames of the video [16]")
+    p.add_argument(
+        "--alignment",
+        choices=("none", *ALIGNMENTS),
+        default="none",
+        help="crops by five landmarks, as the authors of that name cut them [none: one upright box for all frames]",
+    )
     return p
 
 
@@ -19,5 +25,10 @@ def run(args):
     from tfdeepfake.data.faces import write_contact_sheet
 
     write_contact_sheet(
-        args.path, args.out, detector=args.detector, weights=args.detector_weights, num_frames=args.num_frames
+        args.path,
+        args.out,
+        detector=args.detector,
+        weights=args.detector_weights,
+        num_frames=args.num_frames,
+        alignment=args.alignment,
     )

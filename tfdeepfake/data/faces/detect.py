@@ -8,8 +8,11 @@ crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
 
 import numpy as np
 
+from tfdeepfake.data.faces.align import alignable, aligned_crop, run_transforms
 from tfdeepfake.data.faces.boxes import crop, resize, square_box
-from tfdeepfake.data.faces.tracks import link_tracks, track_boxes
+from tfdeepfake.data.faces.tracks import link_tracks, track_boxes, track_landmarks
+from tfdeepfake.errors import InputError
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import DETECTORS
 
 
@@ -40,14 +43,16 @@ def make_detector(name, weights=None, **options):
     raise ValueError(f"name needs one of {DETECTORS}, got {name!r}.")
 
 
-def contact_sheet(frames, tracks, margin_frac=0.3, box_smoothing="clip", cell_px=112, columns=16, rows=12):
+def contact_sheet(
+    frames, tracks, margin_frac=0.3, box_smoothing="clip", alignment="none", cell_px=112, columns=16, rows=12
+):
     """An image of what was found: frames with boxes on top, below one row of crops per track.
 
     Args:
       frames: uint8 [T, H, W, 3] or list, as given to the detector.
       tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
-      margin_frac, box_smoothing: of the crops, as in a recipe. A frame in which the face was not found, between
-        frames in which it was, is dimmed; before and after it is left grey.
+      margin_frac, box_smoothing, alignment: of the crops, as in a recipe. A frame in which the face was not found,
+        between frames in which it was, is dimmed; before and after it is left grey.
       cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
     Returns:
       uint8 [H, W, 3] RGB.
@@ -90,11 +95,11 @@ def contact_sheet(frames, tracks, margin_frac=0.3, box_smoothing="clip", cell_px
             y + 20,
             _color(track.face),
         )
-        squares = square_box(track_boxes(track, len(frames), box_smoothing), margin_frac)
+        cut = _cutter(frames, track, margin_frac, box_smoothing, alignment, cell_px)
         for column, position in enumerate(shown):
             cell = np.full([cell_px, cell_px, 3], 235, np.uint8)
             if track.positions[0] <= position <= track.positions[-1]:
-                cell = crop(frames[position], squares[position], cell_px, cell_px)
+                cell = cut(position)
                 if position not in track.positions:
                     cell = cell // 3 + 150
             x = gap + column * pitch
@@ -104,29 +109,49 @@ def contact_sheet(frames, tracks, margin_frac=0.3, box_smoothing="clip", cell_px
     return sheet
 
 
-def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16):
+def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
+    """Function of a position that gives the face's crop there, uint8 [side_px, side_px, 3]."""
+    if alignment == "none":
+        squares = square_box(track_boxes(track, len(frames), box_smoothing), margin_frac)
+        return lambda t: crop(frames[t], squares[t], side_px, side_px)
+    transforms, sides = run_transforms(track_landmarks(track, len(frames)), alignment, margin_frac, box_smoothing)
+    return lambda t: aligned_crop(frames[t], transforms[t], sides[t], side_px, side_px)
+
+
+def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16, alignment="none"):
     """Finds and links the faces of a video or image and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
 
     Args:
       path: video or image; out: file to write.
       detector, weights: of `make_detector`.
-      frames: sampled frames, equally spaced.
+      num_frames: sampled frames, equally spaced.
+      alignment: of the crops: "none", one upright box for all frames, or a template of `align`, each frame on its own
+        and at the scale of the template's authors.
     Returns:
       list of `Track`; the sheet is written when it is empty, too, and says so.
     Raises:
       VideoError: the video cannot be read.
-      InputError: the sheet cannot be written.
+      InputError: the sheet cannot be written, or the detector's landmarks do not serve to align.
     """
     import cv2
 
     from tfdeepfake.data import video
     from tfdeepfake.files import atomic_path
 
+    try:
+        DataRecipe(detector=detector, alignment=alignment)
+    except ValueError as error:
+        raise InputError("--alignment", str(error), "Use --detector mtcnn.") from None
     detect = make_detector(detector, weights)
     sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, num_frames)).frames
     found = detect(sampled)
+    if alignment == "none":
+        crops = {}
+    else:
+        crops = {"margin_frac": 0.15, "box_smoothing": "frame", "alignment": alignment}
+        found = [d.rows(alignable(d.landmarks_px)) for d in found]
     tracks = link_tracks(found, sampled)
-    sheet = contact_sheet(sampled, tracks, columns=num_frames)
+    sheet = contact_sheet(sampled, tracks, columns=num_frames, **crops)
     with atomic_path(out) as temporary:
         temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
     dropped = sum(d.dropped for d in found)
