@@ -39,7 +39,7 @@ def imap_ordered(function, items, workers=None, time_limit_s=600.0):
     Yields:
       (item, result). The result is an instance of `WorkerCrashed` when the worker died over this item.
     Raises:
-      What the function raises, and then works on no more items.
+      Exception: whatever the function raises; no more items are worked on then.
       InputError: workers cannot be started.
     """
     if workers == 0:

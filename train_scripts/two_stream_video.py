@@ -6,7 +6,7 @@ r"""P2's two-stream network on whole videos (Table 4).
 
 The paper's data: see `baseline`; here 16 frames and 16 flow maps of a video are one example: batches of 4, Adam at
 "10e-3", class weights, BCE + F1 (Sec. 4.2). The paper gives no alpha and beta: both are 1. Its grid over batch
-sizes and learning rates: `python -m tfdeepfake.training.grid two_stream_video runs/grid`.
+sizes and learning rates: `tfdeepfake grid two_stream_video runs/grid`.
 What the paper does not say and is chosen here: 10 epochs, ImageNet weights to start from, no schedule.
 
 Hardware, time: not yet run. Expected score: the paper prints a confusion matrix only (Figure 2); not yet run here.

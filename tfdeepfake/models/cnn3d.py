@@ -28,7 +28,7 @@ def cnn3d(
 
     Args:
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip.
+      num_frames: T, frames of a clip.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer; the paper names dropout without a rate.
       weights: None (random), "imagenet" (the ResNet50 file of `keras.applications`, downloaded once and inflated), or

@@ -27,7 +27,7 @@ def cnn_rnn(
 
     Args:
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip.
+      num_frames: T, frames of a clip.
       backbone, weights, width: of the frame network, see `baseline`.
       cell: "lstm", "gru" or "simple".
       frame_units: width of the linear layer between frame network and recurrent layer.

@@ -123,7 +123,8 @@ def efficientnet_siamese(
         authors' files hold one; it changes no score and is never trained, but with it every tensor has its place and
         the parameter count is theirs.
       dropout: before the last layer; the authors have none.
-      others: as in `efficientnet`.
+      name, variant, input_size, num_classes, drop_connect, seed: as of `efficientnet`.
+      embedding_units, attention_stage, width, depth, pad_size, mean, std: as of `efficientnet`.
     Returns:
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes].
     """
@@ -160,7 +161,8 @@ def feature_map(x, variant, drop_connect=0.2, seed=None, attention_stage=None, w
 
     Args:
       x: [B, H, W, 3], normalised.
-      others: as in `efficientnet`.
+      variant, drop_connect, seed, attention_stage, width, depth: as of `efficientnet`.
+      pad_size: as of `efficientnet`, in px or None.
     Returns:
       [B, h, w, C]; C = 1792 for B4.
     """

@@ -35,7 +35,7 @@ def ensemble(
 
     Args:
       members: (name in MODELS, dict of its arguments) each.
-      weights, rule, input_size, frames, num_frames_2d: see `ensemble_of`.
+      weights, rule, input_size, num_frames, num_frames_2d: see `ensemble_of`.
       num_classes, dropout: of every member, where given.
     Returns:
       keras.Model, see `ensemble_of`.
@@ -72,7 +72,7 @@ def fusion_2d_3d(
       members_2d, members_3d: as `members` of `ensemble`.
       weight_3d: share of the 3D part, more than 0 and less than 1.
       num_frames_2d: frames that the 2D part sees; 10 in P0 IV-C, where the clip has as many.
-      others: as in `ensemble`.
+      rule, input_size, num_frames, num_classes, dropout: as of `ensemble`.
     Returns:
       keras.Model, see `ensemble_of`.
     """
@@ -110,7 +110,7 @@ def ensemble_of(
         gradient.
       input_size: (height, width) of the frames; the largest of the members' when not given. Members of another size
         get them resized.
-      frames: T of the clip; the longest of the members' when not given. Members of fewer get frames spaced over it.
+      num_frames: T of the clip; the longest of the members' when not given. Members of fewer get frames spaced over it.
       num_frames_2d: how many frames, spaced over the clip, frame networks see; all when not given.
       name: of the model.
     Returns:

@@ -39,7 +39,7 @@ def i3d(input_size=(224, 224), num_frames=64, num_classes=1, dropout=0.5, width=
 
     Args:
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip; P3 has 64.
+      num_frames: T, frames of a clip; P3 has 64.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer.
       width: channels of the first convolution, a multiple of 8; all others change with it.

@@ -32,7 +32,7 @@ def light3d(input_size=(224, 224), num_frames=16, num_classes=1, dropout=0.5, wi
 
     Args:
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip.
+      num_frames: T, frames of a clip.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer.
       width: channels of the first stage.

@@ -62,7 +62,7 @@ def resnet3d(
       depth: 10, 18, 34 (two 3x3x3 convolutions a block), 50, 101, 152 or 200 (bottlenecks).
       factorised: (2+1)D convolutions, space and then time, in place of 3x3x3 ones (P0 III-B).
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip.
+      num_frames: T, frames of a clip.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer.
       width: channels of the first stage's 3x3x3 convolutions; each stage doubles them.

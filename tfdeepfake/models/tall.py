@@ -65,7 +65,7 @@ def tall(
       backbone: "swin" (Swin-B with windows (14, 14, 14, 7) of P4 Table 11), "vit" (ViT-B), "resnet50",
         "efficientnet_b4" or "small" (learns from scratch, see `backbones.small`).
       input_size: (height, width) of a frame in px. The authors' code takes 112.
-      frames: T, frames of a clip; rows * columns - empty.
+      num_frames: T, frames of a clip; rows * columns - empty.
       rows, columns, snake, order, empty, tile_size, mask_px: the thumbnail, see `layers.thumbnail.thumbnail`.
       thumbnail_size: (height, width) of the image that the backbone sees, in px.
       frame_position: adds a learned vector per frame to the patches of "swin" and "vit" (P4 Sec. 3.2). The others have

@@ -66,8 +66,9 @@ def two_stream_video(
     (16, 128) -> 2048 -> 512; together 1024 -> 1.
 
     Args:
-      frames: T, frames of a clip.
-      others: as in `two_stream_frame`.
+      num_frames: T, frames of a clip.
+      input_size, backbone, weights, width, flow_widths, frame_units, units, dropout, batch_norm, num_classes: as of
+        `two_stream_frame`.
     Returns:
       keras.Model {"frames": [B, T, H, W, 3], "flow": [B, T, H, W, 2]} -> float32 [B, num_classes]. The layer
       `features` is [B*T, h, w, C], clip by clip.

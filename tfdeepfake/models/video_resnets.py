@@ -45,7 +45,7 @@ def video_resnet(
         "r2plus1d" (1x3x3, then 3x1x1).
       depth: 18 or 34 (two such convolutions a block), 50, 101 or 152 (bottlenecks); published is 18.
       input_size: (height, width) of a frame in px.
-      frames: T, frames of a clip.
+      num_frames: T, frames of a clip.
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout: before the last layer.
       width: channels of the first stage; each stage doubles them.

@@ -72,7 +72,7 @@ def vit(x, patch=16, embed_dim=768, depth=12, heads=12, pool="token", drop_path=
     Args:
       x: float32 [B, H, W, 3], normalised.
       position: layer applied to the map of patches before the first block, such as `FramePosition`.
-      others: as in `vit_b`.
+      patch, embed_dim, depth, heads, pool, drop_path, seed: as of `vit_b`.
     Returns:
       (layer `features` [B, h, w, C], class token [B, C] or None with pool="avg").
     """

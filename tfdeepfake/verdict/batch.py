@@ -96,7 +96,7 @@ def judge_many(
         frames/; nothing is written when not given. A run of the same command that was stopped is gone on with.
       detector: instead of the recipe's; scores may differ from those of training, and the page says so.
       detector_weights: path of the BlazeFace file.
-      clips, batch_size, max_faces, time_limit_s, debug, tta: as for `judge`.
+      samples, batch_size, max_faces, time_limit_s, debug, tta: as for `judge`.
       labels: CSV file,label: written into scores.csv.
       log: called with each verdict's line, and with the summary.
     Returns:

@@ -67,7 +67,7 @@ def sampling(data, input_type, samples=None):
     Args:
       data: DataRecipe of training. Kind, size, margin and clip length stay.
       input_type: of the network, `frame`, `flow` or `clip`.
-      clips: samples to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
+      samples: how many to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
     Raises:
       InputError: the network takes frames spaced over the whole video as one input, so there is one moment.
     """

@@ -41,7 +41,7 @@ class Verdict:
       reason, remedy: what went wrong and the user's next step, when not scored.
       faces: one dict per judged face, most suspicious first (docs/predictions.md).
       faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
-      samples: frames or clips of the video that were looked at.
+      num_samples: frames or clips of the video that were looked at.
       whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
       video: width, height, fps, duration_s, frame_count, codec, is_image, missing (frames cut off the end of the
         file); empty when it could not be read.
@@ -279,7 +279,7 @@ def judge(
       path: video or image.
       model, recipe: as from `recipe.load_model`.
       detect: `faces.make_detector(...)`; the recipe's own when not given.
-      clips: samples to look at (see `sampling`); the recipe's, at least eight clips, when not given.
+      samples: how many to look at (see `sampling`); the recipe's, at least eight clips, when not given.
       batch_size: examples per network call; 32 frames or 4 clips when not given.
       max_faces: faces judged, those seen longest; the rest is counted.
       time_limit_s: after that the file is given up with status `error`.

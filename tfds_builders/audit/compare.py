@@ -27,7 +27,7 @@ def audit(names, data_dir=None, num_frames=4, distance=hashes.DISTANCE, options=
     Args:
       names: each a prepared set, as `open_data` takes it, or "builder=FOLDER" of one that is not prepared yet.
       data_dir: root of prepared data; TFDS's own default when None.
-      frames: how many of a video are compared; 0 for names only.
+      num_frames: how many of a video are compared; 0 for names only.
       distance: bits of 256 in which the hashes of near-duplicate frames differ at most.
       options: {name: text}, of the builders whose folders are given.
       out: .json or .csv file of all leaks, or None.

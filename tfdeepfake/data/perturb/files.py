@@ -108,7 +108,7 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     Args:
       path: file or folder.
       out: file or folder.
-      others: as in `write_perturbed`.
+      name, severity, seed, crf, time_limit_s: as of `write_perturbed`.
     Returns:
       {"files": media files, "written", "kept" (of an earlier run), "unchanged": names that the perturbation did nothing
       to, "missing": frames that could not be decoded, "failed": {name: why}}.

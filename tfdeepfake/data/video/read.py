@@ -115,8 +115,8 @@ def run_indices(frame_count, num_clips, num_frames, stride_frames=1):
 
     Args:
       frame_count: of the video.
-      clips: runs wanted.
-      frames: of a run.
+      num_clips: runs wanted.
+      num_frames: of a run.
       stride_frames: distance of neighbouring frames in a run.
     Returns:
       int64 [C, frames], C <= clips: runs that would start at the same frame are one; 0 rows when the video is
