@@ -1,6 +1,7 @@
 # make demo: sets everything up, draws the built-in data set, trains, evaluates and judges two unseen clips.
 # make test: sets everything up and passes lint and the tests.
 # make lint: style, format and who imports whom. make format mends what can be mended.
+# make docs: the site of docs/ and the docstrings, into site/.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ DATA := $(OUT)/data
 # Two clips of a person in the test split, whom the network has never seen.
 CLIPS := $(DATA)/synthetic_faces_videos/test
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
 
 $(READY): requirements.txt setup.cfg pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: say make PYTHON=python3.12, or install Python 3.11 to 3.13"; exit 1; }
@@ -27,7 +28,7 @@ demo: $(READY)
 	$(BIN)/tfdeepfake predict $(CLIPS)/real/044_0.mp4 $(CLIPS)/learned_face/044_054_learned_face.mp4 --model saved_models/demo --out $(OUT)/verdict
 	@echo "The verdict page: $(OUT)/verdict/index.html"
 
-test: lint
+test: lint docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
@@ -39,5 +40,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(OUT) runs results saved_models/demo
+	rm -rf $(OUT) runs results site saved_models/demo
