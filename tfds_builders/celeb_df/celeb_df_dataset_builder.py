@@ -4,8 +4,8 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.celeb_df.listing import list_videos
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -20,7 +20,7 @@ class Builder(VideoBuilder):
         "The manual dir holds Celeb-real/, YouTube-real/, Celeb-synthesis/ and List_of_testing_videos.txt, from "
         "https://github.com/yuezunli/celeb-deepfakeforensics."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"training": "official"}
     LIST = staticmethod(list_videos)

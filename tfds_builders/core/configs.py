@@ -141,3 +141,23 @@ def find_config(
         options=dict(options or {}),
         image_format=image_format,
     )
+
+
+# Of every data set of videos with faces; a set differs by `tfdeepfake prepare`'s flags.
+FACE_CONFIGS = [
+    VideoConfig(
+        name="clip",
+        description="Four runs of 16 consecutive face crops per video with their optical flow.",
+        recipe=DataRecipe(input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, flow="dis"),
+    ),
+    VideoConfig(
+        name="frame",
+        description="Sixteen face crops, equally spaced over the video.",
+        recipe=DataRecipe(input_type="frame", sampling="spaced", num_frames=16),
+    ),
+    VideoConfig(
+        name="flow",
+        description="Four runs of 4 consecutive face crops per video, each crop with its optical flow.",
+        recipe=DataRecipe(input_type="flow", sampling="consecutive", num_frames=4, num_clips=4, flow="dis"),
+    ),
+]

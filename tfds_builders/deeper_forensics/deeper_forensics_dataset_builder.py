@@ -3,9 +3,9 @@
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.deeper_forensics.listing import list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -20,7 +20,7 @@ class Builder(VideoBuilder):
         "The manual dir holds manipulated_videos/, source_videos/ and lists/ as the data set is distributed by "
         "https://github.com/EndlessSora/DeeperForensics-1.0."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"variants": ("end_to_end",), "real": ("source_videos",), "drop_overlap": False}
     SUBGROUPS = ("distortions",)

@@ -3,9 +3,9 @@
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.dfdc.listing import list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -18,7 +18,7 @@ class Builder(VideoBuilder):
         "with labels.csv, from https://ai.meta.com/datasets/dfdc or the Kaggle competition "
         "deepfake-detection-challenge."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
     LIST = staticmethod(list_videos)

@@ -3,9 +3,9 @@
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.dfdc_preview.listing import list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -17,7 +17,7 @@ class Builder(VideoBuilder):
         "The manual dir holds dataset.json, original_videos/, method_A/ and method_B/, from "
         "https://ai.meta.com/datasets/dfdc."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
     LIST = staticmethod(list_videos)

@@ -3,9 +3,9 @@
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.face_forensics.listing import METHODS, list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -21,7 +21,7 @@ class Builder(VideoBuilder):
         "The manual dir holds original_sequences/ and manipulated_sequences/ as the download script writes them, and "
         "train.json, val.json and test.json. Both come from https://github.com/ondyari/FaceForensics."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"compression": "c23", "methods": METHODS, "masks": False}
     LIST = staticmethod(list_videos)

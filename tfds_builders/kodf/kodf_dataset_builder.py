@@ -3,9 +3,9 @@
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.kodf.listing import list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -16,7 +16,7 @@ class Builder(VideoBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds the videos and the four .csv files of metadata, from https://aihub.or.kr."
     )
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
     SUBGROUPS = ("gender",)

@@ -6,9 +6,9 @@ import tensorflow_datasets as tfds
 
 from tfdeepfake.errors import InputError
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.self_blended.listing import LAYOUT, METHOD, blend, list_videos
-from tfds_builders.video_folder import Builder as VideoFolder
 
 
 class Builder(VideoBuilder):
@@ -21,7 +21,7 @@ class Builder(VideoBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the videos. {LAYOUT}"
-    BUILDER_CONFIGS = VideoFolder.BUILDER_CONFIGS
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {"fakes_per_real": 1, "seed": 0, "drift": 0.01, "masks": False}
     LIST = staticmethod(list_videos)

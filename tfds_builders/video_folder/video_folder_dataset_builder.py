@@ -2,9 +2,8 @@
 
 import tensorflow_datasets as tfds
 
-from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.building import VideoBuilder, make_video, split_generators
-from tfds_builders.core.configs import VideoConfig
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.listing import fingerprint
 from tfds_builders.video_folder.listing import LAYOUT, list_videos
 
@@ -15,23 +14,7 @@ class Builder(VideoBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the videos. {LAYOUT}"
-    BUILDER_CONFIGS = [
-        VideoConfig(
-            name="clip",
-            description="Four runs of 16 consecutive face crops per video with their optical flow.",
-            recipe=DataRecipe(input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, flow="dis"),
-        ),
-        VideoConfig(
-            name="frame",
-            description="Sixteen face crops, equally spaced over the video.",
-            recipe=DataRecipe(input_type="frame", sampling="spaced", num_frames=16),
-        ),
-        VideoConfig(
-            name="flow",
-            description="Four runs of 4 consecutive face crops per video, each crop with its optical flow.",
-            recipe=DataRecipe(input_type="flow", sampling="consecutive", num_frames=4, num_clips=4, flow="dis"),
-        ),
-    ]
+    BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
 

@@ -5,8 +5,8 @@ import dataclasses
 import tensorflow_datasets as tfds
 
 from tfds_builders.core.building import VideoBuilder
+from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
-from tfds_builders.video_folder import Builder as VideoFolder
 from tfds_builders.wild_deepfake.listing import list_videos, unpack
 
 
@@ -28,7 +28,7 @@ class Builder(VideoBuilder):
             description=config.description.replace("face crops", "images"),
             recipe=dataclasses.replace(config.recipe, detector="none"),
         )
-        for config in VideoFolder.BUILDER_CONFIGS
+        for config in FACE_CONFIGS
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
     OPTIONS = {}
