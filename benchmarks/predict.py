@@ -88,7 +88,7 @@ def measure_memory(args):
     from tfdeepfake.verdict.judging import judge
 
     model, recipe, detect, _ = load(args)
-    verdict = judge(args.video, model, recipe, detect, num_clips=args.clips)
+    verdict = judge(args.video, model, recipe, detect, num_samples=args.num_samples)
     print(
         json.dumps(
             {"peak_mib": own_peak_mib(), "status": verdict.status, "duration_s": verdict.video.get("duration_s")}
@@ -113,7 +113,7 @@ def peak(args, path):
     for flag, value in (
         ("--detector", args.detector),
         ("--detector-weights", args.detector_weights),
-        ("--samples", args.clips),
+        ("--num-samples", args.num_samples),
     ):
         command += [flag, str(value)] if value else []
     done = subprocess.run(command, capture_output=True, text=True)
@@ -132,7 +132,7 @@ def time_stages(args, path, folder):
     runs = []
     for _ in range(args.repeats + 1):
         start = time.perf_counter()
-        found = judge(path, model, recipe, detect, num_clips=args.clips)
+        found = judge(path, model, recipe, detect, num_samples=args.num_samples)
         total, start = time.perf_counter() - start, time.perf_counter()
         record = {"name": Path(path).name, **found.to_dict()}
         record["images"] = images.draw_images(path, record, folder)
@@ -178,7 +178,7 @@ def main():
     parser.add_argument("--detector", choices=("mtcnn", "blazeface"))
     parser.add_argument("--detector-weights")
     parser.add_argument("--video")
-    parser.add_argument("--samples", type=int)
+    parser.add_argument("--num-samples", type=int)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-memory", action="store_true", help="leave the 10-minute comparison out")
     parser.add_argument("--memory-of-one", action="store_true", help=argparse.SUPPRESS)

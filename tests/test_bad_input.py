@@ -350,9 +350,9 @@ def test_a_file_that_fails_does_not_end_the_batch(clip, tmp_path, model, monkeyp
 
 
 def test_arguments_that_make_no_sense(clip, tmp_path, model, capsys):
-    assert "clips" in message(capsys, clip, model, "--samples", 0)
+    assert "num_samples" in message(capsys, clip, model, "--num-samples", 0)
     assert "time_limit_s" in message(capsys, clip, model, "--time-limit-s", -1)
     assert "blazeface" in message(capsys, clip, model, "--detector-weights", tmp_path / "x.tflite")
     assert "cannot be read" in message(capsys, clip, model, "--labels", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="still|kind|frames|spaced"):
-        judge.judge(clip, CLIP, recipe(input_type="clip", num_frames=4), one_face, num_clips=3)
+        judge.judge(clip, CLIP, recipe(input_type="clip", num_frames=4), one_face, num_samples=3)

@@ -194,7 +194,7 @@ def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):
 def test_a_clip_network_gives_one_point_a_clip(monkeypatch):
     made = [example(b, frame=f, count=4) for f, b in ((0, 0.3), (40, 0.7), (80, 0.9))]
     used = recipe(input_type="clip", sampling="consecutive", num_frames=4)
-    found = judged(monkeypatch, made, used, brightness_network(num_frames=4), num_clips=3)
+    found = judged(monkeypatch, made, used, brightness_network(num_frames=4), num_samples=3)
     first = found.faces[0]["timeline"][0]
     assert (first["time_s"], first["end_s"], first["frame"]) == (0, pytest.approx(0.3), 0)
     assert [row[0] for row in first["boxes"]] == [0, 1, 2, 3]
@@ -235,14 +235,14 @@ def test_model_and_recipe_that_do_not_belong_together_are_refused():
 def test_sampling_keeps_what_the_network_was_trained_on():
     runs = DataRecipe(sampling="consecutive", num_frames=8, num_clips=2, stride_frames=3)
     more = inference.sampling(runs, "clip")
-    assert (more.num_clips, more.select, more.frames, more.stride_frames) == (8, "all", 8, 3)
-    assert inference.sampling(runs, "clip", num_clips=3).num_clips == 3
-    assert inference.sampling(DataRecipe(input_type="frame"), "frame", num_clips=40).frames == 40
-    assert inference.sampling(DataRecipe(), "clip").frames == 16
+    assert (more.num_clips, more.select, more.num_frames, more.stride_frames) == (8, "all", 8, 3)
+    assert inference.sampling(runs, "clip", num_samples=3).num_clips == 3
+    assert inference.sampling(DataRecipe(input_type="frame"), "frame", num_samples=40).num_frames == 40
+    assert inference.sampling(DataRecipe(), "clip").num_frames == 16
     with pytest.raises(InputError, match="spaced over the whole video"):
-        inference.sampling(DataRecipe(), "clip", num_clips=4)
+        inference.sampling(DataRecipe(), "clip", num_samples=4)
     with pytest.raises(InputError, match="at least 1"):
-        inference.sampling(runs, "clip", num_clips=0)
+        inference.sampling(runs, "clip", num_samples=0)
 
 
 def test_a_whole_frame_network_still_needs_a_face(monkeypatch):

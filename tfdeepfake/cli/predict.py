@@ -11,7 +11,7 @@ def add(verbs):
     p.add_argument("--out", help="folder for predictions.json, index.html, scores.csv and annotated frames")
     p.add_argument("--detector", choices=DETECTORS, help="face detector instead of the recipe's own")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
-    p.add_argument("--samples", type=int, help="frames or clips of the video that are looked at")
+    p.add_argument("--num-samples", type=int, help="frames or clips of the video that are looked at")
     p.add_argument("--labels", help="CSV file,label: labels written into scores.csv")
     p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
     p.add_argument("--tta", choices=("none", "flip"), default="none", help="flip: mean over mirror images")
@@ -29,7 +29,7 @@ def run(args):
         out_dir=args.out,
         detector=args.detector,
         detector_weights=args.detector_weights,
-        samples=args.samples,
+        num_samples=args.num_samples,
         labels=args.labels,
         time_limit_s=args.time_limit_s,
         debug=args.debug,

@@ -78,7 +78,7 @@ def judge_many(
     *,
     detector=None,
     detector_weights=None,
-    samples=None,
+    num_samples=None,
     batch_size=None,
     max_faces=MAX_FACES,
     labels=None,
@@ -136,7 +136,7 @@ def judge_many(
     detect = faces.make_detector(name, detector_weights)
     settings = {
         "recipe": recipe.to_dict(),
-        "samples": samples,
+        "num_samples": num_samples,
         "max_faces": max_faces,
         "tta": tta,
         "detector": name,
@@ -158,7 +158,7 @@ def judge_many(
                 model,
                 recipe,
                 detect,
-                samples=samples,
+                num_samples=num_samples,
                 batch_size=batch_size,
                 max_faces=max_faces,
                 time_limit_s=time_limit_s or TIME_LIMIT_S,

@@ -61,30 +61,30 @@ def check_model(model, recipe, one_logit=True):
     return input_type
 
 
-def sampling(data, input_type, samples=None):
+def sampling(data, input_type, num_samples=None):
     """The recipe for looking at one video: every face, and enough samples for a timeline.
 
     Args:
-      data: DataRecipe of training. Kind, size, margin and clip length stay.
+      data: DataRecipe of training. Input type, size, margin and clip length stay.
       input_type: of the network, `frame`, `flow` or `clip`.
-      samples: how many to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
+      num_samples: samples to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
     Raises:
-      InputError: the network takes frames spaced over the whole video as one input, so there is one moment.
+      InputError: the network takes frames spaced over the whole video as one input, so there is one sample.
     """
-    if samples is not None and samples < 1:
-        raise InputError("samples", f"needs at least 1, got {samples}.")
+    if num_samples is not None and num_samples < 1:
+        raise InputError("num_samples", f"needs at least 1, got {num_samples}.")
     if data.sampling == "consecutive":
-        return dataclasses.replace(data, select="all", num_clips=samples or max(data.num_clips, LEAST_CLIPS))
-    if samples is None:
+        return dataclasses.replace(data, select="all", num_clips=num_samples or max(data.num_clips, LEAST_CLIPS))
+    if num_samples is None:
         return dataclasses.replace(data, select="all")
     if input_type != "frame":
         # Other spacing would change the motion between neighbouring frames, and with it the score.
         raise InputError(
-            "samples",
+            "num_samples",
             f"cannot be chosen: this network takes {data.num_frames} frames spaced over the whole video.",
             "Leave it out.",
         )
-    return dataclasses.replace(data, select="all", num_frames=samples)
+    return dataclasses.replace(data, select="all", num_frames=num_samples)
 
 
 def score(model, inputs, batch_size, check=lambda: None, tta="none"):

@@ -252,7 +252,7 @@ def _scored(path, info, model, recipe, data, input_type, detect, batch_size, max
         interval_reason="" if spread else f"only one {'clip' if input_type == 'clip' else 'frame'} was scored",
         faces=faces,
         faces_not_judged=max(found[0].face_count, len(seen)) - len(best),
-        samples=samples,
+        num_samples=samples,
         whole_frame=data.detector == "none",
     )
 
@@ -263,7 +263,7 @@ def judge(
     recipe,
     detect=None,
     *,
-    samples=None,
+    num_samples=None,
     batch_size=None,
     max_faces=MAX_FACES,
     time_limit_s=TIME_LIMIT_S,
@@ -293,7 +293,7 @@ def judge(
     from tfdeepfake.data import examples, video
 
     input_type = check_model(model, recipe)
-    data = sampling(recipe.data, input_type, samples)
+    data = sampling(recipe.data, input_type, num_samples)
     if not (time_limit_s > 0 and math.isfinite(time_limit_s)):
         raise InputError("time_limit_s", f"needs seconds above 0, got {time_limit_s}.")
     path, facts, timings, trace = Path(path), {}, {"decode": 0.0, "detect": 0.0, "network": 0.0}, ""
