@@ -124,7 +124,7 @@ def peak(args, path):
 
 def time_stages(args, path, folder):
     """Prints the median seconds of each stage."""
-    from tfdeepfake.verdict import images, report
+    from tfdeepfake.verdict import images, page
     from tfdeepfake.verdict.batch import counts, line
     from tfdeepfake.verdict.judging import judge
 
@@ -149,7 +149,7 @@ def time_stages(args, path, folder):
             "other_files": [],
             "unreadable_folders": [],
         }
-        report.write_page(Path(folder) / "index.html", result, lambda order=None, record=record: iter([record]))
+        page.write_page(Path(folder) / "index.html", result, lambda order, record=record: iter([record]))
         runs.append(
             {**found.timings, "verdict, all together": total, "images": drawing, "page": time.perf_counter() - start}
         )

@@ -2,110 +2,30 @@
 
 import html.parser
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.verdicts import face, judged_files, point, scored, unscored
 
+from tfdeepfake import report
 from tfdeepfake.data import video
 from tfdeepfake.errors import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.verdict import images, report
+from tfdeepfake.report import palette
+from tfdeepfake.report.text import printable
+from tfdeepfake.verdict import images
+from tfdeepfake.verdict.page import timeline, write_page
 from tfdeepfake.vocabulary import STATUS_TEXT
 
 NASTY = '<script>alert("x")</script>&\'.mp4'
 
 
-def point(time_s, probability, frame=None, **more):
-    return {
-        "time_s": time_s,
-        "end_s": time_s,
-        "frame": int(time_s * 10) if frame is None else frame,
-        "box": [10.0, 8.0, 40.0, 44.0],
-        "logit": 0.0,
-        "probability": probability,
-        **more,
-    }
-
-
-def face(number, probabilities, brief=False):
-    timeline = [point(float(k), p) for k, p in enumerate(probabilities)]
-    mean = float(np.mean(probabilities))
-    return {
-        "face": number,
-        "probability": mean,
-        "label": "FAKE" if mean >= 0.5 else "REAL",
-        "fraction": 1.0,
-        "brief": brief,
-        "timeline": timeline,
-    }
-
-
-def scored(name, faces):
-    return {
-        "name": name,
-        "file": name,
-        "status": "scored",
-        "probability": faces[0]["probability"],
-        "label": faces[0]["label"],
-        "interval": [0.1, 0.9],
-        "interval_reason": "",
-        "reason": "",
-        "remedy": "",
-        "faces": faces,
-        "faces_not_judged": 0,
-        "num_samples": len(faces[0]["timeline"]),
-        "whole_frame": False,
-        "video": {
-            "width": 64,
-            "height": 48,
-            "frame_count": 100,
-            "fps": 10.0,
-            "duration_s": 10.0,
-            "codec": "h264",
-            "is_image": False,
-            "missing": 0,
-        },
-        "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1},
-        "images": [],
-    }
-
-
-def unscored(name, status):
-    return scored(name, [face(1, [0.5])]) | {
-        "status": status,
-        "probability": None,
-        "label": None,
-        "interval": None,
-        "faces": [],
-        "reason": "it is <odd>.",
-        "remedy": "Look & see.",
-    }
-
-
-def result_of(verdicts, **recipe):
-    from tfdeepfake.verdict.batch import counts
-
-    values = {"data": DataRecipe(input_type="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
-    return {
-        "counts": counts(verdicts),
-        "recipe": Recipe("meso4", **values).to_dict(),
-        "recipe_sha256": "0" * 64,
-        "detector": "mtcnn",
-        "trained_with_detector": "mtcnn",
-        "threshold": 0.5,
-        "model": "saved_models/demo",
-        "tool": "tfdeepfake 0",
-        "other_files": ["notes<b>.txt"],
-        "unreadable_folders": [],
-    }
-
-
 def write(path, verdicts, **recipe):
-    def read(order=None):
+    def read(order):
         return iter(verdicts if order is None else [verdicts[n] for n in order])
 
-    report.write_page(path / "index.html", result_of(verdicts, **recipe), read)
+    write_page(path / "index.html", judged_files(verdicts, **recipe), read)
     return (path / "index.html").read_text(encoding="utf-8")
 
 
@@ -142,8 +62,8 @@ def test_the_page_needs_no_network_and_escapes_names(tmp_path):
         assert not [name for name in attrs if name.startswith("on")]
         for name in ("src", "href"):
             assert re.match(r"#|data:image/jpeg|frames/", attrs.get(name, "#")), (tag, attrs)
-    style = report.Path(report.__file__).with_name("report.html").read_text()
-    assert "url(" not in style and "@import" not in style
+    for style in Path(report.__file__).with_name("templates").glob("*.css"):
+        assert "url(" not in style.read_text() and "@import" not in style.read_text()
 
 
 def test_every_row_links_to_its_own_section(tmp_path):
@@ -152,7 +72,7 @@ def test_every_row_links_to_its_own_section(tmp_path):
     page = write(tmp_path, verdicts)
     links = re.findall(r'<a href="#(v\d+)">([^<]*)</a>', page)
     assert [name for _, name in links] == ["1.mp4", "2.mp4", "0.mp4", "broken.mp4"], "most suspicious first"
-    sections = re.findall(r'<article id="(v\d+)">.*?<h3>([^<]*)</h3>', page)
+    sections = re.findall(r'<article id="(v\d+)">.*?<h3>([^<]*)</h3>', page, re.S)
     assert sections == links
 
 
@@ -176,12 +96,14 @@ def test_what_must_be_known_before_believing_is_said(tmp_path):
     assert "not calibrated" not in page and "temperature 1.7" in page
 
 
-def test_the_timeline_is_drawn_to_scale():
-    drawn = report._timeline([point(0.0, 0.25), point(5.0, 0.75, end_s=7.5)], 10.0, 0.5)
-    paths = re.findall(r'<path class="(\w+)" d="M([\d.]+) ([\d.]+)H([\d.]+)"', drawn)
+def test_the_timeline_is_drawn_to_scale(tmp_path):
+    points = [point(0.0, 0.25), point(5.0, 0.75, end_s=7.5)]
+    page = write(tmp_path, [scored("a.mp4", [face(1, [0.25, 0.75]) | {"timeline": points}])])
+    paths = re.findall(r'<path class="(\w+)" d="M([\d.]+) ([\d.]+)H([\d.]+)"', page)
     assert paths.pop(0) == ("limit", "0", "50.0", "1000")
     assert paths == [("real", "0.0", "75.0", "0.1"), ("fake", "500.0", "25.0", "750.1")]
-    assert '<polyline points="0.0,75.0 625.0,25.0"/>' in drawn
+    assert '<polyline points="0.0,75.0 625.0,25.0 "/>' in page
+    assert timeline([point(0.0, 0.25)], 0, 0.5) is None, "a still image has none"
 
 
 def test_the_most_suspicious_frame_is_among_those_shown():
@@ -267,3 +189,47 @@ def test_folder_names_are_safe_and_unique():
     names = [images.folder_name(n, n) for n in ("a/clip.mp4", "b/clip.mp4", "../..", "ü ñ 视频.mp4", NASTY, "x" * 400)]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w.-]{1,80}", n) and not n.startswith(".") for n in names)
+
+
+def test_the_page_is_written_while_it_is_read(tmp_path):
+    """Thousands of verdicts are never in memory together: each is in the file when the next but few is asked for."""
+    sizes = []
+
+    def read(order):
+        for number in range(300) if order is None else order:
+            if order is not None:
+                (part,) = tmp_path.glob(".tmp-*index.html")
+                sizes.append(part.stat().st_size)
+            yield scored(f"{number}.mp4", [face(1, np.full(50, 0.5))])
+
+    counted = judged_files([scored("a.mp4", [face(1, [0.5])])] * 300)
+    write_page(tmp_path / "index.html", counted, read)
+    whole = (tmp_path / "index.html").stat().st_size
+    assert len(sizes) == 300 and sizes[150] > 0.4 * whole and sizes[-1] > 0.95 * whole
+
+
+def test_names_cannot_turn_the_direction_of_the_page(tmp_path):
+    page = write(tmp_path, [scored("\u202egpj.4pm\u2066.mp4", [face(1, [0.9])])], data_version="a\u202eb\x1b[31m\nc")
+    assert "\u202e" not in page and "\u2066" not in page and "\x1b" not in page
+    assert "a\ufffdb\ufffd[31m c" in page
+    assert printable("视频 ünï שלום.mp4") == "视频 ünï שלום.mp4"
+
+
+def test_a_browser_may_load_nothing_and_run_nothing(tmp_path):
+    tags = Tags(write(tmp_path, [scored("a.mp4", [face(1, [0.9])])])).tags
+    (policy,) = [a["content"] for tag, a in tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script" not in policy
+
+
+def test_page_images_and_plots_have_one_palette(tmp_path):
+    from tfdeepfake.evaluation import plots
+
+    page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])])
+    for name, in_image, in_plot in (
+        ("fake", images.COLOURS["FAKE"], plots.FAKE),
+        ("real", images.COLOURS["REAL"], plots.REAL),
+    ):
+        assert f"--{name}: {in_plot};" in page
+        assert "#{:02x}{:02x}{:02x}".format(*in_image) == in_plot == palette.LIGHT[name]
+    used = set(re.findall(r"var\(--([a-z-]+)\)", page))
+    assert used <= {name.replace("_", "-") for name in palette.LIGHT} and palette.LIGHT.keys() == palette.DARK.keys()

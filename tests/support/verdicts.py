@@ -1,4 +1,4 @@
-"""A network of known logit, 10 * (mean brightness - 0.5), and videos that are not there, for tests of verdicts."""
+"""For tests of verdicts: a network of known logit, videos that are not there, and verdicts that nobody made."""
 
 from pathlib import Path
 
@@ -83,3 +83,90 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
 
 def no_detector(frames):
     raise AssertionError("these tests need no detector")
+
+
+def point(time_s, probability, frame=None, **more):
+    return {
+        "time_s": time_s,
+        "end_s": time_s,
+        "frame": int(time_s * 10) if frame is None else frame,
+        "box": [10.0, 8.0, 40.0, 44.0],
+        "logit": 0.0,
+        "probability": probability,
+        **more,
+    }
+
+
+def face(number, probabilities, brief=False):
+    timeline = [point(float(k), p) for k, p in enumerate(probabilities)]
+    mean = float(np.mean(probabilities))
+    return {
+        "face": number,
+        "probability": mean,
+        "label": "FAKE" if mean >= 0.5 else "REAL",
+        "fraction": 1.0,
+        "brief": brief,
+        "timeline": timeline,
+    }
+
+
+def scored(name, faces):
+    """Verdict dict of a video whose faces are those of `face`, the most suspicious one first."""
+    return {
+        "name": name,
+        "file": name,
+        "status": "scored",
+        "probability": faces[0]["probability"],
+        "label": faces[0]["label"],
+        "interval": [0.1, 0.9],
+        "interval_reason": "",
+        "reason": "",
+        "remedy": "",
+        "faces": faces,
+        "faces_not_judged": 0,
+        "num_samples": len(faces[0]["timeline"]),
+        "whole_frame": False,
+        "video": {
+            "width": 64,
+            "height": 48,
+            "frame_count": 100,
+            "fps": 10.0,
+            "duration_s": 10.0,
+            "codec": "h264",
+            "is_image": False,
+            "missing": 0,
+        },
+        "timings": {"decode": 1.0, "detect": 0.5, "network": 0.1},
+        "images": [],
+    }
+
+
+def unscored(name, status):
+    return scored(name, [face(1, [0.5])]) | {
+        "status": status,
+        "probability": None,
+        "label": None,
+        "interval": None,
+        "faces": [],
+        "reason": "it is <odd>.",
+        "remedy": "Look & see.",
+    }
+
+
+def judged_files(verdicts, **recipe):
+    """What `judge_many` returns of them, but for the list of verdicts."""
+    from tfdeepfake.verdict.batch import counts
+
+    values = {"data": DataRecipe(input_type="frame"), "data_version": "drawn/frame:1.0.0"} | recipe
+    return {
+        "counts": counts(verdicts),
+        "recipe": Recipe("meso4", **values).to_dict(),
+        "recipe_sha256": "0" * 64,
+        "detector": "mtcnn",
+        "trained_with_detector": "mtcnn",
+        "threshold": 0.5,
+        "model": "saved_models/demo",
+        "tool": "tfdeepfake 0",
+        "other_files": ["notes<b>.txt"],
+        "unreadable_folders": [],
+    }

@@ -1,7 +1,7 @@
 """Images of an evaluation as PNG files, in one quiet style.
 
-REAL is blue and FAKE vermilion everywhere: two colours of the Okabe-Ito palette, which colour-blind readers tell
-apart, and one is darker in grey print. Figures are made without pyplot: no window, no state, safe in a server.
+The colours are those of the pages (`report.palette`). Figures are made without pyplot: no window, no state, safe in a
+server.
 """
 
 import textwrap
@@ -16,8 +16,9 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from tfdeepfake.evaluation import metrics as measures
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
+from tfdeepfake.report.palette import LIGHT
 
-REAL, FAKE, CURVE, INK, GREY, PALE = "#0072B2", "#D55E00", "#00795A", "#222222", "#767676", "#DDDDDD"
+REAL, FAKE, CURVE, INK, GREY, PALE = (LIGHT[name] for name in ("real", "fake", "curve", "ink", "soft", "line"))
 DPI = 150
 STYLE = {
     "font.size": 10,

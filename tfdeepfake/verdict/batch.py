@@ -12,7 +12,7 @@ from tfdeepfake import __version__
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import write_json
 from tfdeepfake.model_folder import load_model, load_recipe
-from tfdeepfake.verdict import images, report
+from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.judging import MAX_FACES, TIME_LIMIT_S, judge
 from tfdeepfake.verdict.results import (
     IMAGES,
@@ -214,7 +214,7 @@ def _finish(out_dir, result, labels):
     from tfdeepfake.scoring.table import write_scores
 
     write_scores(out_dir / SCORES, list(score_rows(read_verdicts(out_dir / LINES), labels)))
-    report.write_page(out_dir / PAGE, result, functools.partial(read_verdicts, out_dir / LINES))
+    page.write_page(out_dir / PAGE, result, functools.partial(read_verdicts, out_dir / LINES))
     verdicts = [{k: v for k, v in r.items() if k not in ("run", "stamp")} for r in read_verdicts(out_dir / LINES)]
     result["verdicts"] = verdicts
     write_json(out_dir / RESULT, result)

@@ -8,8 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from tfdeepfake.files import atomic_path
+from tfdeepfake.report import palette
+from tfdeepfake.vocabulary import FAKE, REAL
 
-COLOURS = {"FAKE": (200, 62, 38), "REAL": (22, 120, 138), None: (104, 110, 120)}
+COLOURS = {FAKE: palette.rgb("fake"), REAL: palette.rgb("real"), None: palette.rgb("grey")}
 IMAGES_PER_VIDEO = 4
 FACES_SHOWN = 8  # faces that get a thumbnail
 FILE_SIDE_PX = 960
@@ -78,7 +80,7 @@ def annotate(frame, marks, caption):
         draw.text((x + size // 4 - left, y + size // 4 - top), text, font=font, fill="white")
     left, top, right, bottom = draw.textbbox((0, 0), caption, font=font)
     height = bottom - top + size // 2
-    draw.rectangle((0, image.height - height, right - left + size, image.height), fill=(16, 18, 22))
+    draw.rectangle((0, image.height - height, right - left + size, image.height), fill=palette.rgb("ink"))
     draw.text((size // 2 - left, image.height - height + size // 4 - top), caption, font=font, fill="white")
     return image
 
