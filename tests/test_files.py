@@ -1,4 +1,4 @@
-"""Errors, atomic writes and the lock."""
+"""Errors, atomic writes, lists that a stopped run resumes, and the lock."""
 
 import errno
 import fcntl
@@ -12,7 +12,16 @@ import threading
 import pytest
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path, exclusive_lock, read_json, write_json, write_text
+from tfdeepfake.files import (
+    append_json_line,
+    atomic_path,
+    begin_json_lines,
+    exclusive_lock,
+    read_json,
+    read_json_lines,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
@@ -58,6 +67,52 @@ def test_damaged_json_names_the_file(tmp_path, text, problem):
 def test_input_error_survives_a_process_boundary():
     error = pickle.loads(pickle.dumps(InputError("a.mp4", "is empty.", "Give another.")))
     assert str(error) == "a.mp4: is empty. Give another." and error.problem == "is empty."
+
+
+def test_json_lines_are_read_in_any_order_and_one_at_a_time(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for number in range(3):
+        append_json_line(path, {"number": number, "name": "ü\n"})
+    assert [v["number"] for v in read_json_lines(path)] == [0, 1, 2]
+    assert [v["number"] for v in read_json_lines(path, [2, 0])] == [2, 0]
+    begin_json_lines(path, [{"number": 7}])
+    append_json_line(path, {"number": 8})
+    assert path.read_text() == '{"number": 7}\n{"number": 8}\n'
+    with pytest.raises(ValueError):
+        append_json_line(path, float("nan"))
+    assert [v["number"] for v in read_json_lines(path)] == [7, 8]
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_replaced_by_the_next(tmp_path):
+    path = tmp_path / "a.jsonl"
+    whole = ["x" * 70_000, "b"]
+    begin_json_lines(path, whole)
+    for torn in ('{"half', '"' + "y" * 200_000):
+        with open(path, "a") as stream:
+            stream.write(torn)
+        assert list(read_json_lines(path)) == whole
+    append_json_line(path, "c")
+    assert list(read_json_lines(path)) == [*whole, "c"]
+    path.write_text('"a"\n{"b\n"c"\n')
+    with pytest.raises(InputError, match=r"a\.jsonl: line 2 is not valid JSON"):
+        list(read_json_lines(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        list(read_json_lines(tmp_path / "nowhere.jsonl"))
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    append_json_line(path, "first")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="disk is full"):
+        append_json_line(path, "second")
+    with pytest.raises(InputError, match="disk is full"):
+        begin_json_lines(path, [])
+    assert path.read_text() == '"first"\n'
 
 
 HOLDER = """

@@ -178,6 +178,7 @@ def test_a_folder_goes_on_after_a_bad_file_and_after_an_interruption(folder, tmp
     again = perturb_files(folder, out, "gaussian_noise", 2)
     assert (again["written"], again["kept"]) == (1, 2) and (out / "real/a.mp4").read_bytes() == before
     assert json.loads((out / LOG).read_text().splitlines()[0])["value"] == 0.002
+    assert perturb_files(folder, out, "gaussian_noise", 2)["kept"] == 3, "the line behind the one cut off is whole"
     with pytest.raises(InputError, match="holds another perturbation .gaussian_noise 2, seed 0"):
         perturb_files(folder, out, "gaussian_noise", 3)
 

@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one; reading JSON; checksums; the lock between processes."""
+"""Writing files so that a crash leaves no half of one; JSON, and lists of it to resume; checksums; the lock."""
 
 import contextlib
 import errno
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
@@ -79,6 +79,87 @@ def read_json(path, remedy=""):
     if not isinstance(value, dict):
         raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", remedy)
     return value
+
+
+def _json_line(value):
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def begin_json_lines(path: Path | str, values: Iterable = ()) -> None:
+    """Writes a file of JSON lines anew: a stop on the way leaves all the old lines or all the new ones."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        stream.writelines(map(_json_line, values))
+
+
+def append_json_line(path: Path | str, value) -> None:
+    """Adds a line and waits until it is on the disk, so that whatever happens later cannot take it away.
+
+    The file is made where it is missing. A last line that was cut off when its run was killed goes first.
+
+    Raises:
+      InputError: the disk is full; the lines before are kept and nothing of this one.
+    """
+    rest = memoryview(_json_line(value))
+    try:
+        # Without a buffer: what did not fit would be written again when the file is closed.
+        with open(path, "a+b", buffering=0) as stream:
+            whole = _end_of_last_line(stream)
+            stream.truncate(whole)
+            try:
+                while rest:
+                    rest = rest[stream.write(rest) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                stream.truncate(whole)
+                raise
+    except OSError as error:
+        raise_if_full(error, path)
+
+
+def _end_of_last_line(stream):
+    """Bytes up to the last line's end."""
+    end = stream.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - (1 << 16))
+        stream.seek(start)
+        at = stream.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def read_json_lines(path: Path | str, order: Iterable[int] | None = None) -> Iterator:
+    """Yields the values of a file of JSON lines, one at a time; a last line that was cut off is left out.
+
+    Args:
+      path: the file.
+      order: line numbers from 0, to read in this order; all lines as they stand when not given.
+    Raises:
+      InputError: the file cannot be read, or a line is no JSON; names it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            if order is None:
+                for number, line in enumerate(stream):
+                    if line.endswith(b"\n"):
+                        yield _parsed(line, path, number)
+                return
+            starts = [0]
+            for line in stream:
+                starts.append(starts[-1] + len(line))
+            for number in order:
+                stream.seek(starts[number])
+                yield _parsed(stream.readline(), path, number)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror}).") from None
+
+
+def _parsed(line, path, number):
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InputError(path, f"line {number + 1} is not valid JSON ({error}).") from None
 
 
 def sha256(path):

@@ -1,7 +1,6 @@
 """Perturbed copies of videos and of folders of them, for the robustness sweep of P4 4.5: `tfdeepfake perturb`."""
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from tfdeepfake.data import video
 from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value_of
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path
+from tfdeepfake.files import append_json_line, atomic_path, begin_json_lines, read_json_lines
 
 # Containers that hold what is written here; others get .mp4 behind their name, images .png.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
@@ -130,36 +129,36 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     if not media:
         raise InputError(path, "holds no videos or images.", "Give a folder of videos.")
     earlier = _read_log(out, settings)
+    # Before all else: by it a run that is stopped on the way finds its folder again.
+    if earlier is None:
+        begin_json_lines(out / LOG, [settings])
     for source in found:
         if source.suffix.lower() in LISTS:
             with atomic_path(out / source.relative_to(path)) as temporary:
                 shutil.copyfile(source, temporary)
     summary |= {"files": len(media), "written": 0}
-    with open(out / LOG, "a", encoding="utf-8") as log:
-        if earlier is None:
-            _append(log, settings)
-        for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
-            file = source.relative_to(path).as_posix()
-            target = out / _named(source.relative_to(path))
-            done = (earlier or {}).get(file, {})
-            if "frames" in done and target.is_file():
-                summary["kept"] += 1
-            else:
-                try:
-                    done = write_perturbed(source, target, name, severity, [seed, _number(file)], crf, time_limit_s)
-                    summary["written"] += 1
-                except video.VideoError as error:
-                    done = {"problem": error.problem}
-                except InputError:
-                    raise
-                except Exception as error:  # one bad file must not end the work on thousands; it is counted and named
-                    done = {"problem": f"unexpected {type(error).__name__}: {error}"}
-                _append(log, {"file": file, **done})
-            if "problem" in done:
-                summary["failed"][file] = done["problem"]
-                continue
-            summary["missing"] += done["missing"]
-            summary["unchanged"] += [] if done["changed"] else [file]
+    for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
+        file = source.relative_to(path).as_posix()
+        target = out / _named(source.relative_to(path))
+        done = (earlier or {}).get(file, {})
+        if "frames" in done and target.is_file():
+            summary["kept"] += 1
+        else:
+            try:
+                done = write_perturbed(source, target, name, severity, [seed, _number(file)], crf, time_limit_s)
+                summary["written"] += 1
+            except video.VideoError as error:
+                done = {"problem": error.problem}
+            except InputError:
+                raise
+            except Exception as error:  # one bad file must not end the work on thousands; it is counted and named
+                done = {"problem": f"unexpected {type(error).__name__}: {error}"}
+            append_json_line(out / LOG, {"file": file, **done})
+        if "problem" in done:
+            summary["failed"][file] = done["problem"]
+            continue
+        summary["missing"] += done["missing"]
+        summary["unchanged"] += [] if done["changed"] else [file]
     if not summary["written"] + summary["kept"]:
         reasons = "; ".join(f"{file}: {why}" for file, why in list(summary["failed"].items())[:5])
         raise InputError(path, f"holds no file that can be read ({reasons}).", "Check the files.")
@@ -196,11 +195,6 @@ def _number(file):
     return int.from_bytes(hashlib.sha256(file.encode()).digest()[:4], "big")
 
 
-def _append(log, row):
-    log.write(json.dumps(row, ensure_ascii=False) + "\n")
-    log.flush()
-
-
 def _read_log(out, settings):
     """{file: row} of an earlier run with these settings; None without one.
 
@@ -217,12 +211,7 @@ def _read_log(out, settings):
         if any(out.iterdir()):
             raise InputError(out, "holds files already, and they are no perturbed copies.", remedy)
         return None
-    rows = []
-    for line in (out / LOG).read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # cut off when the run was killed
-            continue
+    rows = list(read_json_lines(out / LOG))
     if not rows:
         return None
     if rows[0] != settings:
