@@ -86,9 +86,10 @@ def load(args):
 def measure_memory(args):
     """Judges args.video once in this process and prints its peak memory."""
     from tfdeepfake.verdict.judging import judge
+    from tfdeepfake.verdict.settings import JudgeSettings
 
     model, recipe, detect, _ = load(args)
-    verdict = judge(args.video, model, recipe, detect, num_samples=args.num_samples)
+    verdict = judge(args.video, model, recipe, detect, JudgeSettings(num_samples=args.num_samples))
     print(
         json.dumps(
             {"peak_mib": own_peak_mib(), "status": verdict.status, "duration_s": verdict.video.get("duration_s")}
@@ -127,14 +128,16 @@ def time_stages(args, path, folder):
     from tfdeepfake.verdict import images, page
     from tfdeepfake.verdict.batch import counts, line
     from tfdeepfake.verdict.judging import judge
+    from tfdeepfake.verdict.settings import JudgeSettings
 
     model, recipe, detect, startup = load(args)
+    settings = JudgeSettings(num_samples=args.num_samples)
     runs = []
     for _ in range(args.repeats + 1):
         start = time.perf_counter()
-        found = judge(path, model, recipe, detect, num_samples=args.num_samples)
+        verdict = judge(path, model, recipe, detect, settings)
         total, start = time.perf_counter() - start, time.perf_counter()
-        record = {"name": Path(path).name, **found.to_dict()}
+        record = {"name": Path(path).name, **verdict.to_dict()}
         record["images"] = images.draw_images(path, record, folder)
         drawing, start = time.perf_counter() - start, time.perf_counter()
         result = {
@@ -151,13 +154,13 @@ def time_stages(args, path, folder):
         }
         page.write_page(Path(folder) / "index.html", result, lambda order, record=record: iter([record]))
         runs.append(
-            {**found.timings, "verdict, all together": total, "images": drawing, "page": time.perf_counter() - start}
+            {**verdict.timings, "verdict, all together": total, "images": drawing, "page": time.perf_counter() - start}
         )
     print(line(record))
-    video = found.video
+    video = verdict.video
     print(
         f"{video['width']} x {video['height']}, {video['duration_s']:.1f} s, {video['frame_count']} frames, "
-        f"{video['codec']}; {recipe.network}, {recipe.data.detector}, {found.num_samples} samples; "
+        f"{video['codec']}; {recipe.network}, {recipe.data.detector}, {verdict.num_samples} samples; "
         f"{os.cpu_count()} cores"
     )
     print("start-up: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in startup.items()))

@@ -21,6 +21,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict
+from tfdeepfake.verdict.settings import MAX_FACES, JudgeSettings
 
 FRAME = brightness_network()
 CLIP = brightness_network(num_frames=4)
@@ -49,23 +50,23 @@ def clip(tmp_path_factory):
     return make_video(tmp_path_factory.mktemp("media") / "clip.mp4", moving_frames(40))
 
 
-def judged(path, model=FRAME, used=None, detect=one_face, **options):
-    return judge.judge(path, model, used or (recipe() if model is FRAME else CLIPS), detect, **options)
+def judged(path, model=FRAME, used=None, detect=one_face):
+    return judge.judge(path, model, used or (recipe() if model is FRAME else CLIPS), detect)
 
 
-def refused(found, status):
+def refused(verdict, status):
     """A verdict of a file that was not scored says why, and says nothing else."""
-    assert found.status == status and found.reason, found
-    assert found.probability is None and found.label is None and found.faces == []
-    text = line(found.to_dict())
-    assert os.path.basename(found.file) in text and found.reason in text
-    return found
+    assert verdict.status == status and verdict.reason, verdict
+    assert verdict.probability is None and verdict.label is None and verdict.faces == []
+    text = line(verdict.to_dict())
+    assert os.path.basename(verdict.file) in text and verdict.reason in text
+    return verdict
 
 
 def test_the_good_clip_is_scored_by_both_networks(clip):
     for model in (FRAME, CLIP):
-        found = judged(clip, model)
-        assert found.status == "scored" and found.video["frame_count"] == 40 and 0 < found.probability < 1
+        verdict = judged(clip, model)
+        assert verdict.status == "scored" and verdict.video["frame_count"] == 40 and 0 < verdict.probability < 1
 
 
 def test_empty_file(tmp_path):
@@ -104,31 +105,33 @@ def test_audio_only(tmp_path):
 
 def test_one_frame(tmp_path):
     path = make_video(tmp_path / "one.mp4", moving_frames(1))
-    found = judged(path)
-    assert found.status == "scored" and found.interval is None and found.interval_reason and found.num_samples == 1
+    verdict = judged(path)
+    assert (
+        verdict.status == "scored" and verdict.interval is None and verdict.interval_reason and verdict.num_samples == 1
+    )
     assert "4" in refused(judged(path, CLIP), "error").reason
 
 
 def test_fewer_frames_than_the_clip(tmp_path):
     path = make_video(tmp_path / "three.mp4", moving_frames(3))
     assert judged(path).status == "scored"
-    found = refused(judged(path, CLIP), "error")
-    assert "4" in found.reason and "3" in found.reason and found.remedy
+    verdict = refused(judged(path, CLIP), "error")
+    assert "4" in verdict.reason and "3" in verdict.reason and verdict.remedy
 
 
 def test_no_face(clip):
     # The real detector on drifting colours.
-    found = refused(judged(clip, detect=faces.make_detector("mtcnn")), "no_face")
-    assert found.remedy and not found.interval
+    verdict = refused(judged(clip, detect=faces.make_detector("mtcnn")), "no_face")
+    assert verdict.remedy and not verdict.interval
 
 
 def test_two_hundred_faces(tmp_path):
     path = make_video(tmp_path / "crowd.mp4", np.repeat(moving_frames(1, 96, 168), 12, axis=0))
-    found = judged(path, detect=two_hundred_faces)
-    assert found.status == "scored" and len(found.faces) == judge.MAX_FACES
-    assert len(found.faces) + found.faces_not_judged == 200
-    assert "200 faces" in line(found.to_dict())
-    assert len(json.dumps(found.to_dict())) < 200_000
+    verdict = judged(path, detect=two_hundred_faces)
+    assert verdict.status == "scored" and len(verdict.faces) == MAX_FACES
+    assert len(verdict.faces) + verdict.faces_not_judged == 200
+    assert "200 faces" in line(verdict.to_dict())
+    assert len(json.dumps(verdict.to_dict())) < 200_000
 
 
 def test_8k_frame(tmp_path):
@@ -139,18 +142,18 @@ def test_8k_frame(tmp_path):
     for file in (path, tmp_path / "large.png"):
         if file.suffix == ".png":
             Image.fromarray(frame).save(file, compress_level=1)
-        found = judged(file)
-        assert found.status == "scored", found.reason
-        assert (found.video["width"], found.video["height"]) == (7680, 4320)
-        x0, y0, x1, y1 = found.faces[0]["timeline"][0]["box"]
+        verdict = judged(file)
+        assert verdict.status == "scored", verdict.reason
+        assert (verdict.video["width"], verdict.video["height"]) == (7680, 4320)
+        x0, y0, x1, y1 = verdict.faces[0]["timeline"][0]["box"]
         # Boxes are in px of the full frame, although the frame was shrunk on the way.
         assert (x0, y0, x1, y1) == pytest.approx((2560, 1440, 5120, 2880), rel=0.02)
 
 
 def test_still_image_on_frame_and_clip_networks(tmp_path):
     Image.fromarray(moving_frames(1)[0]).save(tmp_path / "face.jpg")
-    found = judged(tmp_path / "face.jpg")
-    assert found.status == "scored" and found.interval is None and found.video["is_image"]
+    verdict = judged(tmp_path / "face.jpg")
+    assert verdict.status == "scored" and verdict.interval is None and verdict.video["is_image"]
     assert "still image" in refused(judged(tmp_path / "face.jpg", CLIP), "error").reason
 
 
@@ -299,9 +302,10 @@ def test_disk_full_keeps_finished_verdicts(clip, tmp_path, model, monkeypatch, c
     written, fsync = [], os.fsync
 
     def full(handle):
-        if "predictions.jsonl" in os.readlink(f"/proc/self/fd/{handle}") and len(written) >= 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(1) if "predictions.jsonl" in os.readlink(f"/proc/self/fd/{handle}") else None
+        if os.readlink(f"/proc/self/fd/{handle}") == str(out / "predictions.jsonl"):
+            if len(written) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written.append(handle)
         return fsync(handle)
 
     monkeypatch.setattr(os, "fsync", full)
@@ -351,8 +355,9 @@ def test_a_file_that_fails_does_not_end_the_batch(clip, tmp_path, model, monkeyp
 
 def test_arguments_that_make_no_sense(clip, tmp_path, model, capsys):
     assert "num_samples" in message(capsys, clip, model, "--num-samples", 0)
-    assert "time_limit_s" in message(capsys, clip, model, "--time-limit-s", -1)
+    for seconds in (-1, 0):
+        assert "time_limit_s: needs seconds above 0" in message(capsys, clip, model, "--time-limit-s", seconds)
     assert "blazeface" in message(capsys, clip, model, "--detector-weights", tmp_path / "x.tflite")
     assert "cannot be read" in message(capsys, clip, model, "--labels", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="still|kind|frames|spaced"):
-        judge.judge(clip, CLIP, recipe(input_type="clip", num_frames=4), one_face, num_samples=3)
+        judge.judge(clip, CLIP, recipe(input_type="clip", num_frames=4), one_face, JudgeSettings(num_samples=3))

@@ -1,6 +1,7 @@
 """The command line: instant help, clear errors, exit codes."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from tfdeepfake.cli.main import main
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.verdict.settings import JudgeSettings
 
 
 def test_help_loads_no_heavy_module():
@@ -52,12 +54,12 @@ def test_unknown_preset_names_the_known_ones(capsys):
     assert "demo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("verb", "cls"), [("train", TrainConfig), ("prepare", DataRecipe)])
+@pytest.mark.parametrize(("verb", "cls"), [("train", TrainConfig), ("prepare", DataRecipe), ("predict", JudgeSettings)])
 def test_every_field_is_a_flag_of_its_name_and_explained(capsys, verb, cls):
     with pytest.raises(SystemExit):
         main([verb, "--help"])
     out = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(cls):
         if (verb, field.name) != ("train", "network"):
-            assert f"--{field.name.replace('_', '-')} " in out
+            assert re.search(rf"--{field.name.replace('_', '-')}[ \]]", out)
         assert field.metadata["help"], "a flag without an explanation"

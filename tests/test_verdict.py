@@ -19,6 +19,7 @@ from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import images, inference
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, predict
+from tfdeepfake.verdict.settings import JudgeSettings
 
 NETWORK = brightness_network()
 
@@ -32,9 +33,9 @@ def grey(brightness):
     return sigmoid(10 * (np.rint(255 * np.asarray(brightness)) / 255 - 0.5))
 
 
-def judged(monkeypatch, made, used=None, model=NETWORK, frame_count=100, is_image=False, **options):
+def judged(monkeypatch, made, used=None, model=NETWORK, frame_count=100, is_image=False, **settings):
     pretend(monkeypatch, made, frame_count, is_image)
-    return judge.judge("clip.mp4", model, used or recipe(), no_detector, **options)
+    return judge.judge("clip.mp4", model, used or recipe(), no_detector, JudgeSettings(**settings))
 
 
 def test_only_a_scored_verdict_has_a_probability_and_a_label():
@@ -53,16 +54,16 @@ def test_the_most_suspicious_face_decides_by_its_mean(monkeypatch):
     bright, dark = [0.55, 0.9, 0.6, 0.7] * 4, [0.1, 0.95, 0.2, 0.3] * 4
     made = [example(b, face=7, frame=6 * k) for k, b in enumerate(bright)]
     made += [example(b, face=2, frame=6 * k) for k, b in enumerate(dark)]
-    found = judged(monkeypatch, made)
-    assert found.status == "scored" and found.label == "FAKE"
-    assert found.probability == pytest.approx(grey(bright).mean(), abs=1e-6)
-    assert [f["label"] for f in found.faces] == ["FAKE", "REAL"]
-    assert found.faces[1]["probability"] == pytest.approx(grey(dark).mean(), abs=1e-6)
-    assert [p["frame"] for p in found.faces[0]["timeline"]] == [6 * k for k in range(16)]
-    assert found.faces[0]["timeline"][1]["probability"] == pytest.approx(grey(0.9), abs=1e-6)
-    assert found.faces[0]["timeline"][1]["box"] == [10, 20, 50, 60]
-    assert found.faces[0]["timeline"][2]["time_s"] == pytest.approx(1.2)
-    json.dumps(found.to_dict(), allow_nan=False)
+    verdict = judged(monkeypatch, made)
+    assert verdict.status == "scored" and verdict.label == "FAKE"
+    assert verdict.probability == pytest.approx(grey(bright).mean(), abs=1e-6)
+    assert [f["label"] for f in verdict.faces] == ["FAKE", "REAL"]
+    assert verdict.faces[1]["probability"] == pytest.approx(grey(dark).mean(), abs=1e-6)
+    assert [p["frame"] for p in verdict.faces[0]["timeline"]] == [6 * k for k in range(16)]
+    assert verdict.faces[0]["timeline"][1]["probability"] == pytest.approx(grey(0.9), abs=1e-6)
+    assert verdict.faces[0]["timeline"][1]["box"] == [10, 20, 50, 60]
+    assert verdict.faces[0]["timeline"][2]["time_s"] == pytest.approx(1.2)
+    json.dumps(verdict.to_dict(), allow_nan=False)
 
 
 def test_threshold_and_temperature_are_the_recipes(monkeypatch):
@@ -79,18 +80,18 @@ def test_threshold_and_temperature_are_the_recipes(monkeypatch):
 
 def test_a_brief_face_is_listed_and_does_not_decide(monkeypatch):
     made = [example(0.2, face=0, frame=k) for k in range(16)] + [example(0.99, face=1, frame=3)]
-    found = judged(monkeypatch, made)
-    assert found.label == "REAL"
-    assert [(f["brief"], f["fraction"]) for f in found.faces] == [(False, 1.0), (True, 0.0625)]
+    verdict = judged(monkeypatch, made)
+    assert verdict.label == "REAL"
+    assert [(f["brief"], f["fraction"]) for f in verdict.faces] == [(False, 1.0), (True, 0.0625)]
     only = judged(monkeypatch, [example(0.99, face=1, frame=3)])
     assert only.label == "FAKE" and not only.faces[0]["brief"], "a face that is all there is decides"
 
 
 def test_faces_beyond_the_limit_are_counted(monkeypatch):
     made = [example(0.2, face=f, frame=k) for f in range(30) for k in range(2 + (f == 29))]
-    found = judged(monkeypatch, made, max_faces=5)
-    assert len(found.faces) == 5 and found.faces_not_judged == 25
-    assert max(len(f["timeline"]) for f in found.faces) == 3, "those seen longest are judged"
+    verdict = judged(monkeypatch, made, max_faces=5)
+    assert len(verdict.faces) == 5 and verdict.faces_not_judged == 25
+    assert max(len(f["timeline"]) for f in verdict.faces) == 3, "those seen longest are judged"
 
 
 def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
@@ -105,9 +106,9 @@ def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
         (video.VideoError("clip.mp4", "is damaged.", "Copy it again."), "unreadable"),
         (examples.TooShort("clip.mp4", "has 3 frames.", "Choose a longer one."), "error"),
     ]:
-        found = fails(error)
-        assert (found.status, found.reason, found.remedy) == (status, error.problem, error.remedy)
-        assert found.probability is None and found.label is None and found.interval is None and not found.faces
+        verdict = fails(error)
+        assert (verdict.status, verdict.reason, verdict.remedy) == (status, error.problem, error.remedy)
+        assert verdict.probability is None and verdict.label is None and verdict.interval is None and not verdict.faces
     odd = fails(RuntimeError("odd"))
     assert odd.status == "error" and "RuntimeError: odd" in odd.reason and not odd.traceback
 
@@ -119,8 +120,8 @@ def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
 
 def test_scores_that_are_no_number_are_an_error(monkeypatch):
     made = [example(0.5, frame=0, flow=np.nan), example(0.5, frame=1, flow=0)]
-    found = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
-    assert found.status == "error" and "1 of 2 scores" in found.reason
+    verdict = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
+    assert verdict.status == "error" and "1 of 2 scores" in verdict.reason
 
 
 def test_the_time_limit_ends_a_decoder_that_hangs(monkeypatch):
@@ -132,8 +133,8 @@ def test_the_time_limit_ends_a_decoder_that_hangs(monkeypatch):
                 continue
 
     start = time.monotonic()
-    found = judged(monkeypatch, hangs, time_limit_s=0.2)
-    assert found.status == "error" and "0.2 s" in found.reason
+    verdict = judged(monkeypatch, hangs, time_limit_s=0.2)
+    assert verdict.status == "error" and "0.2 s" in verdict.reason
     assert time.monotonic() - start < 5
 
 
@@ -144,31 +145,31 @@ def test_the_time_limit_works_in_a_thread_between_steps(monkeypatch):
         time.sleep(0.3)
         return [example(0.5)]
 
-    found = []
-    thread = threading.Thread(target=lambda: found.append(judged(monkeypatch, slow, time_limit_s=0.1)))
+    verdicts = []
+    thread = threading.Thread(target=lambda: verdicts.append(judged(monkeypatch, slow, time_limit_s=0.1)))
     thread.start()
     thread.join()
-    assert found[0].status == "error" and "0.1 s" in found[0].reason
+    assert verdicts[0].status == "error" and "0.1 s" in verdicts[0].reason
 
 
 def test_the_interval_covers_the_figure_and_is_left_out_for_one_frame(monkeypatch):
     rng = np.random.default_rng(0)
-    box_smoothing = [example(0.6 + 0.01 * x, frame=k) for k, x in enumerate(rng.normal(size=16))]
+    calm = [example(0.6 + 0.01 * x, frame=k) for k, x in enumerate(rng.normal(size=16))]
     shaky = [example(np.clip(0.6 + 0.2 * x, 0, 1), frame=k) for k, x in enumerate(rng.normal(size=16))]
     widths = []
-    for made in (box_smoothing, shaky):
-        found = judged(monkeypatch, made)
-        low, high = found.interval
-        assert 0 <= low < found.probability < high <= 1
+    for made in (calm, shaky):
+        verdict = judged(monkeypatch, made)
+        low, high = verdict.interval
+        assert 0 <= low < verdict.probability < high <= 1
         widths.append(high - low)
     assert widths[0] < widths[1] / 5
-    assert judged(monkeypatch, shaky).interval == found.interval, "the same file gets the same figures"
-    single = judged(monkeypatch, box_smoothing[:1])
+    assert judged(monkeypatch, shaky).interval == verdict.interval, "the same file gets the same figures"
+    single = judged(monkeypatch, calm[:1])
     assert single.interval is None and single.interval_reason == "only one frame was scored"
 
 
-def test_the_interval_draws_moments_with_all_their_faces():
-    # Two faces that mirror each other: their mean over the same moments is never both low.
+def test_the_interval_draws_samples_with_all_their_faces():
+    # Two faces that mirror each other: their mean over the same samples is never both low.
     values = np.random.default_rng(0).uniform(size=40)
     table = dict(enumerate(values))
     mirror = {m: 1 - v for m, v in table.items()}
@@ -185,29 +186,29 @@ def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):
     values = np.linspace(0.2, 0.8, 6)
     made = [example(values[:4], frame=0, count=4), example(values[2:], frame=2, count=4)]  # overlapping clips
     used = recipe(input_type="clip", sampling="consecutive", num_frames=4)
-    found = judged(monkeypatch, made, used, frame_count=6)
-    assert [p["frame"] for p in found.faces[0]["timeline"]] == list(range(6))
-    assert found.probability == pytest.approx(grey(values).mean(), abs=1e-6)
-    assert found.faces[0]["fraction"] == 1.0
+    verdict = judged(monkeypatch, made, used, frame_count=6)
+    assert [p["frame"] for p in verdict.faces[0]["timeline"]] == list(range(6))
+    assert verdict.probability == pytest.approx(grey(values).mean(), abs=1e-6)
+    assert verdict.faces[0]["fraction"] == 1.0
 
 
 def test_a_clip_network_gives_one_point_a_clip(monkeypatch):
     made = [example(b, frame=f, count=4) for f, b in ((0, 0.3), (40, 0.7), (80, 0.9))]
     used = recipe(input_type="clip", sampling="consecutive", num_frames=4)
-    found = judged(monkeypatch, made, used, brightness_network(num_frames=4), num_samples=3)
-    first = found.faces[0]["timeline"][0]
+    verdict = judged(monkeypatch, made, used, brightness_network(num_frames=4), num_samples=3)
+    first = verdict.faces[0]["timeline"][0]
     assert (first["time_s"], first["end_s"], first["frame"]) == (0, pytest.approx(0.3), 0)
     assert [row[0] for row in first["boxes"]] == [0, 1, 2, 3]
-    assert found.probability == pytest.approx(grey([0.3, 0.7, 0.9]).mean(), abs=1e-6)
-    assert found.num_samples == 3
+    assert verdict.probability == pytest.approx(grey([0.3, 0.7, 0.9]).mean(), abs=1e-6)
+    assert verdict.num_samples == 3
     single = judged(monkeypatch, made[:1], recipe(input_type="clip", num_frames=4), brightness_network(num_frames=4))
     assert single.interval is None and single.interval_reason == "only one clip was scored"
 
 
 def test_flow_reaches_the_network(monkeypatch):
     made = [example(0.5, frame=k, flow=2.0) for k in range(4)]
-    found = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
-    assert found.probability == pytest.approx(sigmoid(10 * (128 / 255 - 0.5) + 2), abs=1e-6)
+    verdict = judged(monkeypatch, made, recipe(input_type="flow", flow="dis"), brightness_network(flow=True))
+    assert verdict.probability == pytest.approx(sigmoid(10 * (128 / 255 - 0.5) + 2), abs=1e-6)
 
 
 def test_padding_the_last_batch_changes_nothing():
@@ -241,8 +242,6 @@ def test_sampling_keeps_what_the_network_was_trained_on():
     assert inference.sampling(DataRecipe(), "clip").num_frames == 16
     with pytest.raises(InputError, match="spaced over the whole video"):
         inference.sampling(DataRecipe(), "clip", num_samples=4)
-    with pytest.raises(InputError, match="at least 1"):
-        inference.sampling(runs, "clip", num_samples=0)
 
 
 def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
@@ -251,10 +250,10 @@ def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
     used = recipe(detector="none")
     empty = faces.make_detections([], [], [])
     one = faces.make_detections([[1, 2, 30, 40]], [0.99], np.zeros((1, 5, 2)))
-    found = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * len(frames))
-    assert found.status == "no_face" and found.probability is None
-    found = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * (len(frames) - 1) + [one])
-    assert found.status == "scored"
+    verdict = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * len(frames))
+    assert verdict.status == "no_face" and verdict.probability is None
+    verdict = judge.judge("clip.mp4", NETWORK, used, lambda frames: [empty] * (len(frames) - 1) + [one])
+    assert verdict.status == "scored"
 
 
 # --- many files -------------------------------------------------------------------------------------------------
@@ -327,6 +326,8 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
         "error": 1,
         "FAKE": 1,
         "REAL": 1,
+        "right": 0,
+        "wrong": 0,
     }
     assert [v["name"] for v in result["verdicts"]] == [
         "fake.mp4",
@@ -360,7 +361,7 @@ def test_scores_csv_is_what_evaluation_reads(folder):
     assert (table["video"] == "sub/odd.mp4").sum() == 1
 
 
-def test_labels_reach_scores_csv_and_strangers_are_named(folder, capsys):
+def test_labels_reach_scores_csv_and_unmatched_ones_are_named(folder, capsys):
     tree, model, out, _ = folder
     (tree / "list.csv").write_text("file,label,method\nfake.mp4,FAKE,swap\nsub/real.mp4,0,\nother.mp4,real,\n")
     predict([tree], model, out, labels=tree / "list.csv")
@@ -390,8 +391,8 @@ def test_a_stopped_run_goes_on_where_it_was(folder, monkeypatch):
     again = judge_many([tree], model, out)["verdicts"]
     assert judged == ["noface.mp4", "odd.mp4", "real.mp4"]
 
-    def same(found):
-        return [{k: v for k, v in record.items() if k != "timings"} for record in found]
+    def same(verdicts):
+        return [{k: v for k, v in verdict.items() if k != "timings"} for verdict in verdicts]
 
     assert same(again) == same(whole)
     # A file that changed, other settings, or a finished run: judged anew.
@@ -402,10 +403,10 @@ def test_a_stopped_run_goes_on_where_it_was(folder, monkeypatch):
     assert judged == ["fake.mp4", "odd.mp4"]
     (out / "predictions.json").unlink()
     judged.clear()
-    judge_many([tree], model, out, max_faces=3)
+    judge_many([tree], model, out, settings=JudgeSettings(max_faces=3))
     assert len(judged) == 5
     judged.clear()
-    judge_many([tree], model, out, max_faces=3)
+    judge_many([tree], model, out, settings=JudgeSettings(max_faces=3))
     assert len(judged) == 5
 
 
@@ -426,6 +427,27 @@ def test_results_inside_the_judged_folder_are_not_judged(folder):
         assert len(judged) == 5 and len(result["other_files"]) == 2
 
 
+def test_one_path_is_one_path(folder, capsys):
+    tree, model, _, judged = folder
+    for path in (tree / "fake.mp4", str(tree / "fake.mp4")):
+        assert [v["file"] for v in judge_many(path, model)["verdicts"]] == [str(path)]
+        assert predict(path, model) == 0
+    assert judged == ["fake.mp4"] * 4
+
+
+def test_settings_that_make_no_sense_are_refused_by_name():
+    for name, value in (
+        ("num_samples", 0),
+        ("max_faces", 2.5),
+        ("batch_size", -1),
+        ("time_limit_s", 0),
+        ("time_limit_s", float("nan")),
+        ("tta", "rotate"),
+    ):
+        with pytest.raises(InputError, match=f"^{name}: needs"):
+            JudgeSettings(**{name: value})
+
+
 def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
     tree, model, out, judged = folder
     other = tmp_path / "other" / "fake.mp4"
@@ -439,7 +461,8 @@ def test_files_given_twice_or_of_one_name_are_told_apart(folder, tmp_path):
 
 def test_every_key_of_predictions_json_is_documented(folder):
     tree, model, out, _ = folder
-    result = judge_many([tree], model, out)
+    (tree / "list.csv").write_text("file,label\nfake.mp4,FAKE\n")
+    result = judge_many([tree], model, out, labels=tree / "list.csv")
     text = (Path(__file__).parents[1] / "docs" / "predictions.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))
     scored = next(v for v in result["verdicts"] if v["status"] == "scored")
@@ -447,7 +470,11 @@ def test_every_key_of_predictions_json_is_documented(folder):
     keys = (
         set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
     )
+    keys |= set(result["counts"]) | {key for image in scored["images"] for key in image}
     assert keys <= documented, keys - documented
+    # ... and every key of the tables is there, but for those that only some verdicts have.
+    told = set(re.findall(r"^\| `(\w+)`", text, re.M)) - {"images_problem", "traceback"}
+    assert told <= keys | {"verdicts"}, told - keys
 
 
 def test_images_that_cannot_be_drawn_cost_no_verdict(folder, monkeypatch):

@@ -10,6 +10,9 @@ LABEL_NAMES = {0: REAL, 1: FAKE}
 
 SPLITS = ("train", "validation", "test")
 
+# Views of an input whose mean is its score, see `scoring.tta`.
+TTA = ("none", "flip")
+
 # Choices of a recipe, see `recipe.DataRecipe`.
 INPUT_TYPES = ("frame", "flow", "clip")
 SAMPLINGS = ("spaced", "consecutive")

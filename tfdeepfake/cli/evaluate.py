@@ -1,6 +1,7 @@
 """`tfdeepfake evaluate`: metrics of a run on a split."""
 
 from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.vocabulary import TTA
 
 
 def add(verbs):
@@ -12,7 +13,7 @@ def add(verbs):
     p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
     p.add_argument("--batch-size", type=int, default=16)
     p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
-    p.add_argument("--tta", choices=("none", "flip"), default="none", help="flip: mean over mirror images")
+    p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images")
     return p
 
 

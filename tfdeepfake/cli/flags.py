@@ -4,7 +4,7 @@ import dataclasses
 
 from tfdeepfake.errors import InputError
 
-NUMBERS = {int: int, float: float, "int": int, "float": float}
+NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int}
 
 
 def add_fields(parser, cls, leave_out=(), note="[{default}]"):
@@ -14,12 +14,12 @@ def add_fields(parser, cls, leave_out=(), note="[{default}]"):
       parser: argparse parser of a verb.
       cls: the dataclass.
       leave_out: names of fields that get no flag.
-      note: what stands behind the help text, with the field's {default}.
+      note: what stands behind the help text, with the field's {default}, unless that is None.
     """
     for field in dataclasses.fields(cls):
         if field.name in leave_out:
             continue
-        shown = "" if field.default is dataclasses.MISSING else " " + note.format(default=field.default)
+        shown = "" if field.default in (None, dataclasses.MISSING) else " " + note.format(default=field.default)
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=field.name,

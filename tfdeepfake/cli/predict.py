@@ -1,6 +1,8 @@
 """`tfdeepfake predict`: verdicts on videos, images and folders of them."""
 
+from tfdeepfake.cli.flags import add_fields, given_fields
 from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS
 
 
@@ -11,15 +13,14 @@ def add(verbs):
     p.add_argument("--out", help="folder for predictions.json, index.html, scores.csv and annotated frames")
     p.add_argument("--detector", choices=DETECTORS, help="face detector instead of the recipe's own")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
-    p.add_argument("--num-samples", type=int, help="frames or clips of the video that are looked at")
-    p.add_argument("--labels", help="CSV file,label: labels written into scores.csv")
-    p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
-    p.add_argument("--tta", choices=("none", "flip"), default="none", help="flip: mean over mirror images")
-    p.add_argument("--debug", action="store_true", help="show the traceback of unexpected errors")
+    p.add_argument("--labels", help="CSV file,label: written into scores.csv, the page shows what is right and wrong")
+    add_fields(p, JudgeSettings, leave_out=("debug",))
+    p.add_argument("--debug", action="store_true", help=JudgeSettings.__dataclass_fields__["debug"].metadata["help"])
     return p
 
 
 def run(args):
+    settings = JudgeSettings(**given_fields(args, JudgeSettings))
     load_tensorflow()
     from tfdeepfake.verdict.batch import predict
 
@@ -27,11 +28,8 @@ def run(args):
         args.paths,
         args.model,
         out_dir=args.out,
+        settings=settings,
         detector=args.detector,
         detector_weights=args.detector_weights,
-        num_samples=args.num_samples,
         labels=args.labels,
-        time_limit_s=args.time_limit_s,
-        debug=args.debug,
-        tta=args.tta,
     )

@@ -89,7 +89,7 @@ def roc(path, labels, scores, groups, metrics, subtitle="", resamples=measures.R
     """
     with rc_context(STYLE):
         figure, axes = _figure("ROC curve", subtitle)
-        _unit_square(axes, "share of reals called FAKE", "share of fakes called FAKE")
+        _unit_square(axes, "fraction of reals called FAKE", "fraction of fakes called FAKE")
         if metrics["auc"] is None:
             _undefined(axes, metrics["undefined"]["auc"])
             return _save(figure, path)
@@ -115,14 +115,16 @@ def precision_recall(path, labels, scores, metrics, subtitle=""):
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
         figure, axes = _figure("Precision and recall of FAKE", subtitle)
-        _unit_square(axes, "recall: share of fakes that are found", "precision: share of FAKE calls that are right")
+        _unit_square(
+            axes, "recall: fraction of fakes that are found", "precision: fraction of FAKE calls that are right"
+        )
         if metrics["average_precision"] is None:
             _undefined(axes, metrics["undefined"]["average_precision"])
             return _save(figure, path)
         precision, recall, _ = precision_recall_curve(labels, scores)
-        share = metrics["n_fake"] / metrics["n"]
+        fraction = metrics["n_fake"] / metrics["n"]
         axes.axhline(
-            share, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * share:.0f} % are fake"
+            fraction, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * fraction:.0f} % are fake"
         )
         name = f"average precision {metrics['average_precision']:.3f}"
         axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=name, clip_on=False)
@@ -136,20 +138,20 @@ def precision_recall(path, labels, scores, metrics, subtitle=""):
 
 
 def confusion(path, metrics, subtitle=""):
-    """Confusion matrix: counts, and shares of each true class, by which the cells are shaded."""
+    """Confusion matrix: counts, and fractions of each true class, by which the cells are shaded."""
     with rc_context(STYLE):
         figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
         cells = metrics["confusion"]
         counts = np.array([[cells["true_real"], cells["false_fake"]], [cells["false_real"], cells["true_fake"]]])
         totals = counts.sum(1, keepdims=True)
-        shares = counts / np.maximum(totals, 1)
-        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1.25, aspect="equal")
+        fractions = counts / np.maximum(totals, 1)
+        axes.imshow(fractions, cmap="Greys", vmin=0, vmax=1.25, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
-            dark = shares[row, column] > 0.6
+            dark = fractions[row, column] > 0.6
             colour = "white" if dark else INK
             axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=20, color=colour)
-            share = f"{100 * shares[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
-            axes.text(column, row + 0.22, share, ha="center", va="center", fontsize=9, color=colour)
+            fraction = f"{100 * fractions[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
+            axes.text(column, row + 0.22, fraction, ha="center", va="center", fontsize=9, color=colour)
         axes.set_xticks([0, 1], ["REAL", "FAKE"])
         axes.set_yticks([0, 1], ["REAL", "FAKE"])
         for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -162,7 +164,7 @@ def confusion(path, metrics, subtitle=""):
 
 
 def histogram(path, labels, scores, threshold, subtitle="", bins=20):
-    """Scores of each class in 20 bins, as shares of their class: FAKE above the axis, REAL below."""
+    """Scores of each class in 20 bins, as fractions of their class: FAKE above the axis, REAL below."""
     with rc_context(STYLE):
         figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
         edges = np.linspace(0, 1, bins + 1)
@@ -178,7 +180,9 @@ def histogram(path, labels, scores, threshold, subtitle="", bins=20):
             threshold, 0, 0.86, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold {threshold:.3g}"
         )
         top = max(abs(limit) for limit in axes.get_ylim())
-        axes.set(xlim=(0, 1), ylim=(-1.25 * top, 1.25 * top), xlabel="probability of FAKE", ylabel="share of the class")
+        axes.set(
+            xlim=(0, 1), ylim=(-1.25 * top, 1.25 * top), xlabel="probability of FAKE", ylabel="fraction of the class"
+        )
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * abs(value):.0f} %")
         axes.legend(loc="upper center", ncols=3, columnspacing=1.4, handlelength=1.4)
         return _save(figure, path)
@@ -188,16 +192,16 @@ def reliability(path, labels, probabilities, metrics, subtitle=""):
     """Share of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
         figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
-        count, mean, share = measures.calibration_bins(labels, probabilities)
+        count, mean, fraction = measures.calibration_bins(labels, probabilities)
         filled = count > 0
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="calibrated")
         if filled.any():
-            n, k = count[filled], np.round(share[filled] * count[filled])
+            n, k = count[filled], np.round(fraction[filled] * count[filled])
             low, high = _wilson(k, n)
             axes.vlines(mean[filled], low, high, color=CURVE, alpha=0.35, linewidth=2.5, label="95 % (Wilson)")
             name = f"calibration error {metrics['calibration_error']:.3f}"
-            axes.plot(mean[filled], share[filled], "o-", color=CURVE, markersize=5, label=name, clip_on=False)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share that is fake")
+            axes.plot(mean[filled], fraction[filled], "o-", color=CURVE, markersize=5, label=name, clip_on=False)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="fraction that is fake")
         axes.grid(color=PALE, linewidth=0.6)
         axes.legend(loc="best")
         width = 1 / len(count)
@@ -237,7 +241,7 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
             axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
         axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
         axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        end = last or 1.0  # an image has one moment, 0 s
+        end = last or 1.0  # an image has one time, 0 s
         axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
         axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -249,11 +253,11 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
 
 def describe(metrics, level="video"):
     """Two lines under a title: data set and split; level, number of items and coverage."""
-    found = metrics["levels"][level]
+    counted = metrics["levels"][level]
     where = ", ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
-    seen = found["coverage"]
-    what = f"{level} level: {found['n_fake']} fake, {found['n_real']} real; "
-    what += f"{seen['scored']} of {seen['videos']} videos scored"
+    coverage = counted["coverage"]
+    what = f"{level} level: {counted['n_fake']} fake, {counted['n_real']} real; "
+    what += f"{coverage['scored']} of {coverage['videos']} videos scored"
     return f"{where}\n{what}" if where else what
 
 

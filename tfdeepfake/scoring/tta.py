@@ -2,7 +2,7 @@
 
 import numpy as np
 
-TTA = ("none", "flip")
+from tfdeepfake.vocabulary import TTA
 
 
 def mirrored(batch):

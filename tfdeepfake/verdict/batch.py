@@ -1,104 +1,71 @@
 """Many files to verdicts: a line for each, and a folder with predictions.json, index.html, scores.csv and images.
 
-Every verdict is on the disk before the next file is begun; a run that was stopped goes on where it was.
+Every verdict is on the disk before the next file is begun; a run that was stopped is resumed.
 """
 
 import dataclasses
 import functools
+import os
 import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfdeepfake import __version__
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import write_json
+from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import load_model, load_recipe
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
-from tfdeepfake.verdict.judging import MAX_FACES, TIME_LIMIT_S, judge
+from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.results import (
     IMAGES,
     LINES,
     PAGE,
     RESULT,
     SCORES,
-    append,
+    MediaFiles,
     digest,
     find_media,
     open_folder,
+    printable_path,
     read_labels,
     read_verdicts,
     score_rows,
-    shown,
     stamp,
+    with_label,
 )
+from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import FAKE, REAL, STATUS_TEXT, STATUSES
 
 SCHEMA = 1
 
 
-def line(verdict, threshold=None):
-    """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE.
-
-    When `threshold` is given and lies inside the interval, the line says so: other frames might have turned the label.
-    """
-    name = shown(verdict["file"])
-    if verdict["status"] != "scored":
-        return f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
-    spread = "" if not verdict["interval"] else " ({:.2f}-{:.2f})".format(*verdict["interval"])
-    count = len(verdict["faces"]) + verdict["faces_not_judged"]
-    faces = "whole frame" if verdict["whole_frame"] else f"{count} face{'' if count == 1 else 's'}"
-    timeline = verdict["faces"][0]["timeline"]
-    worst = max(timeline, key=lambda point: point["probability"])
-    when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
-    close = (
-        threshold is not None and verdict["interval"] and verdict["interval"][0] <= threshold <= verdict["interval"][1]
-    )
-    unsure = f", close to the threshold {threshold:.2f}" if close else ""
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}"
-
-
-def counts(verdicts):
-    """How many verdicts of each status and label, and the coverage."""
-    by_status = {status: sum(v["status"] == status for v in verdicts) for status in STATUSES}
-    by_label = {label: sum(v["label"] == label for v in verdicts) for label in (FAKE, REAL)}
-    return {"files": len(verdicts), **by_status, **by_label}
-
-
-def exit_code(result):
-    """0: every file was scored or has no face. 1: some could not be read or failed. 2: nothing was usable."""
-    found = result["counts"]
-    if not found["scored"] and not found["no_face"]:
-        return 2
-    return 1 if found["unreadable"] or found["error"] or result["unreadable_folders"] else 0
-
-
 def judge_many(
-    paths,
-    model_folder,
-    out_dir=None,
+    paths: Path | str | Iterable[Path | str],
+    model_folder: Path | str,
+    out_dir: Path | str | None = None,
     *,
-    detector=None,
-    detector_weights=None,
-    num_samples=None,
-    batch_size=None,
-    max_faces=MAX_FACES,
-    labels=None,
-    time_limit_s=None,
-    debug=False,
-    tta="none",
-    log=None,
-):
+    settings: JudgeSettings | None = None,
+    detector: str | None = None,
+    detector_weights: Path | str | None = None,
+    labels: Path | str | None = None,
+    log: Callable[[str], None] | None = None,
+    start: float | None = None,
+) -> dict:
     """Judges files and folders; goes on past bad files and counts them.
 
     Args:
-      paths: videos, images and folders of them.
-      model_folder: as written by `recipe.save_model`.
+      paths: a video, image or folder of them, or several.
+      model_folder: as written by `model_folder.save_model`.
       out_dir: gets predictions.jsonl (a line per verdict, at once), predictions.json, index.html, scores.csv and
-        frames/; nothing is written when not given. A run of the same command that was stopped is gone on with.
+        frames/; nothing is written when not given. A run of the same command that was stopped is resumed.
+      settings: `JudgeSettings()` when not given.
       detector: instead of the recipe's; scores may differ from those of training, and the page says so.
       detector_weights: path of the BlazeFace file.
-      samples, batch_size, max_faces, time_limit_s, debug, tta: as for `judge`.
-      labels: CSV file,label: written into scores.csv.
+      labels: CSV file,label: written into scores.csv, and the page shows what is right and wrong.
       log: called with each verdict's line, and with the summary.
+      start: `time.perf_counter()` at which the start-up began, for `startup_s`; this call when not given.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
     Raises:
@@ -106,141 +73,197 @@ def judge_many(
     """
     from tqdm import tqdm
 
-    from tfdeepfake.data import faces
-
-    began, log = time.perf_counter(), log or (lambda text: None)
-    recipe = load_recipe(model_folder)
-    media, others, problems = find_media(paths, out_dir)
-    for folder, reason in problems:
+    start = time.perf_counter() if start is None else start
+    settings, log = settings or JudgeSettings(), log or (lambda line: None)
+    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    out_dir = Path(out_dir) if out_dir else None
+    load_recipe(model_folder)  # what is wrong with it is said before anything else is read
+    files = find_media(paths, out_dir)
+    for folder, reason in files.unreadable_folders:
         log(f"UNREADABLE  folder {folder}: {reason}")
-    if not media:
-        what = f"holds no video or image ({len(others)} other files)." if others else "holds no video or image."
-        if problems:
-            what = f"{problems[0][0]} {problems[0][1]}"
-        raise InputError(", ".join(shown(p) for p in paths), what, "Give a video, an image or a folder of them.")
-    known, unmatched = read_labels(labels, media) if labels else ({}, [])
-    model, recipe = load_model(model_folder)
-    trained_with = recipe.data.detector
-    if detector and recipe.data.detector != "none":
-        try:
-            data = dataclasses.replace(recipe.data, detector=detector)
-        except ValueError as error:
-            remedy = "Leave --detector out."
-            raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
-        recipe = dataclasses.replace(recipe, data=data)
-    name = "mtcnn" if recipe.data.detector == "none" else recipe.data.detector
-    if detector_weights and name != "blazeface":
-        raise InputError(
-            "--detector-weights", f"belongs to blazeface; this run uses {name}.", "Add --detector blazeface."
-        )
-    detect = faces.make_detector(name, detector_weights)
-    settings = {
-        "recipe": recipe.to_dict(),
-        "num_samples": num_samples,
-        "max_faces": max_faces,
-        "tta": tta,
-        "detector": name,
-        "version": __version__,
-    }
-    run = digest(settings)
-    earlier = {}
-    if out_dir:
-        out_dir = Path(out_dir)
-        earlier = open_folder(out_dir, run)
-        if earlier:
-            log(f"{len(earlier)} verdicts of the stopped run are kept.")
-    records, startup_s = [], time.perf_counter() - began
-    for path, below in tqdm(media, desc="judging", unit="file", disable=None):
-        record = earlier.get(shown(path))
+    _check_there_are_media(paths, files)
+    true_labels, unmatched_labels = read_labels(labels, files.media) if labels else ({}, [])
+    network = _load_network(model_folder, detector, detector_weights)
+    run = digest(
+        {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": __version__}
+        | settings.that_change_scores()
+    )
+    resumed = open_folder(out_dir, run) if out_dir else {}
+    if resumed:
+        log(f"{len(resumed)} verdicts of the stopped run are kept.")
+    records, startup_s = [], time.perf_counter() - start
+    for path, name in tqdm(files.media, desc="judging", unit="file", disable=None):
+        record = resumed.get(printable_path(path))
         if record is None:
-            verdict = judge(
-                path,
-                model,
-                recipe,
-                detect,
-                num_samples=num_samples,
-                batch_size=batch_size,
-                max_faces=max_faces,
-                time_limit_s=time_limit_s or TIME_LIMIT_S,
-                debug=debug,
-                tta=tta,
-            )
-            record = {"name": shown(below), **verdict.to_dict(), "file": shown(path), "stamp": stamp(path), "run": run}
+            record = _judged(path, name, network, settings, out_dir) | {"stamp": stamp(path), "run": run}
             if out_dir:
-                record["images"] = _images(path, record, out_dir)
-                append(out_dir / LINES, record)
-        log(line(record, recipe.threshold))
-        if record.get("traceback"):
-            log(record["traceback"])
-        records.append(record if not out_dir else {k: record[k] for k in ("status", "label", "name")})
+                append_json_line(out_dir / LINES, record)
+        verdict = with_label(record, true_labels)
+        log(line(verdict, network.recipe.threshold))
+        if verdict.get("traceback"):
+            log(verdict["traceback"])
+        # With a folder the verdicts are on the disk; what is counted is kept here.
+        records.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
     result = {
         "schema": SCHEMA,
         "tool": f"tfdeepfake {__version__}",
-        "model": shown(model_folder),
-        "recipe": recipe.to_dict(),
-        "recipe_sha256": digest(recipe.to_dict()),
-        "detector": name,
-        "trained_with_detector": trained_with,
-        "tta": tta,
-        "threshold": recipe.threshold,
+        "model": printable_path(model_folder),
+        "recipe": network.recipe.to_dict(),
+        "recipe_sha256": digest(network.recipe.to_dict()),
+        "detector": network.detector,
+        "trained_with_detector": network.trained_with_detector,
+        "tta": settings.tta,
+        "threshold": network.recipe.threshold,
         "counts": counts(records),
-        "other_files": others,
-        "unreadable_folders": [{"folder": f, "reason": r} for f, r in problems],
-        "unmatched_labels": unmatched,
+        "other_files": files.other_files,
+        "unreadable_folders": [{"folder": f, "reason": r} for f, r in files.unreadable_folders],
+        "unmatched_labels": unmatched_labels,
         "startup_s": round(startup_s, 3),
     }
     if out_dir:
-        _finish(out_dir, result, known)
+        _finish(out_dir, result, true_labels)
     else:
-        result["verdicts"] = [{k: v for k, v in r.items() if k not in ("run", "stamp")} for r in records]
+        result["verdicts"] = records
     for text in summary(result, out_dir):
         log(text)
     return result
 
 
-def _images(path, record, out_dir):
-    """Draws; images are an extra, so what goes wrong with them costs no verdict. A full disk does end the run."""
-    try:
-        return images.draw_images(path, record, out_dir, IMAGES)
-    except (InputError, OSError):
-        raise
-    except Exception as error:
-        record["images_problem"] = f"{type(error).__name__}: {error}"
-        return []
+@dataclass(frozen=True)
+class _Network:
+    """What every file of a run is judged with; `detector` is the name of the one in use."""
+
+    model: object
+    recipe: Recipe
+    detect: Callable
+    detector: str
+    trained_with_detector: str
+
+
+def _load_network(model_folder, detector, detector_weights):
+    """Loads the network and the face detector: the recipe's, or the one that was asked for.
+
+    Raises:
+      InputError: the model folder or the detector's file cannot be used.
+    """
+    from tfdeepfake.data import faces
+
+    recipe = load_recipe(model_folder)
+    trained_with = recipe.data.detector
+    in_use = "mtcnn" if trained_with == "none" else detector or trained_with
+    if detector_weights and in_use != "blazeface":
+        raise InputError(
+            "--detector-weights", f"belongs to blazeface; this run uses {in_use}.", "Add --detector blazeface."
+        )
+    if trained_with != "none":
+        try:
+            recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, detector=in_use))
+        except ValueError as error:
+            remedy = "Leave --detector out."
+            raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
+    model, _ = load_model(model_folder)
+    return _Network(model, recipe, faces.make_detector(in_use, detector_weights), in_use, trained_with)
+
+
+def _check_there_are_media(paths, files: MediaFiles):
+    """Raises InputError when no file is left to be judged."""
+    if files.media:
+        return
+    problem = "holds no video or image."
+    if files.other_files:
+        problem = f"holds no video or image ({len(files.other_files)} other files)."
+    if files.unreadable_folders:
+        problem = " ".join(files.unreadable_folders[0])
+    raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
+
+
+def _judged(path, name, network, settings, out_dir):
+    """The record of one file; its images are drawn when there is a folder for them."""
+    verdict = judge(path, network.model, network.recipe, network.detect, settings)
+    record = {"name": name, **verdict.to_dict(), "file": printable_path(path)}
+    if out_dir:
+        try:
+            record["images"] = images.draw_images(path, record, out_dir, IMAGES)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # images are an extra: what goes wrong with them costs no verdict
+            record |= {"images": [], "images_problem": f"{type(error).__name__}: {error}"}
+    return record
 
 
 def _finish(out_dir, result, labels):
     """Everything that is made of all verdicts together. predictions.json comes last: it marks the run as finished."""
     from tfdeepfake.scoring.table import write_scores
 
-    write_scores(out_dir / SCORES, list(score_rows(read_verdicts(out_dir / LINES), labels)))
-    page.write_page(out_dir / PAGE, result, functools.partial(read_verdicts, out_dir / LINES))
-    verdicts = [{k: v for k, v in r.items() if k not in ("run", "stamp")} for r in read_verdicts(out_dir / LINES)]
-    result["verdicts"] = verdicts
+    read = functools.partial(read_verdicts, out_dir, labels)
+    write_scores(out_dir / SCORES, list(score_rows(read(), labels)))
+    page.write_page(out_dir / PAGE, result, read)
+    result["verdicts"] = list(read())
     write_json(out_dir / RESULT, result)
 
 
-def summary(result, out_dir=None):
-    """The last lines: coverage, what was skipped, where the page is."""
-    found = result["counts"]
-    rest = [f"{found[status]} {STATUS_TEXT[status].lower()}" for status in STATUS_TEXT if found[status]]
+def counts(verdicts: list[dict]) -> dict:
+    """How many verdicts there are of each status and label, and how many agree with the labels given."""
+    by_status = {status: sum(v["status"] == status for v in verdicts) for status in STATUSES}
+    by_label = {label: sum(v["label"] == label for v in verdicts) for label in (FAKE, REAL)}
+    labelled = [v for v in verdicts if v["status"] == "scored" and v.get("true_label")]
+    right = sum(v["label"] == v["true_label"] for v in labelled)
+    return {"files": len(verdicts), **by_status, **by_label, "right": right, "wrong": len(labelled) - right}
+
+
+def exit_code(result: dict) -> int:
+    """0: every file was scored or has no face. 1: some could not be read or failed. 2: nothing was usable."""
+    count = result["counts"]
+    if not count["scored"] and not count["no_face"]:
+        return 2
+    return 1 if count["unreadable"] or count["error"] or result["unreadable_folders"] else 0
+
+
+def line(verdict: dict, threshold: float | None = None) -> str:
+    """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE.
+
+    When `threshold` is given and lies inside the interval, the line says so: other frames might have turned the label.
+    """
+    name = printable_path(verdict["file"])
+    if verdict["status"] != "scored":
+        return f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
+    interval = verdict["interval"]
+    spread = "" if not interval else " ({:.2f}-{:.2f})".format(*interval)
+    count = len(verdict["faces"]) + verdict["faces_not_judged"]
+    faces = "whole frame" if verdict["whole_frame"] else f"{count} face{'' if count == 1 else 's'}"
+    timeline = verdict["faces"][0]["timeline"]
+    worst = max(timeline, key=lambda point: point["probability"])
+    when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
+    near = threshold is not None and interval and interval[0] <= threshold <= interval[1]
+    unsure = f", close to the threshold {threshold:.2f}" if near else ""
+    wrong = verdict.get("true_label", verdict["label"]) != verdict["label"]
+    told = f", wrong: it is labelled {verdict['true_label']}" if wrong else ""
+    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}{told}"
+
+
+def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
+    """Yields the last lines: coverage, what was skipped, where the page is."""
+    count = result["counts"]
+    rest = [f"{count[status]} {STATUS_TEXT[status].lower()}" for status in STATUS_TEXT if count[status]]
     yield (
-        f"{found['scored']} of {found['files']} scored ({found[FAKE]} FAKE, {found[REAL]} REAL)"
+        f"{count['scored']} of {count['files']} scored ({count[FAKE]} FAKE, {count[REAL]} REAL)"
         + "".join(f", {text}" for text in rest)
         + "."
     )
+    if labelled := count["right"] + count["wrong"]:
+        yield f"{count['right']} of {labelled} scored files with a label are judged right."
     for what, names in (
         ("are neither video nor image", result["other_files"]),
         ("of the labels are not among the files", result["unmatched_labels"]),
     ):
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            yield f"{len(names)} {what}: {', '.join(shown(n) for n in names[:5])}{more}."
+            yield f"{len(names)} {what}: {', '.join(printable_path(n) for n in names[:5])}{more}."
     if out_dir:
-        yield f"Page: {shown(Path(out_dir) / PAGE)}"
+        yield f"Page: {printable_path(Path(out_dir) / PAGE)}"
 
 
-def predict(paths, model_folder, out_dir=None, **options):
+def predict(paths, model_folder, out_dir=None, **options) -> int:
     """`judge_many` for the command line: prints a line per file, returns the exit code."""
     from tqdm import tqdm
 

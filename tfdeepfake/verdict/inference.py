@@ -1,10 +1,12 @@
 """One network and the crops of one video: do they fit, which samples to look at, logits, probability, interval."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.tta import predict_logits
 
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
@@ -12,16 +14,19 @@ LEAST_CLIPS = 8
 RESAMPLES = 1000
 
 
-def probability(logit, temperature=1.0):
+def probability(logit, temperature: float = 1.0) -> np.ndarray:
     """sigmoid(logit / temperature) in float64, without overflow; any shape."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 
 
-def check_model(model, recipe, one_logit=True):
+def check_model(model, recipe: Recipe, one_logit: bool = True) -> str:
     """Compares the network with the recipe; a mismatch is an error, not a worse score.
 
     Args:
+      model: keras.Model; recipe: of its saved model folder.
       one_logit: whether the network has to give one logit of FAKE, as a verdict needs, and not K classes.
+    Returns:
+      The network's input type: `frame`, `flow` or `clip`.
     Raises:
       InputError: crop size, clip length or flow of the recipe are not what the network takes, its outputs are not as
         many as wanted or as the recipe names.
@@ -61,18 +66,16 @@ def check_model(model, recipe, one_logit=True):
     return input_type
 
 
-def sampling(data, input_type, num_samples=None):
+def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None) -> DataRecipe:
     """The recipe for looking at one video: every face, and enough samples for a timeline.
 
     Args:
-      data: DataRecipe of training. Input type, size, margin and clip length stay.
+      data: of training. Input type, size, margin and clip length stay.
       input_type: of the network, `frame`, `flow` or `clip`.
       num_samples: samples to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
     Raises:
       InputError: the network takes frames spaced over the whole video as one input, so there is one sample.
     """
-    if num_samples is not None and num_samples < 1:
-        raise InputError("num_samples", f"needs at least 1, got {num_samples}.")
     if data.sampling == "consecutive":
         return dataclasses.replace(data, select="all", num_clips=num_samples or max(data.num_clips, LEAST_CLIPS))
     if num_samples is None:
@@ -87,14 +90,18 @@ def sampling(data, input_type, num_samples=None):
     return dataclasses.replace(data, select="all", num_frames=num_samples)
 
 
-def score(model, inputs, batch_size, check=lambda: None, tta="none"):
+def score(
+    model, inputs: list[tuple], batch_size: int, check: Callable[[], None] = lambda: None, tta: str = "none"
+) -> np.ndarray:
     """Raw logits of FAKE.
 
     Args:
+      model: keras.Model.
       inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
       batch_size: the last batch is padded to a power of two, so that a network is traced once or twice, not
         once per video.
-      tta: "none" or "flip", see `scoring.test_time.predict_logits`.
+      check: called before each batch; what it raises passes, as when the time is up.
+      tta: "none" or "flip", see `scoring.tta.predict_logits`.
     Returns:
       float32 [len(inputs)].
     Raises:
@@ -118,22 +125,22 @@ def score(model, inputs, batch_size, check=lambda: None, tta="none"):
     return logits
 
 
-def interval(tables, seed=0):
-    """95 % bootstrap interval of the video's probability over its sampled samples.
+def interval(tables: list[dict[int, float]], seed: int = 0) -> tuple[float, float] | None:
+    """95 % bootstrap interval of the video's probability over its samples.
 
-    A moment is drawn with all its faces, because compression and light are shared. It covers the choice of
+    A sample is drawn with all its faces, because compression and light are shared. It covers the choice of
     frames only, not what the network never learned.
 
     Args:
-      tables: per deciding face a dict {moment: probability}.
+      tables: per deciding face a dict {first frame of the sample: probability}.
     Returns:
       (low, high), or None when there are fewer than two samples.
     """
-    samples = sorted({m for table in tables for m in table})
+    samples = sorted({sample for table in tables for sample in table})
     if len(samples) < 2:
         return None
-    seen = np.array([[m in table for table in tables] for m in samples], np.float64)
-    values = np.array([[table.get(m, 0.0) for table in tables] for m in samples])
+    seen = np.array([[sample in table for table in tables] for sample in samples], np.float64)
+    values = np.array([[table.get(sample, 0.0) for table in tables] for sample in samples])
     draws = np.random.default_rng(seed).multinomial(len(samples), np.full(len(samples), 1 / len(samples)), RESAMPLES)
     counts = draws @ seen
     # A face that is in none of the drawn samples says nothing in that draw.

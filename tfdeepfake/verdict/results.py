@@ -1,48 +1,64 @@
-"""The files around a run of `predict`: which media there are, their labels, and the folder of results.
-
-Every verdict is on the disk before the next file is begun; a run that was stopped goes on where it was.
-"""
+"""The files around a run of `predict`: which media there are, their labels, and the folder of results."""
 
 import collections
 import csv
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import raise_if_full
+from tfdeepfake.files import begin_json_lines, read_json_lines
+from tfdeepfake.report.text import printable
+from tfdeepfake.vocabulary import LABEL_NAMES
 
 LINES, RESULT, SCORES, PAGE, IMAGES = "predictions.jsonl", "predictions.json", "scores.csv", "index.html", "frames"
 LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
+# Keys of predictions.jsonl by which a stopped run knows its verdicts again.
+RESUME_KEYS = ("run", "stamp")
 
 
-def shown(path):
+def printable_path(path: Path | str) -> str:
     """A file name as text that can be printed and written: undecodable bytes and control characters replaced."""
-    text = os.fsencode(str(path)).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return printable(os.fsencode(str(path)).decode("utf-8", "replace"))
 
 
-def find_media(paths, out_dir=None):
-    """Media files below the given files and folders, in a stable order.
+class MediaFiles(NamedTuple):
+    """What lies below the files and folders that were given.
+
+    Args:
+      media: [(Path, name below the given folder)], in a stable order.
+      other_files: files in the folders that are neither video nor image, as text.
+      unreadable_folders: [(folder as text, why)].
+    """
+
+    media: list
+    other_files: list
+    unreadable_folders: list
+
+
+def find_media(paths: Iterable[Path | str], out_dir: Path | str | None = None) -> MediaFiles:
+    """Media files below the given files and folders.
 
     A file that is named itself is always taken, whatever its suffix: what is wrong with it will be its verdict.
 
     Args:
       paths: files and folders.
-      out_dir: results of an earlier run; its images are not judged.
-    Returns:
-      (media [(Path, name below the given folder)], other files [str], problems [(folder, reason)]).
+      out_dir: results of an earlier run; its files and images are not judged.
     """
     from tfdeepfake.data.video import is_media
 
-    media, others, problems, seen = [], [], [], set()
-    skip = {os.path.abspath(Path(out_dir) / IMAGES)} if out_dir else set()
-    own = {os.path.abspath(Path(out_dir) / name) for name in (LINES, RESULT, SCORES, PAGE)} if out_dir else set()
+    media, other_files, unreadable_folders, seen = [], [], [], set()
+    own_images, own_files = set(), set()
+    if out_dir:
+        own_images = {os.path.abspath(Path(out_dir) / IMAGES)}
+        own_files = {os.path.abspath(Path(out_dir) / name) for name in (LINES, RESULT, SCORES, PAGE)}
 
     def take(path, name):
         key = os.path.abspath(path)
-        if key not in seen and key not in own:
+        if key not in seen and key not in own_files:
             seen.add(key)
             media.append((path, name))
 
@@ -51,30 +67,34 @@ def find_media(paths, out_dir=None):
             with os.scandir(folder) as entries:
                 entries = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            problems.append((shown(folder), f"cannot be opened ({error.strerror})."))
+            unreadable_folders.append((printable_path(folder), f"cannot be opened ({error.strerror})."))
             return
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                if os.path.abspath(entry.path) not in skip:
+                if os.path.abspath(entry.path) not in own_images:
                     walk(entry.path, root)
             elif is_media(entry.path) and not entry.name.startswith("."):
                 take(Path(entry.path), Path(entry.path).relative_to(root).as_posix())
-            elif os.path.abspath(entry.path) not in own:
-                others.append(shown(entry.path))
+            elif os.path.abspath(entry.path) not in own_files:
+                other_files.append(printable_path(entry.path))
 
     for path in map(Path, paths):
         # os.path.isdir, because Path.is_dir raises where a parent folder may not be entered.
         walk(path, path) if os.path.isdir(path) else take(path, path.name)
     # Two folders may hold files of one name: then the whole path tells them apart, here and in scores.csv.
     often = collections.Counter(name for _, name in media)
-    return [(path, name if often[name] == 1 else str(path)) for path, name in media], others, problems
+    media = [(path, printable_path(name if often[name] == 1 else path)) for path, name in media]
+    return MediaFiles(media, other_files, unreadable_folders)
 
 
-def read_labels(path, media):
+def read_labels(path: Path | str, media: list) -> tuple[dict[str, dict], list[str]]:
     """Reads `file,label[,data_set,method,source]`; files are named as below the given folder, or by path.
 
+    Args:
+      path: the CSV file.
+      media: of `find_media`.
     Returns:
-      ({name: row dict with label 0 or 1}, rows that belong to no file [str]).
+      ({name: row with label 0 or 1}, names of rows that belong to no file).
     Raises:
       InputError: the file is missing, has no such columns, a label that is not real/fake/0/1, or a file twice.
     """
@@ -83,7 +103,7 @@ def read_labels(path, media):
     for media_path, name in media:
         for key in {name, media_path.name, str(media_path), os.path.abspath(media_path)}:
             names.setdefault(key, []).append(name)
-    found, unmatched = {}, []
+    labels, unmatched = {}, []
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -102,105 +122,101 @@ def read_labels(path, media):
                     )
                 if not matching:
                     unmatched.append(row["file"])
-                elif matching[0] in found:
+                elif matching[0] in labels:
                     raise InputError(path, f"line {reader.line_num}: {row['file']!r} stands here twice.", remedy)
                 else:
-                    found[matching[0]] = {**row, "label": label}
+                    labels[matching[0]] = {**row, "label": label}
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", remedy) from None
-    return found, unmatched
+    return labels, unmatched
 
 
-def digest(value):
+def digest(value) -> str:
+    """SHA-256 of a JSON-able value with sorted keys, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def append(path, record):
-    """Adds a line and waits until it is on the disk; a line that does not fit is taken back."""
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    size = path.stat().st_size if path.exists() else 0
+def stamp(path: Path | str) -> list[int] | None:
+    """Size and time of change of a file; None where there is none."""
     try:
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        if path.exists():
-            os.truncate(path, size)
-        raise_if_full(error, path)
-
-
-def read_verdicts(path, order=None):
-    """Yields the records of predictions.jsonl, one at a time; a last line that was cut off is left out.
-
-    Args:
-      path: the file.
-      order: line numbers from 0, to read in this order; all lines as they stand when not given.
-    """
-    with open(path, "rb") as stream:
-        if order is None:
-            yield from (json.loads(text) for text in stream if text.endswith(b"\n"))
-            return
-        starts = [0]
-        for text in stream:
-            starts.append(starts[-1] + len(text))
-        for number in order:
-            stream.seek(starts[number])
-            yield json.loads(stream.readline())
-
-
-def stamp(path):
-    try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]
 
 
-def _earlier(out_dir, run):
-    """Verdicts of a stopped run of the same command: {path: record}. A finished run is not gone on with."""
-    path = out_dir / LINES
-    if not path.is_file() or (out_dir / RESULT).exists():
-        return {}
-    try:
-        records = [r for r in read_verdicts(path) if r["run"] == run and r["status"] != "error"]
-    except (ValueError, KeyError, TypeError, OSError):
-        return {}
-    return {r["file"]: r for r in records if r["stamp"] == stamp(r["file"])}
+def open_folder(out_dir: Path, run: str) -> dict[str, dict]:
+    """Makes the folder ready and returns what a stopped run of the same command left.
 
+    A finished run, one with other settings and what cannot be read are begun anew; so are files that have changed or
+    ended in `error`.
 
-def open_folder(out_dir, run):
-    """Makes the folder ready and returns what an earlier, stopped run of the same command left."""
+    Args:
+      out_dir: made when absent.
+      run: digest of everything the verdicts depend on besides their files.
+    Returns:
+      {file as text: record}; the file of lines holds these.
+    Raises:
+      InputError: the folder cannot be written to.
+    """
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        earlier = _earlier(out_dir, run)
-        for name in (LINES, RESULT):
-            (out_dir / name).unlink(missing_ok=True)
-        for record in earlier.values():
-            append(out_dir / LINES, record)
-        (out_dir / LINES).touch()
+        resumed = _resumed(out_dir, run)
+        begin_json_lines(out_dir / LINES, resumed.values())
+        # Behind the lines: a stop in between must not make a finished run look like a stopped one.
+        (out_dir / RESULT).unlink(missing_ok=True)
     except OSError as error:
-        if not isinstance(error, InputError):
-            raise InputError(out_dir, f"cannot be written to ({error.strerror}).", "Choose another --out.") from error
-    return earlier
+        raise InputError(out_dir, f"cannot be written to ({error.strerror}).", "Choose another --out.") from error
+    return resumed
 
 
-def score_rows(records, labels):
-    for record in records:
-        known = labels.get(record["name"], {})
+def _resumed(out_dir, run):
+    if not (out_dir / LINES).is_file() or (out_dir / RESULT).exists():
+        return {}
+    try:
+        records = [r for r in read_json_lines(out_dir / LINES) if r["run"] == run and r["status"] != "error"]
+        return {r["file"]: r for r in records if r["stamp"] == stamp(r["file"])}
+    except (InputError, KeyError, TypeError):
+        return {}
+
+
+def read_verdicts(out_dir: Path, labels: dict, order: Iterable[int] | None = None) -> Iterator[dict]:
+    """Yields the verdicts of a folder as predictions.json has them, one at a time.
+
+    Args:
+      out_dir: folder with predictions.jsonl.
+      labels: of `read_labels`; a verdict whose file has one gets `true_label`.
+      order: as in `files.read_json_lines`.
+    """
+    for record in read_json_lines(out_dir / LINES, order):
+        yield with_label(record, labels)
+
+
+def with_label(record: dict, labels: dict) -> dict:
+    """A record without the keys for resuming, and with the label that the user gave for its file, if any."""
+    verdict = {key: value for key, value in record.items() if key not in RESUME_KEYS}
+    if record["name"] in labels:
+        verdict["true_label"] = LABEL_NAMES[labels[record["name"]]["label"]]
+    return verdict
+
+
+def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
+    """Yields the rows of scores.csv: one for each scored frame or clip of each face, one for a file without any."""
+    for verdict in verdicts:
+        label = labels.get(verdict["name"], {})
         row = {
-            "data_set": known.get("data_set") or "predict",
-            "method": known.get("method") or "",
-            "video": record["name"],
-            "source": known.get("source") or record["name"],
-            "label": known.get("label"),
-            "status": record["status"],
+            "data_set": label.get("data_set") or "predict",
+            "method": label.get("method") or "",
+            "video": verdict["name"],
+            "source": label.get("source") or verdict["name"],
+            "label": label.get("label"),
+            "status": verdict["status"],
         }
-        if record["status"] != "scored":
+        if verdict["status"] != "scored":
             yield row
-        for face in record["faces"]:
+        for face in verdict["faces"]:
             for point in face["timeline"]:
                 yield {
                     **row,

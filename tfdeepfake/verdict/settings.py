@@ -1,0 +1,46 @@
+"""What a user may choose about judging files; all else is the recipe's."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.settings import check_choices, setting
+from tfdeepfake.vocabulary import TTA
+
+# Faces of a video that are judged; every face of a still image is, because one look at it costs no more.
+MAX_FACES = 16
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """How files are judged; each field's meaning is in its `setting`, and in `tfdeepfake predict --help`.
+
+    Raises:
+      InputError: a field's value is not allowed; names the field.
+    """
+
+    num_samples: int | None = setting(
+        None, "frames or clips of the video that are looked at (default: the recipe's, and at least eight clips)"
+    )
+    max_faces: int | None = setting(
+        None, f"faces that are judged: of a video those seen longest (default: {MAX_FACES})"
+    )
+    tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
+    time_limit_s: float = setting(300.0, "seconds after which a file is given up with status `error`")
+    batch_size: int | None = setting(None, "inputs for each call of the network (default: 32 frames or 4 clips)")
+    debug: bool = setting(False, "keep and show the traceback of unexpected errors")
+
+    def __post_init__(self):
+        check_choices(self, InputError)
+        for name in ("num_samples", "max_faces", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(name, f"needs a whole number from 1 on, got {value!r}.")
+        if not (self.time_limit_s > 0 and math.isfinite(self.time_limit_s)):
+            raise InputError("time_limit_s", f"needs seconds above 0, got {self.time_limit_s}.")
+
+    def that_change_scores(self) -> dict:
+        """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
+        values = dataclasses.asdict(self)
+        return {name: values[name] for name in ("num_samples", "max_faces", "tta")}

@@ -1,0 +1,99 @@
+"""Examples of one video to faces: what the network looks at, its scores over time, each face's mean."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfdeepfake.data.examples import Example
+from tfdeepfake.verdict.inference import probability
+from tfdeepfake.vocabulary import FAKE, REAL
+
+# Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
+# but does not decide.
+BRIEF_FRACTION = 0.1
+
+
+def ranked_faces(examples: list[Example], is_image: bool) -> list[int]:
+    """Numbers of the faces, those to be judged first in front.
+
+    In a video that is the face seen in most examples, of two the one the detector is surer of; in a still image, where
+    every face is seen once, the largest.
+    """
+    if is_image:
+        sides = {e.face: e.face_boxes_px[0, 2:] - e.face_boxes_px[0, :2] for e in examples}
+        return sorted(sides, key=lambda face: -float(sides[face].prod()))
+    seen = {}
+    for example in examples:
+        count, score = seen.get(example.face, (0, 0.0))
+        seen[example.face] = count + 1, score + float(example.score)
+    return sorted(seen, key=lambda face: (-seen[face][0], -seen[face][1]))
+
+
+def network_inputs(examples: list[Example], input_type: str) -> Iterator[tuple[Example, int | slice]]:
+    """Yields (example, which frames of it) for each input of the network.
+
+    Clips of a short video overlap: a frame of two clips is one input of a network of single frames.
+    """
+    taken = set()
+    for example in examples:
+        if input_type == "clip":
+            yield example, slice(0, len(example.frames))
+            continue
+        for t, frame in enumerate(example.indices):
+            if (example.face, int(frame)) not in taken:
+                taken.add((example.face, int(frame)))
+                yield example, t
+
+
+def point(example: Example, at: int | slice, logit: float, temperature: float) -> dict:
+    """One point of a face's timeline (docs/predictions.md); a clip also names boxes along its way, for drawing."""
+    where = np.arange(len(example.frames))[at].reshape(-1)
+    values = {
+        "time_s": round(float(example.timestamps_s[where[0]]), 4),
+        "end_s": round(float(example.timestamps_s[where[-1]]), 4),
+        "frame": int(example.indices[where[0]]),
+        "box": [round(float(v), 1) for v in example.face_boxes_px[where[0]]],
+        "logit": float(logit),
+        "probability": float(probability(logit, temperature)),
+    }
+    if len(where) > 1:
+        along = where[np.unique(np.linspace(0, len(where) - 1, 5).round().astype(int))]
+        values["boxes"] = [
+            [int(example.indices[t]), round(float(example.timestamps_s[t]), 4)]
+            + [round(float(v), 1) for v in example.face_boxes_px[t]]
+            for t in along
+        ]
+    return values
+
+
+def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: float) -> list[dict]:
+    """Timelines to faces: mean probability, label, fraction of the samples, whether too brief to decide.
+
+    Args:
+      timelines: {number of the face: its points}.
+      num_samples: frames or clips of the video that were looked at.
+      threshold: mean probability from which a face is called FAKE.
+    Returns:
+      list of face dicts (docs/predictions.md), most suspicious first, brief ones last; at least one is not brief.
+    """
+    faces = []
+    for number, timeline in timelines.items():
+        timeline = sorted(timeline, key=lambda p: p["time_s"])
+        fraction = min(1.0, len(timeline) / num_samples)
+        mean = float(np.mean([p["probability"] for p in timeline]))
+        faces.append(
+            {
+                "face": number,
+                "probability": mean,
+                "label": FAKE if mean >= threshold else REAL,
+                "fraction": round(fraction, 4),
+                "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
+                "timeline": timeline,
+            }
+        )
+    if all(face["brief"] for face in faces):
+        # Faces that come and go are all there is: the longest seen ones decide.
+        longest = max(face["fraction"] for face in faces)
+        for face in faces:
+            face["brief"] = face["fraction"] < longest
+    return sorted(faces, key=lambda face: (face["brief"], -face["probability"]))
