@@ -1,5 +1,6 @@
 """The page stands alone, escapes what it shows, stays small, and says nothing about files that were not scored."""
 
+import functools
 import html.parser
 import re
 from pathlib import Path
@@ -12,9 +13,10 @@ from support.verdicts import face, judged_files, point, scored, unscored
 from tfdeepfake import report
 from tfdeepfake.data import video
 from tfdeepfake.errors import InputError
+from tfdeepfake.report import html as html_files
 from tfdeepfake.report import palette
 from tfdeepfake.report.text import printable
-from tfdeepfake.verdict import images
+from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.page import timeline, write_page
 from tfdeepfake.vocabulary import STATUS_TEXT
 
@@ -61,7 +63,7 @@ def test_the_page_needs_no_network_and_escapes_names(tmp_path):
     for tag, attrs in seen.tags:
         assert not [name for name in attrs if name.startswith("on")]
         for name in ("src", "href"):
-            assert re.match(r"#|data:image/jpeg|frames/", attrs.get(name, "#")), (tag, attrs)
+            assert re.match(r"#|data:image/jpeg", attrs.get(name, "#")), (tag, attrs)
     for style in Path(report.__file__).with_name("templates").glob("*.css"):
         assert "url(" not in style.read_text() and "@import" not in style.read_text()
 
@@ -118,42 +120,114 @@ def test_the_most_suspicious_frame_is_among_those_shown():
 
 def test_a_box_is_drawn_where_the_face_is():
     frame = np.random.default_rng(0).integers(0, 90, (120, 200, 3), np.uint8)
-    for text in ("face 1: 0.93", "a very long name that does not fit into the image"):
-        drawn = np.asarray(images.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), text)], "3.20 s"))
+    for text in ("1: 0.93", "a very long name that does not fit into the image"):
+        drawn = np.asarray(images.annotate(frame, [((50, 40, 120, 90), (200, 62, 38), [text])], "3.20 s"))
         assert drawn.shape == frame.shape
         assert (drawn[89, 60:110] == (200, 62, 38)).all() and (drawn[50:85, 50] == (200, 62, 38)).all()
         assert (drawn[50:80, 60:110] == frame[50:80, 60:110]).all(), "the face itself stays as it is"
     for box in ((-30, -20, 500, 400), (60, 50, 40, 30), (300, 300, 310, 310)):
-        assert images.annotate(frame, [(box, (0, 0, 0), "x")], "").size == (200, 120)
+        assert images.annotate(frame, [(box, (0, 0, 0), ["x"])], "").size == (200, 120)
 
 
-def test_a_hundred_videos_make_a_page_below_15_mb(tmp_path):
+def test_no_label_covers_another_and_the_first_finds_room(monkeypatch):
+    rng, places = np.random.default_rng(0), []
+    real = images._place_beside
+
+    def watched(box, extent, size, taken, boxes):
+        places.append(real(box, extent, size, taken, boxes))
+        return places[-1]
+
+    monkeypatch.setattr(images, "_place_beside", watched)
+    frame = rng.integers(0, 90, (540, 960, 3), np.uint8)
+    for count in (1, 2, 8, 24, 120):
+        corners, places[:] = rng.uniform((0, 0), (900, 480), (count, 2)), []
+        marks = [((x, y, x + 50, y + 60), (200, 62, 38), [f"{k}: 0.93", str(k)]) for k, (x, y) in enumerate(corners)]
+        images.annotate(frame, marks, "still image")
+        written = [place for place in places if place]
+        assert places[0] and len(written) > 0.4 * count
+        for k, one in enumerate(written):
+            assert 0 <= one[0] and one[2] <= 960 and 0 <= one[1] and one[3] <= 540
+            assert not any(images._overlap_px(one, other) for other in written[:k])
+        # At the width that four frames have on the page the figures are at least 10 px high.
+        assert count > 3 or (written[0][3] - written[0][1]) * 255 / 960 > 10
+
+
+def with_images(tmp_path, count, frames=4, thumbs=1):
+    """Verdicts whose images are as hard to compress as a camera's: smooth shapes with noise of 6 grey levels."""
     rng = np.random.default_rng(0)
-    verdicts = []
-    for number in range(100):
-        below = f"frames/{number}"
-        (tmp_path / below).mkdir(parents=True)
-        images = []
-        for k in range(4):
-            name = f"{below}/frame_{k}.jpg"
-            if number < 5:
-                # As hard to compress as a camera's image: smooth shapes with noise of 6 grey levels.
-                coarse = Image.fromarray(rng.integers(0, 256, (9, 16, 3), np.uint8))
-                smooth = coarse.resize((960, 540), Image.Resampling.BICUBIC)
-                noisy = np.clip(np.asarray(smooth) + rng.normal(0, 6, (540, 960, 1)), 0, 255).astype(np.uint8)
-                Image.fromarray(noisy).save(tmp_path / name, quality=85)
-            else:
-                (tmp_path / name).hardlink_to(tmp_path / f"frames/{number % 5}/frame_{k}.jpg")
-            images.append({"file": name, "kind": "frame", "frame": 10 * k, "time_s": float(k)})
-        verdicts.append(
-            scored(f"{number}.mp4", [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))]) | {"images": images}
-        )
-    page = write(tmp_path, verdicts)
-    assert page.count("<img") == 400 and page.count("data:image/jpeg") == 400
+    (tmp_path / "frames").mkdir()
+    for k in range(5):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 16, 3), np.uint8))
+        smooth = coarse.resize((960, 540), Image.Resampling.BICUBIC)
+        noisy = np.clip(np.asarray(smooth) + rng.normal(0, 6, (540, 960, 1)), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(tmp_path / f"frames/{k}.jpg", quality=85)
+    for number in range(count):
+        files = [f"frames/{(number + k) % 5}.jpg" for k in range(max(frames, thumbs))]
+        shown = [
+            {"file": file, "kind": "frame", "frame": 10 * k, "time_s": float(k)}
+            for k, file in enumerate(files[:frames])
+        ]
+        shown += [
+            {"file": file, "kind": "face", "face": k + 1, "frame": 10 * k, "time_s": float(k)}
+            for k, file in enumerate(files[:thumbs])
+        ]
+        both = [face(1, rng.uniform(size=16)), face(2, rng.uniform(size=16))]
+        yield scored(f"{number}.mp4", both) | {"images": shown}
+
+
+@pytest.mark.parametrize("count, frames_shown, side_px", [(2, 4, 960), (50, 4, 640), (100, 4, 360)])
+def test_few_videos_have_large_images_and_many_stay_below_15_mb(monkeypatch, tmp_path, count, frames_shown, side_px):
+    # The same five images over and over: each is made small once.
+    monkeypatch.setattr(html_files, "embedded_image", functools.cache(html_files.embedded_image))
+    page = write(tmp_path, list(with_images(tmp_path, count)))
     assert len(page.encode()) < 15e6
+    sizes = re.findall(r'class="zoom"><input type="checkbox"><img width="(\d+)"', page)
+    assert sizes == [str(side_px)] * frames_shown * count
+    assert page.count("data:image/jpeg") == (frames_shown + 1) * count
 
 
-def test_a_image_that_is_gone_leaves_a_page(tmp_path):
+def test_thousands_of_videos_have_fewer_images_and_then_none():
+    def chosen(count):
+        return page.image_size([{"num_images": {"frame": 4, "face": 2}}] * count)
+
+    assert [chosen(count).num_frames for count in (1, 300, 500, 5000)] == [4, 1, 1, 0]
+    for count in (1, 30, 100, 200, 400, 800, 2000):
+        size = chosen(count)
+        assert count * (4 * 1024 + size.num_frames * size.num_bytes) < 20e6
+
+
+def test_faces_without_a_thumbnail_are_listed_and_leave_no_empty_square(tmp_path):
+    faces = [face(k, [0.9 - 0.01 * k]) for k in range(1, 21)]
+    still = scored("crowd.jpg", faces)
+    still["video"] |= {"is_image": True, "duration_s": 0.0}
+    still["images"] = next(with_images(tmp_path, 1, frames=1, thumbs=5))["images"]
+    page = write(tmp_path, [still])
+    assert page.count('class="face-tile"') == page.count('class="thumb"') == 5
+    listed = re.search(r'<p class="note">(.*?)</p>', page, re.S).group(1)
+    assert [int(k) for k in re.findall(r"face (\d+)", listed)] == list(range(6, 21))
+
+
+def test_labels_show_what_is_right_and_wrong(tmp_path):
+    right, wrong = scored("a.mp4", [face(1, [0.9])]), scored("b.mp4", [face(1, [0.8])])
+    gone = unscored("c.mp4", "unreadable")
+    page = write(
+        tmp_path, [right | {"true_label": "FAKE"}, wrong | {"true_label": "REAL"}, gone | {"true_label": "FAKE"}]
+    )
+    table = re.search(r"<tbody>(.*)</tbody>", page, re.S).group(1)
+    rows = [re.sub(r"<[^>]*>", " ", row) for row in table.split("</tr>")[:3]]
+    assert "✓ right" in rows[0] and "✗ labelled REAL" in rows[1]
+    assert "labelled FAKE" in rows[2] and "✗" not in rows[2] and "✓" not in rows[2]
+    assert re.search(r"<b>1</b><span>as labelled</span>.*<b>1</b><span>not as labelled</span>", page, re.S)
+    assert "labelled" not in write(tmp_path, [right]), "without labels nothing is said of them"
+
+
+def test_an_expert_finds_the_calibration_in_the_details(tmp_path):
+    page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])], calibration="grid of 61 values", temperature=1.7)
+    before, details = page.split("<details>")
+    assert "grid of 61" in details and "temperature" not in before.split("</style>")[1]
+
+
+def test_an_image_that_is_gone_leaves_a_page(tmp_path):
     gone = scored("a.mp4", [face(1, [0.9, 0.2])])
     gone["images"] = [
         {"file": "frames/gone.jpg", "kind": "frame", "frame": 0, "time_s": 0.0},

@@ -5,18 +5,42 @@ does not grow with the number of videos.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tfdeepfake.report import html
-from tfdeepfake.verdict.images import IMAGES_PER_VIDEO
 from tfdeepfake.vocabulary import STATUS_TEXT
 
-IMAGE_SIDE_PX, THUMB_SIDE_PX = 360, 96
-IMAGE_QUALITY, THUMB_QUALITY = 68, 72
-# Base64 makes 3 bytes 4; with this and about 6 kB of text a video, a hundred videos stay below 15 MB.
+
+class ImageSize(NamedTuple):
+    """How many frames of a video stand in the page, and how large.
+
+    Args:
+      num_frames: of each video, at most.
+      side_px, quality: of their JPEGs.
+      num_bytes: of one, as measured on 21 annotated frames of films and photos.
+    """
+
+    num_frames: int
+    side_px: int
+    quality: int
+    num_bytes: int
+
+
+# The first size with which all images stay within the budget is taken; without any, the page is text.
 PAGE_IMAGE_BYTES = 9_000_000
-IMAGE_BYTES = 14_000  # of one image in the page, at most in practice
+SIZES = (
+    ImageSize(4, 960, 80, 60_000),
+    ImageSize(4, 640, 74, 34_000),
+    ImageSize(4, 360, 68, 14_000),
+    ImageSize(2, 360, 68, 14_000),
+    ImageSize(1, 360, 68, 14_000),
+    ImageSize(1, 220, 65, 6_500),
+    ImageSize(0, 0, 0, 0),
+)
+THUMB_SIDE_PX, THUMB_QUALITY, THUMB_BYTES = 96, 72, 2_000
 
 
 def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence[int] | None], Iterator[dict]]) -> None:
@@ -32,10 +56,10 @@ def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence
     rows = [_row(number, verdict) for number, verdict in enumerate(read_verdicts(None))]
     # Most suspicious first, then those without a probability as they came.
     rows.sort(key=lambda row: (row["probability"] is None, -(row["probability"] or 0), row["number"]))
-    per_video = max(1, min(IMAGES_PER_VIDEO, PAGE_IMAGE_BYTES // max(1, len(rows)) // IMAGE_BYTES))
+    size = image_size(rows)
     order = [row["number"] for row in rows]
     sections = (
-        _section(number, verdict, result["threshold"], Path(path).parent, per_video)
+        _section(number, verdict, result["threshold"], Path(path).parent, size)
         for number, verdict in zip(order, read_verdicts(order), strict=True)
     )
     html.write_page(
@@ -56,7 +80,25 @@ def _row(number, verdict):
         "number": number,
         "faces": "–" if verdict["whole_frame"] else len(verdict["faces"]) + verdict["faces_not_judged"],
         "worst_s": _worst_time(verdict),
+        "true_label": verdict.get("true_label"),
+        "num_images": Counter(image["kind"] for image in verdict.get("images", [])),
     }
+
+
+def image_size(rows: list[dict]) -> ImageSize:
+    """The largest of SIZES with which the images of all videos stay within PAGE_IMAGE_BYTES.
+
+    Args:
+      rows: of each video, with "num_images": {"frame": how many there are, "face": thumbnails}.
+    """
+
+    def num_bytes(size):
+        return sum(
+            min(size.num_frames, row["num_images"]["frame"]) * size.num_bytes + row["num_images"]["face"] * THUMB_BYTES
+            for row in rows
+        )
+
+    return next((size for size in SIZES if num_bytes(size) <= PAGE_IMAGE_BYTES), SIZES[-1])
 
 
 def _worst_time(verdict):
@@ -65,16 +107,13 @@ def _worst_time(verdict):
     return max(verdict["faces"][0]["timeline"], key=lambda p: p["probability"])["time_s"]
 
 
-def _section(number, verdict, threshold, folder, per_video):
+def _section(number, verdict, threshold, folder, size):
     """What the template needs of one verdict, its images with it."""
-    images = verdict.get("images", [])
-    chosen = _spread([image for image in images if image["kind"] == "frame"], per_video, verdict)
-    # A single image gets the room of two; it costs the bytes of three.
-    single = len(chosen) == 1 and per_video > 1
+    images = verdict.get("images", []) if size.num_frames else []
     frames = [
         image | copy
-        for image in chosen
-        if (copy := html.embedded_image(folder / image["file"], IMAGE_SIDE_PX * (2 if single else 1), IMAGE_QUALITY))
+        for image in _spread([image for image in images if image["kind"] == "frame"], size.num_frames, verdict)
+        if (copy := html.embedded_image(folder / image["file"], size.side_px, size.quality))
     ]
     thumbs = {
         image["face"]: html.embedded_image(folder / image["file"], THUMB_SIDE_PX, THUMB_QUALITY)
@@ -82,17 +121,16 @@ def _section(number, verdict, threshold, folder, per_video):
         if image["kind"] == "face"
     }
     length_s = verdict["video"].get("duration_s") or 0
+    faces = [(face, thumbs.get(face["face"])) for face in verdict["faces"] if not face["brief"]]
+    plots = [(*pair, timeline(pair[0]["timeline"], length_s, threshold)) for pair in faces]
     return {
         "number": number,
         "verdict": verdict,
         "seconds": sum(verdict["timings"].values()),
         "frames": frames,
-        "single": single,
-        "faces": [
-            (face, thumbs.get(face["face"]), timeline(face["timeline"], length_s, threshold))
-            for face in verdict["faces"]
-            if not face["brief"]
-        ],
+        "over_time": [entry for entry in plots if entry[2]],
+        "tiles": [(face, thumb) for face, thumb, plot in plots if thumb and not plot],
+        "listed": [face for face, thumb, plot in plots if not thumb and not plot],
         "brief": [face for face in verdict["faces"] if face["brief"]],
     }
 
