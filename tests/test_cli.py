@@ -63,3 +63,20 @@ def test_every_field_is_a_flag_of_its_name_and_explained(capsys, verb, cls):
         if (verb, field.name) != ("train", "network"):
             assert re.search(rf"--{field.name.replace('_', '-')}[ \]]", out)
         assert field.metadata["help"], "a flag without an explanation"
+
+
+def test_a_second_model_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "clip.mp4", "--model", "a", "--model", "b"])
+    assert stop.value.code == 2 and "--model: takes one value, got a and b" in capsys.readouterr().err
+
+
+def test_the_age_of_a_process_counts_what_ran_before_it_was_asked():
+    code = (
+        "import time\nfrom tfdeepfake.cli import process_age\nbefore = process_age.process_age_s()\ntime.sleep(0.2)\n"
+        "assert 0.19 < process_age.process_age_s() - before < 60\n"
+        "def missing(*args, **options): raise FileNotFoundError\n"
+        "process_age.open = missing\n"
+        "assert 0.2 <= process_age.process_age_s() < 60"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -7,7 +7,7 @@ import pytest
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.model_folder import load_model, save_model
+from tfdeepfake.model_folder import copy_model, load_model, load_recipe, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.training.config import TrainConfig
 
@@ -111,3 +111,23 @@ def test_folder_errors_name_file_and_next_step(folder, tmp_path):
     (path / "model.weights.h5").unlink()
     with pytest.raises(InputError, match="missing"):
         load_model(path)
+
+
+def test_a_run_folder_stands_for_its_best_network(folder, tmp_path):
+    path, model = folder
+    run = tmp_path / "run"
+    run.mkdir()
+    write_json(run / "config.json", {})
+    with pytest.raises(InputError, match="run folder without best/"):
+        load_recipe(run)
+    copy_model(path, run / "best")
+    loaded, recipe = load_model(run)
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+    assert recipe == load_recipe(path)
+    copy_model(run, tmp_path / "copy")
+    assert sorted(p.name for p in (tmp_path / "copy").iterdir()) == ["model.weights.h5", "recipe.json"]
+
+
+def test_a_missing_demo_network_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(InputError, match="make demo"):
+        load_recipe(tmp_path / "saved_models" / "demo")

@@ -94,6 +94,17 @@ def test_faces_beyond_the_limit_are_counted(monkeypatch):
     assert max(len(f["timeline"]) for f in verdict.faces) == 3, "those seen longest are judged"
 
 
+def test_of_a_still_image_every_face_is_judged_the_largest_first(monkeypatch):
+    sides = np.random.default_rng(0).permutation(np.arange(20, 60))
+    made = [example(0.5, face=k, box=(0, 0, side, side), score=1 / side) for k, side in enumerate(sides)]
+    verdict = judged(monkeypatch, made, frame_count=1, is_image=True)
+    assert len(verdict.faces) == 40 and verdict.faces_not_judged == 0
+    widths = {face["face"]: face["timeline"][0]["box"][2] for face in verdict.faces}
+    assert [widths[number] for number in range(1, 41)] == sorted(sides, reverse=True)
+    few = judged(monkeypatch, made, frame_count=1, is_image=True, max_faces=3)
+    assert sorted(f["timeline"][0]["box"][2] for f in few.faces) == [57, 58, 59] and few.faces_not_judged == 37
+
+
 def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
     def fails(error):
         def made(path):
@@ -369,7 +380,15 @@ def test_labels_reach_scores_csv_and_unmatched_ones_are_named(folder, capsys):
         rows = {row["video"]: row for row in csv.DictReader(stream)}
     assert (rows["fake.mp4"]["label"], rows["fake.mp4"]["method"]) == ("1", "swap")
     assert rows["sub/real.mp4"]["label"] == "0" and rows["sub/odd.mp4"]["label"] == ""
-    assert "1 of the labels are not among the files: other.mp4" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 of the labels are not among the files: other.mp4" in told
+    assert "2 of 2 scored files with a label are judged right." in told
+    result = json.loads((out / "predictions.json").read_text())
+    assert (result["counts"]["right"], result["counts"]["wrong"]) == (2, 0)
+    assert [v.get("true_label") for v in result["verdicts"]] == ["FAKE", None, None, None, "REAL"]
+    (tree / "list.csv").write_text("file,label\nfake.mp4,REAL\nsub/odd.mp4,FAKE\n")
+    result = judge_many([tree], model, labels=tree / "list.csv")
+    assert (result["counts"]["right"], result["counts"]["wrong"]) == (0, 1)
     for text, what in (
         ("file,label\nfake.mp4,maybe\n", "line 2: 'maybe'"),
         ("name,y\n", "line 1"),

@@ -9,9 +9,8 @@ from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.recipe import Recipe
 
 WEIGHTS_FILE = "model.weights.h5"
-
-
 RECIPE_FILE = "recipe.json"
+BEST = "best"  # of a run folder: the saved model folder of its best epoch
 
 
 def software_versions():
@@ -48,22 +47,41 @@ def save_model(folder, model, recipe):
     return recipe
 
 
-def load_recipe(folder):
-    """Reads the recipe of a saved model folder.
+def find_model_folder(folder: Path | str) -> Path:
+    """The saved model folder that is meant: the folder itself, or best/ of a run folder.
 
     Raises:
-      InputError: the folder or its recipe is missing or damaged.
+      InputError: it is neither; says what is missing.
     """
     folder = Path(folder)
     remedy = "Give a folder written by `tfdeepfake train` or `tfdeepfake convert`."
     if not folder.is_dir():
+        if folder.name == "demo":
+            remedy = "`make demo` in a checkout of tfdeepfake trains the demo network; give the folder's whole path."
         raise InputError(folder, "is not a saved model folder.", remedy)
     if not (folder / RECIPE_FILE).exists():
+        if (folder / BEST / RECIPE_FILE).exists():
+            return folder / BEST
+        if (folder / "config.json").exists():
+            raise InputError(
+                folder, f"is a run folder without {BEST}/: its training has not ended an epoch.", "Resume the training."
+            )
         raise InputError(
             folder,
             f"has no {RECIPE_FILE}: without it detector, crop and sampling are unknown and scores would be wrong.",
             remedy,
         )
+    return folder
+
+
+def load_recipe(folder: Path | str) -> Recipe:
+    """Reads the recipe of a saved model folder or of a run folder's best network.
+
+    Raises:
+      InputError: the folder or its recipe is missing or damaged.
+    """
+    folder = find_model_folder(folder)
+    remedy = "Copy the folder again from where it was written."
     values = read_json(folder / RECIPE_FILE, remedy)
     try:
         return Recipe.from_dict(values, folder / RECIPE_FILE)
@@ -115,7 +133,7 @@ def _read_weights(model, path):
 
 
 def load_model(folder):
-    """Builds the network of a saved model folder and loads its weights.
+    """Builds the network of a saved model folder, or of a run folder's best/, and loads its weights.
 
     Only weights are read, into a network of ours: a foreign file cannot bring code.
 
@@ -124,13 +142,14 @@ def load_model(folder):
     Raises:
       InputError: a file is missing or damaged, or the weights are of another network.
     """
+    folder = find_model_folder(folder)
     recipe = load_recipe(folder)
     from tfdeepfake import models
 
     try:
         model = models.build(recipe.network, **recipe.network_args)
     except (TypeError, ValueError) as error:
-        raise InputError(Path(folder) / RECIPE_FILE, f"describes no network that can be built: {error}") from error
+        raise InputError(folder / RECIPE_FILE, f"describes no network that can be built: {error}") from error
     load_weights(model, folder, recipe)
     return model, recipe
 
@@ -141,7 +160,7 @@ def load_weights(model, folder, recipe):
     Raises:
       InputError: the file is missing or damaged, or its weights are of another network.
     """
-    path = Path(folder) / WEIGHTS_FILE
+    path = find_model_folder(folder) / WEIGHTS_FILE
     if not path.is_file():
         raise InputError(path, "this file is missing.", "Copy the whole folder, weights included.")
     if recipe.weights_sha256 and sha256(path) != recipe.weights_sha256:
@@ -164,5 +183,6 @@ def copy_model(folder, into):
     Raises:
       InputError: `folder` is no saved model folder.
     """
+    folder = find_model_folder(folder)
     load_recipe(folder)
     shutil.copytree(folder, into, dirs_exist_ok=True)

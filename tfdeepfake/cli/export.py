@@ -5,7 +5,7 @@ from tfdeepfake.quiet import load_tensorflow
 
 def add(verbs):
     p = verbs.add_parser("export", help="SavedModel for TF Serving")
-    p.add_argument("model", help="saved model folder")
+    p.add_argument("model", help="saved model folder, or a run folder: its best/")
     p.add_argument("out", help="folder of the served model; a version folder is made inside")
     p.add_argument("--version", type=int, default=1)
     return p

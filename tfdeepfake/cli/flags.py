@@ -1,10 +1,20 @@
 """Flags that several verbs share: those of a dataclass's fields, and a builder's own choices."""
 
+import argparse
 import dataclasses
 
 from tfdeepfake.errors import InputError
 
 NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int}
+
+
+class Once(argparse.Action):
+    """A flag that is refused when it is given again: of two values one would be dropped without a word."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option_string}: takes one value, got {getattr(namespace, self.dest)} and {values}.")
+        setattr(namespace, self.dest, values)
 
 
 def add_fields(parser, cls, leave_out=(), note="[{default}]"):

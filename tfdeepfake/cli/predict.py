@@ -1,6 +1,9 @@
 """`tfdeepfake predict`: verdicts on videos, images and folders of them."""
 
-from tfdeepfake.cli.flags import add_fields, given_fields
+import time
+
+from tfdeepfake.cli.flags import Once, add_fields, given_fields
+from tfdeepfake.cli.process_age import process_age_s
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS
@@ -9,7 +12,8 @@ from tfdeepfake.vocabulary import DETECTORS
 def add(verbs):
     p = verbs.add_parser("predict", help="is a face in these videos faked, which, when, how sure")
     p.add_argument("paths", nargs="+", metavar="PATH", help="videos, images or folders of them")
-    p.add_argument("--model", required=True, help="saved model folder (from train or convert)")
+    where = "saved model folder (from train or convert), or a run folder: its best/"
+    p.add_argument("--model", required=True, action=Once, help=where)
     p.add_argument("--out", help="folder for predictions.json, index.html, scores.csv and annotated frames")
     p.add_argument("--detector", choices=DETECTORS, help="face detector instead of the recipe's own")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
@@ -20,6 +24,7 @@ def add(verbs):
 
 
 def run(args):
+    start = time.perf_counter() - process_age_s()
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
     load_tensorflow()
     from tfdeepfake.verdict.batch import predict
@@ -32,4 +37,5 @@ def run(args):
         detector=args.detector,
         detector_weights=args.detector_weights,
         labels=args.labels,
+        start=start,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full
-from tfdeepfake.model_folder import RECIPE_FILE, load_model
+from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
 from tfdeepfake.verdict.inference import check_model
 
 REMEDY = "Choose another version number, or remove this folder."
@@ -24,7 +24,7 @@ def export(model_folder, out_dir, version=1):
     not part of the graph.
 
     Args:
-      model_folder: as written by `recipe.save_model`.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
       out_dir: folder of the served model; made when absent.
       version: a positive integer; servers take the highest.
     Returns:
@@ -46,6 +46,7 @@ def export(model_folder, out_dir, version=1):
             f"is {keras.backend.backend()!r}; a SavedModel needs TensorFlow.",
             "Set KERAS_BACKEND=tensorflow.",
         )
+    model_folder = find_model_folder(model_folder)
     model, recipe = load_model(model_folder)
     check_model(model, recipe, one_logit=False)
     import tensorflow as tf
@@ -75,10 +76,10 @@ def export(model_folder, out_dir, version=1):
             archive.add_endpoint("serve", _named(serve, signature), input_signature=list(signature.values()))
             archive.write_out(folder, verbose=False)
             (folder / "assets.extra").mkdir()
-            shutil.copy(Path(model_folder) / RECIPE_FILE, folder / "assets.extra" / RECIPE_FILE)
+            shutil.copy(model_folder / RECIPE_FILE, folder / "assets.extra" / RECIPE_FILE)
             folder.chmod(0o755)
             folder.rename(target)
-        shutil.copy(Path(model_folder) / RECIPE_FILE, target.parent / RECIPE_FILE)
+        shutil.copy(model_folder / RECIPE_FILE, target.parent / RECIPE_FILE)
     except OSError as error:
         raise_if_full(error, target)
     except tf.errors.ResourceExhaustedError as error:

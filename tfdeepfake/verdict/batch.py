@@ -14,7 +14,7 @@ from pathlib import Path
 from tfdeepfake import __version__
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, write_json
-from tfdeepfake.model_folder import load_model, load_recipe
+from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.judging import judge
@@ -57,7 +57,7 @@ def judge_many(
 
     Args:
       paths: a video, image or folder of them, or several.
-      model_folder: as written by `model_folder.save_model`.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
       out_dir: gets predictions.jsonl (a line per verdict, at once), predictions.json, index.html, scores.csv and
         frames/; nothing is written when not given. A run of the same command that was stopped is resumed.
       settings: `JudgeSettings()` when not given.
@@ -77,6 +77,7 @@ def judge_many(
     settings, log = settings or JudgeSettings(), log or (lambda line: None)
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     out_dir = Path(out_dir) if out_dir else None
+    model_folder = find_model_folder(model_folder)
     load_recipe(model_folder)  # what is wrong with it is said before anything else is read
     files = find_media(paths, out_dir)
     for folder, reason in files.unreadable_folders:
