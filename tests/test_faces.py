@@ -270,7 +270,20 @@ def test_contact_sheet_without_faces_and_with_too_many():
         faces.contact_sheet([], [])
 
 
-def test_write_contact_sheet_of_a_image(tmp_path, capsys):
+def test_contact_sheet_counts_faces_from_one(monkeypatch):
+    from PIL import ImageDraw
+
+    written, draw = [], ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda self, at, text, **how: (written.append(text), draw(self, at, text, **how))
+    )
+    frames = np.random.default_rng(0).integers(0, 256, (2, 60, 80, 3), np.uint8)
+    found = [faces.make_detections([[5, 5, 25, 25], [40, 5, 60, 25]], [0.9, 0.8], np.zeros((2, 5, 2)))] * 2
+    faces.contact_sheet(frames, faces.link_tracks(found, frames))
+    assert [text.split(":")[0] for text in written[1:]] == ["face 1", "face 2"]
+
+
+def test_write_contact_sheet_of_an_image(tmp_path, capsys):
     import cv2
 
     cv2.imwrite(str(tmp_path / "wall.jpg"), blocks(np.random.default_rng(0)))

@@ -24,8 +24,7 @@ class JudgeSettings:
         None, "frames or clips of the video that are looked at (default: the recipe's, and at least eight clips)"
     )
     max_faces: int | None = setting(
-        None,
-        f"faces that are judged (default: of a video the {MAX_FACES} seen longest, of a still image all, the largest first)",
+        None, f"faces that are judged (default: of a video the {MAX_FACES} seen longest, of a still image all)"
     )
     tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
     time_limit_s: float = setting(300.0, "seconds after which a file is given up with status `error`")

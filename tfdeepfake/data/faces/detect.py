@@ -46,7 +46,7 @@ def make_detector(name, weights=None, **options):
 def contact_sheet(
     frames, tracks, margin_frac=0.3, box_smoothing="clip", alignment="none", cell_px=112, columns=16, rows=12
 ):
-    """An image of what was found: frames with boxes on top, below one row of crops per track.
+    """An image of the face tracks: frames with boxes on top, below one row of crops per track, counted from 1.
 
     Args:
       frames: uint8 [T, H, W, 3] or list, as given to the detector.
@@ -60,6 +60,7 @@ def contact_sheet(
       ValueError: no frames.
     """
     import cv2
+    from PIL import Image, ImageDraw, ImageFont
 
     if not len(frames):
         raise ValueError("frames needs at least one frame, got none.")
@@ -72,12 +73,9 @@ def contact_sheet(
     height_px = margin + top_px + gap + max(len(listed), 1) * (cell_px + margin)
     # Wide enough for the text when there are few frames.
     sheet = np.full([height_px, max(len(shown) * pitch + gap, 640), 3], 255, np.uint8)
-
-    def write(text, y, color=(40, 40, 40)):
-        cv2.putText(sheet, text, (gap + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
-
+    lines = []  # (text, y of its middle, colour)
     dropped = f", {len(tracks) - len(listed)} more not shown" if len(tracks) > len(listed) else ""
-    write(f"sampled frames: {len(frames)}, face tracks: {len(tracks)}{dropped}", 20)
+    lines.append((f"sampled frames: {len(frames)}, face tracks: {len(tracks)}{dropped}", margin // 2, (40, 40, 40)))
     for column, position in enumerate(shown):
         frame = resize(frames[position], top_px, cell_px)
         scale = np.tile([cell_px / frames[position].shape[1], top_px / frames[position].shape[0]], 2)
@@ -89,12 +87,11 @@ def contact_sheet(
         sheet[margin : margin + top_px, x : x + cell_px] = frame
     for row, track in enumerate(listed):
         y = margin + top_px + gap + row * (cell_px + margin)
-        write(
-            f"face {track.face}: found in {len(track)} of {len(frames)} frames ({len(track) / len(frames):.0%}), "
-            f"mean confidence {track.mean_score:.3f}, mean side {track.mean_side_px:.0f} px",
-            y + 20,
-            _color(track.face),
+        text = (
+            f"face {track.face + 1}: found in {len(track)} of {len(frames)} frames ({len(track) / len(frames):.0%}), "
         )
+        text += f"mean confidence {track.mean_score:.3f}, mean side {track.mean_side_px:.0f} px"
+        lines.append((text, y + margin // 2, _color(track.face)))
         cut = _cutter(frames, track, margin_frac, box_smoothing, alignment, cell_px)
         for column, position in enumerate(shown):
             cell = np.full([cell_px, cell_px, 3], 235, np.uint8)
@@ -105,8 +102,12 @@ def contact_sheet(
             x = gap + column * pitch
             sheet[y + margin : y + margin + cell_px, x : x + cell_px] = cell
     if not listed:
-        write("no face was found", margin + top_px + gap + 20, (180, 0, 0))
-    return sheet
+        lines.append(("no face was found", margin + top_px + gap + margin // 2, (180, 0, 0)))
+    image = Image.fromarray(sheet)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(15)
+    for text, y, color in lines:
+        draw.text((gap + 2, y), text, fill=color, font=font, anchor="lm")
+    return np.asarray(image)
 
 
 def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
@@ -144,20 +145,20 @@ def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16
         raise InputError("--alignment", str(error), "Use --detector mtcnn.") from None
     detect = make_detector(detector, weights)
     sampled = video.read_frames(path, video.spaced_indices(video.probe(path).frame_count, num_frames)).frames
-    found = detect(sampled)
+    detections = detect(sampled)
     if alignment == "none":
         crops = {}
     else:
         crops = {"margin_frac": 0.15, "box_smoothing": "frame", "alignment": alignment}
-        found = [d.rows(alignable(d.landmarks_px)) for d in found]
-    tracks = link_tracks(found, sampled)
+        detections = [d.rows(alignable(d.landmarks_px)) for d in detections]
+    tracks = link_tracks(detections, sampled)
     sheet = contact_sheet(sampled, tracks, columns=num_frames, **crops)
     with atomic_path(out) as temporary:
         temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
-    dropped = sum(d.dropped for d in found)
+    dropped = sum(d.dropped for d in detections)
     print(
         f"{out}: {len(tracks)} face tracks in {len(sampled)} sampled frames, "
-        f"a face in {sum(len(d) > 0 for d in found)} of them"
+        f"a face in {sum(len(d) > 0 for d in detections)} of them"
         + (f"; {dropped} small faces beyond the limit per frame were left out." if dropped else ".")
     )
     return tracks
