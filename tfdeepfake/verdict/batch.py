@@ -71,8 +71,6 @@ def judge_many(
     Raises:
       InputError: the model folder, out_dir or the labels cannot be used, there is no media file, or the disk is full.
     """
-    from tqdm import tqdm
-
     start = time.perf_counter() if start is None else start
     settings, log = settings or JudgeSettings(), log or (lambda line: None)
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -92,30 +90,26 @@ def judge_many(
     resumed = open_folder(out_dir, run) if out_dir else {}
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
-    records, startup_s = [], time.perf_counter() - start
-    for path, name in tqdm(files.media, desc="judging", unit="file", disable=None):
-        record = resumed.get(printable_path(path))
-        if record is None:
-            record = _judged(path, name, network, settings, out_dir) | {"stamp": stamp(path), "run": run}
-            if out_dir:
-                append_json_line(out_dir / LINES, record)
+    startup_s, verdicts = time.perf_counter() - start, []
+    for record in _records(files.media, network, settings, out_dir, run, resumed):
         verdict = with_label(record, true_labels)
         log(line(verdict, network.recipe.threshold))
         if verdict.get("traceback"):
             log(verdict["traceback"])
-        # With a folder the verdicts are on the disk; what is counted is kept here.
-        records.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
+        # With a folder the verdicts are on the disk: only what is counted is kept here.
+        verdicts.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
+    recipe = network.recipe.to_dict()
     result = {
         "schema": SCHEMA,
         "tool": f"tfdeepfake {__version__}",
         "model": printable_path(model_folder),
-        "recipe": network.recipe.to_dict(),
-        "recipe_sha256": digest(network.recipe.to_dict()),
+        "recipe": recipe,
+        "recipe_sha256": digest(recipe),
         "detector": network.detector,
         "trained_with_detector": network.trained_with_detector,
         "tta": settings.tta,
         "threshold": network.recipe.threshold,
-        "counts": counts(records),
+        "counts": counts(verdicts),
         "other_files": files.other_files,
         "unreadable_folders": [{"folder": f, "reason": r} for f, r in files.unreadable_folders],
         "unmatched_labels": unmatched_labels,
@@ -124,7 +118,7 @@ def judge_many(
     if out_dir:
         _finish(out_dir, result, true_labels)
     else:
-        result["verdicts"] = records
+        result["verdicts"] = verdicts
     for text in summary(result, out_dir):
         log(text)
     return result
@@ -178,18 +172,30 @@ def _check_there_are_media(paths, files: MediaFiles):
     raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
 
 
-def _judged(path, name, network, settings, out_dir):
-    """The record of one file; its images are drawn when there is a folder for them."""
-    verdict = judge(path, network.model, network.recipe, network.detect, settings)
-    record = {"name": name, **verdict.to_dict(), "file": printable_path(path)}
-    if out_dir:
-        try:
-            record["images"] = images.draw_images(path, record, out_dir, IMAGES)
-        except (InputError, OSError):
-            raise
-        except Exception as error:  # images are an extra: what goes wrong with them costs no verdict
-            record |= {"images": [], "images_problem": f"{type(error).__name__}: {error}"}
-    return record
+def _records(media, network, settings, out_dir, run, resumed):
+    """Yields the record of each file: the one of the stopped run, or a new one, which is on the disk by then."""
+    from tqdm import tqdm
+
+    for path, name in tqdm(media, desc="judging", unit="file", disable=None):
+        record = resumed.get(printable_path(path))
+        if record is None:
+            verdict = judge(path, network.model, network.recipe, network.detect, settings)
+            record = {"name": name, **verdict.to_dict(), "file": printable_path(path), "stamp": stamp(path), "run": run}
+            if out_dir:
+                _draw(path, record, out_dir)
+                append_json_line(out_dir / LINES, record)
+        yield record
+
+
+def _draw(path, record, out_dir):
+    """Draws the images of a record and notes them in it; a full disk ends the run."""
+    record["images"] = []
+    try:
+        record["images"] = images.draw_images(path, record, out_dir, IMAGES)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # images are an extra: what goes wrong with them costs no verdict
+        record["images_problem"] = f"{type(error).__name__}: {error}"
 
 
 def _finish(out_dir, result, labels):
@@ -264,8 +270,10 @@ def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
         yield f"Page: {printable_path(Path(out_dir) / PAGE)}"
 
 
-def predict(paths, model_folder, out_dir=None, **options) -> int:
-    """`judge_many` for the command line: prints a line per file, returns the exit code."""
+def predict(
+    paths: Path | str | Iterable[Path | str], model_folder: Path | str, out_dir: Path | str | None = None, **options
+) -> int:
+    """`judge_many`, with its options, for the command line: prints a line per file, returns the exit code."""
     from tqdm import tqdm
 
     return exit_code(judge_many(paths, model_folder, out_dir, log=tqdm.write, **options))
