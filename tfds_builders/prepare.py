@@ -48,14 +48,14 @@ def prepare(
     image_format="jpeg95",
     **changes,
 ):
-    """Videos to TFRecords. A set that is there already is left as it is; an interrupted build goes on, see `kept`.
+    """Videos to TFRecords. A set that is there already stays as it is; an interrupted build is resumed (`work_cache`).
 
     Args:
       name: one of `BUILDERS`.
       input_type: "frame", "flow" or "clip".
       dir: folder of the videos as the data set is distributed; for video_folder any folder, or a CSV file.
       data_dir: root of prepared data; TFDS's own default when None.
-      workers: processes; one per core when None, none but this one when 0.
+      workers: number of processes; None: one per core; 0: this process alone.
       beam_options: work on Apache Beam instead: "runner=DirectRunner,direct_running_mode=multi_processing,
         direct_num_workers=2", or the options of another runner, see docs/scale.md.
       overwrite: build again; the old set is there until the new one is done.
@@ -95,7 +95,7 @@ def prepare(
         there = path.exists()
         if there and overwrite:
             path.rename(_old(path))
-        # Only now: a builder that has seen the old set would go on with its metadata.
+        # Only now: a builder that has seen the old set would keep its metadata.
         builder = cls(config=config, data_dir=data_dir)
         builder.workers, builder.folder = workers, folder
         if there and not overwrite:
@@ -139,7 +139,7 @@ def _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_
 
 
 def _like(default, name, value):
-    """The value of an option; text from a command line is made what the default is: "a,b" a tuple, "3" a number."""
+    """The value of an option; text from a command line gets the type of the default: "a,b" a tuple, "3" a number."""
     if not isinstance(value, str) or isinstance(default, str):
         return value
     try:
@@ -154,12 +154,12 @@ def _like(default, name, value):
 
 
 def _old(path):
-    """Where the set that is built again waits."""
+    """Where the old set stays while it is built again."""
     return path.with_name(f".old-{path.name}")
 
 
 def _restore(path):
-    """Clears what a killed build left: half a set goes, a whole old one comes back."""
+    """Cleans up after a killed build: removes a half built set, puts a whole old one back."""
     for half in path.parent.glob(f"incomplete.*_{path.name}"):
         shutil.rmtree(half)
     if _old(path).exists():
@@ -170,11 +170,11 @@ def _restore(path):
 
 
 def _build(builder, path, beam):
-    """Makes the set; when that fails the old one is put back."""
+    """Builds the set; when that fails the old one is put back."""
     import tensorflow_datasets as tfds
 
     from tfds_builders.core.building import lost_lines
-    from tfds_builders.core.manual import left_lines
+    from tfds_builders.core.manual import left_out_lines
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -187,10 +187,10 @@ def _build(builder, path, beam):
         _raise_if_full(error, path)
         raise
     finally:
-        if builder.results is not None:
-            builder.results.close()
+        if builder.outcomes is not None:
+            builder.outcomes.close()
         _restore(path)
-    for line in [*left_lines(builder.info.metadata), *lost_lines(builder.info.metadata["coverage"])]:
+    for line in [*left_out_lines(builder.info.metadata), *lost_lines(builder.info.metadata["coverage"])]:
         print(line, file=sys.stderr)
 
 

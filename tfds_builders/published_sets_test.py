@@ -1,4 +1,4 @@
-"""The builders of published sets pass the tests that tensorflow_datasets has for every builder, on drawn trees."""
+"""The builders of published sets pass the builder tests of tensorflow_datasets, on folders of synthetic videos."""
 
 import collections
 import json
@@ -24,7 +24,7 @@ pytest.importorskip("dill", reason="tfds.testing needs the package dill")
 
 
 class Drawn:
-    """A tree of drawn videos as the dummy data; each video gives one clip."""
+    """A folder of synthetic videos as the dummy data; each video gives one clip."""
 
     BUILDER_CONFIG_NAMES_TO_TEST = [VideoConfig(name="tiny", recipe=DataRecipe(flow="none", **WHOLE))]
 

@@ -1,4 +1,4 @@
-"""`tfds build`, the command of tensorflow_datasets, makes every builder's set of drawn data."""
+"""`tfds build`, the command of tensorflow_datasets, makes every builder's set from synthetic data."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from tfds_builders.core.building import VideoBuilder, lost_lines
 from tfds_builders.core.manual import listing_of
 from tfds_builders.core.testing import OFFICIAL, WHOLE
 from tfds_builders.prepare import BUILDERS, prepare
-from tfds_builders.synthetic_faces import synthetic_faces_dataset_builder_test as drawn
+from tfds_builders.synthetic_faces import synthetic_faces_dataset_builder_test as synthetic_faces_test
 
 pytest.importorskip("mlcroissant", reason="the command `tfds` needs it and apache-beam: the extra [beam]")
 pytest.importorskip("apache_beam")
@@ -31,10 +31,10 @@ REAL = OFFICIAL.parent / "real"
 
 
 def arguments(name, folder):
-    """Arguments of `tfds build` for a builder, after its dummy data are drawn in a folder; and examples by split."""
+    """Arguments of `tfds build` for a builder, after its dummy data are written to a folder; and examples by split."""
     recipe = {"flow": "none"} | WHOLE
     if name == "synthetic_faces":
-        splits, options, manual = drawn.SyntheticFacesTest.SPLITS, drawn.TINY, folder
+        splits, options, manual = synthetic_faces_test.SyntheticFacesTest.SPLITS, synthetic_faces_test.TINY, folder
     elif name in SETS:
         cls, manual = SETS[name], folder / "manual é"
         manual.mkdir()
@@ -58,7 +58,7 @@ def arguments(name, folder):
 
 
 def check(name, folder, splits):
-    """The set is there, whole, and nothing else is left."""
+    """The whole set is there, and no other file."""
     (path,) = folder.glob(f"data/{name}/tiny/*")
     builder = tfds.builder_from_directory(path)
     assert {split: info.num_examples for split, info in builder.info.splits.items()} == splits
@@ -106,7 +106,7 @@ def test_tfds_build_on_beam_in_a_process_of_its_own(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not (REAL.is_dir() and OFFICIAL.is_dir()), reason="needs ../shared/real and ../shared/splits")
 def test_face_forensics_of_real_files_has_the_official_splits(tmp_path):
-    """Files of FaceForensics++, laid out as the set is, are found in the split that the lists say."""
+    """Files of FaceForensics++, in the set's layout, come to the split that the lists say."""
     files = {
         "original_sequences/youtube/c23/videos/004.mp4": "real/ffpp_c23_004.mp4",
         "original_sequences/youtube/c23/videos/519.mp4": "real/ffpp_c23_519.mp4",

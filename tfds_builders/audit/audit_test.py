@@ -1,4 +1,4 @@
-"""audit: leaks that were planted are found, each under its kind, and clean sets pass."""
+"""audit: planted leaks are reported, each under its kind, and clean sets pass."""
 
 import csv
 import json
@@ -182,9 +182,9 @@ def test_origins_tell_both_persons_of_a_fake():
     assert len(origins("dfdc_preview", "method_A", "1224068/1229999_A_001", "1224068")[0]) == 2
     assert origins("kodf", "dffs", "r00_r01_2_0001", "person")[1] == {"kodf:r00", "kodf:r01"}
     assert origins("dfdc", "fake", "part/x", "original")[0] == {"dfdc:original"}
-    drawn = origins("synthetic_faces", "face_swap", "008_007_face_swap", "person008")[0]
-    assert drawn == {"synthetic_faces:person008", "synthetic_faces:person007"}
-    assert not drawn & origins("synthetic_faces", "real", "008_0", "person008", {"seed": 1})[0]
+    synthetic = origins("synthetic_faces", "face_swap", "008_007_face_swap", "person008")[0]
+    assert synthetic == {"synthetic_faces:person008", "synthetic_faces:person007"}
+    assert not synthetic & origins("synthetic_faces", "real", "008_0", "person008", {"seed": 1})[0]
     assert origins("self_blended", "real", "a.mp4", "a") == origins("video_folder", "real", "a.mp4", "a")
 
 

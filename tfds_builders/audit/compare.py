@@ -107,12 +107,12 @@ def near_frames(sets, distance):
         a, b = sets[asked[0]], sets[known[0]]
         asked_owners, known_owners = a.owners[places[asked]], b.owners[places[known]]
         nearest = np.full(len(a.videos), 1 << 62)
-        met = np.zeros(len(asked_owners), bool)
+        matched = np.zeros(len(asked_owners), bool)
         near = hashes.near_pairs(a.hashes[places[asked]], b.hashes[places[known]], distance)
-        for query, found, bits in near:
-            np.minimum.at(nearest, asked_owners[query], bits << 40 | known_owners[found])
-            met[query] = True
-        matching = np.bincount(asked_owners[met], minlength=len(a.videos))
+        for query, matches, bits in near:
+            np.minimum.at(nearest, asked_owners[query], bits << 40 | known_owners[matches])
+            matched[query] = True
+        matching = np.bincount(asked_owners[matched], minlength=len(a.videos))
         a_keys, b_keys = list(a.videos), list(b.videos)
         for number in np.flatnonzero(matching):
             bits, other = divmod(int(nearest[number]), 1 << 40)
@@ -161,18 +161,18 @@ def report(sets, leaks):
         frames = f"{len(one.owners)} frames compared" + (f", {one.flat} flat ones not" if one.flat else "")
         lines.append(f"{one.name}: videos: {videos}; {'names only' if one.listed_only else frames}.")
     for kind, plural in KINDS.items():
-        found = [leak for leak in leaks if leak["kind"] == kind]
-        if not found:
+        of_kind = [leak for leak in leaks if leak["kind"] == kind]
+        if not of_kind:
             continue
-        lines += ["", f"{plural}: {len(found)}"]
-        for leak in found[:EXAMPLES]:
+        lines += ["", f"{plural}: {len(of_kind)}"]
+        for leak in of_kind[:EXAMPLES]:
             near = f" ({leak['frames']} frames, {leak['distance']} bits)" if kind == "frames" else ""
             lines.append(f"  {leak['name']}{near}")
             for p in leak["places"]:
                 more = f" and {p['videos'] - 1} more" if p["videos"] > 1 else ""
                 lines.append(f"    {p['split']} of {p['data']}: {p['example']}{more}")
-        if len(found) > EXAMPLES:
-            lines.append(f"  ... and {len(found) - EXAMPLES} more")
+        if len(of_kind) > EXAMPLES:
+            lines.append(f"  ... and {len(of_kind) - EXAMPLES} more")
     return [*lines, ""]
 
 

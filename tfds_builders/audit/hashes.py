@@ -1,6 +1,6 @@
 """Near-duplicate images: a perceptual hash of each, and all near pairs of two long lists of hashes.
 
-The hash is made of the signs of an image's lowest cosine frequencies, which re-encoding, another size, brightness and
+The hash holds the signs of an image's lowest cosine frequencies, which re-encoding, another size, brightness and
 contrast hardly change (the idea of "pHash", C. Zauner, Implementation and Benchmarking of Perceptual Image Hash
 Functions, 2010). It has 256 bits instead of the usual 64, because crops of faces resemble each other.
 
@@ -20,7 +20,7 @@ SIDE_PX = 64
 FLAT_STD = 4.0
 DISTANCE = 48
 # Two hashes are only near when their first words differ in no more bits than this; then one of that word's four
-# 16-bit bands differs in no more than _RADIUS, by which they are found without comparing all pairs.
+# 16-bit bands differs in no more than _RADIUS, by which they are looked up without comparing all pairs.
 FIRST_DISTANCE = 11
 _RADIUS = FIRST_DISTANCE // 4
 _QUERIES = 2048
@@ -71,13 +71,13 @@ def near_pairs(queries, base, distance=DISTANCE):
             for query, place in _candidates(start[keys], start[keys.astype(np.int64) + 1]):
                 query += at
                 close = np.bitwise_count(query_first[query] ^ sorted_first[place]) <= FIRST_DISTANCE
-                query, found = query[close], order[place[close]]
-                bits = np.bitwise_count(queries[query] ^ base[found]).sum(-1, dtype=np.int64)
-                differing = np.bitwise_count(query_bands[query, :band] ^ base_bands[found, :band])
-                # A pair that an earlier band has found is not given again.
+                query, candidates = query[close], order[place[close]]
+                bits = np.bitwise_count(queries[query] ^ base[candidates]).sum(-1, dtype=np.int64)
+                differing = np.bitwise_count(query_bands[query, :band] ^ base_bands[candidates, :band])
+                # A pair that an earlier band has yielded is not yielded again.
                 new = (bits <= distance) & (differing > _RADIUS).all(-1)
                 if new.any():
-                    yield query[new], found[new], bits[new]
+                    yield query[new], candidates[new], bits[new]
 
 
 def _candidates(first, end):

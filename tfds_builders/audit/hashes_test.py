@@ -8,7 +8,7 @@ from tfds_builders.audit import hashes as duplicates
 from tfds_builders.audit.hashes import DISTANCE, FIRST_DISTANCE, WORDS, image_hash, near_pairs
 
 
-def drawn(seed, side=96):
+def random_image(seed, side=96):
     """A grey image of random spots, coarse and fine: without fine ones half of the signs are those of noise."""
     rng = np.random.default_rng(seed)
     coarse, fine = (cv2.resize(rng.normal(size=(n, n)), (side, side), interpolation=cv2.INTER_CUBIC) for n in (9, 36))
@@ -31,10 +31,10 @@ def bits(a, b):
 )
 def test_a_changed_copy_is_near_and_another_image_is_not(change):
     for seed in range(20):
-        own = image_hash(change(drawn(seed)))
+        own = image_hash(change(random_image(seed)))
         assert own.shape == (WORDS,) and own.dtype == np.uint64
-        assert bits(own, image_hash(drawn(seed))) <= DISTANCE
-        assert bits(own, image_hash(drawn(seed + 1000))) > DISTANCE
+        assert bits(own, image_hash(random_image(seed))) <= DISTANCE
+        assert bits(own, image_hash(random_image(seed + 1000))) > DISTANCE
 
 
 def test_flat_images_have_no_hash():
@@ -61,10 +61,10 @@ def test_the_search_finds_what_comparing_all_pairs_finds(monkeypatch, pieces):
     different = np.bitwise_count(queries[:, None] ^ base[None]).astype(int)
     all_bits = different.sum(-1)
     near = (all_bits <= DISTANCE) & (different[..., 0] <= FIRST_DISTANCE)
-    found = [row for piece in near_pairs(queries, base) for row in zip(*map(np.ndarray.tolist, piece), strict=True)]
-    assert len(found) == near.sum() > 400 and near.sum() < all_bits.size / 10
-    assert {(q, b) for q, b, _ in found} == set(zip(*(x.tolist() for x in np.nonzero(near)), strict=True))
-    assert all(all_bits[q, b] == d for q, b, d in found)
+    pairs = [row for piece in near_pairs(queries, base) for row in zip(*map(np.ndarray.tolist, piece), strict=True)]
+    assert len(pairs) == near.sum() > 400 and near.sum() < all_bits.size / 10
+    assert {(q, b) for q, b, _ in pairs} == set(zip(*(x.tolist() for x in np.nonzero(near)), strict=True))
+    assert all(all_bits[q, b] == d for q, b, d in pairs)
 
 
 def test_nothing_is_near_an_empty_list():

@@ -1,4 +1,4 @@
-"""Who and which recordings a video shows, under names that are the same wherever the same is meant.
+"""Which persons and recordings a video shows, under names that are the same in all data sets.
 
 A data set whose videos' names tell more than their source has a function `origins` in its listing.
 """
@@ -11,14 +11,14 @@ from tfds_builders.kodf import listing as kodf
 
 
 def _synthetic_faces(method, video, source, /, seed=0, **_):
-    """Drawn persons are others with another seed."""
+    """Another seed draws other persons."""
     space = f"synthetic_faces({seed})" if seed else "synthetic_faces"
     people = [part for part in video.split("_")[:2] if len(part) == 3 and part.isdigit()]
     return {f"{space}:person{one}" for one in people} or {f"{space}:{source}"}, {f"{space}:{method}/{video}"}
 
 
 def _self_blended(method, video, source, /, **_):
-    """Made from such a folder as `video_folder` reads, with its sources."""
+    """The videos and sources are those of `video_folder`."""
     return origins("video_folder", method, video, source)
 
 
@@ -37,7 +37,7 @@ def origins(data_set, method, video, source, options=None):
     """Persons and recordings of a video.
 
     Args:
-      data_set, method, video, source: as in `features.feature_dict`.
+      data_set, method, video, source: see `features.feature_dict`.
       options: of the builder, where they differ from its own.
     Returns:
       (identities, recordings): sets of names such as "ff++:071". What is known of a fake's donor is among them. Of a

@@ -46,18 +46,18 @@ class Audited:
         return self.videos[key]
 
 
-def read(name, data_dir=None, frames=4, options=None):
-    """Audited of a prepared set, or of "builder=FOLDER"; arguments and errors as of `audit.audit`."""
+def read(name, data_dir=None, num_frames=4, options=None):
+    """Audited of a prepared set, or of "builder=FOLDER"; for arguments and errors see `compare.audit`."""
     builder, equals, folder = name.partition("=")
     if equals:
         return read_folder(builder, folder, options or {})
     from tfdeepfake.data.batches.prepared import open_data
 
-    return read_prepared(name, open_data(name, data_dir), frames)
+    return read_prepared(name, open_data(name, data_dir), num_frames)
 
 
 def read_folder(name, folder, options):
-    """The set that a builder would make of a folder; no video is opened.
+    """Audited of the set that a builder would make from a folder; no video is opened.
 
     Raises:
       InputError: unknown builder, or a folder it cannot use.
@@ -76,12 +76,12 @@ def read_folder(name, folder, options):
 
         chosen = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items() if key in cls.OPTIONS}
         videos = cls.LIST(need_folder(folder, cls.MANUAL_DOWNLOAD_INSTRUCTIONS), **cls.OPTIONS | chosen).videos
-    found = Audited(f"{name}={folder}", listed_only=True)
+    audited = Audited(f"{name}={folder}", listed_only=True)
     for v in videos:
-        found.add(v.split, name, v.method, v.name, v.source, chosen)
-    if not found.videos:
+        audited.add(v.split, name, v.method, v.name, v.source, chosen)
+    if not audited.videos:
         raise InputError(folder, f"holds no video of {name} that can be used.", cls.MANUAL_DOWNLOAD_INSTRUCTIONS)
-    return found
+    return audited
 
 
 def read_prepared(name, prepared, num_frames):
@@ -95,7 +95,7 @@ def read_prepared(name, prepared, num_frames):
 
     from tfdeepfake.data.batches.prepared import reading
 
-    found, best, flat = Audited(name), {}, set()
+    audited, hashes_by_video, flat = Audited(name), {}, set()
     options = prepared.metadata.get("options") or {}
     splits = [s for s in prepared.builder.info.splits if prepared.builder.info.splits[s].num_examples]
     total = sum(prepared.builder.info.splits[s].num_examples for s in splits)
@@ -103,30 +103,31 @@ def read_prepared(name, prepared, num_frames):
         for split in splits:
             for example in _examples(prepared, split, bool(num_frames)):
                 facts = [example[key].decode() for key in (*VIDEO, "source")]
-                number = found.add(split, *facts, options)
+                number = audited.add(split, *facts, options)
                 bar.update()
                 if not num_frames:
                     continue
                 images = np.atleast_1d(example["frames"])
-                kept = best.setdefault(number, {})
+                by_frame = hashes_by_video.setdefault(number, {})
                 for index, image in zip(example["frame_indices"].tolist(), images, strict=True):
                     key = (_rank(index), int(example["face"]))
-                    if key in kept or (len(kept) >= num_frames and key > max(kept)):
+                    if key in by_frame or (len(by_frame) >= num_frames and key > max(by_frame)):
                         continue
                     grey = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_GRAYSCALE)
                     one = duplicates.image_hash(grey)
                     if one is None:
                         flat.add((number, key))
                         continue
-                    kept[key] = one
-                    if len(kept) > num_frames:
-                        del kept[max(kept)]
-    hashes = [one for kept in best.values() for one in kept.values()]
+                    by_frame[key] = one
+                    if len(by_frame) > num_frames:
+                        del by_frame[max(by_frame)]
+    hashes = [one for by_frame in hashes_by_video.values() for one in by_frame.values()]
     if hashes:
-        found.hashes = np.stack(hashes)
-        found.owners = np.repeat(np.fromiter(best, np.int64, len(best)), [len(kept) for kept in best.values()])
-    found.flat = len(flat)
-    return found
+        audited.hashes = np.stack(hashes)
+        counts = [len(by_frame) for by_frame in hashes_by_video.values()]
+        audited.owners = np.repeat(np.fromiter(hashes_by_video, np.int64, len(hashes_by_video)), counts)
+    audited.flat = len(flat)
+    return audited
 
 
 def _rank(index):

@@ -1,4 +1,4 @@
-"""celeb_df: splits, labels and persons of a drawn tree laid out as the set is, and a build of it."""
+"""celeb_df: splits, labels and persons of synthetic videos in the set's layout, and a build of it."""
 
 import pytest
 

@@ -25,12 +25,12 @@ def read_test_list(path):
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
-        found = re.fullmatch(r"([01])\s+([\w-]+)/([\w-]+)\.mp4", line.strip())
-        if not found or found[2] not in FOLDERS:
+        match = re.fullmatch(r"([01])\s+([\w-]+)/([\w-]+)\.mp4", line.strip())
+        if not match or match[2] not in FOLDERS:
             raise InputError(path, f"line {number}: {line.strip()!r} is not such as '1 YouTube-real/00170.mp4'.", GET)
-        if 1 - int(found[1]) != FOLDERS[found[2]]:
-            raise InputError(path, f"line {number}: label {found[1]} in {found[2]}; 1 is for real videos here.", GET)
-        labels[f"{found[2]}/{found[3]}"] = 1 - int(found[1])
+        if 1 - int(match[1]) != FOLDERS[match[2]]:
+            raise InputError(path, f"line {number}: label {match[1]} in {match[2]}; 1 is for real videos here.", GET)
+        labels[f"{match[2]}/{match[3]}"] = 1 - int(match[1])
     if not labels:
         raise InputError(path, "names no video.", GET)
     return labels
@@ -43,8 +43,8 @@ def persons(method, name):
     """
     if method == "YouTube-real":
         return (f"youtube_{name}",)
-    found = re.fullmatch(r"(id\d+)_(id\d+)_\d+" if FOLDERS[method] else r"(id\d+)_\d+", name)
-    return found and found.groups()
+    match = re.fullmatch(r"(id\d+)_(id\d+)_\d+" if FOLDERS[method] else r"(id\d+)_\d+", name)
+    return match and match.groups()
 
 
 def recording(method, name):
@@ -78,20 +78,20 @@ def list_videos(folder, training="official"):
     if training not in ("official", "unshared"):
         raise InputError("training", f"needs official or unshared, got {training!r}.")
     tests = read_test_list(find_file(folder, (LIST,), GET))
-    listing, found = Listing(), []
+    listing, videos = Listing(), []
     for method in FOLDERS:
         for path in media_in(folder / method, GET):
             if persons(method, path.stem):
-                found.append((path, method, path.stem))
+                videos.append((path, method, path.stem))
             else:
                 listing.exclude("its name is not of the data set's form", f"{method}/{path.stem}")
-    listing.exclude(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in found}))
+    listing.exclude(NO_FILE, *sorted(tests.keys() - {f"{method}/{name}" for _, method, name in videos}))
     tested = {recording(*key.split("/")) for key in tests if not key.startswith("YouTube") and persons(*key.split("/"))}
-    rest = [entry for entry in found if f"{entry[1]}/{entry[2]}" not in tests]
+    rest = [entry for entry in videos if f"{entry[1]}/{entry[2]}" not in tests]
     youtube = {persons(method, name)[0] for _, method, name in rest if method == "YouTube-real"}
     held = hold_out(youtube) | hold_out({persons(method, name)[0] for _, method, name in rest} - youtube)
     shared = 0
-    for path, method, name in found:
+    for path, method, name in videos:
         who, split = persons(method, name), "train"
         if f"{method}/{name}" in tests:
             split = "test"

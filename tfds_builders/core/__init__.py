@@ -1,1 +1,1 @@
-"""What the builders share: configs, features, the build itself, its work cache, Beam, lists of videos and splits."""
+"""Machinery of all builders: configs, features, the build itself, its work cache, Beam, lists of videos and splits."""

@@ -1,7 +1,7 @@
-"""Builds on Apache Beam: its workers finish the videos, see `kept`, on whatever runner; what they kept becomes the set.
+"""Builds on Apache Beam: workers of any runner fill the work cache, and its examples become the data set.
 
 Two passes, because TFDS must know before it writes which splits have examples, and a video's fate goes into the
-metadata. Workers share nothing but the storage of the data dir.
+metadata. Workers have only the storage of the data dir in common.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def parse_options(text):
 
 @dataclasses.dataclass(frozen=True)
 class Beam:
-    """Where to run.
+    """Where Beam runs.
 
     Args:
       options: PipelineOptions.
@@ -85,11 +85,11 @@ def beam_of(download_config):
 
 
 def finish_all(beam, jobs, folder):
-    """Finishes all videos that are not.
+    """Finishes all videos that are not finished yet.
 
     Args:
       beam: Beam.
-      jobs: list of kept.Job.
+      jobs: list of work_cache.Job.
       folder: the work folder, an etils path.
     """
     import apache_beam
@@ -106,10 +106,10 @@ def finish_all(beam, jobs, folder):
 
 
 def examples_of(names, folder, split):
-    """A Beam transform that gives the (key, example) of finished videos.
+    """A Beam transform that yields the (key, example) of finished videos.
 
     Args:
-      names: of the videos, each scored.
+      names: of finished videos that have examples.
     """
     import apache_beam
 
@@ -123,11 +123,11 @@ def examples_of(names, folder, split):
 
 
 def _finish(job, threads):
-    # In a process apart: a crash of the decoder costs this video, not the Beam worker and with it the whole pipeline.
-    result = run_isolated(work_cache.finish, job, threads)
-    if isinstance(result, WorkerCrashed):
+    # In its own process: a crash of the decoder costs this video, not the Beam worker and with it the whole pipeline.
+    outcome = run_isolated(work_cache.finish, job, threads)
+    if isinstance(outcome, WorkerCrashed):
         work_cache.write(
-            job.folder, job.name or work_cache.name_of(job.video), work_cache.DIED, ("unreadable", str(result))
+            job.folder, job.name or work_cache.name_of(job.video), work_cache.DIED, ("unreadable", str(outcome))
         )
 
 

@@ -68,7 +68,7 @@ def test_several_processes(videos, usual, tmp_path):
 
 
 def test_beam_writes_where_the_runner_is_not_of_this_machine(videos, usual, tmp_path, monkeypatch):
-    """And goes on with what the own processes finished before they were killed."""
+    """A build on Beam resumes what the own processes finished before they were killed."""
     arguments = {"dir": videos, "data_dir": tmp_path, **RECIPE}
     done, finish = [], work_cache.finish
 
@@ -108,7 +108,7 @@ def test_a_decoder_that_crashes_costs_one_video(tmp_path):
     jobs = work_cache.jobs_of([a, bad, b], folder)
     where = on_beam.Beam(on_beam.parse_options(HERE), on_beam.LOCAL_RUNNER, True, 1)
     on_beam.finish_all(where, jobs, folder)
-    names = work_cache.kept_names(folder)
+    names = work_cache.finished_names(folder)
     assert [names[job.name] for job in jobs] == [work_cache.SCORED, work_cache.DIED, work_cache.SCORED]
     assert "SIGSEGV" in work_cache.read(folder, jobs[1].name, work_cache.DIED)[1]
 

@@ -1,4 +1,4 @@
-"""What the builders share: videos in, TFDS split generators and metadata out."""
+"""What all builders do with their list of videos: TFDS split generators and metadata."""
 
 import dataclasses
 import itertools
@@ -26,7 +26,7 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     # Processes, or None for one per core; and a folder or CSV file instead of the manual dir. `prepare` sets both.
     workers = None
     folder = None
-    results = None
+    outcomes = None
     beam = None
     # Names of the columns that `VideoRecord.subgroups` fills.
     SUBGROUPS = ()
@@ -43,8 +43,8 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
         super().download_and_prepare(download_config=download_config, **kwargs)
 
-    def _generate_examples(self, results, counted):
-        yield from examples_of(results, counted)
+    def _generate_examples(self, outcomes, counted):
+        yield from examples_of(outcomes, counted)
 
     def _post_download_and_prepare_hook(self):
         work_cache.remove(work_cache.work_folder(self))
@@ -76,8 +76,8 @@ def split_generators(builder, videos, source=""):
     label and reason. Videos finished by an earlier build that was interrupted are not worked on again.
 
     Args:
-      builder: its `workers` is the number of processes, see `workers.imap_ordered`; its `results` becomes the generator
-        of all results, which ends the processes when it is closed. With a `beam` the work is done there instead.
+      builder: its `workers` is the number of processes, see `workers.imap_ordered`; its `outcomes` becomes the
+        generator of all outcomes, which ends the processes when it is closed. With a `beam` the work is done there.
       videos: list of `Video`.
       source: what to name in the error when no video can be used.
     Returns:
@@ -93,20 +93,20 @@ def split_generators(builder, videos, source=""):
     builder.info.metadata["coverage"] = coverage
     folder = work_cache.work_folder(builder)
     work_cache.open_folder(folder)
-    jobs, before = work_cache.jobs_of(videos, folder), work_cache.kept_names(folder)
+    jobs, before = work_cache.jobs_of(videos, folder), work_cache.finished_names(folder)
     if done := sum(before.get(job.name) in (work_cache.SCORED, work_cache.NONE) for job in jobs):
         print(f"{builder.name}: {done} of {len(jobs)} videos are finished from an earlier build.", file=sys.stderr)
     if builder.beam is None:
-        results = imap_ordered(work_cache.finish, jobs, builder.workers)
+        outcomes = imap_ordered(work_cache.finish, jobs, builder.workers)
     else:
         on_beam.finish_all(builder.beam, jobs, folder)
-        results = _finished(work_cache.jobs_of(videos, folder), work_cache.kept_names(folder))
-        # A builder with an `_generate_examples` of its own looks at the results in this process.
+        outcomes = _finished(work_cache.jobs_of(videos, folder), work_cache.finished_names(folder))
+        # A builder with an `_generate_examples` of its own looks at the outcomes in this process.
         if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
-            return _beam_splits(results, coverage, folder, source or builder.name)
-    builder.results = results
-    results = tqdm(results, desc=builder.name, total=len(videos), unit="video", disable=None)
-    return _FilledSplits(builder, _read(results), coverage, source or builder.name)
+            return _beam_splits(outcomes, coverage, folder, source or builder.name)
+    builder.outcomes = outcomes
+    outcomes = tqdm(outcomes, desc=builder.name, total=len(videos), unit="video", disable=None)
+    return _FilledSplits(builder, _read(outcomes), coverage, source or builder.name)
 
 
 def _finished(jobs, names):
@@ -121,37 +121,37 @@ def _finished(jobs, names):
             yield job, (job.name, kind)
 
 
-def _read(results):
-    """Yields (Video, result of `make_examples` or WorkerCrashed)."""
-    for job, result in results:
-        yield job.video, result if isinstance(result, WorkerCrashed) else work_cache.read(job.folder, *result)
+def _read(outcomes):
+    """Yields (Video, what `make_examples` returned or WorkerCrashed)."""
+    for job, outcome in outcomes:
+        yield job.video, outcome if isinstance(outcome, WorkerCrashed) else work_cache.read(job.folder, *outcome)
 
 
-def _beam_splits(results, coverage, folder, source):
+def _beam_splits(outcomes, coverage, folder, source):
     """{split: Beam transform} of the splits that have examples; counts the videos that have none."""
     names = {}
-    for job, result in results:
-        if not isinstance(result, WorkerCrashed) and result[1] == work_cache.SCORED:
+    for job, outcome in outcomes:
+        if not isinstance(outcome, WorkerCrashed) and outcome[1] == work_cache.SCORED:
             names.setdefault(job.video.split, []).append(job.name)
             coverage[job.video.split]["scored"] += 1
         else:
-            list(examples_of(_read([(job, result)]), coverage[job.video.split]))
+            list(examples_of(_read([(job, outcome)]), coverage[job.video.split]))
     if not names:
         raise _none_left(coverage, source)
-    return {split: on_beam.examples_of(found, folder, split) for split, found in names.items()}
+    return {split: on_beam.examples_of(video_names, folder, split) for split, video_names in names.items()}
 
 
 class _FilledSplits(dict):
     """{split: examples} that has only splits with an example: TFDS fails at an empty one, and one bad video must not
-    cost a small set its build. Results come split by split, and TFDS takes the items one after the other."""
+    cost a small set its build. Outcomes come split by split, and TFDS takes the items one after the other."""
 
-    def __init__(self, builder, results, coverage, source):
+    def __init__(self, builder, outcomes, coverage, source):
         super().__init__(dict.fromkeys(coverage))
-        self.builder, self.results, self.coverage, self.source = builder, results, coverage, source
+        self.builder, self.outcomes, self.coverage, self.source = builder, outcomes, coverage, source
 
     def items(self):
         reached = False
-        for split, group in itertools.groupby(self.results, key=lambda result: result[0].split):
+        for split, group in itertools.groupby(self.outcomes, key=lambda outcome: outcome[0].split):
             examples = iter(self.builder._generate_examples(group, self.coverage[split]))
             first = next(examples, None)
             if first is not None:
@@ -171,21 +171,21 @@ def _none_left(coverage, source):
     )
 
 
-def examples_of(results, counted):
+def examples_of(outcomes, counted):
     """Yields (key, example) of the videos of a split, and counts those that have none.
 
     Args:
-      results: iterator of (Video, result of `make_examples` or WorkerCrashed).
+      outcomes: iterator of (Video, what `make_examples` returned or WorkerCrashed).
       counted: the split's part of the coverage.
     """
-    for video, result in results:
-        status, found = ("unreadable", str(result)) if isinstance(result, WorkerCrashed) else result
+    for video, outcome in outcomes:
+        status, examples_or_reason = ("unreadable", str(outcome)) if isinstance(outcome, WorkerCrashed) else outcome
         if status == "scored":
             counted["scored"] += 1
-            yield from found
+            yield from examples_or_reason
             continue
         facts = {name: getattr(video, name) for name in ("data_set", "method", "video", "source", "label")}
-        counted[status].append(facts | {"reason": found})
+        counted[status].append(facts | {"reason": examples_or_reason})
 
 
 def _lost(coverage):

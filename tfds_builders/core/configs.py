@@ -1,4 +1,4 @@
-"""Configs of the builders: a data recipe and a few choices more, under a name that says them all."""
+"""Configs of the builders: a data recipe and a few more choices, under a name that tells them all."""
 
 import dataclasses
 import re
@@ -42,8 +42,8 @@ class VideoConfig(tfds.core.BuilderConfig):
 
 
 def recipe_name(recipe):
-    """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; what is usual is
-    left out.
+    """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; defaults are left
+    out.
 
     `clip_16x2_mtcnn_m0.3_64x64_dis`: two runs of 16 consecutive frames, margin 0.3, crops of 64 x 64 px (height x
     width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame.
@@ -71,10 +71,10 @@ def read_image_format(text):
     Raises:
       InputError: neither.
     """
-    found = re.fullmatch(r"jpeg:?([1-9]\d?|100)", str(text).lower())
-    if not found and str(text).lower() != "png":
+    jpeg = re.fullmatch(r"jpeg:?([1-9]\d?|100)", str(text).lower())
+    if not jpeg and str(text).lower() != "png":
         raise InputError("image_format", f"needs png, or jpeg and a quality such as jpeg95, got {text!r}.")
-    return f"jpeg{found[1]}" if found else "png"
+    return f"jpeg{jpeg[1]}" if jpeg else "png"
 
 
 def find_config(
@@ -117,7 +117,7 @@ def find_config(
         if frames is not None and input_type == "clip":
             raise InputError(
                 name,
-                "is for kinds frame and flow: all clips of a data set have one length.",
+                "is for input types frame and flow: all clips of a data set have one length.",
                 "Leave it out or use --samples.",
             )
         if frames is not None and frames < 1:

@@ -31,13 +31,13 @@ def test_two_recipes_never_share_a_name():
     }
     names = {}
     for _ in range(3000):
-        kind = rng.choice(["frame", "flow", "clip"])
+        input_type = rng.choice(["frame", "flow", "clip"])
         recipe = {name: rng.choice(choices) for name, choices in values.items()}
-        frames = (None, None) if kind == "clip" else (rng.choice([None, 4, 40]), rng.choice([None, 4, 40]))
+        frames = (None, None) if input_type == "clip" else (rng.choice([None, 4, 40]), rng.choice([None, 4, 40]))
         options = {"seed": 1} if rng.random() < 0.3 else {}
         try:
-            config = find_config(Builder.BUILDER_CONFIGS, kind, recipe, *frames, options)
-        except InputError:  # clips of spaced frames, kind flow without flow, or alignment without mtcnn
+            config = find_config(Builder.BUILDER_CONFIGS, input_type, recipe, *frames, options)
+        except InputError:  # clips of spaced frames, input type flow without flow, or alignment without mtcnn
             continue
         assert tfds.core.naming.is_valid_dataset_name(f"x/{config.name}:1.0.0")
         content = config.recipe, *frames, json.dumps(options)

@@ -1,4 +1,4 @@
-"""What every builder of this package stores: one feature dict for the three kinds, and how an example becomes it."""
+"""What every builder stores: one feature dict for the three input types, and the encoding of an example."""
 
 import dataclasses
 import tempfile
@@ -11,7 +11,7 @@ LABELS = ("real", "fake")
 
 
 def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
-    """TFDS features of the examples of a recipe; T is 1 for kinds frame and flow.
+    """TFDS features of the examples of a recipe; T is 1 for input types frame and flow.
 
     frames: JPEG, or PNG where `image_format` is "png", [h, w, 3], of a clip [T, h, w, 3].
     flow: PNG, uint8 [2h, w, 1] (of a clip [T, 2h, w, 1]), u above v, as `tfdeepfake.data.flow.pack_flow` writes it;
@@ -63,7 +63,7 @@ def has_flow(recipe):
 
 
 def encode(example, recipe, image_format=IMAGE_FORMAT, mask=None):
-    """Features of a `tfdeepfake.data.examples.Example`, those of its video excepted.
+    """Features of a `tfdeepfake.data.examples.Example`, without those of its video.
 
     Images are encoded here, in the worker, and not by TFDS in the one process that writes.
 
@@ -118,14 +118,14 @@ class Video:
       path: file.
       split: "train", "validation" or "test".
       label: 1 is fake.
-      data_set, method, video, source: as in `feature_dict`.
+      data_set, method, video, source: see `feature_dict`.
       recipe: DataRecipe for this video.
       draw: function without arguments that writes the file when it is missing, or None.
       unpack: where `path` is an archive or a folder of frames, function of an empty folder that writes the video there
         and returns its path; otherwise None.
       read: what takes the place of `examples.extract`, function of the recipe that returns the Examples; or None.
-      change: as of `examples.extract`, a function at the top of a module or a partial of one; or None.
-      image_format: as of `encode`.
+      change: passed to `examples.extract`: a function at the top of a module or a partial of one; or None.
+      image_format: of the stored frames, see `encode`.
       mask: Path of the video of its masks; "" for a video in which nothing was manipulated; None where masks are not
         stored.
       subgroups: {name: text} of all subgroup columns of the data set.
@@ -149,18 +149,18 @@ class Video:
 
 
 def draw_missing(video):
-    """Writes the file of a video that is drawn, unless it is there."""
+    """Writes the file of a synthetic video, unless it is there."""
     if video.draw is not None and not Path(video.path).exists():
         video.draw()
 
 
 def make_examples(video):
-    """What a video, drawn where that is wanted, gives: detect, crop, encode.
+    """Examples of a video: detect, crop, encode. A synthetic video is drawn before, see `draw_missing`.
 
     Args:
       video: Video.
     Returns:
-      ("scored", [(key, feature values)]), or (why it gave none: "no_face", "unreadable" or "too_short", the reason).
+      ("scored", [(key, feature values)]), or (status "no_face", "unreadable" or "too_short", the reason in words).
     Raises:
       InputError: nothing to do with this video: a full disk, missing weights of the detector.
     """
@@ -170,13 +170,13 @@ def make_examples(video):
 
     try:
         if video.read is not None:
-            found = video.read(video.recipe)
+            examples = video.read(video.recipe)
         elif video.unpack is None:
-            found = extract(video.path, video.recipe, change=video.change)
+            examples = extract(video.path, video.recipe, change=video.change)
         else:
             with tempfile.TemporaryDirectory() as folder:
-                found = extract(video.unpack(folder), video.recipe, change=video.change)
-        masks = _masks(video, found)
+                examples = extract(video.unpack(folder), video.recipe, change=video.change)
+        masks = _masks(video, examples)
     except NoFace as error:
         return "no_face", error.problem
     except TooShort as error:
@@ -194,22 +194,22 @@ def make_examples(video):
             f"{video.method}/{video.video}/{e.face}/{e.indices[0]}",
             facts | encode(e, video.recipe, video.image_format, mask),
         )
-        for e, mask in zip(found, masks, strict=True)
+        for e, mask in zip(examples, masks, strict=True)
     ]
 
 
-def _masks(video, found):
+def _masks(video, examples):
     """The mask of each example, or None."""
     from tfdeepfake.data.masks import mask_crops
     from tfdeepfake.data.video import VideoError
 
     if video.mask is None:
-        return [None] * len(found)
-    if found[0].mask is not None:
-        return [e.mask for e in found]
+        return [None] * len(examples)
+    if examples[0].mask is not None:
+        return [e.mask for e in examples]
     if not video.mask:
-        return [np.zeros(e.frames.shape[:3], np.uint8) for e in found]
+        return [np.zeros(e.frames.shape[:3], np.uint8) for e in examples]
     try:
-        return mask_crops(video.mask, video.path, found)
+        return mask_crops(video.mask, video.path, examples)
     except VideoError as error:
         raise VideoError(video.path, f"its mask {error.subject}: {error.problem}") from error

@@ -38,17 +38,17 @@ def test_formats_of_frames():
     assert sum(map(len, stored["jpeg60"])) < sum(map(len, stored["jpeg95"])) < sum(map(len, stored["png"]))
 
 
-@pytest.mark.parametrize("kind", ["frame", "clip"])
-def test_columns_come_only_where_they_are_wanted(kind):
-    recipe = DataRecipe(input_type=kind, num_frames=2, height_px=32, width_px=48)
+@pytest.mark.parametrize("input_type", ["frame", "clip"])
+def test_columns_come_only_where_they_are_wanted(input_type):
+    recipe = DataRecipe(input_type=input_type, num_frames=2, height_px=32, width_px=48)
     usual = feature_dict(recipe)
     assert set(usual) == COLUMNS
     more = feature_dict(recipe, "png", masks=True, subgroups=("gender", "skin_tone"))
     assert set(more) == COLUMNS | {"mask", "gender", "skin_tone"} and more["gender"].dtype == object
-    assert more["mask"].shape == ((2, 32, 48, 1) if kind == "clip" else (32, 48, 1))
+    assert more["mask"].shape == ((2, 32, 48, 1) if input_type == "clip" else (32, 48, 1))
     mask = np.random.default_rng(1).integers(0, 256, (2, 32, 48), np.uint8)
     values = encode(example(2), recipe, mask=mask)
-    first = values["mask"][0] if kind == "clip" else values["mask"]
+    first = values["mask"][0] if input_type == "clip" else values["mask"]
     np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_UNCHANGED), mask[0])
     assert set(values) | {"label", "data_set", "method", "video", "source"} == COLUMNS | {"mask"}
 

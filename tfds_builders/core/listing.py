@@ -9,7 +9,7 @@ from pathlib import Path
 @dataclass(frozen=True)
 class VideoRecord:
     """A video: `path`, `name` (unique, as in the CSV or as seen from the folder), label 1 = fake, method, source, and
-    the split it was given or None. `line` of the CSV, 0 without one. `mask` and `subgroups` as of `features.Video`."""
+    the split it was given or None. `line` of the CSV, 0 without one. `mask` and `subgroups`: see `features.Video`."""
 
     path: Path
     name: str
@@ -23,7 +23,7 @@ class VideoRecord:
 
 
 def fingerprint(listed):
-    """Digest of what a folder holds; tells whether a prepared set is still that of the folder."""
+    """Digest of a list of videos; tells whether a prepared set was built from what the folder holds now."""
     rows = [
         [v.name, v.label, v.method, v.source, v.split, v.path.stat().st_size]
         + ([v.mask.stat().st_size] if v.mask else [])

@@ -1,8 +1,8 @@
-"""What the builders of published data sets share: the folder the user downloaded becomes videos with official splits.
+"""For the builders of published data sets: from the folder that the user downloaded to videos with official splits.
 
-Each such builder has a `listing.py` that reads folders and lists without TensorFlow, and is found as its `LIST`. Where
-videos come as archives, its `UNPACK` makes a file of one, and its `read_of` and `change_of` give what reads and changes
-one, see `features.Video`.
+Each such builder has a `listing.py` that reads folders and lists without TensorFlow; it is the builder's `LIST`. Where
+videos come as archives, its `UNPACK` extracts one to a file; its `read_of` and `change_of` return the functions that
+read and change one, see `features.Video`.
 """
 
 import functools
@@ -15,7 +15,7 @@ from tfds_builders.core.splits import assign_splits
 
 NOT_LISTED = "not in the official lists"
 NO_FILE = "listed, but there is no such file"
-# Names kept in the metadata for each reason; of a set that was downloaded in part, thousands are missing.
+# Names stored in the metadata for each reason; of a set that was downloaded in part, thousands are missing.
 MOST_NAMES = 100
 
 
@@ -82,16 +82,16 @@ def media_in(folder, remedy):
     Raises:
       InputError: the folder is missing or has none; says `remedy`.
     """
-    found = sorted(p for p in need_folder(folder, remedy).iterdir() if is_media(p) and not p.name.startswith("."))
-    if not found:
+    paths = sorted(p for p in need_folder(folder, remedy).iterdir() if is_media(p) and not p.name.startswith("."))
+    if not paths:
         raise InputError(folder, "holds no videos.", remedy)
-    return found
+    return paths
 
 
 def media_below(folder):
     """Videos in a folder and its subfolders, by path; hidden ones are not taken."""
-    found = (p for p in Path(folder).rglob("*") if is_media(p) and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    paths = (p for p in Path(folder).rglob("*") if is_media(p) and p.is_file())
+    return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def hold_out(names, split="validation"):
@@ -115,7 +115,7 @@ def listing_of(builder, folder):
 
 
 def manual_generators(builder, dl_manager):
-    """What `_split_generators` of a builder with `LIST` returns; notes in the metadata what was left out."""
+    """What `_split_generators` of a builder with `LIST` returns; writes into the metadata what was left out."""
     from tfds_builders.core.building import make_video, split_generators
     from tfds_builders.core.listing import fingerprint
 
@@ -147,8 +147,8 @@ def manual_generators(builder, dl_manager):
     return split_generators(builder, videos, str(folder))
 
 
-def left_lines(metadata):
-    """Lines of text: the notes, and for each reason for which videos were left out their number and the first names."""
+def left_out_lines(metadata):
+    """Lines of text: the notes; for each reason to leave videos out, their number and the first names."""
     return list(metadata.get("notes", [])) + [
         f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
         for reason, entry in metadata.get("left_out", {}).items()

@@ -1,4 +1,4 @@
-"""What the builders of published sets share: options as text, what is left out, and errors that name files."""
+"""Builders of published sets: options as text, what is left out, and errors that name files."""
 
 import types
 
@@ -10,7 +10,7 @@ from tfds_builders.core.manual import (
     Listing,
     find_file,
     hold_out,
-    left_lines,
+    left_out_lines,
     listing_of,
     media_below,
     media_in,
@@ -49,7 +49,8 @@ def test_what_is_left_out_is_said():
     listing.exclude("crossing")
     assert not listing.left_out
     metadata = {"notes": ["A note."], "left_out": {"crossing": {"videos": 12, "names": ["a", "b", "c", "d"]}}}
-    assert left_lines(metadata) == ["A note.", "12 videos left out, crossing: a, b, c, ..."] and left_lines({}) == []
+    assert left_out_lines(metadata) == ["A note.", "12 videos left out, crossing: a, b, c, ..."]
+    assert left_out_lines({}) == []
 
 
 def test_a_folder_without_usable_videos(tmp_path):

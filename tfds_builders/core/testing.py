@@ -1,4 +1,4 @@
-"""For tests of builders: trees of drawn videos laid out as a data set is, and tiny builds of them."""
+"""For tests of builders: folders of synthetic videos in the layout of a data set, and tiny builds of them."""
 
 import functools
 import tempfile
@@ -19,7 +19,7 @@ WHOLE = {
 
 @functools.cache
 def video_bytes(frames=6):
-    """A drawn video of a talking head, .mp4, 96 x 64 px."""
+    """A synthetic video of a talking head, .mp4, 96 x 64 px."""
     from tfdeepfake.data import synthetic
 
     spec = synthetic.make_set((2, 0, 0), real_per_identity=1, num_frames=frames, width=96, height=64)[0]
@@ -42,22 +42,22 @@ def write_file(folder, name, content):
 
 def splits_of(videos):
     """{split: names of videos, as method/name}."""
-    found = {}
+    names_by_split = {}
     for v in videos:
-        found.setdefault(v.split, set()).add(f"{v.method}/{v.name}")
-    return found
+        names_by_split.setdefault(v.split, set()).add(f"{v.method}/{v.name}")
+    return names_by_split
 
 
 def sources_of(videos):
     """{split: sources}."""
-    found = {}
+    sources_by_split = {}
     for v in videos:
-        found.setdefault(v.split, set()).add(v.source)
-    return found
+        sources_by_split.setdefault(v.split, set()).add(v.source)
+    return sources_by_split
 
 
 def subgroup_of(summary, column):
-    """{method/name: text} of a column of what `prepare` made."""
+    """{method/name: text} of a column of a prepared set, whose summary `prepare` returned."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(summary["path"])

@@ -1,9 +1,9 @@
-"""Finished videos of a build under way, so that one that was killed goes on where it stopped.
+"""Work cache of a build: its finished videos, so that a build that was killed is resumed.
 
 The folder `.work-<version>` beside the data set has a file for each finished video, in 256 sub-folders: `<hash>.scored`
 holds its examples, `<hash>.none` says why it has none, `<hash>.died` that the process that read it died, which is tried
-again. The hash is of all that the result depends on (`name_of`): a changed file, recipe or code never finds an old
-result. Paths are etils paths, so that the folder may lie on any storage that TFDS writes to.
+again. The hash is of all that the examples depend on (`name_of`), so that a changed file, recipe or code never takes an
+old file. Paths are etils paths, so that the folder may lie on any storage that TFDS writes to.
 """
 
 import ast
@@ -27,7 +27,7 @@ from tfdeepfake.files import raise_if_full
 from tfds_builders.core.features import draw_missing, make_examples
 
 SCORED, NONE, DIED = "scored", "none", "died"
-MAGIC = b"tfdeepfake kept 1\n"
+MAGIC = b"tfdeepfake work cache 1\n"
 # Libraries that decode, search and encode; another version may give other bytes.
 LIBRARIES = ("av", "mtcnn", "numpy", "opencv-python-headless", "tensorflow", "tensorflow-cpu")
 
@@ -39,7 +39,7 @@ class Job:
     Args:
       video: features.Video.
       folder: the work folder, str.
-      name: from `name_of`; None when the video has to be drawn first.
+      name: from `name_of`; None when the synthetic video has to be written first.
     """
 
     video: object
@@ -48,13 +48,13 @@ class Job:
 
 
 def work_folder(builder):
-    """Where the finished videos of a builder lie while it builds."""
+    """Folder of a builder's finished videos while it builds."""
     # While TFDS builds, `data_dir` is a temporary folder beside the target.
     return epath.Path(builder.data_dir).parent / f".work-{builder.version}"
 
 
 def open_folder(folder):
-    """Makes the folder and its sub-folders; ends the removal of one that was begun."""
+    """Creates the folder and its sub-folders; completes an interrupted removal first."""
     remove(folder, begun=True)
     try:
         for n in range(256):
@@ -64,7 +64,7 @@ def open_folder(folder):
 
 
 def remove(folder, begun=False):
-    """Removes the work folder of a set that is complete; one that is half removed can be told from a whole one."""
+    """Removes the work folder of a complete set. It is renamed first, so that a half removed folder is never used."""
     gone = folder.with_name(folder.name.replace(".work-", ".gone-"))
     if not begun and folder.exists():
         folder.rename(gone)
@@ -78,15 +78,15 @@ def jobs_of(videos, folder):
     return [Job(v, folder, name_of(v, states) if v.draw is None or Path(v.path).exists() else None) for v in videos]
 
 
-def kept_names(folder):
+def finished_names(folder):
     """{name: "scored", "none" or "died"} of the videos that are finished."""
-    found = {}
+    kinds = {}
     for part in folder.iterdir():
         for path in sorted(part.iterdir()):
             name, _, kind = path.name.partition(".")
-            if kind in (SCORED, NONE) or (kind == DIED and name not in found):
-                found[name] = kind
-    return found
+            if kind in (SCORED, NONE) or (kind == DIED and name not in kinds):
+                kinds[name] = kind
+    return kinds
 
 
 def path_of(folder, name, kind):
@@ -94,10 +94,10 @@ def path_of(folder, name, kind):
 
 
 def finish(job):
-    """Everything a worker does for a video that is not finished.
+    """Makes and writes the examples of a video, unless its file is there.
 
     Returns:
-      (name, "scored" or "none"): its file is there and whole.
+      (name, "scored" or "none"), of a whole file.
     Raises:
       InputError: see `features.make_examples`; or the disk is full.
     """
@@ -106,19 +106,19 @@ def finish(job):
     for kind in (SCORED, NONE):
         if _whole(path_of(job.folder, name, kind)):
             return name, kind
-    status, found = make_examples(job.video)
+    status, examples_or_reason = make_examples(job.video)
     kind = SCORED if status == "scored" else NONE
-    write(job.folder, name, kind, (status, found))
+    write(job.folder, name, kind, (status, examples_or_reason))
     return name, kind
 
 
-def write(folder, name, kind, result):
-    """Keeps a result; its file is absent or whole, also for others who read it meanwhile."""
+def write(folder, name, kind, content):
+    """Writes what `make_examples` returned; other processes see the whole file or none."""
     path = path_of(folder, name, kind)
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         # Not forced to the disk, which would cost more than some videos: after a power cut the length tells.
-        temporary.write_bytes(_pack(result))
+        temporary.write_bytes(_pack(content))
         temporary.replace(path)
     except OSError as error:
         if temporary.exists():
@@ -127,27 +127,27 @@ def write(folder, name, kind, result):
 
 
 def read(folder, name, kind):
-    """The result of a finished video as `features.make_examples` returns it.
+    """What `features.make_examples` returned for a finished video.
 
     Raises:
       InputError: the file is damaged.
     """
     path = path_of(folder, name, kind)
     try:
-        status, found = _unpack(path.read_bytes())
+        status, examples_or_reason = _unpack(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(path, f"is damaged ({error}).", "Delete it and run the same command again.") from error
-    return status, [tuple(item) for item in found] if kind == SCORED else found
+    return status, [tuple(item) for item in examples_or_reason] if kind == SCORED else examples_or_reason
 
 
 def name_of(video, states=None):
-    """Hex digest of everything that the result of a video depends on.
+    """Hex digest of everything that the examples of a video depend on.
 
-    Its file's path, size and time, the recipe and the facts stored with it, the code and the libraries. The split is
-    none of it. In a field of the video or an argument of its functions, a Path stands for the file or folder there.
+    Its file's path, size and time, the recipe and the facts stored with it, the code and the libraries, but not the
+    split. In a field of the video or an argument of its functions, a Path stands for the file or folder there.
 
     Args:
-      states: dict that remembers files and folders met before; they must not change meanwhile.
+      states: dict that caches the state of files and folders; they must not change meanwhile.
     """
     states = {} if states is None else states
     facts = {f.name: getattr(video, f.name) for f in dataclasses.fields(video) if f.name not in ("split", "draw")}
@@ -159,15 +159,15 @@ def name_of(video, states=None):
 @functools.cache
 def code_digest(module="tfds_builders.core.features"):
     """Digest of a module, of all modules of this project that it imports, and of the libraries they call."""
-    digest, met, ahead = hashlib.sha256(), set(), [module]
-    while ahead:
-        name = ahead.pop()
+    digest, seen, queue = hashlib.sha256(), set(), [module]
+    while queue:
+        name = queue.pop()
         path = _file_of(name)
         # What a recipe says is in the name; the rest of its module is about networks.
-        if path is not None and name not in met and name != "tfdeepfake.recipe":
+        if path is not None and name not in seen and name != "tfdeepfake.recipe":
             digest.update(path.read_bytes())
-            ahead += _imports(path)
-        met.add(name)
+            queue += _imports(path)
+        seen.add(name)
     for library in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
@@ -225,7 +225,7 @@ def _state(path):
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _pack(result):
+def _pack(content):
     """Bytes: `MAGIC`, length and CRC of the rest, length of a JSON text, the text, and the blobs it speaks of."""
     blobs = []
 
@@ -242,7 +242,7 @@ def _pack(result):
             return [plain(part) for part in value]
         return value
 
-    text = json.dumps(plain(result)).encode()
+    text = json.dumps(plain(content)).encode()
     rest = b"".join([len(text).to_bytes(8, "little"), text, *blobs])
     return MAGIC + len(rest).to_bytes(8, "little") + zlib.crc32(rest).to_bytes(4, "little") + rest
 

@@ -1,4 +1,4 @@
-"""What is kept of finished videos: whole or absent, and never found again for anything else."""
+"""The work cache: files of finished videos are whole or absent, and are never taken for another video."""
 
 import dataclasses
 import errno
@@ -62,7 +62,7 @@ def test_results_come_back_as_they_were(folder):
     work_cache.write(folder, "cd34", work_cache.NONE, ("no_face", "no face was found"))
     assert work_cache.read(folder, "cd34", work_cache.NONE) == ("no_face", "no face was found")
     work_cache.write(folder, "cd34", work_cache.DIED, ("unreadable", "it died"))
-    assert work_cache.kept_names(folder) == {"ab12": work_cache.SCORED, "cd34": work_cache.NONE}
+    assert work_cache.finished_names(folder) == {"ab12": work_cache.SCORED, "cd34": work_cache.NONE}
 
 
 def test_a_name_stands_for_all_that_a_result_depends_on(video, monkeypatch):
@@ -152,4 +152,4 @@ def test_half_removed_work_is_removed(folder):
     (folder / "00" / "x.scored").write_text("x")
     folder.rename(folder.with_name(".gone-1.0.0"))
     work_cache.open_folder(folder)
-    assert not folder.with_name(".gone-1.0.0").exists() and work_cache.kept_names(folder) == {}
+    assert not folder.with_name(".gone-1.0.0").exists() and work_cache.finished_names(folder) == {}

@@ -1,4 +1,4 @@
-"""deeper_forensics: splits, labels and actors of a drawn tree laid out as the set is, and a build of it."""
+"""deeper_forensics: splits, labels and actors of synthetic videos in the set's layout, and a build of it."""
 
 import json
 

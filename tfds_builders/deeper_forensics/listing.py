@@ -18,7 +18,7 @@ from tfds_builders.face_forensics.listing import PERSON
 
 LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 REAL = ("source_videos", "targets")
-# The one variant that is as it was made; others are distorted by levels that lists tell.
+# The only variant without distortions; the lists tell the levels of the others.
 UNDISTORTED = "end_to_end"
 PLAIN = {"distortions": "none"}
 GET = "It comes with DeeperForensics-1.0, by the form at https://github.com/EndlessSora/DeeperForensics-1.0."
@@ -72,7 +72,7 @@ def read_distortions(path):
     Raises:
       InputError: a line is of another form.
     """
-    found = {}
+    levels_of = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
         name, *levels = line.split() or [""]
         pairs = [re.fullmatch(r"(\w+):([1-5])", one) for one in levels]
@@ -80,27 +80,27 @@ def read_distortions(path):
             continue
         if not re.fullmatch(r"manipulated_videos/\w+/\d{3}_[MW]\d{3}\.mp4", name) or not all(pairs):
             raise InputError(path, f"line {number}: {line!r} is not such as '.../000_M101.mp4 VC:4 BW:5'.", GET)
-        found[name[len("manipulated_videos/") : -4]] = {pair[1]: int(pair[2]) for pair in pairs}
-    return found
+        levels_of[name[len("manipulated_videos/") : -4]] = {pair[1]: int(pair[2]) for pair in pairs}
+    return levels_of
 
 
 def find_distortions(folder):
-    """What `read_distortions` finds in all lists of distortions below lists/ or in the folder itself.
+    """Distortions of all lists of distortions below lists/ or in the folder itself, see `read_distortions`.
 
     Returns:
       {"end_to_end_mix_3_distortions/000_M101": "VC:4 BW:5 CC:1"}.
     """
-    found = {}
+    levels_of = {}
     for path in sorted([*folder.glob("lists/**/*meta*.txt"), *folder.glob("*meta*.txt")]):
-        found |= read_distortions(path)
-    return {name: " ".join(f"{kind}:{level}" for kind, level in levels.items()) for name, levels in found.items()}
+        levels_of |= read_distortions(path)
+    return {name: " ".join(f"{kind}:{level}" for kind, level in levels.items()) for name, levels in levels_of.items()}
 
 
 def overlap(table, trained):
     """Videos that are not for training here, but whose target trains FaceForensics++.
 
     Args:
-      table: as from `read_splits`.
+      table: {name: split}, see `read_splits`.
       trained: ids of FaceForensics++'s training part.
     """
     return sorted(name for name, split in table.items() if split != "train" and name[:3] in trained)
@@ -122,7 +122,7 @@ def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_
       folder: Path, holds manipulated_videos/, source_videos/ and lists/.
       variants: folders of manipulated_videos/, e.g. "end_to_end_level_5".
       real: of `REAL`. "source_videos": those of the actors, whose splits are their fakes'. "targets": the videos of
-        FaceForensics++ that the fakes were made from, in original_sequences/youtube/c23/videos/ of the folder.
+        FaceForensics++ that are the fakes' targets, in original_sequences/youtube/c23/videos/ of the folder.
       drop_overlap: leave out validation and test videos whose target is in the training part of FaceForensics++; for a
         network trained there. Needs its train.json in the folder.
     Returns:

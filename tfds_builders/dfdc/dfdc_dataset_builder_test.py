@@ -1,4 +1,4 @@
-"""dfdc: splits, labels and originals of a drawn tree laid out as the set is, and a build of it."""
+"""dfdc: splits, labels and originals of synthetic videos in the set's layout, and a build of it."""
 
 import json
 
@@ -54,8 +54,8 @@ def test_few_parts_are_split_by_original(tmp_path):
         write_part(tmp_path, name, table)
     sources = list(sources_of(list_videos(tmp_path).videos).values())
     assert [len(s) for s in sorted(sources, key=len)] == [2, 2, 16] and len(set().union(*sources)) == 20
-    alone = list_videos(tmp_path / "dfdc_train_part_1").videos
-    assert {v.name.split("/")[0] for v in alone} == {"dfdc_train_part_1"} and len(alone) == 30
+    one_part = list_videos(tmp_path / "dfdc_train_part_1").videos
+    assert {v.name.split("/")[0] for v in one_part} == {"dfdc_train_part_1"} and len(one_part) == 30
 
 
 def test_test_and_validation_folders(tmp_path):

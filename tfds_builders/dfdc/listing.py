@@ -32,7 +32,7 @@ def read_metadata(path):
         raise InputError(path, f"is not JSON ({error}).", GET) from None
     if not isinstance(entries, dict) or not entries:
         raise InputError(path, "is no table of videos.", GET)
-    found = {}
+    videos = {}
     for name, entry in entries.items():
         entry = entry if isinstance(entry, dict) else {}
         # The test folder writes is_fake, 0 or 1.
@@ -40,8 +40,8 @@ def read_metadata(path):
         original = entry.get("original")
         if label is None or not isinstance(original, str | None):
             raise InputError(path, f"the entry of {name!r} has no label REAL or FAKE.", GET)
-        found[name] = label, original and original.rpartition(".")[0]
-    return found
+        videos[name] = label, original and original.rpartition(".")[0]
+    return videos
 
 
 def read_labels(path):
@@ -55,13 +55,13 @@ def read_labels(path):
     rows = csv.DictReader(read_text(path).splitlines())
     if not {"filename", "label"} <= set(rows.fieldnames or []):
         raise InputError(path, "line 1: needs the columns filename and label.", GET)
-    found = {}
+    videos = {}
     for row in rows:
         label = LABELS.get((row["label"] or "").strip().lower())
         if label is None or not row["filename"]:
             raise InputError(path, f"line {rows.line_num}: label {row['label']!r} is none of 0, 1, REAL, FAKE.", GET)
-        found[row["filename"]] = label, None
-    return found
+        videos[row["filename"]] = label, None
+    return videos
 
 
 def read_parts(folder):

@@ -1,4 +1,4 @@
-"""dfdc_preview: splits, labels and persons of a drawn tree laid out as the set is, and a build of it."""
+"""dfdc_preview: splits, labels and persons of synthetic videos in the set's layout, and a build of it."""
 
 import json
 

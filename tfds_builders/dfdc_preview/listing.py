@@ -30,7 +30,7 @@ def read_dataset(path):
         raise InputError(path, f"is not JSON ({error}).", GET) from None
     if not isinstance(entries, dict) or not entries:
         raise InputError(path, "is no table of videos.", GET)
-    found = {}
+    videos = {}
     for name, entry in entries.items():
         entry = entry if isinstance(entry, dict) else {}
         label, part = LABELS.get(str(entry.get("label")).lower()), str(entry.get("set")).lower()
@@ -40,8 +40,8 @@ def read_dataset(path):
         persons = persons or list(dict.fromkeys(re.findall(r"\d{4,}", name)))[: 1 + label]
         if not persons:
             raise InputError(path, f"the entry of {name!r} names no person, neither by target_id nor in its path.", GET)
-        found[name] = label, part, tuple(persons)
-    return found
+        videos[name] = label, part, tuple(persons)
+    return videos
 
 
 def origins(method, video, source, /, **_):

@@ -44,29 +44,29 @@ class Builder(VideoBuilder):
         """What reads a pseudo-video."""
         return functools.partial(read_group, listed.images)
 
-    def _generate_examples(self, results, counted):
-        yield from examples_of(_count_bad(results, counted), counted)
+    def _generate_examples(self, outcomes, counted):
+        yield from examples_of(_count_bad(outcomes, counted), counted)
         if bad := counted.get("bad_images"):
             shown = "; ".join(f"{one['image']}: {one['reason']}" for one in bad[:3])
             more = f"; and {len(bad) - 3} more, see metadata.json" if len(bad) > 3 else ""
             print(f"{self.name}: {len(bad)} images could not be read: {shown}{more}", file=sys.stderr)
 
 
-def _count_bad(results, counted):
-    """Passes results on, and names in counted["bad_images"] the images that gave no example."""
-    for video, result in results:
-        if isinstance(result, tuple) and result[0] == "scored":
+def _count_bad(outcomes, counted):
+    """Passes outcomes on, and names in counted["bad_images"] the images that gave no example."""
+    for video, outcome in outcomes:
+        if isinstance(outcome, tuple) and outcome[0] == "scored":
             images = video.read.args[0]
-            read = {int(values["frame_indices"][0]) for _, values in result[1]}
+            indices = {int(values["frame_indices"][0]) for _, values in outcome[1]}
             for place in places(images, video.recipe):
-                if int(place) not in read:
+                if int(place) not in indices:
                     facts = {"image": str(images[place]), "video": video.video}
                     counted.setdefault("bad_images", []).append(facts | {"reason": _why(images[place], video.recipe)})
-        yield video, result
+        yield video, outcome
 
 
 def _why(path, recipe):
-    """Why an image gave no example; it is read once more, as only this process can count."""
+    """Why an image gave no example; it is read again, because only this process can count."""
     try:
         read_image(path, recipe)
     except InputError as error:

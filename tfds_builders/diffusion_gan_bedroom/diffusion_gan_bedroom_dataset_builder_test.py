@@ -1,4 +1,4 @@
-"""diffusion_gan_bedroom: splits, labels and pseudo-videos of drawn images laid out as the set is, and builds."""
+"""diffusion_gan_bedroom: splits, labels and pseudo-videos of synthetic images in the set's layout, and builds."""
 
 import tempfile
 from pathlib import Path
@@ -46,9 +46,9 @@ def threes(monkeypatch):
 @pytest.mark.parametrize("inside", ["", listing.INNER])
 def test_pseudo_videos(tmp_path, threes, inside):
     write_set(tmp_path / inside)
-    found = list_videos(tmp_path).videos
-    videos = {v.name: (v.split, v.label, v.method, len(v.images)) for v in found}
-    assert len(videos) == len(found) and all(v.source == v.name for v in found)
+    groups = list_videos(tmp_path).videos
+    videos = {v.name: (v.split, v.label, v.method, len(v.images)) for v in groups}
+    assert len(videos) == len(groups) and all(v.source == v.name for v in groups)
     expected = {"real/test/0000": ("test", 0, "real", 3)}
     for g in ("ADM", "ProGAN"):
         for name, label, method in ((g, 1, g), (f"real-{g}", 0, "real")):
@@ -57,16 +57,16 @@ def test_pseudo_videos(tmp_path, threes, inside):
             expected[f"{name}/validation/0000"] = ("validation", label, method, 2)
         expected[f"{g}/test/0000"] = ("test", 1, g, 3)
     assert videos == expected
-    images = [image for v in found for image in v.images]
+    images = [image for v in groups for image in v.images]
     assert len(set(images)) == len(images) == 4 * 7 + 9
-    assert [p.stem for p in next(v for v in found if v.name == "ADM/train/0001").images] == ["00000003", "00000004"]
-    assert list_videos(tmp_path).videos == found
+    assert [p.stem for p in next(v for v in groups if v.name == "ADM/train/0001").images] == ["00000003", "00000004"]
+    assert list_videos(tmp_path).videos == groups
 
 
 def test_only_some_generators(tmp_path, threes):
     write_set(tmp_path)
-    found = list_videos(tmp_path, generators=("ADM",)).videos
-    assert {v.name.partition("/")[0] for v in found} == {"ADM", "real-ADM", "real"}
+    groups = list_videos(tmp_path, generators=("ADM",)).videos
+    assert {v.name.partition("/")[0] for v in groups} == {"ADM", "real-ADM", "real"}
     with pytest.raises(InputError, match="generators: has no 'StyleGAN'.*There are ADM, ProGAN"):
         list_videos(tmp_path, generators=("StyleGAN",))
 
@@ -76,12 +76,12 @@ def test_splits_by_hash(tmp_path):
         for n in range(300):
             write_file(tmp_path, f"{name}/{n}.png", "x")
     write_file(tmp_path, "LDM/notes.txt", "x")
-    found = list_videos(tmp_path)
-    assert found.left_out == {OTHER: [f"{(tmp_path / 'LDM/notes.txt').as_posix()}"]}
-    splits = {image: v.split for v in found.videos for image in v.images}
-    share = {s: list(splits.values()).count(s) / 600 for s in ("train", "validation", "test")}
-    assert share["train"] == pytest.approx(0.78, abs=0.06) and share["test"] == pytest.approx(0.2, abs=0.06)
-    assert 0 < share["validation"] < 0.05
+    listing = list_videos(tmp_path)
+    assert listing.left_out == {OTHER: [f"{(tmp_path / 'LDM/notes.txt').as_posix()}"]}
+    splits = {image: v.split for v in listing.videos for image in v.images}
+    fraction = {s: list(splits.values()).count(s) / 600 for s in ("train", "validation", "test")}
+    assert fraction["train"] == pytest.approx(0.78, abs=0.06) and fraction["test"] == pytest.approx(0.2, abs=0.06)
+    assert 0 < fraction["validation"] < 0.05
     assert all(
         split == split_of(f"{'real' if p.parts[-2] == 'Real' else 'LDM'}/{p.name}") for p, split in splits.items()
     )
@@ -118,10 +118,10 @@ def test_a_build_with_bad_images(tmp_path, capfd):
     write_file(tmp_path / "set", "train/ADM/1_fake/00000003.png", "no image")
     for n in range(2):
         write_file(tmp_path / "set", f"val/ProGAN/1_fake/{n:08d}.png", b"")
-    found, metadata = read(build(tmp_path / "set", tmp_path / "data")["path"])
-    assert len(found) == 4 * 7 + 9 - 4
-    assert [place for video, place in sorted(found) if video == "ADM/train/0000"] == [0, 2, 4]
-    for (video, _), e in found.items():
+    examples, metadata = read(build(tmp_path / "set", tmp_path / "data")["path"])
+    assert len(examples) == 4 * 7 + 9 - 4
+    assert [place for video, place in sorted(examples) if video == "ADM/train/0000"] == [0, 2, 4]
+    for (video, _), e in examples.items():
         assert (
             e["label"] == (not video.startswith("real")) and e["method"].decode() == video.split("/")[0].split("-")[0]
         )
@@ -129,7 +129,7 @@ def test_a_build_with_bad_images(tmp_path, capfd):
             e["source"].decode() == video and e["data_set"] == b"diffusion_gan_bedroom" and np.isnan(e["timestamps_s"])
         )
     # Places are those of the names: the image that is stored is the one meant.
-    np.testing.assert_allclose(found["ADM/train/0000", 2]["frames"], image(102)[0], atol=12)
+    np.testing.assert_allclose(examples["ADM/train/0000", 2]["frames"], image(102)[0], atol=12)
     coverage = metadata["coverage"]
     bad = {Path(one["image"]).name: one for one in coverage["train"]["bad_images"]}
     assert set(bad) == {"00000001.png", "00000003.png"} and all(
@@ -145,9 +145,9 @@ def test_a_build_with_bad_images(tmp_path, capfd):
 
 def test_fewer_images_of_a_pseudo_video(tmp_path):
     write_set(tmp_path / "set")
-    found, _ = read(build(tmp_path / "set", tmp_path / "data", num_frames_real=2, num_frames_fake=1)["path"])
-    assert sorted(place for video, place in found if video == "real-ADM/train/0000") == [1, 3]
-    assert [place for video, place in found if video == "ADM/train/0000"] == [2]
+    examples, _ = read(build(tmp_path / "set", tmp_path / "data", num_frames_real=2, num_frames_fake=1)["path"])
+    assert sorted(place for video, place in examples if video == "real-ADM/train/0000") == [1, 3]
+    assert [place for video, place in examples if video == "ADM/train/0000"] == [2]
 
 
 def test_clips_are_refused(tmp_path):

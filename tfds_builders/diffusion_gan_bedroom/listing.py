@@ -18,8 +18,8 @@ from tfds_builders.core.manual import Listing
 # P4 4.7: "we assume a video is composed of 200 images", over which predictions are averaged.
 GROUP = 200
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-# Of images without folders for splits; the set's own are 39,000, 1,000 and 10,000 of 50,000.
-SHARES = {"train": 0.78, "validation": 0.02, "test": 0.2}
+# Fractions of images without folders for splits; the official splits are 39,000, 1,000 and 10,000 of 50,000.
+FRACTIONS = {"train": 0.78, "validation": 0.02, "test": 0.2}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 INNER = "diffusion_model_deepfakes_lsun_bedroom"
 GET = "It is at https://doi.org/10.5281/zenodo.7528112; unpack train, val and test beside each other."
@@ -39,31 +39,31 @@ def list_videos(folder, generators=(), **_):
 
     In a split's folder the images of a generator lie in its folder or, beside the real ones meant for its training in
     0_real/, in 1_fake/; other real ones are in Real/. Without folders for splits each image has the split that a
-    hash of its generator and name gives it, in the shares of the set's own; one that is added changes no other's.
+    hash of its generator and name gives, in the fractions of the official splits; adding an image moves no other.
 
     Args:
       folder: Path.
       generators: those to take, with the real images meant for them and those of Real/; all when empty.
     Returns:
-      Listing. `name` is GENERATOR/SPLIT/NUMBER, `source` the same: no two pseudo-videos share anything.
+      Listing. `name` is GENERATOR/SPLIT/NUMBER, `source` the same: no two pseudo-videos have an image in common.
     Raises:
       InputError: no such folders or generator.
     """
     inner = folder / INNER
     folder = inner if inner.is_dir() else folder
     parts = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
-    listing, found = Listing(), {}
+    listing, by_class = Listing(), {}
     for part, split in [(path, SPLITS[name]) for name, path in parts.items()] or [(folder, None)]:
         for name, label, images in _classes(part, listing):
             for at, path in images:
                 to = split or split_of(f"{name}/{at}")
-                found.setdefault((name, label, to), []).append(path)
-    names = sorted({name for name, label, _ in found if label})
+                by_class.setdefault((name, label, to), []).append(path)
+    names = sorted({name for name, label, _ in by_class if label})
     if not names:
         raise InputError(folder, "holds no folder of generated images.", f"{LAYOUT} {GET}")
     if unknown := sorted(set(generators) - set(names)):
         raise InputError("generators", f"has no {unknown[0]!r} in {folder}.", f"There are {', '.join(names)}.")
-    for (name, label, split), images in sorted(found.items()):
+    for (name, label, split), images in sorted(by_class.items()):
         if generators and name not in (*generators, "real", *(f"real-{one}" for one in generators)):
             continue
         images.sort()
@@ -79,8 +79,8 @@ def list_videos(folder, generators=(), **_):
 def split_of(name):
     """The split of an image by a hash of its name."""
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-    edges = np.cumsum(list(SHARES.values()))
-    return list(SHARES)[int(np.searchsorted(edges[:-1], place, side="right"))]
+    edges = np.cumsum(list(FRACTIONS.values()))
+    return list(FRACTIONS)[int(np.searchsorted(edges[:-1], place, side="right"))]
 
 
 def _classes(part, listing):
@@ -108,7 +108,7 @@ def _images(folder, listing):
 
 
 def places(images, recipe):
-    """Which images of a pseudo-video a recipe takes, int64 [N]: `frames` equally spaced, or those there are."""
+    """Which images of a pseudo-video a recipe takes, int64 [N]: `num_frames` equally spaced, at most all."""
     return spaced_indices(len(images), recipe.num_frames)
 
 
@@ -135,16 +135,16 @@ def read_group(images, recipe):
     Raises:
       VideoError: none can be read.
     """
-    found, last = [], None
+    examples, last_error = [], None
     for place in places(images, recipe):
         try:
             example = read_image(images[place], recipe)
         except (VideoError, NoFace) as error:
-            last = error
+            last_error = error
             continue
         # An image has no time; a place in the order of names stands for the frame.
         time = np.array([np.nan])
-        found.append(dataclasses.replace(example, indices=np.array([place]), timestamps_s=time))
-    if not found:
-        raise VideoError(images[0].parent, f"none of {len(images)} images can be read ({last.problem})", GET)
-    return found
+        examples.append(dataclasses.replace(example, indices=np.array([place]), timestamps_s=time))
+    if not examples:
+        raise VideoError(images[0].parent, f"none of {len(images)} images can be read ({last_error.problem})", GET)
+    return examples

@@ -1,4 +1,4 @@
-"""face_forensics: splits, labels and sources of a drawn tree laid out as the set is, and a build of it."""
+"""face_forensics: splits, labels and sources of synthetic videos in the set's layout, and a build of it."""
 
 import json
 
@@ -95,15 +95,15 @@ def test_actors_are_held_out(tmp_path):
     for name in real + names:
         write_file(tmp_path, name, "")
     listing = list_videos(tmp_path, "raw", ("DeepFakeDetection",))  # no lists are needed
-    shares = [list(ACTOR_SPLITS.values()).count(s) for s in ("train", "validation", "test")]
-    assert shares == [18, 4, 6]
-    for split, n in zip(("train", "validation", "test"), shares, strict=True):
+    actors_per_split = [list(ACTOR_SPLITS.values()).count(s) for s in ("train", "validation", "test")]
+    assert actors_per_split == [18, 4, 6]
+    for split, n in zip(("train", "validation", "test"), actors_per_split, strict=True):
         here = [v for v in listing.videos if v.split == split]
         assert sum(v.label == 0 for v in here) == n and sum(v.label for v in here) == n * (n - 1)
         assert all({ACTOR_SPLITS[a] for a in v.name.split("__")[0].split("_")} == {split} for v in here)
         assert all(v.source == f"actor{v.name[:2]}" for v in here)
-    kept = sum(n * (n - 1) for n in shares)
-    assert len(listing.left_out[CROSSING]) == 28 * 27 - kept and len(listing.left_out[NOT_LISTED]) == 1
+    same_split = sum(n * (n - 1) for n in actors_per_split)
+    assert len(listing.left_out[CROSSING]) == 28 * 27 - same_split and len(listing.left_out[NOT_LISTED]) == 1
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -80,8 +80,8 @@ def list_videos(folder, compression="c23", methods=METHODS, masks=False):
       compression: "raw", "c23" or "c40".
       methods: of `ALL_METHODS`. With one of the first five come the videos of youtube/, with DeepFakeDetection those of
         actors/; the official lists are only read for the former.
-      masks: whether to find the mask of each video, which all compressions share; a fake without one is left out, as
-        are all of FaceShifter, which has none: no mask would say that nothing was manipulated.
+      masks: whether to look for the mask of each video, which is the same for all compressions. A fake without one is
+        left out, as are all of FaceShifter: without a mask it would count as not manipulated.
     Returns:
       Listing. `source` is the pair ("071_054"), or the target's actor ("actor01").
     Raises:
@@ -152,12 +152,12 @@ def _acted(listing, paths, method):
     label = int(method == ACTORS)
     pattern = re.compile(r"(\d\d)_(\d\d)__.+" if label else r"(\d\d)__.+")
     for path in paths:
-        found = pattern.fullmatch(path.stem)
-        if not found or not ACTOR_SPLITS.keys() >= set(found.groups()):
+        match = pattern.fullmatch(path.stem)
+        if not match or not ACTOR_SPLITS.keys() >= set(match.groups()):
             listing.exclude(NOT_LISTED, f"{method}/{path.stem}")
             continue
-        splits = {ACTOR_SPLITS[actor] for actor in found.groups()}
+        splits = {ACTOR_SPLITS[actor] for actor in match.groups()}
         if len(splits) > 1:
             listing.exclude(CROSSING, f"{method}/{path.stem}")
             continue
-        listing.videos.append(VideoRecord(path, path.stem, label, method, f"actor{found[1]}", splits.pop()))
+        listing.videos.append(VideoRecord(path, path.stem, label, method, f"actor{match[1]}", splits.pop()))

@@ -1,4 +1,4 @@
-"""kodf: splits, labels and persons of a drawn tree laid out as public loaders read the set, and a build of it."""
+"""kodf: splits, labels and persons of synthetic videos in the layout that public loaders read, and a build of it."""
 
 import unicodedata
 import uuid

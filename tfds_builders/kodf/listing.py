@@ -1,6 +1,6 @@
 """KoDF as AI Hub distributes it: videos, and CSV files of metadata in which the label is the file a row is in.
 
-Names of files and columns are those that public loaders of the set read; the set itself was not at hand. They are kept
+Names of files and columns are those that public loaders of the set read; the set itself was not at hand. They stand
 together here, so that they are easily corrected.
 """
 
@@ -49,7 +49,7 @@ def read_metadata(path, label):
     need = [VIDEO] + ([TARGET_VIDEO] if label else [])
     if missing := [name for name in need if name not in (rows.fieldnames or [])]:
         raise InputError(path, f"line 1: the column {missing[0]} is missing.", GET)
-    found = {}
+    rows_by_name = {}
     for row in rows:
         name = _stem(row[VIDEO])
         if not name:
@@ -59,10 +59,10 @@ def read_metadata(path, label):
             code = name.split("_")[-2] if name.count("_") > 1 else ""
             method, target = (row.get(MODEL) or "").strip() or CODES.get(code, "fake"), _stem(row[TARGET_VIDEO])
         persons = tuple(_person(row[key]) for key in (TARGET_PERSON, SOURCE_PERSON) if row.get(key))
-        found[name] = method, target, persons, (row.get(GENDER) or "").strip()
-    if not found:
+        rows_by_name[name] = method, target, persons, (row.get(GENDER) or "").strip()
+    if not rows_by_name:
         raise InputError(path, "names no video.", GET)
-    return found
+    return rows_by_name
 
 
 def list_videos(folder):
@@ -125,8 +125,8 @@ def origins(method, video, source, /, **_):
 
 def _of_real(name, files, of_video):
     """The person of a real video."""
-    found = name in files and UUID.search(files[name].as_posix())
-    return _person(found[0]) if found else of_video.get(name, name)
+    uuid = name in files and UUID.search(files[name].as_posix())
+    return _person(uuid[0]) if uuid else of_video.get(name, name)
 
 
 def _person(text):

@@ -26,7 +26,7 @@ def list_videos(folder, fakes_per_real=1, masks=False, **_):
     tested on them there.
 
     Args:
-      folder: Path, as of `video_folder`, but fakes need not be there; or with nothing but real videos in it.
+      folder: Path, in the layout of `video_folder`, in which fakes may be missing; or with real videos directly in it.
       fakes_per_real: pseudo-fakes of each real video.
       masks: whether they are stored.
     Returns:
@@ -36,9 +36,9 @@ def list_videos(folder, fakes_per_real=1, masks=False, **_):
     """
     if fakes_per_real < 1:
         raise InputError("fakes_per_real", f"needs at least 1, got {fakes_per_real}.")
-    listing, found = Listing(), _all_videos(folder)
-    listing.exclude(FAKES, *(v.name for v in found if v.label))
-    for real in (v for v in found if not v.label):
+    listing, videos = Listing(), _all_videos(folder)
+    listing.exclude(FAKES, *(v.name for v in videos if v.label))
+    for real in (v for v in videos if not v.label):
         real = dataclasses.replace(real, mask="" if masks else None)
         listing.videos.append(real)
         for number in range(1, fakes_per_real + 1):
@@ -59,11 +59,11 @@ def _all_videos(folder):
 
 
 def blend(name, seed, drift, example):
-    """The pseudo-fake of a run of frames; another name, face, place or seed is another draw.
+    """The pseudo-fake of a run of frames. Its random draw depends on name, face, place and seed.
 
     Args:
       name: of the pseudo-fake.
-      drift: as of `blend.self_blend`.
+      drift: see `blend.self_blend`.
       example: Example with landmarks.
     Raises:
       NoFace: the face lies outside the frames.

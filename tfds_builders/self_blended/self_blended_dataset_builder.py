@@ -15,7 +15,7 @@ class Builder(VideoBuilder):
     """Turns real videos into real examples and self-blended ones.
 
     A config's `options`: fakes_per_real; seed of the blends; drift, see `tfdeepfake.data.blend.self_blend`; masks
-    (whether each frame comes with the share of it that was pasted).
+    (whether the pasted fraction of each pixel is stored with each frame).
     """
 
     VERSION = tfds.core.Version("1.0.0")

@@ -1,4 +1,4 @@
-"""self_blended: which videos it takes, their splits, and builds of drawn people."""
+"""self_blended: which videos it takes, their splits, and builds of synthetic people."""
 
 import tempfile
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_folders_of_real_videos_only(tmp_path):
 
 
 def people(folder, count=3):
-    """A folder with some of the drawn people of video_folder."""
+    """A folder with some of the synthetic people of video_folder."""
     for path in sorted((PEOPLE / "real").iterdir())[:count]:
         write_file(folder, path.name, path.read_bytes())
     return folder
@@ -72,25 +72,25 @@ def people(folder, count=3):
 
 def read(path):
     """{key: example} of all splits."""
-    builder, found = tfds.builder_from_directory(path), {}
+    builder, examples = tfds.builder_from_directory(path), {}
     for split in builder.info.splits:
         for e in tfds.as_numpy(builder.as_dataset(split=split)):
-            found[split, e["method"].decode(), e["video"].decode(), int(e["frame_indices"][0])] = e
-    return found
+            examples[split, e["method"].decode(), e["video"].decode(), int(e["frame_indices"][0])] = e
+    return examples
 
 
-@pytest.mark.parametrize("kind", ["frame", "flow", "clip"])
-def test_a_pseudo_fake_is_its_real_but_for_the_face(tmp_path, kind):
+@pytest.mark.parametrize("input_type", ["frame", "flow", "clip"])
+def test_a_pseudo_fake_is_its_real_but_for_the_face(tmp_path, input_type):
     changes = SMALL | {"fakes_per_real": 2, "masks": True}
-    summary = prepare("self_blended", kind, people(tmp_path / "set"), tmp_path / "data", workers=0, **changes)
-    found, differences = read(summary["path"]), []
-    assert len(found) == 3 * 3 * (1 if kind == "clip" else 3)
-    for (split, method, video, index), e in found.items():
+    summary = prepare("self_blended", input_type, people(tmp_path / "set"), tmp_path / "data", workers=0, **changes)
+    examples, differences = read(summary["path"]), []
+    assert len(examples) == 3 * 3 * (1 if input_type == "clip" else 3)
+    for (split, method, video, index), e in examples.items():
         assert e["label"] == (method == "self_blended") and e["source"].decode() == Path(video).stem
         if method == "real":
             assert not e["mask"].any()
             continue
-        real = found[split, "real", video.partition("#")[0], index]
+        real = examples[split, "real", video.partition("#")[0], index]
         np.testing.assert_array_equal(e["box_px"], real["box_px"])
         change = np.abs(e["frames"].astype(int) - real["frames"]).reshape(-1, 48, 48, 3).mean((0, 3))
         # Nothing is pasted in the corners, which are whole blocks of JPEG.
@@ -100,16 +100,16 @@ def test_a_pseudo_fake_is_its_real_but_for_the_face(tmp_path, kind):
         mask = e["mask"].reshape(-1, 48, 48).max(0)
         assert mask[change > 0.5 * change.max()].min() > 0 and not mask[FIRST].any()
         differences.append(change)
-        if kind != "frame":
+        if input_type != "frame":
             assert (e["flow"] != real["flow"]).any() and "flow_max_px" in e
     assert len({d.tobytes() for d in differences}) == len(differences)
-    again = prepare("self_blended", kind, tmp_path / "set", tmp_path / "data", workers=0, **changes)
+    again = prepare("self_blended", input_type, tmp_path / "set", tmp_path / "data", workers=0, **changes)
     assert again["already_prepared"]
 
 
 @pytest.mark.slow
 def test_processes_and_seeds(tmp_path):
-    """Two processes write what one does; another seed is another draw, of the fakes alone."""
+    """Two processes write what one does; another seed changes the fakes and nothing else."""
     folder, changes = people(tmp_path / "set"), SMALL | {"flow": "none"}
     builds = {}
     for name, workers, seed in (("one", 0, 0), ("two", 2, 0), ("other", 0, 1)):

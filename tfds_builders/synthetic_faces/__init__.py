@@ -1,4 +1,4 @@
-"""synthetic_faces: drawn talking heads and four manipulations of them."""
+"""synthetic_faces: synthetic talking heads and four manipulations of them."""
 
 from tfds_builders.synthetic_faces.synthetic_faces_dataset_builder import Builder
 

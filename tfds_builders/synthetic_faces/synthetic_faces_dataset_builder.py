@@ -1,4 +1,4 @@
-"""synthetic_faces: drawn talking heads and four manipulations of them, as .mp4 files and as examples."""
+"""synthetic_faces: synthetic talking heads and four manipulations of them, as .mp4 files and as examples."""
 
 import functools
 import hashlib
@@ -109,11 +109,11 @@ def videos_folder(data_dir, options):
 
 
 def open_folder(folder, options):
-    """Makes the folder ready: files of an interrupted run are kept, those of another drawing code or set are not."""
+    """Keeps the files of an interrupted run in the folder; removes those of other drawing code or another set."""
     marker = {"options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}, "drawing": _drawing()}
     if (folder / MARKER).exists() and _marker(folder) == marker:
-        for left in folder.glob("*/*/.tmp-*"):
-            left.unlink()
+        for temporary in folder.glob("*/*/.tmp-*"):
+            temporary.unlink()
         return
     for old in sorted(folder.glob("*/*/*.mp4")):
         old.unlink()

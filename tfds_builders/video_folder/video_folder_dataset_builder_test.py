@@ -1,4 +1,4 @@
-"""video_folder builds from the drawn videos of dummy_data/, in each kind."""
+"""video_folder builds from the synthetic videos of dummy_data/, for each input type."""
 
 from unittest import mock
 

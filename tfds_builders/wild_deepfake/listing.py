@@ -25,8 +25,8 @@ FPS = 25
 
 def sequence_of(name, label):
     """(shard, sequence, number of the frame) of an image's path 12/real/3/140.png, or None for another file."""
-    found = re.fullmatch(rf"(?:.*/)?([^/]+)/{METHODS[label]}/([^/]+)/(\d+)\.png", name)
-    return found and (found[1], found[2], int(found[3]))
+    match = re.fullmatch(rf"(?:.*/)?([^/]+)/{METHODS[label]}/([^/]+)/(\d+)\.png", name)
+    return match and (match[1], match[2], int(match[3]))
 
 
 def _members(path):
@@ -70,11 +70,11 @@ def list_videos(folder):
     for path in tqdm(entries, desc="wild_deepfake: listing", unit="archive", disable=None):
         part = path.parent.name
         for name, _ in _members(path):
-            found = sequence_of(name, FOLDERS[part])
-            if found is None:
+            place = sequence_of(name, FOLDERS[part])
+            if place is None:
                 listing.exclude(OTHER, f"{part}/{path.name}/{name}")
             else:
-                seen.setdefault((part, *found[:2]), path)
+                seen.setdefault((part, *place[:2]), path)
     held = {one for label in (0, 1) for one in hold_out(_shards(seen, f"{METHODS[label]}_train"))}
     for (part, shard, sequence), path in sorted(seen.items()):
         label, split = FOLDERS[part], part.partition("_")[2]
@@ -89,31 +89,31 @@ def _shards(seen, part):
 
 
 def _archives(folder):
-    """Archives of a folder, and folders to which some were unpacked."""
-    found = [p for p in need_folder(folder, GET).iterdir() if p.is_dir() or p.name.endswith(SUFFIXES)]
-    if not found:
+    """Archives of a folder, and folders of unpacked ones."""
+    archives = [p for p in need_folder(folder, GET).iterdir() if p.is_dir() or p.name.endswith(SUFFIXES)]
+    if not archives:
         raise InputError(folder, "holds no archives.", GET)
-    return sorted(found)
+    return sorted(archives)
 
 
 def unpack(listed, folder):
-    """Makes a video of a sequence without decoding its images.
+    """Writes the images of a sequence as a video, without decoding them.
 
     Args:
-      listed: of `list_videos`.
+      listed: VideoRecord from `list_videos`.
       folder: where to write.
     Returns:
       Path of a .mov whose packets are the PNG files, in the order of their numbers.
     Raises:
-      VideoError: the archive is damaged, or an image is none.
+      VideoError: the archive is damaged, or an image is no PNG file.
       InputError: the disk is full.
     """
     _, shard, sequence = listed.name.split("/")
     images = {}
     for name, read in _members(listed.path):
-        found = sequence_of(name, listed.label)
-        if found and found[:2] == (shard, sequence):
-            images[found[2]] = read()
+        place = sequence_of(name, listed.label)
+        if place and place[:2] == (shard, sequence):
+            images[place[2]] = read()
     for number, data in images.items():
         if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
             raise VideoError(listed.path, f"frame {number} of {listed.name} is no PNG.", "Download it again.")

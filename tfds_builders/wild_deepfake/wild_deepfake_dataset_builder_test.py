@@ -1,4 +1,4 @@
-"""wild_deepfake: splits and labels of drawn archives laid out as the set is, frames out of them, and a build."""
+"""wild_deepfake: splits and labels of synthetic archives in the set's layout, frames out of them, and a build."""
 
 import io
 import tarfile
@@ -49,7 +49,7 @@ def test_each_sequence_has_its_split(tmp_path, inside):
     listing = list_videos(tmp_path)
     assert len(listing.videos) == 4 * 4 * 2 and not listing.left_out
     sources = sources_of(listing.videos)
-    assert {s: len(found) for s, found in sources.items()} == {"train": 6, "validation": 2, "test": 8}
+    assert {s: len(names) for s, names in sources.items()} == {"train": 6, "validation": 2, "test": 8}
     assert len(set().union(*sources.values())) == 16
     for v in listing.videos:
         assert v.label == (v.method == "fake") and v.source.startswith(v.method)
