@@ -1,4 +1,4 @@
-"""A function over many items in several processes, in order, that outlives a process which dies.
+"""Runs a function over many items in several processes, in order; a process that dies costs one item.
 
 `concurrent.futures` gives up all pending work when a worker dies and cannot say at which item. A crafted video that
 crashes the decoder must cost that one video, so each worker has a pipe and one item at a time.
@@ -15,27 +15,27 @@ from multiprocessing.connection import wait
 
 from tfdeepfake.errors import InputError
 
-# Results that may wait for a slower one before them, per worker.
+# How many items per worker may be finished before a slower earlier one.
 AHEAD = 8
-# A process that has not started by then will not: importing takes some seconds, on a slow disk a minute.
+# A process that has not started by then never will: importing takes some seconds, on a slow disk a minute.
 START_LIMIT_S = 300.0
 
 
 class WorkerCrashed(Exception):
-    """The process that worked on an item died, or took too long and was ended; says how."""
+    """The process that worked on an item died, or took too long and was killed; the text says how."""
 
 
 def imap_ordered(function, items, workers=None, time_limit_s=600.0):
     """Yields (item, result of function(item)) in the order of `items`.
 
-    Processes are spawned, not forked: TensorFlow hangs in a forked child. Each takes its part of the cores, and none
-    of the GPU.
+    Processes are spawned, not forked: TensorFlow hangs in a forked child. Each process gets an equal
+    number of cores and no GPU.
 
     Args:
       function: of one item; a function at the top of a module.
       items: list.
-      workers: processes; the number of cores when None. 0 calls the function in this process.
-      time_limit_s: a worker that takes longer over one item is ended. Not kept when `workers` is 0.
+      workers: number of processes; None: one per core; 0: the function is called in this process.
+      time_limit_s: a worker that takes longer over one item is killed. Not enforced when `workers` is 0.
     Yields:
       (item, result). The result is an instance of `WorkerCrashed` when the worker died over this item.
     Raises:
@@ -93,7 +93,7 @@ def imap_ordered(function, items, workers=None, time_limit_s=600.0):
                 worker.end()
 
 
-# Beam calls from several threads of a process; each has a worker of its own, kept from item to item.
+# Beam calls from several threads of a process; each thread has its own worker, which it uses again for the next item.
 _mine = threading.local()
 
 
@@ -101,7 +101,7 @@ def run_isolated(function, item, threads=1, time_limit_s=600.0):
     """function(item) from a process that belongs to the calling thread, for callers that `imap_ordered` cannot serve.
 
     Returns:
-      The result, or an instance of `WorkerCrashed` when the process died over this item.
+      What the function returns, or an instance of `WorkerCrashed` when the process died over this item.
     Raises:
       What the function raises; InputError: the process cannot be started.
     """
@@ -147,7 +147,7 @@ class _Worker:
         theirs.close()
 
     def late(self):
-        # Whoever takes the results may have been away for long: an answer that waits is in time.
+        # The caller may have been busy for long: an answer that is already there came in time.
         return self.item is not None and time.monotonic() > self.deadline and not self.pipe.poll()
 
     def give(self, number, work, time_limit_s):
@@ -157,7 +157,7 @@ class _Worker:
             self.pipe.send(work)
 
     def overdue(self, time_limit_s):
-        """What is said of a worker whose time is up."""
+        """The WorkerCrashed of a worker whose time is up."""
         self._must_have_started()
         return WorkerCrashed(f"it took longer than {time_limit_s:g} s.")
 
@@ -170,7 +170,7 @@ class _Worker:
             )
 
     def death(self):
-        """What is said of a worker whose pipe is closed."""
+        """The WorkerCrashed of a worker whose pipe is closed."""
         self._must_have_started()
         self.process.join(10)
         code = self.process.exitcode
@@ -212,8 +212,8 @@ def _environment(threads):
 
 
 def _serve(pipe, threads):
-    """Main function of a worker: says (None, None) when it is there, then answers (function, item) with (True, result)
-    or (False, exception)."""
+    """Main function of a worker: sends (None, None) once it has started, then answers (function, item) with
+    (True, result) or (False, exception)."""
     # Ctrl-C reaches the whole group of processes; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
@@ -235,7 +235,7 @@ def _serve(pipe, threads):
             answer = False, error
         try:
             answer = pickle.dumps(answer)
-        except Exception:  # pickle raises many kinds for what it cannot take
+        except Exception:  # pickle raises many types of errors for what it cannot take
             answer = pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
         with contextlib.suppress(ConnectionError):
             pipe.send_bytes(answer)

@@ -2,8 +2,8 @@
 
     blended, mask = self_blend(frames, landmarks_px, rng)
 
-What tells them from the real frames is what pasted faces have in common: a seam, and two sides that do not match. A
-network learns that without a single fake. The steps are the paper's: change colour or sharpness of a copy, shift and
+They differ from the real frames by what pasted faces have in common: a seam, and two sides that do not match. A network
+learns that without a single fake. The steps are the paper's: change colour or sharpness of a copy, shift and
 scale it, draw a mask over the face, deform and soften it, scale it by a blending ratio, blend. What differs:
 
   * Detectors give five landmarks, not 81. The outline is an oval drawn on a mean face, which an affine map fitted to
@@ -24,7 +24,7 @@ RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 # the mean face, here and below, is the distance of the eyes; the origin lies between them.
 MEAN_FACE = np.array([[-0.5, 0], [0.5, 0], [0, 0.55], [-0.42, 1.09], [0.42, 1.09]])
 CENTRE = np.array([0.0, 0.5])
-# What of the oval is taken: (share of draws; half width, reach above and below CENTRE; upper edge). Low and high.
+# Part of the oval that is used: (probability; half width, reach above and below CENTRE; upper edge). Low and high.
 REGIONS = {
     "face": (0.6, (0.85, 1.1), (0.85, 1.25), (1.0, 1.3), (-9, -9)),
     "lower": (0.2, (0.85, 1.05), (0.85, 0.85), (1.0, 1.3), (0.15, 0.45)),
@@ -50,13 +50,13 @@ def self_blend(frames, landmarks_px, rng, region=None, drift=0.0):
     Args:
       frames: uint8 [T, H, W, 3] RGB.
       landmarks_px: float [T, 5, 2], x and y in px of the frames, as `boxes.Detections` has them.
-      rng: numpy.random.Generator; the same state gives the same result.
+      rng: numpy.random.Generator; the same state gives the same output.
       region: "face", "lower" or "inner"; drawn when None.
       drift: how far the pasted face slips over time, in distances of the eyes. 0: it is fixed to the face, so that
-        frames and landmarks that do not change give a result that does not.
+        frames and landmarks that do not change give output that does not.
     Returns:
-      (uint8 [T, H, W, 3], mask float32 [T, H, W], 0..1: the share of the pasted copy). Where the mask is 0 the result
-      is the frame itself; where it is not, they differ by a level or more in the mean.
+      (uint8 [T, H, W, 3], mask float32 [T, H, W], 0..1: the fraction of the pasted copy). Where the mask is 0 the
+      output is the frame itself; where it is not, they differ by a level or more in the mean.
     Raises:
       ValueError: shapes, dtype or region are wrong, landmarks are not finite, or no draw shows: the face lies outside
         the frames.
@@ -81,7 +81,7 @@ def self_blend(frames, landmarks_px, rng, region=None, drift=0.0):
 def face_maps(landmarks_px):
     """Affine maps from the mean face to each frame.
 
-    An affine map lets a face that is turned away be narrower. It is kept from less than 0.6 of its own other axis,
+    An affine map lets a face that is turned away be narrower. Neither axis gets less than 0.6 of the other,
     where five points, of a profile nearly on a line, say nothing of the outline.
 
     Args:
@@ -120,11 +120,11 @@ def draw_mask(rng, region=None):
 
 
 def _blend_once(frames, maps, rng, region, drift):
-    """One draw: (blended, mask) as of `self_blend`."""
+    """One random draw: (blended, mask), see `self_blend`."""
     import cv2
 
     height, width = frames.shape[1:3]
-    drawn, ratio = draw_mask(rng, region), rng.choice(RATIOS)
+    face_mask, ratio = draw_mask(rng, region), rng.choice(RATIOS)
     change = _draw_look(rng, np.sqrt(np.abs(np.linalg.det(maps[:, :, :2])).mean()))
     scale, shift = rng.uniform(*SCALE, 2), rng.uniform(-SHIFT, SHIFT, 2)
     slip = _draw_slip(rng, len(frames), drift)
@@ -132,7 +132,7 @@ def _blend_once(frames, maps, rng, region, drift):
     blended, masks = np.empty_like(frames), np.empty(frames.shape[:3], np.float32)
     for t, frame in enumerate(frames):
         to_frame = np.vstack([maps[t], [0, 0, 1]])
-        mask = cv2.warpAffine(drawn, (to_frame @ grid)[:2], (width, height), flags=cv2.INTER_LINEAR)
+        mask = cv2.warpAffine(face_mask, (to_frame @ grid)[:2], (width, height), flags=cv2.INTER_LINEAR)
         mask = np.where(mask < FAINT, 0, np.minimum(mask, 1)) * np.float32(ratio)
         move = np.eye(3)
         move[:2, :2] *= scale
@@ -193,7 +193,7 @@ def contact_sheet(frames, landmarks_px, seed=0, draws=6, columns=3, cell_px=224)
     """An image to judge blends by: in each row frames of a clip, then the same blended, then the mask of the first.
 
     Args:
-      frames, landmarks_px: as of `self_blend`.
+      frames, landmarks_px: see `self_blend`.
       draws: rows, one draw each; columns: frames shown, equally spaced.
     Returns:
       uint8 [H, W, 3] RGB.

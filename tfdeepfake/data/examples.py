@@ -1,4 +1,4 @@
-"""A video file to examples: the one path that builders and prediction share.
+"""From a video file to examples: the same path for builders and prediction.
 
     path -> sampled frames -> faces of some of them -> tracks -> boxes for all of them -> crops -> flow
 
@@ -33,12 +33,12 @@ class TooShort(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """What a network sees of one face at one moment; T is 1 for kinds frame and flow.
+    """One input of a network, which shows one face; T is 1 for input types frame and flow.
 
     Args:
       frames: uint8 [T, h, w, 3] RGB crops.
       flow: float32 [T, h, w, 2] px/frame of the crops, or None when the recipe has none.
-      face: number of the face in its video; 0 is the one seen longest and surest.
+      face: number of the face in its video; 0 is the face with the greatest sum of confidences.
       indices: int64 [T], frame numbers in the video.
       timestamps_s: float64 [T].
       boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame; of an aligned crop
@@ -48,9 +48,9 @@ class Example:
         frames; None without a detector.
       transforms: float64 [T, 2, 3], from px of the full-size frame to those of the aligned square, and sides_px: int64
         [T], its side before it was resized; None where crops are not aligned.
-      mask: uint8 [T, h, w], what a change has put into the frames; None when it does not say.
+      mask: uint8 [T, h, w], where `change` altered the frames; None when it gives no mask.
       score: mean confidence of the face where it was looked for; 1 without a detector.
-      face_count: faces found in the video; in a crowd not all have examples.
+      face_count: number of faces in the video; in a crowd not all have examples.
     """
 
     frames: np.ndarray
@@ -74,7 +74,7 @@ def extract(path, recipe, detect=None, change=None):
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are
     interpolated. A clip has an example for each face found in at least half of its searched frames. When `select`
     is not "all" that is the one face selected over the whole video or, where that one is absent, the one selected
-    among those present. Kinds frame and flow give one example per frame, and take the frames there are when a video
+    among those present. Input types frame and flow give one example per frame, and all frames of a video that
     has fewer than asked for.
 
     With `alignment` a crop is turned and scaled so that the face's landmarks come to the template's places
@@ -86,10 +86,10 @@ def extract(path, recipe, detect=None, change=None):
     Args:
       path: file.
       recipe: DataRecipe.
-      detect: as from `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector is
-        "none": the whole frame is the input then.
-      change: function of an Example that returns one with other frames, or None. It sees a run as one Example without
-        flow, which is that of the new frames, and of input type frame each frame alone.
+      detect: a detector, see `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector
+        is "none": the whole frame is the input then.
+      change: function of an Example that returns one with other frames, or None. It gets a run as one Example without
+        flow (for input type frame, each frame as one); flow is computed from the new frames.
     Returns:
       list of Example, at least one.
     Raises:
@@ -111,7 +111,7 @@ def extract(path, recipe, detect=None, change=None):
 
 
 def _runs(path, frame_count, recipe):
-    """Which frames to take: a list of int64 [L], one per run; spaced frames are one run."""
+    """Frame numbers of each run: a list of int64 [L]; spaced frames are one run."""
     spaced, stride = recipe.sampling == "spaced", recipe.stride_frames
     clip = recipe.num_frames if spaced else recipe.clip_span_frames
     needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.input_type]
@@ -244,8 +244,8 @@ def _cut(frames, track, positions, recipe, scale):
       dict of the fields of Example for the whole run; only the rows at `positions` hold crops when the rest is not
       needed for flow.
     """
-    alone = recipe.input_type == "frame" and recipe.sampling == "spaced" and recipe.box_smoothing == "clip"
-    smoothing = "frame" if alone else recipe.box_smoothing
+    single_frames = recipe.input_type == "frame" and recipe.sampling == "spaced" and recipe.box_smoothing == "clip"
+    smoothing = "frame" if single_frames else recipe.box_smoothing
     boxes, landmarks = faces.track_boxes(track, len(frames), smoothing), faces.track_landmarks(track, len(frames))
     height, width = recipe.height_px, recipe.width_px
     crops = np.zeros([len(frames), height, width, 3], np.uint8)

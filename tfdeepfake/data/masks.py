@@ -1,4 +1,4 @@
-"""Where a fake was manipulated: the mask video of a data set, cut as its examples are."""
+"""Where a fake was manipulated: crops of a data set's mask video, cut like the crops of the examples."""
 
 import numpy as np
 

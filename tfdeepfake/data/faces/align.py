@@ -101,14 +101,14 @@ def run_transforms(landmarks_px, alignment, margin_frac=0.15, smoothing="frame")
 
     Args:
       landmarks_px: [T, 5, 2].
-      alignment, margin_frac: as of `transform`.
+      alignment, margin_frac: see `transform`.
       smoothing: "frame", each its own; "smooth", of landmarks averaged over neighbours; "clip", one for the run, of the
         mean landmarks. Where a face moves so far that the template would leave the square, turn and scale stay those
         of the run and the square follows the smooth centre.
     Returns:
       (float64 [T, 2, 3], int64 [T] sides in px).
     Raises:
-      ValueError: as `transform`.
+      ValueError: see `transform`.
     """
     points = np.asarray(landmarks_px, np.float64)
     if smoothing != "clip":
@@ -159,12 +159,12 @@ def warped(frame, matrix, side_px, border=(0, 0, 0)):
 def aligned_crop(frame, matrix, side_px, height_px, width_px):
     """Warps a square out of a frame (bilinear, black past the border), then resizes it.
 
-    The resizing is what torchvision does with images of PIL: bicubic, and averaged where it shrinks.
+    It is resized as torchvision resizes PIL images: bicubic, averaged where it shrinks.
 
     Args:
       frame: uint8 [H, W, 3].
-      matrix, side_px: of `transform`.
-      height_px, width_px: size of the result.
+      matrix, side_px: from `transform`.
+      height_px, width_px: size of the crop.
     Returns:
       uint8 [height_px, width_px, 3].
     Raises:

@@ -14,7 +14,7 @@ class Detections:
       scores: float32 [N], 0..1.
       landmarks_px: float32 [N, 5, 2], x and y of left eye, right eye, nose, left and right corner of the
         mouth; left and right as seen in the image.
-      dropped: faces found beyond the detector's `max_faces`; the smallest ones were left out.
+      dropped: number of faces beyond the detector's `max_faces`; the smallest ones were left out.
     """
 
     boxes_px: np.ndarray
@@ -84,14 +84,14 @@ def suppress(boxes, scores, limit, over="union"):
       limit: a box that overlaps a better one by more is left out.
       over: "union" or "min", see `overlap`.
     Returns:
-      int64 [K], rows kept, best first.
+      int64 [K], rows that are not suppressed, best first.
     """
-    left = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(left):
-        kept.append(left[0])
-        left = left[1:][overlap(boxes[left[:1]], boxes[left[1:]], over)[0] <= limit]
-    return np.array(kept, np.int64)
+    remaining = np.argsort(-scores, kind="stable")
+    best = []
+    while len(remaining):
+        best.append(remaining[0])
+        remaining = remaining[1:][overlap(boxes[remaining[:1]], boxes[remaining[1:]], over)[0] <= limit]
+    return np.array(best, np.int64)
 
 
 def square_box(box_px, margin_frac=0.0):
@@ -119,7 +119,7 @@ def crop(frame, box_px, height_px, width_px):
     Args:
       frame: uint8 [H, W, 3].
       box_px: [4], x0, y0, x1, y1.
-      height_px, width_px: size of the result.
+      height_px, width_px: size of the crop.
     Returns:
       uint8 [height_px, width_px, 3].
     Raises:

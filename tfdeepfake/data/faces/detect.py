@@ -25,7 +25,7 @@ def make_detector(name, weights=None, **options):
       **options: of `mtcnn.load` or `blazeface.load`, such as `min_score`.
     Returns:
       detect(frames: uint8 [T, H, W, 3] or list of [H, W, 3], RGB) -> list of `Detections`, one per frame,
-      boxes in px of the frame as given. The model is kept for the process, so making one again is free.
+      boxes in px of the frame as given. The model is cached in the process, so a second call is free.
     Raises:
       ValueError: unknown name, or `weights` for a detector that takes none.
       InputError: the weights are missing.
@@ -51,8 +51,8 @@ def contact_sheet(
     Args:
       frames: uint8 [T, H, W, 3] or list, as given to the detector.
       tracks: list of `Track`; the first `rows` are shown, and how many are not is written below.
-      margin_frac, box_smoothing, alignment: of the crops, as in a recipe. A frame in which the face was not found,
-        between frames in which it was, is dimmed; before and after it is left grey.
+      margin_frac, box_smoothing, alignment: of the crops, as in a recipe. Between the first and the last frame
+        with the face, crops of frames without it are dimmed; outside them cells are grey.
       cell_px: side of a crop; `columns`: at most so many frames, equally spaced.
     Returns:
       uint8 [H, W, 3] RGB.
@@ -120,7 +120,7 @@ def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
 
 
 def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16, alignment="none"):
-    """Finds and links the faces of a video or image and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
+    """Detects and links the faces of a video or image and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
 
     Args:
       path: video or image; out: file to write.

@@ -1,4 +1,4 @@
-"""Faces of single frames linked over time: which face is whose, which one to take, and where it is in every frame."""
+"""Tracks: faces of single frames linked over time, the choice of one, and its box in every frame."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -52,8 +52,8 @@ class Track:
 def link_tracks(detections, frames=None, max_gap=3):
     """Links faces of successive frames into tracks.
 
-    Made for sampled frames, which may lie half a second apart: boxes of one face then often do not overlap, so
-    a pair is judged by the distance of the centres and the ratio of the sizes, and overlap only helps. Where a
+    Sampled frames may lie half a second apart: boxes of one face then often do not overlap, so a
+    pair is judged by the distance of the centres and the ratio of the sizes, and overlap only helps. Where a
     track was moving, its next place is expected further along. With `frames`, the look of head and shoulders
     decides as well: then a face may move further, and a track does not jump to another face at a shot cut or
     where one person hides another. All pairs of a frame are assigned together at the least total cost, so two
@@ -62,10 +62,10 @@ def link_tracks(detections, frames=None, max_gap=3):
 
     Args:
       detections: list of `Detections`, one per sampled frame, in order.
-      frames: uint8 [T, H, W, 3] or list of [H, W, 3], the frames they were found in, or None.
-      max_gap: sampled frames without the face that a track survives.
+      frames: uint8 [T, H, W, 3] or list of [H, W, 3], the frames they were detected in, or None.
+      max_gap: number of sampled frames without the face after which a track still continues.
     Returns:
-      list of `Track`: the one with the greatest sum of scores (so the longest and surest) first; a brief
+      list of `Track`: the one with the greatest sum of scores (the longest and most confident) first; a brief
       uncertain one, which may be no face, last. `face` counts in that order.
     Raises:
       ValueError: `frames` and `detections` differ in number.
@@ -158,11 +158,11 @@ def _costs(tracks, detections, looks, position):
 
 
 def select_tracks(tracks, select):
-    """Keeps one face or all.
+    """Selects one face or all.
 
     Args:
       tracks: list of `Track` from `link_tracks`.
-      select: "largest" (mean side times the share of frames it is seen in, so that a face that is large for a
+      select: "largest" (mean side times the fraction of frames it is seen in, so that a face that is large for a
         moment does not win), "most_confident" (greatest sum of scores) or "all".
     Returns:
       list of `Track`; empty when `tracks` is.
@@ -181,10 +181,10 @@ def select_tracks(tracks, select):
 def track_boxes(track, count, box_smoothing="clip"):
     """A box for each of `count` sampled frames.
 
-    Frames in which the face was not found get a box between their neighbours'; before the first and after the
+    Frames in which the face was not detected get a box between their neighbours'; before the first and after the
     last one it is held. Then:
-      * "frame": as it is.
-      * "smooth": each side averaged over neighbours with weights 1, 4, 6, 4, 1; motion goes on past the ends.
+      * "frame": each box unchanged.
+      * "smooth": each side averaged over neighbours with weights 1, 4, 6, 4, 1; motion is continued past the ends.
       * "clip": one box, the union of all, so that the face stays inside it in every frame. Of a face that moves so far
         that the union is longer than twice its median side, the box keeps one size (the greatest width and
         height) and follows the smooth centre: a union would show a small face in a large image.
@@ -221,7 +221,7 @@ def track_landmarks(track, count):
     """Landmarks of a face in all sampled frames, as `track_boxes` with `box_smoothing` "frame" has its boxes.
 
     Args:
-      track, count: as of `track_boxes`.
+      track, count: see `track_boxes`.
     Returns:
       float64 [count, 5, 2], px of the frames.
     """
@@ -229,7 +229,7 @@ def track_landmarks(track, count):
 
 
 def smoothed(values):
-    """Values [T, ...] averaged over neighbours with weights 1, 4, 6, 4, 1; motion goes on past the ends."""
+    """Values [T, ...] averaged over neighbours with weights 1, 4, 6, 4, 1; motion is continued past the ends."""
     padded = np.pad(values, [(2, 2)] + [(0, 0)] * (values.ndim - 1), mode="reflect", reflect_type="odd")
     return sum(w / 16 * padded[i : i + len(values)] for i, w in enumerate((1, 4, 6, 4, 1)))
 

@@ -13,7 +13,7 @@ from tfdeepfake.files import append_json_line, atomic_path, begin_json_lines, re
 
 # Containers that hold what is written here; others get .mp4 behind their name, images .png.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-# Copied as they are, so that a builder finds in the copy what it finds in the data set.
+# Copied unchanged, so that a builder reads the same lists in the copy as in the data set.
 LISTS = (".csv", ".json", ".txt")
 LOG = "perturbed.jsonl"
 
@@ -28,9 +28,9 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     Args:
       path: video or image.
       out: file with one of `SUFFIXES`; of an image .png. Replaced only when whole.
-      name, severity, seed: as in `perturb.perturb`.
+      name, severity, seed: see `perturb.perturb`.
       crf: above 0, all but compression are written with loss at this rate factor (H.264, full chroma).
-      time_limit_s: give up after so many seconds; None for no limit.
+      time_limit_s: seconds after which to give up; None for no limit.
     Returns:
       {"frames": written, "missing": of them replaced, "changed": whether any frame changed}.
     Raises:
@@ -46,18 +46,18 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
         raise InputError(out, "is the file that is read.", "Give another name: originals are kept.")
     if info.is_image:
         return _write_image(path, out, name, severity, seed)
-    result = {"frames": 0, "missing": 0, "changed": name == "compression"}
-    frames = _every_frame(path, info.frame_count, result, time_limit_s)
+    summary = {"frames": 0, "missing": 0, "changed": name == "compression"}
+    frames = _every_frame(path, info.frame_count, summary, time_limit_s)
     fps = info.fps or 25.0
     if name == "compression":
         video.write_video(out, map(even, frames), fps, crf=value, preset=None)
-        return result
-    perturbed = _perturbed(frames, PERTURBATIONS[name][1], value, seed, result)
+        return summary
+    perturbed = _perturbed(frames, PERTURBATIONS[name][1], value, seed, summary)
     if crf:
         video.write_video(out, perturbed, fps, crf=crf, pix_fmt="yuv444p")
     else:
         video.write_video(out, perturbed, fps, "libx264rgb", crf=0, preset="ultrafast", pix_fmt="rgb24")
-    return result
+    return summary
 
 
 def _write_image(path, out, name, severity, seed):
@@ -69,31 +69,31 @@ def _write_image(path, out, name, severity, seed):
     return {"frames": 1, "missing": 0, "changed": changed}
 
 
-def _every_frame(path, count, result, time_limit_s):
-    """Yields `count` frames, and counts in `result` all and those that are copies of another."""
-    shown, waiting = None, 0
-    for trunk in video.iter_chunks(path, 16, time_limit_s=time_limit_s):
-        for number, frame in zip(trunk.indices.tolist(), trunk.frames, strict=True):
-            waiting = number - result["frames"]
-            for _ in range(waiting):
-                yield frame if shown is None else shown
-            shown = frame
-            result["missing"] += waiting
-            result["frames"] += waiting + 1
+def _every_frame(path, count, summary, time_limit_s):
+    """Yields `count` frames, and counts in `summary` all of them and those that are copies of another."""
+    last, skipped = None, 0
+    for chunk in video.iter_chunks(path, 16, time_limit_s=time_limit_s):
+        for number, frame in zip(chunk.indices.tolist(), chunk.frames, strict=True):
+            skipped = number - summary["frames"]
+            for _ in range(skipped):
+                yield frame if last is None else last
+            last = frame
+            summary["missing"] += skipped
+            summary["frames"] += skipped + 1
             yield frame
-    if shown is None:
+    if last is None:
         raise video.VideoError(path, "is damaged: none of its frames can be decoded.", "Copy or download it again.")
-    for _ in range(count - result["frames"]):
-        result["missing"] += 1
-        result["frames"] += 1
-        yield shown
+    for _ in range(count - summary["frames"]):
+        summary["missing"] += 1
+        summary["frames"] += 1
+        yield last
 
 
-def _perturbed(frames, function, value, seed, result):
+def _perturbed(frames, function, value, seed, summary):
     rng = np.random.default_rng(seed)
     for frame in frames:
         (changed,) = function([frame], value, rng)
-        result["changed"] |= not np.array_equal(changed, frame)
+        summary["changed"] |= not np.array_equal(changed, frame)
         yield changed
 
 
@@ -101,8 +101,8 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     """Perturbs a file, or a folder into another of the same layout.
 
     In a folder each file has noise and blocks of its own, by its name there. Lists (.csv, .json, .txt) are copied, so
-    the new folder can be prepared like the old one. A run that was interrupted goes on where it was: `perturbed.jsonl`
-    in the new folder has the settings and a line for each file.
+    the new folder can be prepared like the old one. An interrupted run is resumed: `perturbed.jsonl` in the new folder
+    has the settings and a line for each file.
 
     Args:
       path: file or folder.

@@ -1,8 +1,8 @@
-"""Seven perturbations at five severities, for test sets only (P4 4.5).
+"""Seven perturbations at five severities, for test sets only (P4 Sec. 4.5).
 
 They are those of DeeperForensics-1.0 (arXiv:2001.03024; its repository's perturbation/distortions.py), which P4 and
-LipForensics test with. A video is perturbed as it would be on its way to a viewer: whole frames, before any face is
-looked for; so a detector may lose a face, and coverage is part of the result.
+LipForensics test with. Whole frames are perturbed, before faces are detected, as on a video's way to a viewer;
+so a detector may lose a face, and coverage has to be reported with the metrics.
 """
 
 import numpy as np
@@ -118,7 +118,7 @@ PERTURBATIONS = {
 
 
 def value_of(name, severity):
-    """What a perturbation does at a severity, e.g. 0.4.
+    """The value of a perturbation at a severity, e.g. 0.4.
 
     Raises:
       InputError: no such name or severity.
@@ -155,8 +155,8 @@ def perturb(frames, name, severity, seed=0):
     if frames.ndim not in (3, 4) or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise ValueError(f"frames need uint8 [H, W, 3] or [T, H, W, 3], got {frames.dtype} {frames.shape}.")
     clip = frames.reshape(-1, *frames.shape[-3:])
-    result = np.stack(list(PERTURBATIONS[name][1](clip, value, np.random.default_rng(seed))))
-    return result.reshape(frames.shape), not np.array_equal(result, clip)
+    perturbed = np.stack(list(PERTURBATIONS[name][1](clip, value, np.random.default_rng(seed))))
+    return perturbed.reshape(frames.shape), not np.array_equal(perturbed, clip)
 
 
 def _cut(pixels):

@@ -1,4 +1,4 @@
-"""Drawn talking heads and four manipulations of them: the data set that needs no download.
+"""Synthetic talking heads and four manipulations of them: the data set that needs no download.
 
 Each video has a person (`Identity`), a room with a camera (`Scene`) and a `Motion`; all follow from seeds.
 The manipulations are in `fakes.py`.
@@ -143,7 +143,7 @@ def write_clip(spec, folder):
 
     path = Path(folder) / spec.file_name
     # x264's macroblock tree gives other bytes from run to run on the same frames (seen with x264 core of PyAV 18.1),
-    # and a set that is made again must be the same.
+    # and drawing a set again must give the same files.
     crf = scene(spec.set_seed, spec.scene).crf
     write_video(path, (frame for frame, _ in frames_of(spec)), spec.fps, crf=crf, options={"mbtree": "0"})
     return path

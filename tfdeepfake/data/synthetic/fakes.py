@@ -158,10 +158,10 @@ def _moved(pose, rng, size_px, turn=0.0, grow=0.0):
     }
 
 
-def _matched(face, goal, weight, share):
-    """Gain per channel that brings a face's mean `share` of the way (in the logarithm) to the goal's."""
+def _matched(face, goal, weight, fraction):
+    """Gain per channel that brings a face's mean `fraction` of the way (in the logarithm) to the goal's."""
     a, b = (image[weight > 0.5].astype(np.float32).mean(0) + 1 for image in (face, goal))
-    return (b / a) ** share
+    return (b / a) ** fraction
 
 
 def _face_swap(rng, target, source, width, height, strength):
@@ -171,14 +171,14 @@ def _face_swap(rng, target, source, width, height, strength):
     bent = np.float32(scene.direction) + np.float32(rng.normal(0, 0.35, 3) * strength)
     light = scene.light._replace(direction=bent / np.linalg.norm(bent))
     wide = min(person.face_width, other.face_width) * 0.90
-    share, tint = rng.uniform(0.85, 0.97), rng.normal(0, 4, 3) * strength
+    fraction, tint = rng.uniform(0.85, 0.97), rng.normal(0, 4, 3) * strength
     tone = []
 
     def overlay(t, plate, image, pose, box, x, y):
         face = draw.draw_head(image, head, light, _moved(pose, rng, 0.25 * strength), _expression(motion, t), box)[0]
         weight = _ellipse(x, y, 0.24, wide, 0.70, 0.14)
         if not tone:  # matched once, on the first frame: the light changes when the head turns, the match does not
-            tone.append(_matched(face, image, weight, share))
+            tone.append(_matched(face, image, weight, fraction))
         return np.clip(face * tone[0] + tint, 0, 255).astype(np.uint8), weight
 
     return overlay
@@ -202,7 +202,7 @@ def _expression_transfer(rng, target, source, width, height, strength):
 def _learned_face(rng, target, source, width, height, strength):
     (person, scene, motion), (other, _) = target, source
     head = bake_head(other, scale_px(scene, height))
-    tint, share = rng.normal(0, 2.5, 3) * strength, rng.uniform(0.9, 1.0)
+    tint, fraction = rng.normal(0, 2.5, 3) * strength, rng.uniform(0.9, 1.0)
     tone = []
 
     def overlay(t, plate, image, pose, box, x, y):
@@ -210,7 +210,7 @@ def _learned_face(rng, target, source, width, height, strength):
         face = draw.draw_head(image, head, scene.light, place, _expression(motion, t), box)[0]
         weight = _ellipse(x, y, 0.24, person.face_width * 0.91, 0.70, 0.6)
         if not tone:
-            tone.append(_matched(face, image, weight, share))
+            tone.append(_matched(face, image, weight, fraction))
         h, w = face.shape[:2]
         shrink = LEARNED_PX / (LEARNED_UNITS * pose["scale"])
         face = cv2.resize(face, (round(w * shrink), round(h * shrink)), interpolation=cv2.INTER_AREA)

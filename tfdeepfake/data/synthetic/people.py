@@ -1,4 +1,4 @@
-"""Who and what is drawn: a person's looks, a room with its camera, the curves of a motion; all follow from seeds."""
+"""Random persons, rooms with their cameras, and curves of motion; all follow from seeds."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
