@@ -1,4 +1,4 @@
-"""Published files are fetched once, gone on with, checked and refused, from a server that drops, lies and stalls."""
+"""Published files are fetched once, resumed, checked and refused, from a server that drops, lies and stalls."""
 
 import errno
 import hashlib
@@ -161,13 +161,13 @@ def test_a_cut_line_is_taken_up_again(site, lines):
     site["/a"] = [serve(CONTENT, until=CUT), serve(CONTENT)]
     assert fetch(site, log=lines.append).read_bytes() == CONTENT
     assert site.ranges() == [None, f"bytes={CUT}-"] and site.asked[1][1]["If-Range"] == '"1"'
-    assert "broke off" in lines[0] and "trying again" in lines[0] and lines[1] == f"{NAME}: going on at 196.6 kB."
+    assert "broke off" in lines[0] and "trying again" in lines[0] and lines[1] == f"{NAME}: resumed at 196.6 kB."
 
 
 def test_a_line_that_stays_cut_is_told_and_gone_on_from_later(site):
     site["/a"] = [serve(CONTENT, until=CUT), *[status(503)] * download.TRIES]
     text = message(site)
-    assert "503" in text and "goes on behind the 196.6 kB" in text and "with a browser" in text
+    assert "503" in text and "resumes behind the 196.6 kB" in text and "with a browser" in text
     assert files() == [f"{NAME}.part", f"{NAME}.part.json"]
     asked = len(site.asked)
     assert asked == 1 + download.TRIES - 1

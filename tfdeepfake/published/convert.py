@@ -163,7 +163,7 @@ def _fake_logit(positive, array, subject, name):
 
 
 def _calibration(known, classes, fresh_head):
-    """How the outputs came about, and what they were in the file."""
+    """How the outputs were calibrated, and what they are in the file, in words."""
     if fresh_head:
         return "not calibrated: the head is new and has to be trained before any score means something"
     if known.positive is None:

@@ -1,4 +1,4 @@
-"""What is known about one published checkpoint."""
+"""`Published`: the facts about one published checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ def no_extra(model):
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint (or a kind of them: class counts are read from the file).
+    """A published checkpoint, or several that differ in their number of classes, which is read from the file.
 
     Args:
       network: name in `tfdeepfake.models.MODELS`.
       address: of the file; or, in words, where a user gets it.
       licence: of the weights.
       trained_on: data set, for the recipe.
-      data: how its authors cut faces (or, for other tasks, how faces should be cut to meet its input).
-      module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; the head is what it gives for
-        "logits".
-      load_keras: of a Keras HDF5 file, in the place of `module_name`: function of (model, path) that gives the network
-        all weights of the file, its output turned into the logit of FAKE.
+      data: recipe by which its authors crop faces (or, for other tasks, one that fits its input).
+      module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; its value for "logits" is
+        the head.
+      load_keras: of a Keras HDF5 file, in place of `module_name`: function of (model, path) that loads all weights of
+        the file and turns the output into the logit of FAKE.
       positive: what the outputs mean. "fake" or "real": one output, the logit of that (a logit of real is negated).
         0 or 1: two outputs, of which this one is fake; they are folded into one logit, fake minus real, which has the
         same probability. None: classes of another task (Kinetics, ImageNet), kept unless a fresh head is asked for.
-      network_args: further arguments of the network, as its authors had them.
+      network_args: further arguments of the network, as its authors set them.
       extra: function: keras.Model -> the `extra` of `torch_assign.assign`.
       unused: endings of tensor names that the network computes for itself.
       sha256: of the file, or the first digits of it that its address states; None when not known.

@@ -39,9 +39,9 @@ def fetch_published(
 
     Args:
       source: a key of `convert.SOURCES`.
-      to: a folder for a machine without a network: the file is put there, with its note, and not kept here.
+      to: a folder for a machine without a network; the file and its note are put there and not into the cache folder.
       progress: bar in bytes; None shows it on a terminal and in a notebook.
-      log: called with what the user should know before and after: size, licence, data; where to carry the file.
+      log: called with lines for the user: size, licence and training data before; where to put the file after.
       **limits: `timeout_s` and `connect_s` of `cache.fetch`.
     Returns:
       Path of the file.
@@ -84,11 +84,11 @@ def remove_published(source: str) -> int:
 
 @dataclass(frozen=True)
 class Listed:
-    """A checkpoint and what of it is here.
+    """A checkpoint and its file in the cache folder.
 
     Args:
       source: its name.
-      known: what is known about it.
+      known: facts about it.
       address: that gives the file, or None.
       cached: `cache.Cached`, whole or not; None when nothing is here.
     """

@@ -7,7 +7,7 @@ from tfdeepfake.recipe import DataRecipe
 _MESONET = "https://raw.githubusercontent.com/DariusAf/MesoNet/master/weights/"
 # The authors' crop is a square of 2.86 times the larger of eye distance and eye-mouth distance, turned upright. As a
 # margin around MTCNN's box it is 0.07: the mean over the four faces published with the weights (0.01 on the genuine
-# two, 0.13 on the faked two, which says how loosely they kept to it). Faces are not turned here.
+# two, 0.13 on the faked two, which shows how loosely they followed it). Faces are not turned here.
 _MESONET_DATA = DataRecipe(
     input_type="frame",
     num_frames=16,

@@ -25,7 +25,7 @@ HOME_VARIABLE = "TFDEEPFAKE_HOME"
 
 
 def home() -> Path:
-    """Where everything is kept that this machine has fetched: $TFDEEPFAKE_HOME, or `tfdeepfake` in the user's cache.
+    """Folder of all files that this machine has fetched: $TFDEEPFAKE_HOME, or `tfdeepfake` in the user's cache.
 
     Raises:
       InputError: neither is known.
@@ -33,7 +33,7 @@ def home() -> Path:
     if given := os.environ.get(HOME_VARIABLE):
         return Path(given).expanduser()
     try:
-        # The XDG specification lets a relative path count for nothing.
+        # The XDG specification says to ignore a relative path.
         cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
         return (cache if cache.is_absolute() else Path.home() / ".cache") / "tfdeepfake"
     except RuntimeError:
@@ -43,7 +43,7 @@ def home() -> Path:
 
 
 def cached_path(name: str, cache_dir: Path | str | None = None) -> Path:
-    """Where a file of this name is kept, or will be: in `cache_dir`, or in `downloads` of `home()`."""
+    """Path of the file of this name, there or not: in `cache_dir`, or in `downloads` of `home()`."""
     if not name or name != Path(name).name or name.startswith(".") or name.endswith((".json", ".part")):
         raise ValueError(f"name needs a file name without folders and not of .json or .part, got {name!r}.")
     return (Path(cache_dir) if cache_dir is not None else home() / "downloads") / name
@@ -62,11 +62,11 @@ def fetch(
     timeout_s: float = 30.0,
     connect_s: float = 4.0,
 ) -> Path:
-    """A published file: the one that is here, or else fetched from its addresses in turn.
+    """A published file: the cached one, or else fetched from its addresses in turn.
 
-    A broken download goes on where it ended, by itself and when the same is called again. A second process waits for
-    the first and takes its file. Where no sha256 is known, that of the first fetch is written beside the file, and
-    another one later is refused.
+    A broken download is resumed, by itself and when this is called again. A second process waits for the first and
+    takes its file. Where no sha256 is known, that of the first fetch is written beside the file, and a file with
+    another one is refused later.
 
     Args:
       name: of the file in the cache folder.
@@ -74,13 +74,13 @@ def fetch(
       sha256: hex digits, all 64 or the first of them; None where nobody has published them.
       num_bytes: size of the file, where it is known.
       cache_dir: see `cached_path`.
-      remedy: a further way, for errors: they already say where a file that a browser has fetched may be put.
+      remedy: another way to get the file, for errors, which already say where a file from a browser may be put.
       progress: bar in bytes; None shows it on a terminal and in a notebook.
-      log: called with a line where the user has to wait for something, or something went otherwise than planned.
+      log: called with a line when the user has to wait, or something did not go as planned.
       timeout_s: a server that sends nothing for so long has stalled.
       connect_s: all hosts together have so long to take a connection.
     Returns:
-      Path of the file; its checksum was looked at in this call.
+      Path of the file, whose checksum this call has verified.
     Raises:
       InputError: no address gave the file; it is another file than the published or the first fetched one; the folder
         cannot be written to.
@@ -92,7 +92,7 @@ def fetch(
             return path
         lock = path.with_name(f".{name}.lock")
         with exclusive_lock(lock, log=lambda line: log(f"{name}: may be on its way already. {line}")):
-            # Another process may have brought it in the meantime.
+            # Another process may have fetched it in the meantime.
             if _is_good(path, sha256, num_bytes):
                 return path
             if path.exists():
@@ -102,14 +102,14 @@ def fetch(
             address, digest = _from_one_of(addresses, path, part, sha256, num_bytes, remedy, limits)
             with open(part.path, "rb") as stream:
                 os.fsync(stream.fileno())
-            # The note first: a kill between the two leaves a checksum that the part is held to.
+            # The note first: a kill between the two leaves a checksum that the part has to match.
             _write_note(path, digest, part.num_bytes(), address)
             os.replace(part.path, path)
             part.remove()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem = "the disk is full" if full else "cannot be read or written"
-        advice = "Free some space (what has come is kept and gone on from), or set" if full else "Set"
+        advice = "Free some space (the part that has come is kept and resumed), or set" if full else "Set"
         raise InputError(
             path, f"{problem} ({error.strerror or error}).", f"{advice} {HOME_VARIABLE} to another folder."
         ) from error
@@ -117,7 +117,7 @@ def fetch(
 
 
 def _from_one_of(addresses, path, part, sha256, num_bytes, remedy, limits):
-    """Brings the file of the first address that gives it into `part`: (address, checksum)."""
+    """Fetches the file into `part` from the first address that gives it: (address, checksum)."""
     hosts = {urlsplit(address).netloc for address in addresses}
     limits["connect_s"] /= len(hosts)
     problems, remedies = [], []
@@ -134,7 +134,7 @@ def _from_one_of(addresses, path, part, sha256, num_bytes, remedy, limits):
     if path.exists():
         problems.insert(0, f"what stands at {path} is another file")
     if part.num_bytes():
-        remedies.append(f"The same again goes on behind the {size_text(part.num_bytes())} that have come.")
+        remedies.append(f"The same command resumes behind the {size_text(part.num_bytes())} that have come.")
     remedies.append(f"Or download {addresses[0]} with a browser or on another machine and put it at {path}.")
     raise InputError(path.name, f"{'; '.join(problems)}.", " ".join(filter(None, [*dict.fromkeys(remedies), remedy])))
 
@@ -149,7 +149,7 @@ def _checked(address, path, part, sha256, num_bytes, limits):
         part.remove()
         if not (resumed and again):
             break
-        # The two halves may be of two files.
+        # The two parts may be of two files.
         limits["log"](f"{path.name}: does not fit together (sha256); fetching the whole of it.")
     note = _note(path)
     if sha256 and not digest.startswith(sha256):
@@ -207,7 +207,7 @@ class Cached:
       name: as given to `fetch`.
       path: of the file, or of the part of it that has come.
       num_bytes: on disk.
-      is_whole: False for one that is still on its way, or was broken off.
+      is_whole: False while it is being fetched, and after an interrupted download.
       address: that gave it; None when it was put there by hand.
       sha256: None while it is not whole.
       date: of its fetch, UTC, YYYY-MM-DD; None while it is not whole.
@@ -238,12 +238,12 @@ def listing(cache_dir: Path | str | None = None) -> list[Cached]:
 
 
 def is_here(name: str, cache_dir: Path | str | None = None) -> bool:
-    """Whether the whole file is in the cache folder; `fetch` looks at its checksum too."""
+    """Whether the whole file is in the cache folder; `fetch` verifies its checksum too."""
     return cached_path(name, cache_dir).is_file()
 
 
 def remove(name: str, cache_dir: Path | str | None = None) -> int:
-    """Removes a file, or the part of it that has come. Its note stays: a later fetch is held to its checksum.
+    """Removes a file, or the part of it that has come. Its note stays: a later fetch has to match its checksum.
 
     Returns:
       Bytes that were freed; 0 when nothing was here.

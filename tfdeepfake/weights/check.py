@@ -1,4 +1,4 @@
-"""What people give in place of a file of weights, told apart before anything in it is opened."""
+"""Recognises files that are no files of weights before anything in them is read."""
 
 import zipfile
 from pathlib import Path
@@ -9,7 +9,7 @@ _SHOWN = 12
 
 
 def check_weight_file(path):
-    """Lets a file pass that may hold weights, and one that is missing: its reader knows what to say.
+    """Refuses what cannot be a file of weights; a missing file passes, its reader has the better error.
 
     Raises:
       InputError: a folder, an empty file, a Keras archive or a SavedModel (both may hold code), a zip of several files.

@@ -1,4 +1,4 @@
-"""What stands between here and a file on the network, told apart: no line, no name, no proxy, a page in its place."""
+"""Why a file on the network cannot be had: no connection, unknown name, wrong proxy, a web page in its place."""
 
 import re
 import socket
@@ -16,9 +16,9 @@ class Unavailable(Exception):
     """An address did not give the file.
 
     Args:
-      problem: goes on a sentence that the address begins.
+      problem: the rest of a sentence that begins with the address.
       remedy: what a user can do about it.
-      passing: another try may do.
+      passing: whether another try may succeed.
     """
 
     def __init__(self, problem: str, remedy: str = "", passing: bool = False):
@@ -54,10 +54,10 @@ def _host_and_port(address):
 
 
 def refuse_unreachable(address: str, within_s: float) -> None:
-    """Knocks at the server, or at the proxy before it.
+    """Checks that the server, or the proxy before it, takes a connection.
 
     The system may look for a name, and try each of a server's numbers in turn, for longer than a request's timeout
-    says: a thread of its own does both, and is left to itself when the time is over.
+    says: a thread of its own does both, and is not waited for when the time is over.
 
     Raises:
       Unreachable: no connection within so many seconds.

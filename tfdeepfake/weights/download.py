@@ -1,8 +1,8 @@
-"""One published file over HTTP: goes on where a broken download ended, refuses what is not the file, says what failed.
+"""One published file over HTTP: resumes a broken download, refuses what is not the file, says what failed.
 
-requests does HTTP, TLS, redirects and the proxies that the environment names. Going on by Range under If-Range and
-telling a file from what comes in its place are ours: pooch 1.9 starts every download anew and huggingface_hub serves
-its own site only.
+requests does HTTP, TLS, redirects and the proxies that the environment names. Resuming by Range with If-Range, and
+telling the file from a page in its place, are ours: pooch 1.9 starts every download anew and huggingface_hub serves its
+own site only.
 """
 
 import errno
@@ -19,7 +19,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.weights.connection import Unavailable, explained, page_problem, refuse_unreachable, status_problem
 
-# Tries in a row that bring nothing new, and the seconds before the second of them; doubled for each one more.
+# Most tries in a row without new bytes, and the seconds before the second of them; doubled for each further one.
 TRIES = 5
 WAIT_S = 1.0
 PIECE_BYTES = 1 << 16
@@ -71,20 +71,20 @@ def download(
     progress: bool | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> bool:
-    """Brings the whole file of one address into `part`; a broken line is taken up again by itself.
+    """Fetches the whole file of one address into `part`; a broken connection is resumed by itself.
 
     Args:
       address: http or https.
-      part: what an earlier try may have begun; kept when this one fails on the way.
+      part: an earlier try may have begun it; it stays when this try fails.
       num_bytes: size of the file, where it is known.
-      any_origin: go on from a part of another address, or of a server that cannot say whether its file has changed.
+      any_origin: resume a part from another address, or from a server that cannot say whether its file has changed.
         For files whose checksum is known.
-      timeout_s: a server that sends nothing for so long has stalled.
-      connect_s: without a connection after so long the server is out of reach.
+      timeout_s: a server that sends nothing for so long counts as stalled.
+      connect_s: a server without a connection after so long counts as unreachable.
       progress: bar in bytes; None shows it on a terminal and in a notebook.
-      log: called with a line where a try failed or an earlier one is gone on from.
+      log: called with a line when a try failed or an earlier one is resumed.
     Returns:
-      Whether the file begins with bytes of an earlier try.
+      Whether bytes of an earlier try were used.
     Raises:
       Unavailable: what came was not the file, or nothing came.
       OSError: the disk is full, or the folder cannot be written to.
@@ -111,7 +111,7 @@ def download(
 
 
 def _one_try(session, address, part, num_bytes, any_origin, timeout, progress, log):
-    """One request; see `download`. True when it went on from bytes that were here."""
+    """One request, see `download`. True when it used bytes of an earlier one."""
     import requests
 
     origin, have = part.origin(), part.num_bytes()
@@ -148,7 +148,7 @@ def _one_try(session, address, part, num_bytes, any_origin, timeout, progress, l
             if total is None and not (num_bytes or any_origin or response.raw.chunked):
                 raise Unavailable("does not say how large the file is: a part of it could not be told from the whole")
             if start:
-                log(f"{part.path.stem}: going on at {size_text(start)}.")
+                log(f"{part.path.stem}: resumed at {size_text(start)}.")
             else:
                 part.remove()
                 begun = {"address": address, "validator": _validator(response.headers), "num_bytes": total}
@@ -203,7 +203,7 @@ def _receive(part, start, total, num_bytes, piece, pieces, progress):
                 part.remove()
                 raise _of_another_size(f"sends more than {limit:,} bytes", num_bytes)
             stream.write(piece)
-            # What a kill leaves is what the bar has shown.
+            # After a kill the file holds what the bar has shown.
             stream.flush()
             bar.update(len(piece))
             piece = next(pieces, b"")

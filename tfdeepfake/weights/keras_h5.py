@@ -10,7 +10,7 @@ from tfdeepfake.weights import check
 
 
 def variables(layers):
-    """Their variables by name: {"conv1_conv/kernel": Variable, ...}."""
+    """Variables of layers by name: {"conv1_conv/kernel": Variable, ...}."""
     return {f"{layer.name}/{v.path.rsplit('/', 1)[-1]}": v for layer in layers for v in layer.weights}
 
 
@@ -19,7 +19,7 @@ def load(path, wanted, rename=lambda names: {name: name for name in names}, igno
 
     Args:
       path: a file of `save_weights` (or `save`) of Keras 1 or 2, or of `save` to .h5 of Keras 3.
-      wanted: dict name -> Variable, as from `variables`.
+      wanted: dict name -> Variable, see `variables`.
       rename: function (names in the file, "layer/weight") -> dict of those names to names in `wanted`.
       ignore: layers of the file that the network lacks on purpose.
     Raises:
@@ -31,14 +31,14 @@ def load(path, wanted, rename=lambda names: {name: name for name in names}, igno
     remedy = "Give the file exactly as its authors publish it."
     try:
         with h5py.File(path, "r") as file:
-            found = _datasets(file["model_weights"] if "model_weights" in file else file)
-            found = {name: data for name, data in found.items() if name.split("/")[0] not in ignore}
-            names = rename(list(found))
-            found = {names.get(name, name): data for name, data in found.items()}
-            problems = _differences(found, wanted)
+            datasets = _datasets(file["model_weights"] if "model_weights" in file else file)
+            datasets = {name: data for name, data in datasets.items() if name.split("/")[0] not in ignore}
+            names = rename(list(datasets))
+            datasets = {names.get(name, name): data for name, data in datasets.items()}
+            problems = _differences(datasets, wanted)
             if problems:
                 raise InputError(path, f"does not fit the network: {'; '.join(problems)}.", remedy)
-            arrays = {name: np.asarray(found[name], np.float32) for name in wanted}
+            arrays = {name: np.asarray(datasets[name], np.float32) for name in wanted}
     except FileNotFoundError:
         raise InputError(path, "this file is missing.", remedy) from None
     except OSError as error:
@@ -53,27 +53,27 @@ def _datasets(group):
     """{"layer/weight": dataset} of a file; links to other files are not followed."""
     import h5py
 
-    found = {}
+    by_name = {}
 
     def visit(path, item):
         if isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external:
             layer, weight = path.split("/")[0], path.split("/")[-1]
-            found[f"{layer}/{weight.removesuffix(':0')}"] = item
+            by_name[f"{layer}/{weight.removesuffix(':0')}"] = item
 
     group.visititems(visit)
-    return found
+    return by_name
 
 
-def _differences(found, wanted):
-    """What keeps the arrays from being the network's weights, in words."""
+def _differences(datasets, wanted):
+    """Differences between the arrays and the network's weights, in words."""
     problems = []
-    if missing := sorted(set(wanted) - set(found)):
+    if missing := sorted(set(wanted) - set(datasets)):
         problems.append(f"missing {', '.join(missing)}")
-    if extra := sorted(set(found) - set(wanted)):
+    if extra := sorted(set(datasets) - set(wanted)):
         problems.append(f"left over {', '.join(extra)}")
     problems += [
-        f"{name} has shape {found[name].shape}, the network {tuple(wanted[name].shape)}"
-        for name in sorted(set(wanted) & set(found))
-        if found[name].shape != tuple(wanted[name].shape)
+        f"{name} has shape {datasets[name].shape}, the network {tuple(wanted[name].shape)}"
+        for name in sorted(set(wanted) & set(datasets))
+        if datasets[name].shape != tuple(wanted[name].shape)
     ]
     return problems

@@ -125,9 +125,9 @@ class _StandIn(metaclass=_Uncalled):
     """An object of a class of the file. `state` is what the file gives it; the class is neither imported nor known."""
 
     def __new__(cls, *_, **__):
-        made = object.__new__(cls)
-        made.state = {}
-        return made
+        stand_in = object.__new__(cls)
+        stand_in.state = {}
+        return stand_in
 
     def __setstate__(self, state):
         self.state = state if isinstance(state, dict) else {}
@@ -247,9 +247,9 @@ def _read_safetensors(path):
 
 def _state_dict(network):
     """dict name -> `_Tensor` of a whole network, named as PyTorch's `state_dict()` names them."""
-    found, left, seen = {}, [("", network)], 0
-    while left:
-        prefix, module = left.pop()
+    tensors, ahead, seen = {}, [("", network)], 0
+    while ahead:
+        prefix, module = ahead.pop()
         parts = [module.state.get(f"_{part}") if isinstance(module, _StandIn) else None for part in _PARTS]
         if not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"{prefix.rstrip('.') or 'it'} is an object, but no network of PyTorch's kind")
@@ -260,9 +260,9 @@ def _state_dict(network):
         spare = spare if isinstance(spare, set) else ()
         for name, value in [*parameters.items(), *((k, v) for k, v in buffers.items() if k not in spare)]:
             if value is not None:
-                found[f"{prefix}{name}"] = value
-        left += [(f"{prefix}{name}.", child) for name, child in modules.items() if child is not None]
-    return found
+                tensors[f"{prefix}{name}"] = value
+        ahead += [(f"{prefix}{name}.", child) for name, child in modules.items() if child is not None]
+    return tensors
 
 
 def _may_hold_tensors(value):
@@ -281,8 +281,8 @@ def _tensors(value, path):
         value = _state_dict(value)
     if not isinstance(value, dict):
         raise InputError(path, f"holds a {type(value).__name__}, not a dict of tensors.", REMEDY)
-    found = {str(k): v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
-    tensors = {k: v for k, v in found.items() if isinstance(v, np.ndarray)}
+    entries = {str(k): v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
+    tensors = {k: v for k, v in entries.items() if isinstance(v, np.ndarray)}
     if not tensors:
         raise InputError(path, "holds no tensors.", REMEDY)
     if all(name.startswith("module.") for name in tensors):
