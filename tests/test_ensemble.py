@@ -58,9 +58,9 @@ def test_soft_vote_keeps_what_float32_probabilities_would_lose():
 
 def test_soft_vote_of_classes():
     logits = np.random.default_rng(0).normal(0, 2, (4, 3, 5))
-    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     got = np.exp(vote("soft", logits, [0.5, 0.25, 0.25]))
-    np.testing.assert_allclose(got, np.einsum("bmk,m->bk", shares, [0.5, 0.25, 0.25]), rtol=1e-4)
+    np.testing.assert_allclose(got, np.einsum("bmk,m->bk", probabilities, [0.5, 0.25, 0.25]), rtol=1e-4)
 
 
 def test_logit_vote_is_the_weighted_mean_of_logits():
@@ -156,7 +156,7 @@ def test_fusion_weighs_the_3d_part_as_told():
         "num_frames_2d": 4,
     }
     model = models.build("fusion_2d_3d", **arguments)
-    np.testing.assert_allclose(model.get_layer("logits").shares, [0.2, 0.4, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(model.get_layer("logits").member_weights, [0.2, 0.4, 0.4], rtol=1e-6)
     inputs = inputs_of(model)
     votes = keras.Model(model.input, model.get_layer("embedding").output)(inputs)
     expected = probability(votes) @ [[0.2], [0.4], [0.4]]
@@ -222,6 +222,6 @@ def test_export_scores_the_same(tmp_path):
     model = ensemble_of(members(), rule="hard")
     inputs = inputs_of(model)
     model.export(str(tmp_path / "export"), verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path / "export"))  # kept: it owns the weights
+    loaded = tf.saved_model.load(str(tmp_path / "export"))  # a reference, because it owns the weights
     served = loaded.serve({"frames": inputs["frames"].astype(np.float32)})
     np.testing.assert_allclose(served, model(inputs), rtol=1e-4, atol=1e-5)

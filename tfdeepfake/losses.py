@@ -1,7 +1,7 @@
 """Losses on raw logits of FAKE (P2 Sec. 4.2.1) or of K classes, and TALL++'s consistency of frames (P4 Sec. 3.4).
 
-Each is a function (labels, logits) -> float32 [B]: a vector, because Keras weights its elements by class and shares
-their mean among replicas; of a scalar two replicas would make twice the loss.
+Each is a function (labels, logits) -> float32 [B]: a vector, because Keras weights its elements by class and averages
+them over replicas; a scalar would count once per replica.
 """
 
 import keras
@@ -78,8 +78,8 @@ def f1(labels, logits):
     With true positives sum(y * p) it has a gradient: F1 = 2 * sum(y * p) / (sum(y) + sum(p)). The paper's F1 is that of
     one class, which is flat (no gradient) on a batch without positives; the mean over both classes is not.
 
-    F1 of a batch is no mean over its parts, so the sums are taken over all replicas: loss and gradient are those of
-    one device with the whole batch. (Under the JAX backend the sums are global by themselves.)
+    F1 of a batch is not the mean of F1 over its parts, so the sums run over all replicas: loss and gradient equal
+    those of one device with the whole batch. (Under the JAX backend the sums are global by themselves.)
 
     Args, returns: as `bce`; every element is the same number.
     """
@@ -99,7 +99,7 @@ def f1(labels, logits):
 
 
 def _over_replicas(sums):
-    """Adds `sums` up over the replicas of a tf.distribute strategy; differentiable."""
+    """`sums` added over the replicas of a tf.distribute strategy; differentiable."""
     if keras.backend.backend() != "tensorflow":
         return sums
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The ends every network shares: inputs named `frames` and `flow`, time folded into the batch, the layer `logits`."""
+"""Inputs and outputs of all networks: inputs `frames` and `flow`, time folded into the batch, the layer `logits`."""
 
 from keras import Input, layers, ops
 
@@ -14,20 +14,20 @@ def _size(input_size, num_frames=None):
     if len(input_size) != 2 or any(not isinstance(side, int) or side < 1 for side in input_size):
         raise ValueError(f"input_size needs two positive integers (height, width), got {input_size!r}.")
     if num_frames is not None and (not isinstance(num_frames, int) or num_frames < 1):
-        raise ValueError(f"frames needs a positive integer, got {num_frames!r}.")
+        raise ValueError(f"num_frames needs a positive integer, got {num_frames!r}.")
     return (*(() if num_frames is None else (num_frames,)), *input_size)
 
 
 def frames_input(input_size, num_frames=None):
-    """Input `frames`: RGB 0..255, float32 [B, H, W, 3], or [B, T, H, W, 3] when `frames` (= T) is given.
+    """Input `frames`: RGB 0..255, float32 [B, H, W, 3], or [B, T, H, W, 3] when `num_frames` (= T) is given.
 
-    Keras converts what is fed to float32, so uint8 gives the same scores; networks normalise behind this.
+    Keras converts inputs to float32, so uint8 gives the same scores; networks normalise behind this.
     """
     return Input((*_size(input_size, num_frames), 3), dtype="float32", name="frames")
 
 
 def flow_input(input_size, num_frames=None):
-    """Input `flow`: px/frame, float32 [B, H, W, 2] or [B, T, H, W, 2], as `data.flow.optical_flow` gives it."""
+    """Input `flow`: px/frame, float32 [B, H, W, 2] or [B, T, H, W, 2], as `data.flow.optical_flow` returns it."""
     return Input((*_size(input_size, num_frames), 2), dtype="float32", name="flow")
 
 
@@ -44,7 +44,7 @@ def pixels_standardised(x, mean, std):
 
 
 def fold_time(x):
-    """[B, T, ...] -> [B*T, ...], clip by clip: a frame network then sees single frames, and its layers stay in view."""
+    """[B, T, ...] -> [B*T, ...], clip by clip: a frame network then sees single frames, in one flat graph."""
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 

@@ -1,4 +1,4 @@
-"""Layers of Keras computed so that they keep their digits: what published weights are compared with is float64."""
+"""Layers of Keras computed with smaller rounding errors: published weights are compared in float64."""
 
 import math
 
@@ -54,8 +54,8 @@ class ExactBatchNormalization(layers.BatchNormalization):
 class ExactDense(layers.Dense):
     """`keras.layers.Dense`, summed in a tree where it has a handful of outputs.
 
-    A matrix product adds 2048 terms one behind the other. Where they nearly cancel, as in a head with random weights
-    (sum of sizes 310, result 5), that alone errs by 1e-5, five times as much as a tree.
+    A matrix product adds 2048 terms one after the other. Where they nearly cancel, as in a head with random weights
+    (absolute values sum to 310, the terms to 5), that alone errs by 1e-5, five times as much as a tree.
     """
 
     FEW = 16

@@ -65,8 +65,8 @@ class SemanticConsistency(layers.Layer):
     def _get_own_losses(self):
         # Replicas of a MirroredStrategy are threads that take turns. While one waits for the others (F1's sums), the
         # next one's call has put its loss in this one's place, where it has no gradient.
-        found = super()._get_own_losses()
-        return [self._added.loss] if found and hasattr(self._added, "loss") else found
+        losses = super()._get_own_losses()
+        return [self._added.loss] if losses and hasattr(self._added, "loss") else losses
 
     def get_config(self):
         own = {"rows": self.rows, "columns": self.columns, "snake": self.snake, "alpha": self.alpha}

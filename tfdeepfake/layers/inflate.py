@@ -6,8 +6,8 @@ import numpy as np
 def inflate(kernel, time):
     """A 2D kernel repeated over time and divided by its length.
 
-    Defined by what it keeps: on a clip of one repeated frame the 3D convolution gives what the 2D one gives on that
-    frame, at every time whose window lies inside the clip. Zeros that pad a clip in time count as black frames after
+    On a clip of one repeated frame the 3D convolution then equals the 2D one on that frame, at every time whose window
+    lies inside the clip. Zeros that pad a clip in time count as black frames after
     normalisation, so positions nearer to the ends than half the receptive field differ.
 
     Args:
@@ -22,9 +22,9 @@ def inflate(kernel, time):
 
 
 class Inflated:
-    """A variable that takes the array of a 2D network: kernels are inflated, all else is taken as it is.
+    """A variable that takes the array of a 2D network: kernels are inflated, other arrays are assigned unchanged.
 
-    Has what `keras_h5.load` asks of a variable, `shape` and `assign`.
+    Has the `shape` and `assign` that `keras_h5.load` uses.
     """
 
     def __init__(self, variable):

@@ -1,5 +1,5 @@
-"""How kernels start. A new object for each layer: one for all would give every kernel of a shape the same values, drawn
-by a seed of the import instead of the run's.
+"""Initial values of kernels. Each layer gets a new object: a common one would give all kernels of a shape equal values,
+by a seed from the import instead of the run's.
 """
 
 from keras import initializers

@@ -5,7 +5,7 @@ from keras import Model, layers
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 
-# What is trained in the second stage.
+# The layers trained in the second stage.
 HEAD = ("classifier_0", "logits")
 
 
@@ -19,8 +19,8 @@ def siamese_head(name, frames, x, num_classes, dropout=0.0, seed=None, head_only
       num_classes: 1 for the logit of FAKE, K for K classes.
       dropout, seed: before the last layer.
       head_only: whether everything below the classifier is fixed.
-      spare_head: adds a layer `feat_ext_classifier` [B, 1] whose output counts zero times; the authors' files have one
-        left over from the embedding network.
+      spare_head: adds a layer `feat_ext_classifier` [B, 1] whose output is multiplied by zero; the authors' files hold
+        this layer of the embedding network.
     Returns:
       keras.Model {"frames": ...} -> float32 [B, num_classes].
     """

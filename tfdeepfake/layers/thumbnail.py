@@ -93,14 +93,14 @@ def _resized(x, size):
 
 
 def cell_regions(x, rows, columns, snake=False):
-    """What each frame has of a map computed from a thumbnail.
+    """The region of each frame in a map computed from a thumbnail.
 
     Args:
       x: [B, h, w, C].
       rows, columns, snake: of the thumbnail.
     Returns:
       [B, rows * columns, h', w', C], in the order in which frames fill the grid; h' = ceil(h / rows). Where
-      the grid does not divide the map (7 x 7 by 2 x 2), regions share its middle lines (4 x 4 each).
+      the grid does not divide the map (7 x 7 by 2 x 2), regions overlap in its middle lines (4 x 4 each).
     Raises:
       ValueError: the map has fewer lines than the grid.
     """

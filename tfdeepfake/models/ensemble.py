@@ -48,7 +48,7 @@ def ensemble3d(
 ):
     """P0 III-B: I3D, 3D ResNet-34, MC3 and R(2+1)D, each with the same vote where `weights` does not say otherwise.
 
-    Arguments and return as `ensemble`.
+    For arguments and return see `ensemble`.
     """
     return _named("ensemble3d", members, weights, rule, input_size, num_frames, None, num_classes, dropout)
 
@@ -70,7 +70,7 @@ def fusion_2d_3d(
 
     Args:
       members_2d, members_3d: as `members` of `ensemble`.
-      weight_3d: share of the 3D part, more than 0 and less than 1.
+      weight_3d: fraction of the vote that the 3D part has, more than 0 and less than 1.
       num_frames_2d: frames that the 2D part sees; 10 in P0 IV-C, where the clip has as many.
       rule, input_size, num_frames, num_classes, dropout: as of `ensemble`.
     Returns:
@@ -105,9 +105,9 @@ def ensemble_of(
     Args:
       members: keras.Models of this package with the same outputs.
       weights: one number per member, 0 or more; equal when not given. Only their ratios count.
-      rule: "soft", the mean of probabilities; "logit", the mean of logits; "hard", the share of members on each side:
-        of M members k votes become the probability (k + 1/2) / (M + 1), which keeps the logit finite. "hard" has no
-        gradient.
+      rule: "soft", the mean of probabilities; "logit", the mean of logits; "hard", the fraction of members on
+        each side: of M members k votes become the probability (k + 1/2) / (M + 1), which keeps the logit finite. "hard"
+        has no gradient.
       input_size: (height, width) of the frames; the largest of the members' when not given. Members of another size
         get them resized.
       num_frames: T of the clip; the longest of the members' when not given. Members of fewer get frames spaced over it.
@@ -125,7 +125,7 @@ def ensemble_of(
     size = tuple(input_size) if input_size else max((s["frames"][-3:-1] for s in shapes), key=lambda hw: hw[0] * hw[1])
     length = (num_frames or max(shape[0] for shape in clips),) if clips else ()
     if num_frames and not clips:
-        raise ValueError(f"frames needs None where all members are frame networks, got {num_frames!r}.")
+        raise ValueError(f"num_frames needs None where all members are frame networks, got {num_frames!r}.")
     inputs = {
         key: Input((*length, *size, channels), dtype="float32", name=key)
         for key, channels in (("frames", 3), ("flow", 2))
@@ -169,7 +169,7 @@ def _adapted(x, shape, num_frames_2d, name):
     if len(x.shape) == 5:
         length = num_frames_2d or shape[0]
         if length > x.shape[1]:
-            raise ValueError(f"{name} needs {length} frames, the ensemble has {x.shape[1]}: give it more `frames`.")
+            raise ValueError(f"{name} needs {length} frames, the ensemble has {x.shape[1]}: give it more `num_frames`.")
         if length < x.shape[1]:
             x = ops.take(x, [(2 * n + 1) * x.shape[1] // (2 * length) for n in range(length)], axis=1)
     height, width = shape[-3:-1]
@@ -221,34 +221,34 @@ class Vote(layers.Layer):
 
     def __init__(self, rule="soft", weights=None, **kwargs):
         super().__init__(**kwargs)
-        self.rule, self.shares = rule, weights
+        self.rule, self.member_weights = rule, weights
 
     def call(self, x):
         """[B, M, K] -> [B, K]."""
         members, classes = x.shape[1:]
-        shares = ops.convert_to_tensor(self.shares or [1 / members] * members, dtype="float32")[:, None]
+        weights = ops.convert_to_tensor(self.member_weights or [1 / members] * members, dtype="float32")[:, None]
         x = ops.cast(x, "float32")
         if self.rule == "logit":
-            return ops.sum(shares * x, axis=1)
+            return ops.sum(weights * x, axis=1)
         if self.rule == "hard":
             fake = ops.cast(x > 0, "float32") + 0.5 * ops.cast(x == 0, "float32")
             sides = fake if classes == 1 else ops.one_hot(ops.argmax(x, axis=-1), classes)
-            sides = members * ops.sum(shares * sides, axis=1) + 0.5
+            sides = members * ops.sum(weights * sides, axis=1) + 0.5
             return ops.log(sides) - (ops.log(members + 1 - sides) if classes == 1 else 0.0)
         if classes > 1:
-            return ops.logsumexp(ops.log_softmax(x) + _log(shares), axis=1)
+            return ops.logsumexp(ops.log_softmax(x) + _log(weights), axis=1)
         # Both probabilities as logarithms: members surer than 1 - 1e-7 still count.
-        return ops.logsumexp(ops.log_sigmoid(x) + _log(shares), axis=1) - ops.logsumexp(
-            ops.log_sigmoid(-x) + _log(shares), axis=1
+        return ops.logsumexp(ops.log_sigmoid(x) + _log(weights), axis=1) - ops.logsumexp(
+            ops.log_sigmoid(-x) + _log(weights), axis=1
         )
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[2])
 
     def get_config(self):
-        return super().get_config() | {"rule": self.rule, "weights": self.shares}
+        return super().get_config() | {"rule": self.rule, "weights": self.member_weights}
 
 
-def _log(shares):
-    # A share of 0 becomes one too small to matter, because the logarithm of 0 would make gradients NaN.
-    return ops.log(ops.maximum(shares, 1e-30))
+def _log(weights):
+    # A weight of 0 becomes one too small to matter, because the logarithm of 0 would make gradients NaN.
+    return ops.log(ops.maximum(weights, 1e-30))

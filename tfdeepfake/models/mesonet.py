@@ -1,4 +1,4 @@
-"""`meso4` and `meso_inception4`: small frame networks made for faked faces (MesoNet, arXiv:1809.00888).
+"""`meso4` and `meso_inception4`: small frame networks for faked faces (MesoNet, arXiv:1809.00888).
 
 The authors' trained weights load through `tfdeepfake convert`. Their output near 1 means real; that is turned round.
 """
@@ -32,7 +32,7 @@ def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
 def meso_inception4(input_size=(256, 256), dropout=0.5, num_classes=1):
     """`meso4` with its first two convolutions replaced by branches of growing reach; 28,725 parameters at 256 x 256.
 
-    Arguments and return as `meso4`.
+    For arguments and return see `meso4`.
     """
     frames = contract.frames_input(input_size)
     x = contract.pixels_between(frames, 0, 1)
@@ -63,7 +63,7 @@ def _stage(x, number, pool=2):
 
 
 def _head(frames, x, dropout, num_classes, name):
-    """The second half, which both networks share."""
+    """The second half of both networks."""
     x = _stage(_conv(x, 16, 5, "conv3"), 3)
     x = ExactBatchNormalization(name="bn4")(_conv(x, 16, 5, "conv4"))
     x = layers.Activation("linear", name="features")(x)

@@ -1,7 +1,7 @@
 """Multiply-accumulates of a network, counted from its graph on any Keras backend.
 
-A MAC is one multiplication and one addition, 2 FLOPs. Counted are convolutions, linear layers, recurrent layers,
-matrix products and attention. Not counted, as usual in papers: biases, activations, normalisation, pooling, resizing.
+A MAC is one multiplication and one addition, 2 FLOPs. Convolutions, linear layers, recurrent layers, matrix products
+and attention are counted. Not counted, as usual in papers: biases, activations, normalisation, pooling, resizing.
 Places where a kernel reaches over the edge count in full, and a grouped convolution counts as what it is defined to
 be, however a backend computes it.
 """
@@ -15,7 +15,7 @@ CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseCon
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN)
-# Layers of ours that derive from these are what these are.
+# Our layers that derive from these are counted like these.
 KNOWN = CONVOLUTIONS + TRANSPOSED + SEPARABLE + RECURRENT + (layers.Dense, layers.BatchNormalization)
 
 
@@ -42,7 +42,7 @@ def count(model, batch_size=1):
 
 
 def _walk(graph, inputs, counts, owner=None):
-    """Adds to `counts` while shapes pass through the graph; `owner` is the layer that the graph is the inside of."""
+    """Adds to `counts` while shapes pass through the graph; `owner` is the layer whose inside the graph is."""
 
     def visit(operation):
         def spec(*args, **kwargs):
@@ -50,9 +50,9 @@ def _walk(graph, inputs, counts, owner=None):
             inside = _inside(operation, args, kwargs)
             if inside is not None:
                 _walk(*inside, counts, owner or operation.name)
-            elif found := _macs(operation, args, kwargs, outputs):
+            elif macs := _macs(operation, args, kwargs, outputs):
                 name = owner or operation.name
-                counts[name] = counts.get(name, 0) + found
+                counts[name] = counts.get(name, 0) + macs
             return outputs
 
         return spec
@@ -86,7 +86,7 @@ def _inside(operation, args, kwargs):
 def _macs(operation, args, kwargs, outputs):
     rule = RULES.get(type(operation).__name__) if not isinstance(operation, layers.Layer) else None
     if rule:
-        return rule(operation, *args, **kwargs, result=outputs)
+        return rule(operation, *args, **kwargs, output=outputs)
     if not isinstance(operation, layers.Layer):
         return 0
     shape = tree.flatten(args)[0].shape if tree.flatten(args) else None
@@ -135,28 +135,28 @@ def _einsum(equation, *shapes):
     return math.prod(sizes.values())
 
 
-def _convolution(operation, inputs, kernel, *rest, result, **kwargs):
-    channels = result.shape[1 if operation.data_format == "channels_first" else -1]
-    return math.prod(kernel.shape) * math.prod(result.shape) // channels
+def _convolution(operation, inputs, kernel, *rest, output, **kwargs):
+    channels = output.shape[1 if operation.data_format == "channels_first" else -1]
+    return math.prod(kernel.shape) * math.prod(output.shape) // channels
 
 
-def _attention(operation, query, key, value, *rest, result, **kwargs):
+def _attention(operation, query, key, value, *rest, output, **kwargs):
     batch, length, heads, depth = query.shape
     return batch * heads * length * key.shape[1] * (depth + value.shape[-1])
 
 
-def _tensordot(operation, x1, x2, *rest, result, **kwargs):
-    # Sizes: |x1| = free1 * summed, |x2| = free2 * summed, |result| = free1 * free2.
-    return math.isqrt(math.prod(x1.shape) * math.prod(x2.shape) * math.prod(result.shape))
+def _tensordot(operation, x1, x2, *rest, output, **kwargs):
+    # Sizes: |x1| = free1 * summed, |x2| = free2 * summed, |output| = free1 * free2.
+    return math.isqrt(math.prod(x1.shape) * math.prod(x2.shape) * math.prod(output.shape))
 
 
 # Operations of keras.ops by class name: the classes themselves are not public.
 RULES = {
     "Conv": _convolution,
     "DepthwiseConv": _convolution,
-    "Matmul": lambda operation, x1, x2, result: math.prod(result.shape) * x1.shape[-1],
-    "Dot": lambda operation, x1, x2, result: math.prod(result.shape) * x1.shape[-1],
-    "Einsum": lambda operation, *operands, result: _einsum(operation.subscripts, *(x.shape for x in operands)),
+    "Matmul": lambda operation, x1, x2, output: math.prod(output.shape) * x1.shape[-1],
+    "Dot": lambda operation, x1, x2, output: math.prod(output.shape) * x1.shape[-1],
+    "Einsum": lambda operation, *operands, output: _einsum(operation.subscripts, *(x.shape for x in operands)),
     "Tensordot": _tensordot,
     "DotProductAttention": _attention,
 }

@@ -21,11 +21,11 @@ class Printed:
     """A line of a paper's table: P3 Table 6 or P4 Table 6.
 
     Args:
-      network, arguments: ours that it is set beside; `arguments` where the default is another size or form.
+      network, arguments: our network to compare it with; `arguments` where its defaults differ in size or form.
       row: the paper's name of it, with the table.
-      parameters: as printed, rounded to millions in P4. Ours beside it are the trained ones, as P3 counts.
+      parameters: as printed, rounded to millions in P4. Compared with our trainable ones, as P3 counts.
       gflops: as printed, None where the table has none. P4 does not say what it counts as one, nor the input sizes.
-      reason: for any difference.
+      reason: of any difference.
     """
 
     network: str
@@ -92,8 +92,8 @@ def models_table(names=None, latency=True, batch_size=1, out=None):
       latency: whether to measure the time of a forward pass on this machine.
       batch_size: examples in that pass. Parameters, MACs and FLOPs are those of one example: a frame (with its flow
         map) or a clip.
-      out: path of a file that gets the rows too, each as soon as it is known, so that a run that is stopped leaves
-        those it has: CSV, or Markdown where it ends in .md.
+      out: path of a file that gets the rows too, each as soon as it is known, so that a stopped run leaves the
+        rows that are done: CSV, or Markdown where it ends in .md.
     Returns:
       list of dicts with the keys of `COLUMNS`: a row per network at its default size, then one per line of P3 Table 6
       and P4 Table 6 that belongs to one of `names`, with `printed_as` and what follows it set.
@@ -130,9 +130,9 @@ def models_table(names=None, latency=True, batch_size=1, out=None):
         for number, line in enumerate(printed):
             if number == 0:
                 tqdm.write("\n" + PRINTED_LINE.format(*PRINTED_HEADS[:-1]))
-            found = row(line.network, line.arguments, batch_size, latency=False)
+            measured = row(line.network, line.arguments, batch_size, latency=False)
             extra = {f"printed_{key}": getattr(line, key) for key in ("parameters", "gflops")}
-            rows.append(found | extra | {"printed_as": line.row, "reason": line.reason})
+            rows.append(measured | extra | {"printed_as": line.row, "reason": line.reason})
             write(rows[-1])
             *cells, ours, reason = _printed_cells(rows[-1])
             tqdm.write(PRINTED_LINE.format(*cells))
@@ -150,7 +150,7 @@ def row(name, arguments=None, batch_size=1, latency=True):
 
     model = models.build(name, **(arguments or {}))
     inputs = sorted(model.inputs, key=lambda tensor: tensor.name, reverse=True)  # frames, then flow
-    found = dict.fromkeys(COLUMNS) | {
+    cells = dict.fromkeys(COLUMNS) | {
         "network": name,
         "arguments": ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items()),
         "inputs": " + ".join("x".join(map(str, t.shape[1:])) for t in inputs),
@@ -159,13 +159,13 @@ def row(name, arguments=None, batch_size=1, latency=True):
         "batch_size": batch_size,
     }
     total = sum(macs.count(model).values())
-    found |= {"gmacs": total / 1e9, "gflops": 2 * total / 1e9}
+    cells |= {"gmacs": total / 1e9, "gflops": 2 * total / 1e9}
     if latency:
-        found["latency_ms"] = latency_ms(model, batch_size)
+        cells["latency_ms"] = latency_ms(model, batch_size)
     del model
     keras.backend.clear_session()
     gc.collect()
-    return found
+    return cells
 
 
 def latency_ms(model, batch_size=1, runs=5, limit_s=3.0):
@@ -203,21 +203,21 @@ HEADS = "network", "inputs", "parameters", "trained", "GMACs", "GFLOPs"
 PRINTED_HEADS = "P3 Table 6, P4 Table 6", "parameters", "GFLOPs", "ours", "GFLOPs", "GMACs", "ours is"
 
 
-def _cells(found):
-    ms = "" if found["latency_ms"] is None else f"{found['latency_ms']:.1f}"
-    counts = f"{found['parameters']:,}", f"{found['trainable']:,}"
-    return found["network"], found["inputs"], *counts, _g(found["gmacs"]), _g(found["gflops"]), ms
+def _cells(row):
+    ms = "" if row["latency_ms"] is None else f"{row['latency_ms']:.1f}"
+    counts = f"{row['parameters']:,}", f"{row['trainable']:,}"
+    return row["network"], row["inputs"], *counts, _g(row["gmacs"]), _g(row["gflops"]), ms
 
 
-def _printed_cells(found):
-    printed, ours = found["printed_parameters"], found["trainable"]
+def _printed_cells(row):
+    printed, ours = row["printed_parameters"], row["trainable"]
     # P4 rounds to millions.
     exact = printed % 1_000_000 != 0
     cells = [f"{n:,}" if exact else f"{n / 1e6:.1f} M" for n in (printed, ours)]
-    cells.insert(1, "" if found["printed_gflops"] is None else f"{found['printed_gflops']:.1f}")
-    ours_is = found["network"] if not found["arguments"] else f"{found['network']}({found['arguments']})"
-    flops = f"{found['gflops']:.1f}", f"{found['gmacs']:.1f}"
-    return found["printed_as"], *cells, *flops, ours_is, found["reason"]
+    cells.insert(1, "" if row["printed_gflops"] is None else f"{row['printed_gflops']:.1f}")
+    ours_is = row["network"] if not row["arguments"] else f"{row['network']}({row['arguments']})"
+    flops = f"{row['gflops']:.1f}", f"{row['gmacs']:.1f}"
+    return row["printed_as"], *cells, *flops, ours_is, row["reason"]
 
 
 def _g(billions):
@@ -232,7 +232,7 @@ def _written(out, batch_size):
       batch_size: of the times, None where none are measured.
     """
     if out is None:
-        yield lambda found: None
+        yield lambda row: None
         return
     markdown = Path(out).suffix == ".md"
     Path(out).parent.mkdir(parents=True, exist_ok=True)
@@ -246,18 +246,18 @@ def _written(out, batch_size):
             table.writeheader()
         begun = False
 
-        def write(found):
+        def write(row):
             nonlocal begun
             if not markdown:
-                table.writerow(found)
-            elif found["printed_as"] is None:
-                _markdown(file, _cells(found))
+                table.writerow(row)
+            elif row["printed_as"] is None:
+                _markdown(file, _cells(row))
             else:
                 if not begun:
                     file.write("\n## Beside the papers' figures\n\n")
                     _markdown(file, (*PRINTED_HEADS, "difference"), heads=True)
                 begun = True
-                _markdown(file, _printed_cells(found))
+                _markdown(file, _printed_cells(row))
             file.flush()
 
         yield write
