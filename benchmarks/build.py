@@ -1,14 +1,14 @@
-"""Builds with one and two workers, beside what two bare decoders gain over one; and where the time goes.
+"""The gain of two workers over one in a build and in bare decoding; and the CPU time of each part of a build.
 
     python benchmarks/build.py --dir VIDEOS [--most 8] [--rounds 3] [--input-type frame] [--detector mtcnn]
     python benchmarks/build.py --dir VIDEOS --parts
 
-VIDEOS is a folder as video_folder takes it. "Bare" decodes the frames that the recipe takes and does nothing else;
-"worker" is all that a worker does for a video: decode, detect, crop, encode, keep. Both run in the worker pool of the
-builders; the time counts from when each worker has done one video, because a worker starts once for thousands (import
-of TensorFlow, tracing of the detector). "build" is the whole `prepare`, start and writing included. Rounds of all rows
-take turns, and a gain is the median over rounds of (time with one) / (time with two), so that other work on the machine
-disturbs both alike.
+VIDEOS is a folder in the layout of video_folder. "Bare" decodes the frames that the recipe takes and does nothing else;
+"worker" is all that a worker does for a video: decode, detect, crop, encode, write to the work cache. Both run in the
+worker pool of the builders; the time counts from when each worker has done one video, because a worker starts once for
+thousands (import of TensorFlow, tracing of the detector). "build" is the whole `prepare`, start and writing included.
+Rounds of all rows take turns, and a gain is the median over rounds of (time with one) / (time with two), so that other
+work on the machine disturbs both alike.
 
 --parts builds in one process and prints the CPU time of each part.
 """
@@ -37,7 +37,7 @@ def decode(job):
 
 
 def work(job):
-    """What a worker of a build does; nothing is kept from before."""
+    """What a worker of a build does, without the work cache."""
     import uuid
 
     from tfds_builders.core import work_cache
@@ -49,11 +49,11 @@ def seconds(function, jobs, workers):
     """Time over the jobs after each worker has done one."""
     from tfdeepfake.workers import imap_ordered
 
-    results = imap_ordered(function, [jobs[0]] * workers + jobs, workers)
+    outcomes = imap_ordered(function, [jobs[0]] * workers + jobs, workers)
     for _ in range(workers):
-        next(results)
+        next(outcomes)
     start = time.perf_counter()
-    for _ in results:
+    for _ in outcomes:
         pass
     return time.perf_counter() - start
 

@@ -3,19 +3,19 @@
     python benchmarks/decode.py [VIDEO ...] [--frames 16] [--rounds 5] [--threads 4]
     python benchmarks/decode.py --memory
 
-Without a video, a clip of 10 s, 1080p, H.264 with moving content is drawn. All ways take the same equally spaced frames
-as RGB, in turn, in one process; a line is the median over the rounds, its ratio to grab and retrieve, and the median
-CPU time of all threads, which a busy machine disturbs less. "same" says whether the frames equal those of the plain
-sequential decode, bit for bit.
+Without a video, a clip of 10 s, 1080p, H.264 with moving content is generated. All ways take the same equally spaced
+frames as RGB, in turn, in one process; a line is the median over the rounds, its ratio to grab and retrieve, and the
+median CPU time of all threads, which a busy machine disturbs less. "same" says whether the frames equal those of the
+plain sequential decode, bit for bit.
 
 --memory reads 16 frames of that clip, and of the same clip repeated to 10 minutes, each in a process of its own, and
 prints the peak resident memory.
 
 Measured with PyAV 18.1 and OpenCV 4.14 on 2 x86 cores while other work ran beside it; 16 frames, time relative to grab
-and retrieve, medians of 3 to 7 rounds. This project: 0.93 to 1.02 on the drawn clip (four runs); on 1080p clips of
+and retrieve, medians of 3 to 7 rounds. This project: 0.93 to 1.02 on the generated clip (four runs); on 1080p clips of
 cameras 0.70 and 0.78 (one H.264 clip, two runs), 0.98 and 1.06 (another), 0.89 (HEVC). OpenCV's seek to each: 6 to 8.
-Keyframes only: 0.05 to 0.29. The gain comes from images that no other one refers to: they are not decoded unless
-wanted. Peak memory: 191 MiB for 300 frames, 197 MiB for 18,000.
+Keyframes only: 0.05 to 0.29. The gain comes from images that no other one refers to: they are decoded only when needed.
+Peak memory: 191 MiB for 300 frames, 197 MiB for 18,000.
 """
 
 import argparse
@@ -160,7 +160,7 @@ def main():
     parser.add_argument("--memory", action="store_true", help="peak memory of a short and a long video instead")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "drawn.mp4"
+        clip = Path(folder) / "generated.mp4"
         if args.memory or not args.videos:
             draw_clip(clip)
         if args.memory:

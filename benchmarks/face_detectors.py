@@ -1,4 +1,4 @@
-"""Face detectors side by side: frames/s and the share of frames in which a face was found.
+"""Face detectors side by side: frames/s and the fraction of frames with a face.
 
     python benchmarks/face_detectors.py VIDEO ... [--frames 16] [--heights 540 720 1080] [--rounds 3]
 
@@ -31,19 +31,19 @@ def detectors(blazeface_file):
     from tfdeepfake.errors import InputError
 
     ours = faces.make_detector("mtcnn")
-    found = {"MTCNN, one call": ours, "MTCNN, one by one": one_by_one(ours)}
+    by_name = {"MTCNN, one call": ours, "MTCNN, one by one": one_by_one(ours)}
     try:
-        found["BlazeFace"] = faces.make_detector("blazeface", weights=blazeface_file)
+        by_name["BlazeFace"] = faces.make_detector("blazeface", weights=blazeface_file)
     except InputError as error:
         print(f"BlazeFace is left out: {error}", file=sys.stderr)
-    counted = {name: lambda frames, f=f: [len(d) for d in f(frames)] for name, f in found.items()}
+    counted = {name: lambda frames, f=f: [len(d) for d in f(frames)] for name, f in by_name.items()}
 
     from mtcnn import MTCNN
 
     package = MTCNN()
 
-    def confident(results):
-        return [sum(face["confidence"] >= 0.9 for face in frame) for frame in results]
+    def confident(faces_per_frame):
+        return [sum(face["confidence"] >= 0.9 for face in frame) for frame in faces_per_frame]
 
     counted["mtcnn package, one by one"] = lambda frames: confident([package.detect_faces(f) for f in frames])
     counted["mtcnn package, one call"] = lambda frames: confident(package.detect_faces(frames))

@@ -1,16 +1,16 @@
-"""Optical flow methods side by side: time, warp error, and what storing a map costs in bytes and in px.
+"""Optical flow methods side by side: time, warp error, and the bytes and the error in px of a stored map.
 
     python benchmarks/flow.py [--video FILE] [--pairs 30] [--stride-frames 1]
 
-Without --video a scene is drawn whose true motion is known (a textured disc that drifts, turns and grows over a
+Without --video the scene is synthetic and its true motion known (a textured disc that drifts, turns and grows over a
 textured background), and the true end-point error is printed too. Per size and method, over all pairs:
 
     ms          median time of a pair, methods in turn within one process
     warp        mean grey-level difference between a frame and the next one warped back along the flow; the difference
                 without any flow stands in the line "none"
-    EPE         mean distance in px from the true flow (drawn scene only)
+    EPE         mean distance in px from the true flow (synthetic scene only)
     bytes       of a packed map as grey PNG, as the data sets store it; float32 stands in the last column
-    stored EPE  mean and largest distance in px between a map and what comes back from storage
+    stored EPE  mean and largest distance in px between a map and the map read back from storage
 """
 
 import argparse
@@ -30,7 +30,7 @@ def grain(rng, height, width):
     return 128 + 45 * noise / noise.std()
 
 
-def drawn(count, height, width, seed=0):
+def synthetic_scene(count, height, width, seed=0):
     """Frames uint8 [count, H, W, 3] and the true flow between neighbours, float32 [count - 1, H, W, 2]."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -74,12 +74,12 @@ def drawn(count, height, width, seed=0):
 
 def methods():
     """{name: function (before, after: uint8 [H, W]) -> float32 [H, W, 2]}; DIS presets for comparison only."""
-    found = {}
+    by_name = {}
     for preset in ("ULTRAFAST", "FAST", "MEDIUM"):
         dis = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
-        found[f"dis {preset.lower()}"] = lambda before, after, dis=dis: dis.calc(before, after, None)
-    found["farneback"] = flows._method("farneback")
-    return found
+        by_name[f"dis {preset.lower()}"] = lambda before, after, dis=dis: dis.calc(before, after, None)
+    by_name["farneback"] = flows._method("farneback")
+    return by_name
 
 
 def warp_error(before, after, flow):
@@ -124,11 +124,11 @@ def compare(frames, truth):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", help="measure on this video instead of a drawn scene")
+    parser.add_argument("--video", help="measure on this video instead of a synthetic scene")
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--stride-frames", type=int, default=1, help="distance of the two frames of a pair")
     args = parser.parse_args()
-    print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads; {args.video or 'drawn scene'}")
+    print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads; {args.video or 'synthetic scene'}")
     for height, width in SIZES:
         if args.video:
             from tfdeepfake.data import video
@@ -139,7 +139,7 @@ def main():
             frames = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in read])
             compare(frames, None)
         else:
-            frames, truth = drawn(args.pairs * args.stride_frames + 1, height, width)
+            frames, truth = synthetic_scene(args.pairs * args.stride_frames + 1, height, width)
             compare(frames[:: args.stride_frames], truth if args.stride_frames == 1 else None)
 
 

@@ -4,8 +4,8 @@
 
 Copies are made by the rules of `MUTATIONS`, in turn over the videos: flipped bits, cut ends, holes, shuffled and
 resized boxes of the container. `prepare` gets them as a folder of real and fake videos, `predict` with an untrained
-Meso4. Both are run as a user would, in processes of their own. Prints how many copies of each rule ended how, and fails
-when one is in no status, when a process crashed or wrote a traceback, or when a copy took longer than the limit.
+Meso4. Both run in processes of their own. Prints how many copies of each rule got which status, and fails when one has
+no status, when a process crashed or wrote a traceback, or when a copy took longer than the limit.
 """
 
 import argparse
@@ -26,24 +26,24 @@ CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta"}
 
 def boxes(data, start=0, end=None):
     """[(offset, size, kind)] of the boxes of an MP4 file, or of a part of one; stops where it makes no sense."""
-    end, found = len(data) if end is None else end, []
+    end, listed = len(data) if end is None else end, []
     while start + 8 <= end:
         size, kind = struct.unpack(">I4s", data[start : start + 8])
         if size < 8 or start + size > end:
             break
-        found.append((start, size, kind))
+        listed.append((start, size, kind))
         start += size
-    return found
+    return listed
 
 
 def all_boxes(data, start=0, end=None):
     """Those inside of boxes too."""
-    found = []
+    listed = []
     for at, size, kind in boxes(data, start, end):
-        found.append((at, size, kind))
+        listed.append((at, size, kind))
         if kind in CONTAINERS:
-            found += all_boxes(data, at + 8, at + size)
-    return found
+            listed += all_boxes(data, at + 8, at + size)
+    return listed
 
 
 def flip(count):
@@ -86,33 +86,33 @@ def shuffle_boxes(data, rng):
     """The boxes of one level in another order: those of the file, or those inside one of its boxes."""
     parents = [(at + 8, at + size) for at, size, kind in all_boxes(data) if kind in CONTAINERS]
     start, end = [(0, len(data)), *parents][rng.integers(0, 1 + len(parents))]
-    found = boxes(data, start, end)
-    if len(found) < 2:
+    siblings = boxes(data, start, end)
+    if len(siblings) < 2:
         return swap_ranges(data, rng)
-    parts = [data[found[n][0] : found[n][0] + found[n][1]] for n in rng.permutation(len(found))]
+    parts = [data[siblings[n][0] : siblings[n][0] + siblings[n][1]] for n in rng.permutation(len(siblings))]
     return data[:start] + b"".join(parts) + data[start + sum(map(len, parts)) :]
 
 
 def resize_box(data, rng):
     """A box that claims another size, from 0 to 4 GiB."""
-    found = all_boxes(data)
-    if not found:
+    listed = all_boxes(data)
+    if not listed:
         return flip(8)(data, rng)
-    at = found[rng.integers(0, len(found))][0]
+    at = listed[rng.integers(0, len(listed))][0]
     size = int(rng.choice([0, 1, 7, 8, 2**31, 2**32 - 1, int(rng.integers(0, 2**32))]))
     return data[:at] + struct.pack(">I", size) + data[at + 4 :]
 
 
 def spoil_box(data, rng):
     """Random bytes inside a box of the index: sizes, times and places of frames that are not true."""
-    found = [
+    listed = [
         b
         for b in all_boxes(data)
         if b[2] in (b"stsz", b"stts", b"stco", b"co64", b"stsc", b"stsd", b"ctts", b"tkhd", b"mvhd")
     ]
-    if not found:
+    if not listed:
         return flip(8)(data, rng)
-    at, size, _ = found[rng.integers(0, len(found))]
+    at, size, _ = listed[rng.integers(0, len(listed))]
     data = bytearray(data)
     for place in rng.integers(at + 8, max(at + 9, at + size), 6):
         data[place] = rng.integers(0, 256)
@@ -144,14 +144,14 @@ def write_copies(videos, folder, copies, seed=0):
     Returns:
       {path: name in `MUTATIONS`}.
     """
-    made, names = {}, list(MUTATIONS)
+    rule_of, names = {}, list(MUTATIONS)
     for number in range(copies):
         source, name = videos[number % len(videos)], names[number % len(names)]
         path = folder / ("real", "fake")[number % 2] / f"{number:04d}_{source.stem}{source.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(MUTATIONS[name](source.read_bytes(), np.random.default_rng([seed, number])))
-        made[path] = name
-    return made
+        rule_of[path] = name
+    return rule_of
 
 
 def write_network(folder):
@@ -216,7 +216,7 @@ def main():
     parser.add_argument("--copies", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-limit-s", type=float, default=60)
-    parser.add_argument("--keep", type=Path, help="folder for the copies and what was made of them")
+    parser.add_argument("--keep", type=Path, help="folder for the copies and the outputs of both commands")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         sys.exit(
@@ -232,7 +232,7 @@ def main():
 
 def check(videos, work, copies, seed=0, time_limit_s=60):
     """Makes copies below `work`, runs both verbs, prints the table. Returns the exit code."""
-    made = write_copies(videos, work / "copies", copies, seed)
+    rule_of = write_copies(videos, work / "copies", copies, seed)
     model = write_network(work / "model")
     started = time.perf_counter()
     statuses, wrong = predicted(work / "copies", model, work / "verdict", time_limit_s)
@@ -240,17 +240,17 @@ def check(videos, work, copies, seed=0, time_limit_s=60):
     counts, more = prepared(work / "copies", work / "data")
     ended = time.perf_counter()
     wrong += more
-    without = [str(path) for path in made if path.resolve() not in statuses]
+    without = [str(path) for path in rule_of if path.resolve() not in statuses]
     wrong += [f"{path} has no status of predict" for path in without]
     columns = ("scored", "no_face", "unreadable", "error")
     print(f"{'predict':<20} " + " ".join(f"{c:>10}" for c in columns))
     for name in MUTATIONS:
-        row = [statuses.get(path.resolve()) for path, how in made.items() if how == name]
+        row = [statuses.get(path.resolve()) for path, rule in rule_of.items() if rule == name]
         print(f"{name:<20} " + " ".join(f"{row.count(c):>10}" for c in columns))
-    print(f"{len(statuses)} of {len(made)} copies with a status, {between - started:.0f} s")
+    print(f"{len(statuses)} of {len(rule_of)} copies with a status, {between - started:.0f} s")
     print(f"prepare: {', '.join(f'{n} {status}' for status, n in counts.items())}, {ended - between:.0f} s")
-    if sum(counts.values()) != len(made):
-        wrong.append(f"prepare counted {sum(counts.values())} of {len(made)} copies")
+    if sum(counts.values()) != len(rule_of):
+        wrong.append(f"prepare counted {sum(counts.values())} of {len(rule_of)} copies")
     for problem in wrong:
         print(problem, file=sys.stderr)
     return 1 if wrong else 0
