@@ -52,13 +52,13 @@ def painter(alignment, frames, height=160, width=200):
     """(landmarks, frames, detector that knows them) of a face that moves, turns and grows."""
     t = np.linspace(0, 1, frames)
     marks = [face(alignment, 60 + 20 * a, (80 + 30 * a, 80), 40 * a) for a in t]
-    drawn = [painted(m, height, width) for m in marks]
+    painted_frames = [painted(m, height, width) for m in marks]
 
     def detect(given):
         seen = [places(frame) for frame in given]
         return [faces.make_detections([[*m.min(0) - 20, *m.max(0) + 20]], [0.99], [m]) for m in seen]
 
-    return np.array(marks), drawn, detect
+    return np.array(marks), painted_frames, detect
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
@@ -219,8 +219,8 @@ LOSSLESS = {"codec": "libx264rgb", "crf": 0, "pix_fmt": "rgb24"}
 ], ids=["frame", "frame-clip", "clip"])  # fmt: skip
 def test_landmarks_stay_at_the_templates_places(tmp_path, alignment, recipe):
     """Of a face that turns by 0 to 40 degrees, moves and grows, also between the frames that are searched."""
-    marks, drawn, detect = painter(alignment, 41)
-    video.write_video(tmp_path / "v.mp4", drawn, 25, **LOSSLESS)
+    marks, painted_frames, detect = painter(alignment, 41)
+    video.write_video(tmp_path / "v.mp4", painted_frames, 25, **LOSSLESS)
     recipe = DataRecipe(alignment=alignment, margin_frac=0.15, height_px=112, width_px=112, **recipe)
     shown = []
 
@@ -246,8 +246,8 @@ def test_landmarks_stay_at_the_templates_places(tmp_path, alignment, recipe):
 
 
 def test_one_transform_for_a_clip(tmp_path):
-    _, drawn, detect = painter("gend", 41)
-    video.write_video(tmp_path / "v.mp4", drawn[:9], 25, **LOSSLESS)
+    _, painted_frames, detect = painter("gend", 41)
+    video.write_video(tmp_path / "v.mp4", painted_frames[:9], 25, **LOSSLESS)
     recipe = DataRecipe(num_frames=9, alignment="gend", margin_frac=0.3, height_px=96, width_px=96)
     (e,) = extract(tmp_path / "v.mp4", recipe, detect)
     assert np.ptp(e.transforms, axis=0).max() == 0 and len(set(e.sides_px)) == 1
@@ -260,8 +260,8 @@ def test_one_transform_for_a_clip(tmp_path):
 
 def test_transforms_are_those_of_the_full_frame(tmp_path, monkeypatch):
     """A large frame is shrunk when it is read; transforms count in the video's pixels."""
-    marks, drawn, detect = painter("gend", 3)
-    video.write_video(tmp_path / "v.mp4", drawn, 25, **LOSSLESS)
+    marks, painted_frames, detect = painter("gend", 3)
+    video.write_video(tmp_path / "v.mp4", painted_frames, 25, **LOSSLESS)
     read = video.read_frames
     monkeypatch.setattr(video, "read_frames", lambda path, indices: read(path, indices, max_side_px=100))
     recipe = DataRecipe(input_type="frame", num_frames=3, alignment="gend", margin_frac=0.15, height_px=64, width_px=64)
@@ -272,8 +272,8 @@ def test_transforms_are_those_of_the_full_frame(tmp_path, monkeypatch):
 
 
 def test_faces_without_landmarks(tmp_path):
-    _, drawn, detect = painter("gend", 4)
-    video.write_video(tmp_path / "v.mp4", drawn, 25, **LOSSLESS)
+    _, painted_frames, detect = painter("gend", 4)
+    video.write_video(tmp_path / "v.mp4", painted_frames, 25, **LOSSLESS)
     recipe = DataRecipe(input_type="frame", num_frames=4, alignment="gend", height_px=32, width_px=32)
 
     def flat(frames):
@@ -291,14 +291,14 @@ def test_faces_without_landmarks(tmp_path):
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_a_turned_video_gives_the_same_crops(tmp_path, alignment):
-    """A drawn talking head, turned by 0 to 40 degrees, as MTCNN sees it: the crop stays put within 2 px of 224."""
+    """A synthetic talking head, turned by 0 to 40 degrees, as MTCNN sees it: the crop stays put within 2 px of 224."""
     spec = synthetic.make_set(seed=4, num_frames=9)[0]
-    drawn = [frame for frame, _ in synthetic.frames_of(spec)][::4]
+    upright = [frame for frame, _ in synthetic.frames_of(spec)][::4]
     recipe = DataRecipe(input_type="frame", num_frames=3, box_smoothing="frame", alignment=alignment, margin_frac=0.15)
     straight = None
     for angle in ANGLES_DEG:
         turn = cv2.getRotationMatrix2D((spec.width / 2 - 0.5, spec.height / 2 - 0.5), angle, 1.0)
-        frames = [cv2.warpAffine(f, turn, (spec.width, spec.height), borderMode=cv2.BORDER_REPLICATE) for f in drawn]
+        frames = [cv2.warpAffine(f, turn, (spec.width, spec.height), borderMode=cv2.BORDER_REPLICATE) for f in upright]
         video.write_video(tmp_path / f"{angle}.mp4", frames, 25, crf=10)
         examples = extract(tmp_path / f"{angle}.mp4", recipe)
         assert len(examples) == 3

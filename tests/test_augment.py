@@ -65,8 +65,8 @@ def test_each_operation_alone_changes_every_frame_alike(name):
 @pytest.mark.parametrize("name", sorted(augment.COLOURS))
 def test_colours_leave_flow_alone(name, clip):
     flow = np.random.default_rng(1).normal(size=(T, H, W, 2)).astype(np.float32)
-    _, kept = run(clip, always(name), flow)
-    np.testing.assert_array_equal(kept, unpack_flow(*pack_flow(flow)))
+    _, unchanged = run(clip, always(name), flow)
+    np.testing.assert_array_equal(unchanged, unpack_flow(*pack_flow(flow)))
 
 
 def test_probability_zero_never_runs_and_one_of_runs_one(clip):
@@ -207,7 +207,7 @@ def mix(count=64, seed=0, weight=None, flow=False):
     return label[:, 0], *augment.cutmix(frames, maps, label, weight, np.random.default_rng(seed))
 
 
-def test_mixed_labels_are_the_shares_of_the_area():
+def test_mixed_labels_are_the_fractions_of_the_area():
     label, frames, flow, mixed, weight = mix(flow=True)
     numbers = np.arange(len(label))
     assert weight is None
@@ -216,11 +216,11 @@ def test_mixed_labels_are_the_shares_of_the_area():
     other = frames == np.roll(numbers, 1)[:, None, None, None, None]
     assert (own | other).all() and (own == own[:, :1]).all()
     np.testing.assert_array_equal(flow[..., 0], frames[..., 0])
-    share = other.mean(axis=(1, 2, 3, 4))
-    np.testing.assert_allclose(mixed[:, 0], (1 - share) * label + share * np.roll(label, 1), atol=1e-6)
+    fraction = other.mean(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(mixed[:, 0], (1 - fraction) * label + fraction * np.roll(label, 1), atol=1e-6)
     # Half are left whole; a box is a rectangle.
-    assert 0.25 < (share > 0).mean() < 0.75
-    for k in np.flatnonzero(share):
+    assert 0.25 < (fraction > 0).mean() < 0.75
+    for k in np.flatnonzero(fraction):
         inside = other[k, 0, :, :, 0]
         assert inside.sum() == inside.any(axis=0).sum() * inside.any(axis=1).sum()
 
@@ -228,8 +228,8 @@ def test_mixed_labels_are_the_shares_of_the_area():
 def test_weights_mix_by_area_and_the_seed_decides():
     weight = np.random.default_rng(0).uniform(0.5, 2, 64).astype(np.float32)
     _, frames, flow, _, mixed = mix(weight=weight)
-    share = (frames != np.arange(64)[:, None, None, None, None]).mean(axis=(1, 2, 3, 4))
-    np.testing.assert_allclose(mixed, (1 - share) * weight + share * np.roll(weight, 1), atol=1e-5)
+    fraction = (frames != np.arange(64)[:, None, None, None, None]).mean(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(mixed, (1 - fraction) * weight + fraction * np.roll(weight, 1), atol=1e-5)
     assert flow is None
     np.testing.assert_array_equal(frames, mix(weight=weight)[1])
     assert not np.array_equal(frames, mix(seed=1)[1])

@@ -1,4 +1,4 @@
-"""Self-blended faces: what may change and what may not, on drawn textures with landmarks that move."""
+"""Self-blended faces: what may change and what may not, on synthetic textures with landmarks that move."""
 
 import numpy as np
 import pytest

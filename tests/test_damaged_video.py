@@ -168,8 +168,8 @@ def test_frames_after_a_lost_one_are_called_damaged(tmp_path):
     assert got.missing == 1 and 25 not in got.indices
     assert 14 <= got.damaged <= 14 + packets.THREADS  # 26 to 39; with threads the error shows a little late
     assert video.read_frames(tmp_path / "b.mp4", [3, 12, 19]).damaged == 0
-    trunk = next(video.iter_chunks(tmp_path / "b.mp4"))
-    assert (len(trunk), trunk.missing, trunk.damaged) == (39, 1, got.damaged)
+    chunk = next(video.iter_chunks(tmp_path / "b.mp4"))
+    assert (len(chunk), chunk.missing, chunk.damaged) == (39, 1, got.damaged)
 
 
 def test_all_frames_overwritten(tmp_path):

@@ -25,10 +25,10 @@ def seeded():
 
 def recipe_of(model, network_args, **fields):
     """A recipe that makes what the network reads."""
-    shape, kind = model.input["frames"].shape, models.input_type(model)
+    shape, input_type = model.input["frames"].shape, models.input_type(model)
     flow = "dis" if models.wants_flow(model) else "none"
-    frames = shape[1] if kind == "clip" else 16
-    data = DataRecipe(input_type=kind, num_frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
+    frames = shape[1] if input_type == "clip" else 16
+    data = DataRecipe(input_type=input_type, num_frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
     return Recipe(model.name, network_args, data, **fields)
 
 
@@ -36,7 +36,7 @@ def served(folder, inputs):
     """What the SavedModel in a folder answers: {output: array}."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder))  # kept: it owns the weights
+    loaded = tf.saved_model.load(str(folder))  # a reference, because it owns the weights
     answer = loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in inputs.items()})
     return {name: value.numpy() for name, value in answer.items()}
 

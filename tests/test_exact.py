@@ -26,8 +26,8 @@ def trained(layer, x, weight):
         return y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
 
     free = tf.TensorSpec((None, *x.shape[1:]), "float32")
-    found = step.get_concrete_function(free, free)(tf.constant(x), tf.constant(weight))
-    return [np.asarray(value, "float32") for value in (*found, layer.moving_mean, layer.moving_variance)]
+    outputs = step.get_concrete_function(free, free)(tf.constant(x), tf.constant(weight))
+    return [np.asarray(value, "float32") for value in (*outputs, layer.moving_mean, layer.moving_variance)]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the kernel is TensorFlow's")

@@ -74,10 +74,10 @@ def same(a, b):
 
 def test_clips_of_consecutive_frames(walk):
     detect = Detector()
-    found = extract(walk, CLIP, detect)
-    assert [e.indices.tolist() for e in found] == [list(range(16)), list(range(24, 40))]
+    examples = extract(walk, CLIP, detect)
+    assert [e.indices.tolist() for e in examples] == [list(range(16)), list(range(24, 40))]
     assert detect.shown == 6  # both ends and the middle of two runs
-    for e in found:
+    for e in examples:
         assert e.frames.shape == (16, 32, 32, 3) and e.frames.dtype == np.uint8
         assert e.flow.shape == (16, 32, 32, 2) and e.flow.dtype == np.float32
         assert e.boxes_px.dtype == e.face_boxes_px.dtype == np.float32 and e.score == pytest.approx(0.9)
@@ -88,14 +88,14 @@ def test_clips_of_consecutive_frames(walk):
         red = e.frames[..., 0].astype(int) - e.frames[..., 2] > 150
         centres = [np.nonzero(mask)[1].mean() for mask in red]
         assert centres[-1] - centres[0] == pytest.approx(15 / 62.4 * 32, abs=0.5)
-    same(found, extract(walk, CLIP, Detector()))
+    same(examples, extract(walk, CLIP, Detector()))
 
 
-@pytest.mark.parametrize("kind", ["frame", "clip"])
-def test_landmarks_are_those_of_the_crop(walk, kind):
+@pytest.mark.parametrize("input_type", ["frame", "clip"])
+def test_landmarks_are_those_of_the_crop(walk, input_type):
     """They follow the square's corners and middle, also between searched frames."""
     recipe = DataRecipe.from_dict(
-        CLIP.to_dict() | {"input_type": kind, "num_clips": 1, "height_px": 48, "width_px": 96}
+        CLIP.to_dict() | {"input_type": input_type, "num_clips": 1, "height_px": 48, "width_px": 96}
     )
     for e in extract(walk, recipe, Detector()):
         assert e.landmarks_px.dtype == np.float32 and e.landmarks_px.shape == (len(e.frames), 5, 2)
@@ -108,21 +108,21 @@ def test_landmarks_are_those_of_the_crop(walk, kind):
     assert extract(walk, whole)[0].landmarks_px is None
 
 
-@pytest.mark.parametrize("kind", ["frame", "flow", "clip"])
-def test_a_change_comes_before_the_flow(walk, kind):
-    """A change sees whole runs, and single frames of kind frame; the flow is that of the new frames."""
+@pytest.mark.parametrize("input_type", ["frame", "flow", "clip"])
+def test_a_change_comes_before_the_flow(walk, input_type):
+    """A change sees whole runs, and single frames of input type frame; the flow is that of the new frames."""
     seen = []
 
     def upside_down(example):
         seen.append(len(example.frames))
         return dataclasses.replace(example, frames=example.frames[:, ::-1])
 
-    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"input_type": kind, "num_clips": 1})
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"input_type": input_type, "num_clips": 1})
     plain, changed = extract(walk, recipe, Detector()), extract(walk, recipe, Detector(), upside_down)
-    assert seen == ([1] * 16 if kind == "frame" else [16])
+    assert seen == ([1] * 16 if input_type == "frame" else [16])
     frames = np.concatenate([e.frames for e in changed])
     np.testing.assert_array_equal(frames[:, ::-1], np.concatenate([e.frames for e in plain]))
-    if kind != "frame":
+    if input_type != "frame":
         np.testing.assert_array_equal(np.concatenate([e.flow for e in changed]), optical_flow(frames, "dis"))
 
 
@@ -140,8 +140,8 @@ def test_boxes_between_searched_frames(walk, stride):
 
 def test_face_in_part_of_a_video(tmp_path):
     path = write(tmp_path / "gone.mp4", 40, {"red": lambda t: moving(t) if t < 20 else None})
-    (found,) = extract(path, CLIP, Detector())
-    assert found.indices[0] == 0
+    (example,) = extract(path, CLIP, Detector())
+    assert example.indices[0] == 0
     brief = write(tmp_path / "brief.mp4", 40, {"red": lambda t: moving(t) if t < 4 else None})
     with pytest.raises(NoFace, match="brief.mp4.*none in half"):
         extract(brief, CLIP, Detector())
@@ -156,9 +156,9 @@ def two(first, second):
 def test_spaced_clip_with_a_cut(tmp_path):
     path = write(tmp_path / "cut.mp4", 40, two(lambda t: t < 20, lambda t: t >= 20))
     recipe = DataRecipe(input_type="clip", num_frames=8, height_px=32, width_px=32, select="all")
-    found = extract(path, recipe, Detector())
-    assert sorted(e.face for e in found) == [0, 1]
-    assert all(e.indices.tolist() == video.spaced_indices(40, 8).tolist() for e in found)
+    examples = extract(path, recipe, Detector())
+    assert sorted(e.face for e in examples) == [0, 1]
+    assert all(e.indices.tolist() == video.spaced_indices(40, 8).tolist() for e in examples)
     largest = DataRecipe.from_dict(recipe.to_dict() | {"select": "largest"})
     (one,) = extract(path, largest, Detector())
     np.testing.assert_allclose(one.face_boxes_px[0], [5, 5, 35, 35], atol=1.5)
@@ -167,9 +167,9 @@ def test_spaced_clip_with_a_cut(tmp_path):
 def test_every_face_and_the_selected_one(tmp_path):
     both = write(tmp_path / "both.mp4", 40, two(lambda t: True, lambda t: True))
     every = DataRecipe.from_dict(CLIP.to_dict() | {"select": "all"})
-    found = extract(both, every, Detector())
-    assert [(e.indices[0], e.face) for e in found] == [(0, 0), (0, 1), (24, 0), (24, 1)]
-    assert {e.face_count for e in found} == {2}
+    examples = extract(both, every, Detector())
+    assert [(e.indices[0], e.face) for e in examples] == [(0, 0), (0, 1), (24, 0), (24, 1)]
+    assert {e.face_count for e in examples} == {2}
     assert {e.face for e in extract(both, CLIP, Detector())} == {0}
     # Where the larger one is absent, the other stands in.
     path = write(tmp_path / "leaves.mp4", 40, two(lambda t: t < 20, lambda t: True))
@@ -179,19 +179,19 @@ def test_every_face_and_the_selected_one(tmp_path):
     assert [e.face == frames[0].face for e in frames] == [True] * 4 + [False] * 4
 
 
-def test_kind_frame_takes_what_there_is(tmp_path):
+def test_input_type_frame_takes_what_there_is(tmp_path):
     path = write(tmp_path / "five.mp4", 5, {"red": moving})
     for recipe in (
         DataRecipe(input_type="frame", num_frames=16, height_px=24, width_px=40),
         DataRecipe(input_type="frame", sampling="consecutive", num_frames=16, num_clips=3, height_px=24, width_px=40),
     ):
-        found = extract(path, recipe, Detector())
-        assert [e.indices.tolist() for e in found] == [[t] for t in range(5)]
-        assert found[0].frames.shape == (1, 24, 40, 3) and found[0].flow is None
-        assert found[0].boxes_px.shape == found[0].face_boxes_px.shape == (1, 4)
-    # A spaced frame keeps to its own box, a run shares one.
+        examples = extract(path, recipe, Detector())
+        assert [e.indices.tolist() for e in examples] == [[t] for t in range(5)]
+        assert examples[0].frames.shape == (1, 24, 40, 3) and examples[0].flow is None
+        assert examples[0].boxes_px.shape == examples[0].face_boxes_px.shape == (1, 4)
+    # A spaced frame keeps to its own box, a run has one for all.
     assert np.ptp([e.boxes_px[0, 0] for e in extract(path, DataRecipe(input_type="frame"), Detector())]) > 3
-    assert np.ptp([e.boxes_px[0, 0] for e in found]) == 0
+    assert np.ptp([e.boxes_px[0, 0] for e in examples]) == 0
 
 
 def test_frames_of_overlapping_runs_come_once(walk):
@@ -203,19 +203,19 @@ def test_frames_of_overlapping_runs_come_once(walk):
 
 
 @pytest.mark.parametrize("sampling", ["spaced", "consecutive"])
-def test_kind_flow(walk, sampling):
+def test_input_type_flow(walk, sampling):
     recipe = DataRecipe(input_type="flow", sampling=sampling, num_frames=5, height_px=32, width_px=32, flow="farneback")
-    found = extract(walk, recipe, Detector())
-    assert [e.frames.shape for e in found] == [(1, 32, 32, 3)] * 5
-    crops = np.concatenate([e.frames for e in found])
-    np.testing.assert_array_equal(np.concatenate([e.flow for e in found]), optical_flow(crops, "farneback"))
+    examples = extract(walk, recipe, Detector())
+    assert [e.frames.shape for e in examples] == [(1, 32, 32, 3)] * 5
+    crops = np.concatenate([e.frames for e in examples])
+    np.testing.assert_array_equal(np.concatenate([e.flow for e in examples]), optical_flow(crops, "farneback"))
 
 
 def test_flow_of_spaced_frames_where_the_face_is_hidden(tmp_path):
     path = write(tmp_path / "blink.mp4", 40, {"red": lambda t: None if 10 <= t < 20 else moving(t // 4)})
     recipe = DataRecipe(input_type="flow", num_frames=8, height_px=32, width_px=32, flow="dis")
-    found = extract(path, recipe, Detector())
-    assert [int(e.indices[0]) for e in found] == [t for t in video.spaced_indices(40, 8) if not 10 <= t < 20]
+    examples = extract(path, recipe, Detector())
+    assert [int(e.indices[0]) for e in examples] == [t for t in video.spaced_indices(40, 8) if not 10 <= t < 20]
 
 
 def test_whole_frames(walk):
@@ -251,7 +251,7 @@ def test_boxes_are_those_of_the_full_frame(tmp_path):
 
 
 def test_memory_is_that_of_one_run(walk, monkeypatch):
-    """Beyond the budget runs are read one by one, with the same result."""
+    """Beyond the budget runs are read one by one, with the same examples."""
     together = extract(walk, CLIP, Detector())
     sizes, read = [], video.read_frames
 
@@ -272,8 +272,8 @@ def test_a_crowd_is_cut_to_the_budget(tmp_path, monkeypatch):
     path = write(tmp_path / "both.mp4", 40, two(lambda t: True, lambda t: True))
     every = DataRecipe.from_dict(CLIP.to_dict() | {"select": "all"})
     monkeypatch.setattr(examples, "MEMORY_BYTES", 40 * 32 * 32 * 11)
-    found = extract(path, every, Detector())
-    assert {e.face for e in found} == {0} and {e.face_count for e in found} == {2}
+    crowd = extract(path, every, Detector())
+    assert {e.face for e in crowd} == {0} and {e.face_count for e in crowd} == {2}
 
 
 def test_a_frame_that_cannot_be_decoded(walk, monkeypatch):

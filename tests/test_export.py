@@ -49,10 +49,10 @@ def saved(tmp_path, monkeypatch, shape=(12, 20), flow=False, temperature=1.0, nu
     keras.utils.set_random_seed(3)
     model = network(shape, flow, num_classes)
     monkeypatch.setattr(models, "build", lambda name, **args: network(shape, flow, num_classes))
-    kind = "clip" if len(shape) == 3 else "flow" if flow else "frame"
+    input_type = "clip" if len(shape) == 3 else "flow" if flow else "frame"
     data = DataRecipe(
-        input_type=kind,
-        num_frames=shape[0] if kind == "clip" else 16,
+        input_type=input_type,
+        num_frames=shape[0] if input_type == "clip" else 16,
         height_px=shape[-2],
         width_px=shape[-1],
         flow="dis" if flow else "none",
@@ -86,10 +86,10 @@ def test_scores_equal_those_of_predict(tmp_path, monkeypatch, shape, flow):
     one = {name: value[:1] for name, value in inputs.items()}
     import tensorflow as tf
 
-    alone = tf.saved_model.load(str(served)).signatures["serving_default"](
+    single = tf.saved_model.load(str(served)).signatures["serving_default"](
         **{n: tf.constant(v) for n, v in one.items()}
     )
-    np.testing.assert_allclose(alone["logit"], expected[:1], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(single["logit"], expected[:1], atol=1e-6, rtol=0)
 
 
 def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(tmp_path, monkeypatch):
@@ -103,8 +103,8 @@ def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(
     model, recipe = load_model(folder)
     expected = model.predict(frames, verbose=0)
     np.testing.assert_allclose(outputs["logits"], expected, atol=1e-6, rtol=0)
-    shares = np.exp(expected / 2.0)
-    np.testing.assert_allclose(outputs["probabilities"], shares / shares.sum(1, keepdims=True), atol=1e-6, rtol=0)
+    unscaled = np.exp(expected / 2.0)
+    np.testing.assert_allclose(outputs["probabilities"], unscaled / unscaled.sum(1, keepdims=True), atol=1e-6, rtol=0)
     assert set(outputs) == {"logits", "probabilities"}
     assert json.loads((served / "assets.extra" / "recipe.json").read_text())["classes"] == names == recipe.classes
     with pytest.raises(InputError, match="gives 3 classes; a verdict needs one logit of FAKE"):

@@ -40,11 +40,11 @@ def test_detections_are_sorted_and_capped_with_the_count_told():
     sides = rng.permutation(200) + 10.0
     boxes = np.stack([np.zeros(200), np.zeros(200), sides, sides], 1)
     scores = rng.random(200)
-    found = faces.make_detections(boxes, scores, np.zeros([200, 5, 2]), max_faces=20)
-    assert len(found) == 20 and found.dropped == 180
-    assert sorted(found.boxes_px[:, 2]) == list(range(190, 210))
-    assert (np.diff(found.scores) <= 0).all()
-    assert found.boxes_px.dtype == found.scores.dtype == found.landmarks_px.dtype == np.float32
+    detections = faces.make_detections(boxes, scores, np.zeros([200, 5, 2]), max_faces=20)
+    assert len(detections) == 20 and detections.dropped == 180
+    assert sorted(detections.boxes_px[:, 2]) == list(range(190, 210))
+    assert (np.diff(detections.scores) <= 0).all()
+    assert detections.boxes_px.dtype == detections.scores.dtype == detections.landmarks_px.dtype == np.float32
 
 
 def test_square_box_is_a_square_about_the_same_centre():
@@ -143,15 +143,15 @@ def blocks(rng):
 
 
 def test_a_track_does_not_pass_a_shot_cut_when_it_sees_the_frames():
-    frames, found = two_shots()
-    assert [t.positions.tolist() for t in faces.link_tracks(found, frames)] == [[0, 1, 2], [3, 4, 5]]
-    assert [len(t) for t in faces.link_tracks(found)] == [6]
+    frames, detections = two_shots()
+    assert [t.positions.tolist() for t in faces.link_tracks(detections, frames)] == [[0, 1, 2], [3, 4, 5]]
+    assert [len(t) for t in faces.link_tracks(detections)] == [6]
 
 
 def test_link_tracks_wants_a_frame_for_each_detection():
-    frames, found = two_shots()
+    frames, detections = two_shots()
     with pytest.raises(ValueError, match="6, got 5"):
-        faces.link_tracks(found, frames[:5])
+        faces.link_tracks(detections, frames[:5])
 
 
 def test_a_brief_unsure_track_comes_last():
@@ -216,7 +216,7 @@ def test_smooth_boxes_shake_less_and_do_not_lag():
     smooth, raw = (faces.track_boxes(track, 40, s)[:, 0] for s in ("smooth", "frame"))
     line = 70 + 5 * np.arange(40)
     assert np.std(smooth - line) < 0.7 * np.std(raw - line)
-    # A box_smoothing motion is left as it is, ends included.
+    # A uniform motion stays unchanged, also at its ends.
     box_smoothing = faces.link_tracks([detections((100 + 5 * t, 100, 60)) for t in range(6)])[0]
     np.testing.assert_allclose(faces.track_boxes(box_smoothing, 6, "smooth"), box_smoothing.boxes_px, rtol=1e-5)
 
@@ -235,10 +235,10 @@ def test_a_track_of_one_frame_has_a_box_everywhere(box_smoothing):
 
 
 def test_contact_sheet_shows_the_crops():
-    frames, found = two_shots()
-    sheet = faces.contact_sheet(frames, faces.link_tracks(found, frames), margin_frac=0.0, cell_px=50)
+    frames, detections = two_shots()
+    sheet = faces.contact_sheet(frames, faces.link_tracks(detections, frames), margin_frac=0.0, cell_px=50)
     assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
-    cell = faces.crop(frames[0], faces.square_box(found[0].boxes_px[0]), 50, 50)
+    cell = faces.crop(frames[0], faces.square_box(detections[0].boxes_px[0]), 50, 50)
     rows, columns = np.lib.stride_tricks.sliding_window_view(sheet[:, :60], (50, 50, 3)).shape[:2]
     assert any(np.array_equal(sheet[y : y + 50, x : x + 50], cell) for y in range(rows) for x in range(columns))
 

@@ -1,4 +1,4 @@
-"""Optical flow: known motion is found, storage stays within its bound, images mean what they say."""
+"""Optical flow: known motion is measured, storage stays within its bound, colours of images mean directions."""
 
 import cv2
 import numpy as np

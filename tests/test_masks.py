@@ -30,14 +30,14 @@ MARKS = np.array([[13, 15], [27, 15], [20, 22], [14, 30], [26, 30]])
 
 def two_faces(frames):
     """A detector that sees a face that moves across the border, and one that stays."""
-    found = []
+    detections = []
     for t in range(len(frames)):
         boxes = np.float32([[-12 + 3 * t, 4, 28 + 3 * t, 44], [70, 40, 110, 80]])
         # The first face leans, more with time.
         lean = np.array([[0.05 * t], [0]]) * (MARKS[:, 1] - 20)
         marks = boxes[:, None, :2] + MARKS + np.stack([lean, 0 * lean], axis=-1)
-        found.append(faces.make_detections(boxes, [0.99, 0.9], marks))
-    return found
+        detections.append(faces.make_detections(boxes, [0.99, 0.9], marks))
+    return detections
 
 
 @pytest.mark.parametrize("recipe", [

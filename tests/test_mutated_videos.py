@@ -1,4 +1,4 @@
-"""Damaged copies of drawn videos through the two verbs that read videos: all end in a status, none in a crash."""
+"""Damaged copies of synthetic videos through the two verbs that read videos: all end in a status, none in a crash."""
 
 import importlib.util
 from pathlib import Path
@@ -16,7 +16,7 @@ spec.loader.exec_module(mutated)
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("synthetic")
     specs = synthetic.make_set((2, 0, 0), real_per_identity=1, num_frames=12, width=160, height=120)
     return [synthetic.write_clip(spec, folder) for spec in specs[:2]]
 

@@ -61,13 +61,13 @@ def names_and_shapes(model, module_name):
     """What a PyTorch file of this network holds: name -> shape in PyTorch's order of axes."""
     suffixes = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
     suffixes |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
-    found = {}
+    shapes = {}
     for layer in model.layers:
         for variable in layer.weights:
             short, shape = variable.path.rsplit("/", 1)[-1], tuple(variable.shape)
             shape = (shape[-1], shape[-2], *shape[:-2]) if short == "kernel" else shape
-            found[f"{module_name(layer.name)}.{suffixes[short]}"] = shape
-    return found
+            shapes[f"{module_name(layer.name)}.{suffixes[short]}"] = shape
+    return shapes
 
 
 def small(network, **arguments):
@@ -91,24 +91,24 @@ def test_equals_the_original_in_other_forms_and_sizes(name):
 @pytest.mark.slow
 def test_names_and_shapes_of_other_depths():
     """Written down from the published form: blocks per stage, 4 times the width out, (2+1)D in the middle."""
-    found = names_and_shapes(small("resnet3d_200"), resnet3d.module_name)
-    blocks = [len({name.split(".")[1] for name in found if name.startswith(f"layer{s}.")}) for s in (1, 2, 3, 4)]
+    shapes = names_and_shapes(small("resnet3d_200"), resnet3d.module_name)
+    blocks = [len({name.split(".")[1] for name in shapes if name.startswith(f"layer{s}.")}) for s in (1, 2, 3, 4)]
     assert blocks == [3, 24, 36, 3]
-    assert found["layer3.35.conv3.weight"] == (1024, 256, 1, 1, 1) and found["fc.weight"] == (1, 2048)
-    assert found["layer1.0.downsample.0.weight"] == (256, 64, 1, 1, 1) and "layer1.1.downsample.0.weight" not in found
+    assert shapes["layer3.35.conv3.weight"] == (1024, 256, 1, 1, 1) and shapes["fc.weight"] == (1, 2048)
+    assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1, 1) and "layer1.1.downsample.0.weight" not in shapes
 
-    found = names_and_shapes(small("r2plus1d_50", num_classes=700), resnet3d.module_name)
+    shapes = names_and_shapes(small("r2plus1d_50", num_classes=700), resnet3d.module_name)
     middle = 27 * 128 * 128 // (9 * 128 + 3 * 128)
-    assert found["layer2.0.conv2_s.weight"] == (middle, 128, 1, 3, 3)
-    assert found["layer2.0.conv2_t.weight"] == (128, middle, 3, 1, 1)
-    assert found["layer2.0.bn2_s.running_var"] == (middle,) and found["layer2.0.bn2_t.bias"] == (128,)
-    assert found["layer2.0.conv1.weight"] == (128, 256, 1, 1, 1) and found["fc.bias"] == (700,)
-    assert found["conv1_s.weight"] == (110, 3, 1, 7, 7) and found["bn1_t.weight"] == (64,)
+    assert shapes["layer2.0.conv2_s.weight"] == (middle, 128, 1, 3, 3)
+    assert shapes["layer2.0.conv2_t.weight"] == (128, middle, 3, 1, 1)
+    assert shapes["layer2.0.bn2_s.running_var"] == (middle,) and shapes["layer2.0.bn2_t.bias"] == (128,)
+    assert shapes["layer2.0.conv1.weight"] == (128, 256, 1, 1, 1) and shapes["fc.bias"] == (700,)
+    assert shapes["conv1_s.weight"] == (110, 3, 1, 7, 7) and shapes["bn1_t.weight"] == (64,)
 
-    found = names_and_shapes(small("mc3_18", num_classes=400), video_resnets.module_name)
-    assert found["layer1.0.conv1.0.weight"] == (64, 64, 3, 3, 3)
-    assert found["layer2.0.conv1.0.weight"] == (128, 64, 1, 3, 3)
-    assert found["layer4.0.downsample.0.weight"] == (512, 256, 1, 1, 1)
+    shapes = names_and_shapes(small("mc3_18", num_classes=400), video_resnets.module_name)
+    assert shapes["layer1.0.conv1.0.weight"] == (64, 64, 3, 3, 3)
+    assert shapes["layer2.0.conv1.0.weight"] == (128, 64, 1, 3, 3)
+    assert shapes["layer4.0.downsample.0.weight"] == (512, 256, 1, 1, 1)
     assert parameters("mc3_18", num_classes=400) == 11_695_440  # as torchvision states it
     assert parameters("r3d_18", num_classes=400) == 33_371_472
     assert parameters("r2plus1d_18", num_classes=400) == 31_505_325

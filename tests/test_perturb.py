@@ -24,9 +24,9 @@ def texture():
 
 @pytest.fixture(scope="module")
 def face():
-    """A drawn talking head, uint8 [4, 256, 320, 3]."""
-    drawn = synthetic.draw_video(synthetic.identity(0, 1), synthetic.scene(0, 1), synthetic.motion(0, 4), 320, 256)
-    return np.stack(list(drawn))
+    """A synthetic talking head, uint8 [4, 256, 320, 3]."""
+    frames = synthetic.draw_video(synthetic.identity(0, 1), synthetic.scene(0, 1), synthetic.motion(0, 4), 320, 256)
+    return np.stack(list(frames))
 
 
 def psnr(a, b):
@@ -37,22 +37,22 @@ def psnr(a, b):
 @pytest.mark.parametrize("name", PERTURBATIONS)
 def test_each_severity_is_worse_than_the_one_before(name, clip, request):
     clip = request.getfixturevalue(clip)
-    left = []
+    psnr_db = []
     for severity in SEVERITIES:
-        result, changed = perturb(clip, name, severity)
-        assert changed and result.shape == clip.shape and result.dtype == np.uint8
-        left.append(psnr(result, clip))
-    assert all(a - b > 0.1 for a, b in zip(left, left[1:], strict=False)), left
-    assert left[0] < 50
+        perturbed, changed = perturb(clip, name, severity)
+        assert changed and perturbed.shape == clip.shape and perturbed.dtype == np.uint8
+        psnr_db.append(psnr(perturbed, clip))
+    assert all(a - b > 0.1 for a, b in zip(psnr_db, psnr_db[1:], strict=False)), psnr_db
+    assert psnr_db[0] < 50
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
 def test_the_seed_alone_decides(name, texture):
     first, again, other = (perturb(texture[:2], name, 3, seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
-    drawn = name in ("block_wise", "gaussian_noise")
-    assert np.array_equal(first, other) != drawn
-    if drawn:  # and no two frames alike
+    random = name in ("block_wise", "gaussian_noise")
+    assert np.array_equal(first, other) != random
+    if random:  # and no two frames alike
         still = perturb(np.repeat(texture[:1], 2, axis=0), name, 3)[0]
         assert not np.array_equal(still[0], still[1])
     if name != "compression":
@@ -85,13 +85,13 @@ def test_what_the_values_mean(texture):
 def test_what_does_nothing_is_said(face):
     for severity in SEVERITIES:
         small = face[:, :255]
-        result, changed = perturb(small, "block_wise", severity)
-        assert not changed and np.array_equal(result, small)
+        unchanged, changed = perturb(small, "block_wise", severity)
+        assert not changed and np.array_equal(unchanged, small)
     assert is_noop("block_wise", 255, 900) and is_noop("block_wise", 900, 255)
     assert not is_noop("block_wise", 256, 256) and not is_noop("contrast", 8, 8)
     grey = np.repeat(face[..., :1], 3, axis=-1)
-    result, changed = perturb(grey, "saturation", 5)
-    assert not changed and np.array_equal(result, grey)
+    unchanged, changed = perturb(grey, "saturation", 5)
+    assert not changed and np.array_equal(unchanged, grey)
     assert perturb(grey, "gaussian_noise", 1)[1] and perturb(grey, "compression", 1)[1]
 
 
@@ -135,12 +135,12 @@ def test_odd_sizes_and_smaller_files(tmp_path):
 
 def test_frames_keep_their_numbers_when_some_cannot_be_decoded(tmp_path, monkeypatch):
     video.write_video(tmp_path / "a.mp4", moving_frames(20), 25, crf=10)
-    trunks = video.iter_chunks
+    iter_chunks = video.iter_chunks
 
     def with_holes(*args, **kwargs):
-        for trunk in trunks(*args, **kwargs):
-            kept = ~np.isin(trunk.indices, (0, 7, 8, 19))
-            yield video.Frames(trunk.frames[kept], trunk.indices[kept], trunk.timestamps_s[kept])
+        for chunk in iter_chunks(*args, **kwargs):
+            readable = ~np.isin(chunk.indices, (0, 7, 8, 19))
+            yield video.Frames(chunk.frames[readable], chunk.indices[readable], chunk.timestamps_s[readable])
 
     monkeypatch.setattr(video, "iter_chunks", with_holes)
     done = write_perturbed(tmp_path / "a.mp4", tmp_path / "b.mp4", "contrast", 1)
@@ -160,7 +160,7 @@ def folder(tmp_path):
     return tmp_path / "set"
 
 
-def test_a_folder_goes_on_after_a_bad_file_and_after_an_interruption(folder, tmp_path):
+def test_a_folder_is_resumed_after_a_bad_file_and_after_an_interruption(folder, tmp_path):
     out = tmp_path / "out"
     first = perturb_files(folder, out, "gaussian_noise", 2)
     assert (first["files"], first["written"], first["kept"]) == (4, 3, 0) and set(first["failed"]) == {

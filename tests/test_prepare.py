@@ -94,8 +94,8 @@ def test_images_and_flow_survive_storage(videos, tmp_path):
     builder = tfds.builder_from_directory(summary["path"])
     recipe = DataRecipe.from_dict(builder.info.metadata["recipe"])
     for stored in tfds.as_numpy(builder.as_dataset(split="train").take(4)):
-        found = extract(videos / stored["video"].decode(), recipe)
-        (e,) = [e for e in found if e.indices[0] == stored["frame_indices"][0]]
+        examples = extract(videos / stored["video"].decode(), recipe)
+        (e,) = [e for e in examples if e.indices[0] == stored["frame_indices"][0]]
         assert stored["label"] == stored["video"].startswith(b"fake")
         assert np.abs(stored["frames"].astype(int) - e.frames).mean() < 2.5
         error = np.abs(unpack_flow(stored["flow"], stored["flow_max_px"]) - e.flow)
@@ -240,7 +240,7 @@ TINY = {
 }
 
 
-def test_drawn_videos_are_kept_and_drawn_again_when_the_drawing_changes(tmp_path, monkeypatch):
+def test_synthetic_videos_are_kept_and_drawn_again_when_the_drawing_changes(tmp_path, monkeypatch):
     from tfds_builders.synthetic_faces import synthetic_faces_dataset_builder as module
 
     first = prepare("synthetic_faces", data_dir=tmp_path, workers=2, **TINY)
@@ -252,14 +252,14 @@ def test_drawn_videos_are_kept_and_drawn_again_when_the_drawing_changes(tmp_path
     people = [{v.source for v in listed if v.split == split} for split in ("train", "test")]
     assert not people[0] & people[1]
 
-    before, drawn = records(first["path"]), files[0].stat().st_mtime_ns
+    before, written = records(first["path"]), files[0].stat().st_mtime_ns
     files[1].unlink()  # as if stopped before it was drawn
     again = prepare("synthetic_faces", data_dir=tmp_path, workers=0, overwrite=True, **TINY)
     assert records(again["path"]) == before
-    assert files[0].stat().st_mtime_ns == drawn and files[1].exists()
+    assert files[0].stat().st_mtime_ns == written and files[1].exists()
     monkeypatch.setattr(module, "_drawing", lambda: "another")
     prepare("synthetic_faces", data_dir=tmp_path, workers=0, overwrite=True, **TINY)
-    assert files[0].stat().st_mtime_ns != drawn
+    assert files[0].stat().st_mtime_ns != written
 
 
 # A shell that starts jobs in the background has them ignore SIGINT, and children inherit that.
@@ -274,15 +274,15 @@ if __name__ == "__main__":
 
 def alive(group):
     """Processes of a process group that have not ended."""
-    found = []
+    names = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, member = stat.read_text().rpartition(")")[2].split()[:3]
         except OSError:
             continue
         if int(member) == group and state != "Z":
-            found.append(stat.parent.name)
-    return found
+            names.append(stat.parent.name)
+    return names
 
 
 FINISHED = "data/synthetic_faces/*/.work-1.0.0/??/*.scored"

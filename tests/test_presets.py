@@ -62,7 +62,7 @@ def test_an_unknown_preset_names_the_known_ones():
 
 
 @pytest.mark.slow
-def test_a_grid_makes_a_run_per_cell_and_goes_on_past_a_failure(tmp_path):
+def test_a_grid_makes_a_run_per_cell_and_continues_after_a_failure(tmp_path):
     data_dir, data = write_prepared(tmp_path / "data")
     config = TrainConfig(
         network="baseline", network_args={"backbone": "small", "width": 4}, data=data, data_dir=data_dir, epochs=1
@@ -80,7 +80,7 @@ def test_a_grid_makes_a_run_per_cell_and_goes_on_past_a_failure(tmp_path):
     with open(tmp_path / "grid" / "grid.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["val_auc"] for row in table] == [str(row.get("val_auc", "")) for row in got]
-    kept = (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns
+    written_ns = (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns
     again = grid(config, [8], [1e-2], tmp_path / "grid", log=lambda line: None)
     assert again == got[:1]
-    assert (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns == kept
+    assert (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns == written_ns

@@ -212,9 +212,9 @@ def test_all_lines_fit_a_terminal_of_120_columns(made_up, capsys):
     assert len(rows) == len(models.MODELS) + len(model_table.PRINTED)
     assert max(map(len, text.splitlines())) <= 120
     unwrapped = " ".join(text.split())
-    for found in rows[len(models.MODELS) :]:
-        name = found["network"] + (f"({found['arguments']})" if found["arguments"] else "")
-        assert f"{name}: {found['reason']}" in unwrapped
+    for row in rows[len(models.MODELS) :]:
+        name = row["network"] + (f"({row['arguments']})" if row["arguments"] else "")
+        assert f"{name}: {row['reason']}" in unwrapped
 
 
 def test_parameters_beside_the_papers_are_the_trained_ones(made_up, capsys):

@@ -1,4 +1,4 @@
-"""Training from a saved model folder: convert, start, go on without the folder."""
+"""Training from a saved model folder: convert, start, resume without the folder."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""The drawn set: people apart between splits, manipulations of the promised character, the same bytes by seed."""
+"""The synthetic set: people apart between splits, manipulations of the promised character, the same bytes by seed."""
 
 import collections
 import dataclasses
@@ -22,8 +22,8 @@ def people(n):
 def fake(method, n, **kwargs):
     """Frames uint8 [T,H,W,3] and masks uint8 [T,H,W] of a manipulation of the n-th pair."""
     target, source = people(n)
-    drawn = list(synthetic.draw_fake(method, target, source, seed=n, **kwargs))
-    return np.stack([frame for frame, _ in drawn]), np.stack([mask for _, mask in drawn])
+    frames_and_masks = list(synthetic.draw_fake(method, target, source, seed=n, **kwargs))
+    return np.stack([frame for frame, _ in frames_and_masks]), np.stack([mask for _, mask in frames_and_masks])
 
 
 def grey(frames):
@@ -210,8 +210,8 @@ def test_a_clip_is_a_real_video_and_its_bytes_follow_from_the_seed(tmp_path):
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         assert stream.codec_context.name == "h264" and stream.average_rate == spec.fps
     assert len(decoded) == 12
-    drawn = [frame for frame, _ in synthetic.frames_of(spec)]
-    assert np.abs(np.stack(decoded).astype(int) - np.stack(drawn)).mean() < 6
+    frames = [frame for frame, _ in synthetic.frames_of(spec)]
+    assert np.abs(np.stack(decoded).astype(int) - np.stack(frames)).mean() < 6
 
 
 @pytest.mark.slow
@@ -221,12 +221,12 @@ def test_the_detector_finds_the_face():
 
     detect = make_detector("mtcnn")
     specs = synthetic.make_set(seed=4, num_frames=8)[::11]
-    found = []
+    faces_of_specs = []
     for spec in specs:
         frames = [frame for frame, _ in synthetic.frames_of(spec)][::5]
-        found += [(spec, faces) for faces in detect(frames)]
-    counts = [len(faces.scores) for _, faces in found]
+        faces_of_specs += [(spec, faces) for faces in detect(frames)]
+    counts = [len(faces.scores) for _, faces in faces_of_specs]
     assert np.mean([c > 0 for c in counts]) >= 0.95
     assert np.mean([c > 1 for c in counts]) <= 0.03
-    heights = [(f.boxes_px[0, 3] - f.boxes_px[0, 1]) / spec.height for spec, f in found if len(f.scores)]
+    heights = [(f.boxes_px[0, 3] - f.boxes_px[0, 1]) / spec.height for spec, f in faces_of_specs if len(f.scores)]
     assert 0.28 < min(heights) and max(heights) < 0.55

@@ -41,8 +41,8 @@ def shown(clip, **kwargs):
     image, rows, columns = tiled(clip, **kwargs), kwargs.get("rows", 2), kwargs.get("columns", 2)
 
     def which(place):
-        found = [t for t in range(clip.shape[1]) if np.array_equal(place, clip[:, t])]
-        return found[0] if found else None
+        numbers = [t for t in range(clip.shape[1]) if np.array_equal(place, clip[:, t])]
+        return numbers[0] if numbers else None
 
     return [[which(cell(image, r, c)) for c in range(columns)] for r in range(rows)]
 

@@ -42,13 +42,13 @@ def test_the_mirror_image_shows_right_as_left_and_its_mirror_image_is_the_input(
 def test_flip_is_the_mean_logit_and_says_the_same_of_both(model, batch):
     sides = batch["frames"][:, :, :, [0, 1, -2, -1]].mean(axis=(1, 2, 3, 4)) / 255
     down = batch["flow"][..., 1].mean(axis=(1, 2, 3))
-    found = tta.predict_logits(model, batch, "flip")
-    assert found.shape == (5, 1) and found.dtype == np.float32
-    np.testing.assert_allclose(found[:, 0], sides + 2 * down, atol=1e-5)
-    np.testing.assert_allclose(tta.predict_logits(model, tta.mirrored(batch), "flip"), found, atol=1e-6)
+    logits = tta.predict_logits(model, batch, "flip")
+    assert logits.shape == (5, 1) and logits.dtype == np.float32
+    np.testing.assert_allclose(logits[:, 0], sides + 2 * down, atol=1e-5)
+    np.testing.assert_allclose(tta.predict_logits(model, tta.mirrored(batch), "flip"), logits, atol=1e-6)
     plain = tta.predict_logits(model, batch)
     np.testing.assert_array_equal(plain, model.predict_on_batch(batch))
-    assert np.abs(plain - found).max() > 1e-2
+    assert np.abs(plain - logits).max() > 1e-2
     with pytest.raises(ValueError, match="tta needs one of"):
         tta.predict_logits(model, batch, "five")
 

@@ -24,10 +24,10 @@ BUFFERS = ("running_mean", "spare")
 FORMS = pytest.mark.parametrize("write", [write_zip, write_stream])
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
+def same(tensors, expected):
+    assert set(tensors) == set(expected)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(tensors[name], array)
 
 
 @FORMS
@@ -191,9 +191,9 @@ def test_random_pickles_end_in_tensors_or_an_error(tmp_path, monkeypatch):
                 changed[place] = rng.integers(256)
             body = bytes(changed)
         try:
-            found = read(tmp_path / "bad.p", body, parts)
+            tensors = read(tmp_path / "bad.p", body, parts)
             outcomes.add("read")
-            assert all(isinstance(array, np.ndarray) for array in found.values())
+            assert all(isinstance(array, np.ndarray) for array in tensors.values())
         except InputError as error:
             outcomes.add(error.problem.split(" (")[0].split(":")[0][:24])
     assert not calls and {path.name for path in tmp_path.iterdir()} == {"good.p", "bad.p"}

@@ -43,27 +43,27 @@ def fails(n):
 
 
 def test_results_come_in_order_from_several_processes():
-    results = list(imap_ordered(square, list(range(12)), workers=2))
-    assert [(n, r[0]) for n, r in results] == [(n, n * n) for n in range(12)]
-    pids = {r[1] for _, r in results}
+    outcomes = list(imap_ordered(square, list(range(12)), workers=2))
+    assert [(n, r[0]) for n, r in outcomes] == [(n, n * n) for n in range(12)]
+    pids = {r[1] for _, r in outcomes}
     assert len(pids) == 2 and os.getpid() not in pids
     assert [r for _, (r, _) in imap_ordered(square, [3, 2], workers=0)] == [9, 4]
     assert list(imap_ordered(square, [], workers=2)) == []
 
 
 def test_a_process_that_dies_or_hangs_costs_one_item():
-    results = dict(imap_ordered(sometimes_dies, list(range(8)), workers=2, time_limit_s=2))
-    assert isinstance(results[3], WorkerCrashed) and "SIGSEGV" in str(results[3])
-    assert isinstance(results[5], WorkerCrashed) and "longer than 2 s" in str(results[5])
-    assert [results[n] for n in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
+    outcomes = dict(imap_ordered(sometimes_dies, list(range(8)), workers=2, time_limit_s=2))
+    assert isinstance(outcomes[3], WorkerCrashed) and "SIGSEGV" in str(outcomes[3])
+    assert isinstance(outcomes[5], WorkerCrashed) and "longer than 2 s" in str(outcomes[5])
+    assert [outcomes[n] for n in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
 
 
 def test_an_answer_that_waited_is_not_late():
     """TFDS writes a finished split for minutes while the next results wait."""
-    results = imap_ordered(square, list(range(6)), workers=1, time_limit_s=1)
-    taken = [next(results)]
+    outcomes = imap_ordered(square, list(range(6)), workers=1, time_limit_s=1)
+    taken = [next(outcomes)]
     time.sleep(1.5)
-    assert [r[0] for _, r in taken + list(results)] == [n * n for n in range(6)]
+    assert [r[0] for _, r in taken + list(outcomes)] == [n * n for n in range(6)]
 
 
 def test_an_exception_ends_the_work():

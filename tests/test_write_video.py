@@ -8,14 +8,14 @@ from tfdeepfake.data import video
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    drawn = moving_frames(20)
-    assert video.write_video(tmp_path / "new folder" / "a.mp4", iter(drawn), 29.97, crf=10) == 20
+    frames = moving_frames(20)
+    assert video.write_video(tmp_path / "new folder" / "a.mp4", iter(frames), 29.97, crf=10) == 20
     info = video.probe(tmp_path / "new folder" / "a.mp4")
     assert (info.frame_count, info.width, info.height, info.codec) == (20, 128, 96, "h264")
     assert info.fps == pytest.approx(29.97)
     got = video.read_frames(tmp_path / "new folder" / "a.mp4", np.arange(20))
     assert [frame_number(frame) for frame in got.frames] == list(range(20))
-    assert np.abs(got.frames.astype(int) - drawn).mean() < 3
+    assert np.abs(got.frames.astype(int) - frames).mean() < 3
 
 
 @pytest.mark.parametrize("options", [{}, {"codec": "libx265", "options": {"x265-params": "log-level=none"}}])
@@ -27,17 +27,17 @@ def test_same_frames_same_bytes(tmp_path, options):
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation(tmp_path, degrees):
-    drawn = moving_frames(2)
-    video.write_video(tmp_path / "a.mp4", drawn, 25, crf=5, rotation_deg=degrees)
+    frames = moving_frames(2)
+    video.write_video(tmp_path / "a.mp4", frames, 25, crf=5, rotation_deg=degrees)
     assert video.probe(tmp_path / "a.mp4").rotation_deg == degrees
-    shown = np.rot90(drawn, -degrees // 90, axes=(1, 2))
+    shown = np.rot90(frames, -degrees // 90, axes=(1, 2))
     assert np.abs(video.read_frames(tmp_path / "a.mp4", [0, 1]).frames.astype(int) - shown).mean() < 3
 
 
 def test_odd_sizes_without_loss(tmp_path):
-    drawn = np.random.default_rng(0).integers(0, 256, (3, 35, 51, 3), np.uint8)
-    video.write_video(tmp_path / "a.mp4", drawn, 10, codec="libx264rgb", crf=0, pix_fmt="rgb24")
-    np.testing.assert_array_equal(video.read_frames(tmp_path / "a.mp4", [0, 1, 2]).frames, drawn)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 35, 51, 3), np.uint8)
+    video.write_video(tmp_path / "a.mp4", frames, 10, codec="libx264rgb", crf=0, pix_fmt="rgb24")
+    np.testing.assert_array_equal(video.read_frames(tmp_path / "a.mp4", [0, 1, 2]).frames, frames)
 
 
 def test_a_failure_leaves_the_file_that_was_there(tmp_path):

@@ -50,8 +50,8 @@ def scored(model, inputs):
     (_, logits), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
         [v.value for v in model.trainable_variables], inputs
     )
-    found = zip(model.trainable_variables, map(np.asarray, gradients), strict=True)
-    return np.asarray(logits), [v.path for v, g in found if not np.any(g) or not np.isfinite(g).all()]
+    gradient_of = zip(model.trainable_variables, map(np.asarray, gradients), strict=True)
+    return np.asarray(logits), [v.path for v, g in gradient_of if not np.any(g) or not np.isfinite(g).all()]
 
 
 def trained(model, inputs):
@@ -79,10 +79,10 @@ def main(folder, *names):
         model, _ = load_model(Path(folder) / name)
         inputs = {key: value.astype("float32") for key, value in np.load(Path(folder) / f"{name}.npz").items()}
         logits, without = scored(model, inputs)
-        result = {"backend": keras.backend.backend(), "logits": logits.tolist(), "without": without}
+        report = {"backend": keras.backend.backend(), "logits": logits.tolist(), "without": without}
         if (Path(folder) / f"{name}.train").exists():
-            result["losses"] = trained(model, inputs)
-        (Path(folder) / f"{name}.json").write_text(json.dumps(result))
+            report["losses"] = trained(model, inputs)
+        (Path(folder) / f"{name}.json").write_text(json.dumps(report))
         keras.backend.clear_session()
     assert "tensorflow" not in sys.modules
 

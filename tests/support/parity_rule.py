@@ -1,4 +1,4 @@
-"""Weights and pixels made by rule, so that networks are compared without weight files; see parity/README.md."""
+"""Weights and pixels computed by a rule, so that networks are compared without weight files; see parity/README.md."""
 
 import json
 import zlib

@@ -110,20 +110,20 @@ def network(arrays, buffers=(), kind=TransferModel):
       buffers: endings of the names that are buffers and not parameters.
       kind: class of the outermost module.
     """
-    made = kind()
-    made.training, made._backend, made._backward_hooks = False, _Backend(), OrderedDict()
-    made._parameters, made._buffers, made._modules = OrderedDict(), OrderedDict(), OrderedDict()
+    module = kind()
+    module.training, module._backend, module._backward_hooks = False, _Backend(), OrderedDict()
+    module._parameters, module._buffers, module._modules = OrderedDict(), OrderedDict(), OrderedDict()
     inner = {}
     for name, array in arrays.items():
         first, dot, rest = name.partition(".")
         if dot:
             inner.setdefault(first, {})[rest] = array
         else:
-            part = made._buffers if name.endswith(tuple(buffers)) else made._parameters
+            part = module._buffers if name.endswith(tuple(buffers)) else module._parameters
             part[name] = None if array is None else tensors({name: array})[name]
     for name, part in inner.items():
-        made._modules[name] = network(part, buffers, Sequential)
-    return made
+        module._modules[name] = network(part, buffers, Sequential)
+    return module
 
 
 def _dump(value, stream, more=()):
