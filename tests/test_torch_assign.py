@@ -101,6 +101,60 @@ def test_safetensors(tmp_path):
     np.testing.assert_array_equal(found["b"].astype("float32"), [[1.5], [-2]])
 
 
+@pytest.mark.parametrize(
+    "header, length, message",
+    [
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', 8, "4 bytes belong to no tensor"),
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}', 8, "bytes of a do not follow those of"),
+        (
+            b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},'
+            b' "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}',
+            8,
+            "bytes of b do not follow those of",
+        ),
+        (
+            b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},'
+            b' "a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}',
+            8,
+            "its header gives a name twice",
+        ),
+        (b'{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}', 4, "a has the type 'F8_E4M3'; known"),
+        (b'{"a": {"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}}', 4, "a are not lists of whole numbers"),
+        (b'{"a": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}', 4, "a are not lists of whole"),
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 4]}}', 4, "a are not lists of whole"),
+        (b'{"a": {"dtype": "F32", "shape": [1]}}', 0, "a is not described by dtype, shape and data_offsets"),
+        (b'{"a": 7}', 0, "a is not described by"),
+        (b"{" * 2000, 0, "is not a readable checkpoint"),
+        (b"{" + b" " * (16 << 20), 0, "header of 16777217 bytes is longer than 16777216"),
+    ],
+)
+def test_safetensors_headers_that_do_not_keep_to_the_format(tmp_path, header, length, message):
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(length))
+    with pytest.raises(InputError, match=f"a.safetensors: .*{message}"):
+        torch_assign.read(tmp_path / "a.safetensors")
+
+
+def test_safetensors_are_mapped(tmp_path):
+    """A file of 2 GB, most of it never written: nothing of it is in memory before it is looked at."""
+    gap = 2 << 30
+    entries = {
+        "empty": {"dtype": "F32", "shape": [0, 3], "data_offsets": [0, 0]},
+        "gap": {"dtype": "U8", "shape": [gap], "data_offsets": [0, gap]},
+        "a": {"dtype": "F32", "shape": [2], "data_offsets": [gap, gap + 8]},
+    }
+    write_safetensors(tmp_path / "a", entries, b"")
+    with open(tmp_path / "a", "r+b") as file:
+        file.seek(gap, 2)
+        file.write(np.array([1, 2], "<f4").tobytes())
+    tracemalloc.start()
+    found = torch_assign.read(tmp_path / "a")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert found["a"].tolist() == [1, 2] and found["empty"].shape == (0, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        found["a"][0] = 3
+
+
 @pytest.mark.parametrize("offsets, shape", [([4, 28], [6]), ([0, 24], [7]), ([-4, 20], [6]), ([0, 2000], [500])])
 def test_safetensors_with_wrong_offsets(tmp_path, offsets, shape):
     entries = {"a": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}

@@ -1,4 +1,4 @@
-"""Tensors of PyTorch and safetensors files, without PyTorch and without running code.
+"""Tensors of PyTorch files (and, by `safetensors_file`, of safetensors), without PyTorch and without running code.
 
 A PyTorch file is a pickle, and a pickle can run anything. The reader here follows the published layout (the zip form
 of torch >= 1.6 and the older stream form), knows a handful of harmless names, and imports nothing that a file names.
@@ -7,9 +7,6 @@ state it is given and does nothing; from that the names of the tensors are put t
 """
 
 import io
-import json
-import math
-import os
 import pickle
 import struct
 import sys
@@ -18,15 +15,12 @@ import zipfile
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.weights import check
+from tfdeepfake.weights import check, safetensors_file
+from tfdeepfake.weights.safetensors_file import numpy_dtype
 
 _DTYPES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?", "BFloat16Storage": "bfloat16",
-}  # fmt: skip
-_SAFETENSORS = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bfloat16", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 REMEDY = "Give the checkpoint file exactly as its authors publish it."
 # torch.save's older form begins with these two pickles.
@@ -174,14 +168,6 @@ class _Reader(pickle._Unpickler):
         return self.load_storage(str(name), _DTYPES[storage_type])
 
 
-def _dtype(name):
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
-
-
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -197,7 +183,7 @@ def _read_zip(path):
         def load_storage(name, dtype):
             if name not in storages:
                 storages[name] = _Storage(dtype)
-                storages[name].data = np.frombuffer(archive.read(f"{root}data/{name}"), _dtype(dtype))
+                storages[name].data = np.frombuffer(archive.read(f"{root}data/{name}"), numpy_dtype(dtype))
             return storages[name]
 
         return _Reader(io.BytesIO(archive.read(pickled)), load_storage).load()
@@ -218,31 +204,12 @@ def _read_stream(path):
         value = _Reader(stream, load_storage).load()
         for name in _Reader(stream, load_storage).load():
             (count,) = struct.unpack("<q", stream.read(8))
-            dtype = _dtype(storages[name].dtype)
+            dtype = numpy_dtype(storages[name].dtype)
             data = stream.read(max(count, 0) * dtype.itemsize)
             if len(data) != count * dtype.itemsize:
                 raise ValueError("it ends within a tensor")
             storages[name].data = np.frombuffer(data, dtype)
     return value
-
-
-def _read_safetensors(path):
-    with open(path, "rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        left = os.path.getsize(path) - 8 - length
-        if left < 0:
-            raise ValueError("it ends within its header")
-        header = json.loads(stream.read(length))
-        data = stream.read(left)  # without a size, what is buffered is joined to the rest: twice the memory
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        start, end = entry["data_offsets"]
-        dtype, count = _dtype(_SAFETENSORS[entry["dtype"]]), math.prod(entry["shape"])
-        if not 0 <= start <= end <= len(data) or end - start != count * dtype.itemsize:
-            raise ValueError(f"the bytes of {name} are missing or not of its shape")
-        tensors[name] = np.frombuffer(data, dtype, count, start).reshape(entry["shape"])
-    return tensors
 
 
 def _state_dict(network):
@@ -308,7 +275,7 @@ def read(path):
         if start.startswith(b"PK\3\4"):
             return _tensors(_read_zip(path), path)
         if start[8:9] == b"{":
-            return _tensors(_read_safetensors(path), path)
+            return _tensors(safetensors_file.read(path), path)
         return _tensors(_read_stream(path), path)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror or error}).", REMEDY) from None
