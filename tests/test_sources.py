@@ -96,12 +96,13 @@ def original(source, rng):
     model = models.build(known.network, **known.network_args, num_classes=classes)
     layers = {layer.name: layer for layer in model.layers}
     tensors, places = {}, {}
-    for name, uses in torch_assign._wanted(model, known.module_name, known.extra(model), ()).items():
-        for variable, _ in uses:
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-            layer, short = variable.path.rsplit("/", 2)[-2:]
-            tensors[name] = to_torch(layers[layer], short, np.asarray(variable))
-            places[name] = (variable.path, np.asarray(variable))
+    for variable, names, _ in torch_assign._wanted(model, known.module_name, known.extra(model), ()):
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        layer, short = variable.path.rsplit("/", 2)[-2:]
+        array = to_torch(layers[layer], short, np.asarray(variable))
+        # What the network joins lies in the file in parts, by outputs.
+        tensors |= dict(zip(names, np.split(array, len(names)) if len(names) > 1 else [array], strict=True))
+        places |= dict.fromkeys(names, (variable.path, np.asarray(variable)))
     return known, tensors, places
 
 

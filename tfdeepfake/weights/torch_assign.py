@@ -26,8 +26,8 @@ def _from_torch(layer, variable, array):
 
 
 def _wanted(model, module_name, extra, keep):
-    """Which tensor goes where: dict tensor name -> list of (variable, function on the array)."""
-    wanted, left = {}, dict(extra)
+    """What every variable takes: list of (variable, names of its tensors, function on their arrays)."""
+    wanted, seen, left = [], set(), dict(extra)
     for layer in model.layers:
         if layer.name in keep:
             continue
@@ -35,13 +35,15 @@ def _wanted(model, module_name, extra, keep):
             if "seed_generator" in variable.path:
                 continue
             short = variable.path.rsplit("/", 1)[-1]
-            name, change = left.pop(f"{layer.name}/{short}", (None, None))
-            if name is None:
-                name = f"{module_name(layer.name)}.{_SUFFIXES.get(short, 'bias' if short == 'bias' else 'weight')}"
-                if name in wanted:
-                    raise ValueError(f"module_name needs another name for each layer, got {name} twice.")
+            names, change = left.pop(f"{layer.name}/{short}", (None, None))
+            if names is None:
+                names = f"{module_name(layer.name)}.{_SUFFIXES.get(short, 'bias' if short == 'bias' else 'weight')}"
+                if names in seen:
+                    raise ValueError(f"module_name needs another name for each layer, got {names} twice.")
                 change = functools.partial(_from_torch, layer, short)
-            wanted.setdefault(name, []).append((variable, change))
+            names = (names,) if isinstance(names, str) else tuple(names)
+            seen.update(names)
+            wanted.append((variable, names, change))
     if left:
         raise ValueError(f"extra needs names of the network's variables, got {', '.join(left)}.")
     return wanted
@@ -63,7 +65,7 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
         brought into Keras order; a 1 x 1 convolution may go into a Dense layer.
       subject: the file, for errors.
       extra: dict Keras "layer/variable" -> (tensor name, function on the array) for what does not follow that rule.
-        Several variables may take parts of one tensor this way.
+        Several variables may take parts of one tensor this way; a tuple of names makes one variable of several tensors.
       unused: endings of tensor names that no network uses.
       keep: layers that keep their weights, for example a fresh head.
     Raises:
@@ -72,31 +74,41 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
     """
     wanted = _wanted(model, module_name, extra or {}, keep)
     found = {k: v for k, v in tensors.items() if not k.endswith(tuple(unused))}
+    names = {name for _, needed, _ in wanted for name in needed}
     problems = []
-    if missing := sorted(set(wanted) - set(found)):
+    if missing := sorted(names - set(found)):
         problems.append(_listed("missing", missing))
-    if left_over := sorted(set(found) - set(wanted)):
+    if left_over := sorted(set(found) - names):
         problems.append(_listed("left over", left_over))
-    arrays, misfits = [], []
-    for name in sorted(set(wanted) & set(found)):
-        for variable, change in wanted[name]:
-            try:
-                array = change(found[name])
-            except (ValueError, IndexError):  # `change` may reshape or cut, which a tensor of another rank refuses
-                array = None
-            if array is None or array.shape != tuple(variable.shape):
-                turned = "none" if array is None else array.shape
-                misfits.append(
-                    f"{name} of shape {found[name].shape} ({turned} in Keras order; {variable.path} needs "
-                    f"{tuple(variable.shape)})"
-                )
-            elif not np.isfinite(array.astype("float32")).all():
-                misfits.append(f"{name} with NaN or infinite values")
-            else:
-                arrays.append((variable, array))
+    there = [part for part in wanted if all(name in found for name in part[1])]
+    misfits = [misfit for part in sorted(there, key=lambda part: part[1]) if (misfit := _misfit(*part, found))]
     if misfits:
         problems.append(_listed("wrong:", misfits))
     if problems:
         raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", REMEDY)
-    for variable, array in arrays:
-        variable.assign(array.astype("float32"))
+    # One at a time, so that a mapped file of gigabytes is in memory once, as the network's variables.
+    for variable, needed, change in wanted:
+        variable.assign(change(*(found[name] for name in needed)).astype("float32", copy=False))
+
+
+def _misfit(variable, names, change, found):
+    """What is wrong with the tensors of a variable, or None."""
+    arrays = [found[name] for name in names]
+    try:
+        array = change(*arrays)
+    except (ValueError, IndexError):  # `change` may reshape, cut or join, which tensors of other ranks refuse
+        array = None
+    if array is None or array.shape != tuple(variable.shape):
+        given = ", ".join(f"{name} of shape {x.shape}" for name, x in zip(names, arrays, strict=True))
+        turned = "none" if array is None else array.shape
+        return f"{given} ({turned} in Keras order; {variable.path} needs {tuple(variable.shape)})"
+    if not _finite(array):
+        return (
+            f"{', '.join(n for n, x in zip(names, arrays, strict=True) if not _finite(x))} with NaN or infinite values"
+        )
+    return None
+
+
+def _finite(array):
+    """Whether all values are, as the float32 they become."""
+    return bool(np.isfinite(array.astype("float32", copy=False)).all())
