@@ -150,6 +150,9 @@ def test_other_bad_files_and_sources_are_refused(monkeypatch, tmp_path):
         convert("r3d_19_kinetics", tmp_path / "a.pth", tmp_path / "model")
     with pytest.raises(InputError, match="a.pth: cannot be read .*Get it first: its authors' page"):
         convert("tiny", tmp_path / "a.pth", tmp_path / "model")
+    entry(monkeypatch, unreachable="its server is gone")
+    with pytest.raises(InputError, match=r"Get it first: its authors' page \(its server is gone\)"):
+        convert("tiny", tmp_path / "a.pth", tmp_path / "model")
     (tmp_path / "a.pth").write_text("<html>quota exceeded</html>")
     with pytest.raises(InputError, match="a.pth: is "):
         convert("tiny", tmp_path / "a.pth", tmp_path / "model")

@@ -1,7 +1,7 @@
 """Published checkpoints are fetched, carried, listed and removed by name."""
 
+import dataclasses
 import shutil
-from types import SimpleNamespace
 
 import loopback
 import pytest
@@ -34,11 +34,17 @@ def lines():
 def published(site, monkeypatch):
     """A checkpoint `tiny` on the server, without a known checksum, and one that has no address."""
     site["/tiny.pth?raw=1"] = serve(CONTENT)
-    known = SimpleNamespace(
-        address=site.address("/tiny.pth?raw=1"), sha256=None, num_bytes=25_600, licence="MIT", trained_on="drawn faces"
+    known = dataclasses.replace(
+        fetch.SOURCES["meso4_df"],
+        address=site.address("/tiny.pth?raw=1"),
+        sha256=None,
+        num_bytes=25_600,
+        licence="MIT",
+        trained_on="drawn faces",
+        unreachable="its server may be gone",
     )
     monkeypatch.setitem(fetch.SOURCES, "tiny", known)
-    words = SimpleNamespace(**(vars(known) | {"address": "its authors' page, https://weights.example"}))
+    words = dataclasses.replace(known, address="its authors' page, https://weights.example")
     monkeypatch.setitem(fetch.SOURCES, "in_words", words)
     return site
 
@@ -67,12 +73,14 @@ def test_a_checkpoint_is_carried_to_a_machine_without_a_network(published, monke
 
 
 def test_what_cannot_be_fetched_says_how_to_get_it(published):
-    with pytest.raises(InputError, match="Get it first: its authors' page.*tfdeepfake convert in_words FILE --out DIR"):
+    with pytest.raises(
+        InputError, match="first: its authors' page.*example .its server may be gone.*convert in_words FILE --out DIR"
+    ):
         fetch.fetch_published("in_words")
     with pytest.raises(InputError, match="nonsense: is no known checkpoint.*meso4_df.*tiny"):
         fetch.fetch_published("nonsense")
     published["/tiny.pth?raw=1"] = status(404)
-    with pytest.raises(InputError, match="tfdeepfake convert tiny FILE --out DIR"):
+    with pytest.raises(InputError, match="tfdeepfake convert tiny FILE --out DIR .*its server may be gone"):
         fetch.fetch_published("tiny")
 
 

@@ -72,13 +72,13 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
     try:
         digest = sha256(file)
     except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror}).", f"Get it first: {known.address}") from None
+        raise InputError(file, f"cannot be read ({error.strerror}).", f"Get it first: {known.whereabouts}") from None
     published = known.sha256 is None or digest.startswith(known.sha256)
     if not published and not any_file:
         raise InputError(
             file,
             f"is not the published file of {source}: its sha256 is {digest}, expected {known.sha256}.",
-            f"Get it again ({known.address}), or give --any-file if these are other weights of the same layout.",
+            f"Get it again ({known.whereabouts}), or give --any-file if these are other weights of the same layout.",
         )
     if known.load_keras:
         network_args = dict(known.network_args)

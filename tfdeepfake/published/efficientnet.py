@@ -3,7 +3,7 @@ the winner of the DFDC.
 """
 
 from tfdeepfake.models import efficientnet
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.entry import DFDC_TERMS, FF_TERMS, Published
 from tfdeepfake.recipe import DataRecipe
 
 # Sizes in px that the ImageNet files were trained at, and the digits of their sha256 that their names state.
@@ -32,8 +32,9 @@ BONETTINI_SETS = {
     "dfdc": "DFDC training parts, split by Bonettini et al.",
     "ffpp": "FaceForensics++ c23, official training split",
 }
-BONETTINI_ADDRESS = "https://icpr2020.s3.amazonaws.com/{}_bestval-{}.pth"
-NO_LICENCE = "none stated by the authors of the weights"
+BONETTINI_ADDRESS = "https://f002.backblazeb2.com/file/icpr2020/{}_bestval-{}.pth"
+BONETTINI_LICENCE = "none stated for the weights (their repository: GPL-3.0); "
+BONETTINI_LICENCES = {"dfdc": BONETTINI_LICENCE + DFDC_TERMS, "ffpp": BONETTINI_LICENCE + FF_TERMS}
 _BONETTINI = {
     ("b4", "dfdc"): "c9f3663e2116d3356d056a0ce6453e0fc412a8df68ebd0902f07104d9129a09a",
     ("b4", "ffpp"): "93aaad84946829e793d1a67ed7e0309b535e2f2395acb4f8d16b92c0616ba8d7",
@@ -56,7 +57,7 @@ def _bonettini(form, trained_on, digest):
         network=f"efficientnet_{form}",
         module_name=efficientnet.module_name_siamese if siamese else efficientnet.module_name_polimi,
         address=BONETTINI_ADDRESS.format(f"{_BONETTINI_FILES[form]}_{trained_on.upper()}", digest),
-        licence=NO_LICENCE,
+        licence=BONETTINI_LICENCES[trained_on],
         trained_on=BONETTINI_SETS[trained_on],
         data=BONETTINI_DATA,
         positive="fake",
@@ -84,20 +85,22 @@ PUBLISHED = {
     "sbi_b4": Published(
         network="efficientnet_b4",
         module_name=efficientnet.module_name_sbi,
-        address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages",
-        licence="non-commercial research only; commercial use needs the authors' agreement",
+        address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages (a shared drive)",
+        licence=f"non-commercial research only; commercial use needs the authors' agreement; {FF_TERMS}",
         trained_on="genuine videos of FaceForensics++, self-blended; raw or c23 as the file's name says",
         # The authors cut RetinaFace boxes with an eighth added on each side, and squeeze them into a square.
         data=_faces(380, 0.125),
         positive=1,
         network_args={"input_size": (380, 380), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+        accuracy="AUC on Celeb-DF v2 .932 with the raw file (its authors' page)",
     ),
     "dfdc_winner_b7": Published(
         network="efficientnet_b7",
         module_name=efficientnet.module_name_timm,
-        address="one of the files final_*_DeepFakeClassifier_tf_efficientnet_b7_ns_* at "
-        "https://github.com/selimsef/dfdc_deepfake_challenge/releases/tag/0.0.1",
-        licence="MIT",
+        address="https://github.com/selimsef/dfdc_deepfake_challenge/releases/download/0.0.1/"
+        "final_111_DeepFakeClassifier_tf_efficientnet_b7_ns_0_36, or, of the same seven: 555_..._0_19, 777_..._0_29, "
+        "777_..._0_31, 888_..._0_37, 888_..._0_40, 999_..._0_23",
+        licence=f"MIT; {DFDC_TERMS}",
         trained_on="DFDC",
         data=_faces(380, 1 / 3, select="all"),
         positive="fake",
@@ -105,5 +108,6 @@ PUBLISHED = {
         network_args={"input_size": (380, 380), "pad_size": None},
         # Left over from ImageNet; the authors' network does not call it.
         unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
+        accuracy="the average of all seven won the DFDC",
     ),
 }

@@ -11,6 +11,11 @@ def no_extra(model):
     return {}
 
 
+# Terms of data sets that many were trained on, for `licence`: a free licence of weights does not change them.
+FF_TERMS = "FaceForensics++ is for non-commercial research"
+DFDC_TERMS = "the DFDC's videos are research data under their own terms"
+
+
 @dataclass(frozen=True)
 class Published:
     """A published checkpoint, or several that differ in their number of classes, which is read from the file.
@@ -18,7 +23,7 @@ class Published:
     Args:
       network: name in `tfdeepfake.models.MODELS`.
       address: of the file; or, in words, where a user gets it.
-      licence: of the weights.
+      licence: of the weights, and the terms of the data they were trained on; what is not known is said.
       trained_on: data set, for the recipe.
       data: recipe by which its authors crop faces (or, for other tasks, one that fits its input).
       module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; its value for "logits" is
@@ -33,6 +38,8 @@ class Published:
       unused: endings of tensor names that the network computes for itself.
       sha256: of the file, or the first digits of it that its address states; None when not known.
       num_bytes: size of the file; None when not known.
+      accuracy: on data sets it was not trained on, as its authors state it, and where they do; "" when not known.
+      unreachable: why the address may not answer, "" where nothing is known against it.
     """
 
     network: str
@@ -48,9 +55,14 @@ class Published:
     unused: tuple = ("num_batches_tracked",)
     sha256: str | None = None
     num_bytes: int | None = None
+    accuracy: str = ""
+    unreachable: str = ""
 
     def __post_init__(self):
         if self.positive not in ("fake", "real", 0, 1, None):
             raise ValueError(f"positive needs 'fake', 'real', 0, 1 or None, got {self.positive!r}.")
-        if (self.module_name is None) == (self.load_keras is None):
-            raise ValueError("one of module_name (PyTorch files) and load_keras (Keras files) is needed.")
+
+    @property
+    def whereabouts(self):
+        """The address, and what is known against it."""
+        return f"{self.address} ({self.unreachable})" if self.unreachable else self.address

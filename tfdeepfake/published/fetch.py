@@ -52,10 +52,12 @@ def fetch_published(
     convert = f"tfdeepfake convert {source} FILE --out DIR"
     if name is None:
         raise InputError(
-            source, "has no address that gives the file.", f"Get it first: {known.address}. Then: {convert}"
+            source, "has no address that gives the file.", f"Get it first: {known.whereabouts}. Then: {convert}"
         )
     options = {"sha256": known.sha256, "num_bytes": known.num_bytes, "progress": progress, "log": log, **limits}
     options["remedy"] = f"Or give a file that you have: {convert}"
+    if known.unreachable:
+        options["remedy"] += f" (of the address it is known that {known.unreachable})"
     here = cache.is_here(name)
     if not here:
         size = size_text(known.num_bytes) if known.num_bytes else "size unknown"

@@ -11,7 +11,7 @@ PUBLISHED = {
         module_name=swin.module_name,
         address="a checkpoint trained with https://github.com/rainy-xu/TALL4Deepfake (--model TALL_SWIN "
         "--hpe_to_token --input-size 112); the authors publish the code without weights",
-        licence="that of who trained it; the authors' code states none",
+        licence="that of who trained it; the authors' code is MIT since December 2023",
         trained_on="unknown",
         # P4 4.2: 8 clips of 4 consecutive frames, 30 % of margin on each side.
         data=DataRecipe(

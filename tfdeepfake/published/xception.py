@@ -6,8 +6,13 @@ from tfdeepfake.models.xception import (
     module_name_faceforensics_plain,
     module_name_polimi,
 )
-from tfdeepfake.published.efficientnet import BONETTINI_ADDRESS, BONETTINI_DATA, BONETTINI_SETS, NO_LICENCE
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.efficientnet import (
+    BONETTINI_ADDRESS,
+    BONETTINI_DATA,
+    BONETTINI_LICENCES,
+    BONETTINI_SETS,
+)
+from tfdeepfake.published.entry import FF_TERMS, Published
 from tfdeepfake.recipe import DataRecipe
 
 _BONETTINI = {
@@ -31,7 +36,7 @@ def _bonettini(trained_on, digest):
         network="xception",
         module_name=module_name_polimi,
         address=BONETTINI_ADDRESS.format(f"Xception_{trained_on.upper()}", digest),
-        licence=NO_LICENCE,
+        licence=BONETTINI_LICENCES[trained_on],
         trained_on=BONETTINI_SETS[trained_on],
         data=BONETTINI_DATA,
         positive="fake",
@@ -47,11 +52,12 @@ def _faceforensics(naming, head):
         module_name=naming,
         address="one of the Xceptions in http://kaldir.vc.in.tum.de/FaceForensics/models/faceforensics++_models.zip "
         f"(whole networks, as they are), or a state dict of one; with the head {head}",
-        licence="none stated for the weights (code: MIT); FaceForensics++ is for non-commercial research",
+        licence=f"none stated for the weights (code: MIT); {FF_TERMS}",
         trained_on="FaceForensics++, compressed as the file's name says",
         data=_FF_DATA,
         positive=1,
         network_args={"input_size": (299, 299)},
+        unreachable="the server no longer answers (https://github.com/ondyari/FaceForensics/issues/65)",
     )
 
 
@@ -65,6 +71,7 @@ PUBLISHED = {
         data=_FF_DATA,
         network_args={"input_size": (299, 299)},
         sha256="43020ad28",
+        unreachable="the server seems to be gone",
     ),
     "faceforensics_xception": _faceforensics(module_name_faceforensics, "model.last_linear.1"),
     "faceforensics_xception_plain": _faceforensics(module_name_faceforensics_plain, "model.last_linear"),
