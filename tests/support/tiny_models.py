@@ -37,6 +37,8 @@ TINY = {
     "attention2d": TINY_EFFICIENTNET,
     "swin_b": {"input_size": (32, 48)} | TINY_SWIN,
     "vit_b": {"input_size": SIZE} | TINY_VIT,
+    # Its head sees directions of length 1: in 8 dimensions, a dozen steps turn them little.
+    "clip_vit_l14": {"input_size": SIZE} | TINY_VIT | {"embed_dim": 64, "heads": 4},
     "tall_swin": TINY_TALL | {"backbone_args": TINY_SWIN},
     "tall_vit": TINY_TALL | {"backbone_args": TINY_VIT},
     "tall_resnet50": TINY_TALL | {"backbone": "small", "backbone_args": {"width": 4}},

@@ -43,7 +43,7 @@ from tfdeepfake.models.swin import swin_b
 from tfdeepfake.models.tall import tall_efficientnet_b4, tall_plus_plus, tall_resnet50, tall_swin, tall_vit
 from tfdeepfake.models.two_stream import two_stream_frame, two_stream_video
 from tfdeepfake.models.video_resnets import mc3_18, r2plus1d_18, r3d_18
-from tfdeepfake.models.vit import vit_b
+from tfdeepfake.models.vit import clip_vit_l14, vit_b
 from tfdeepfake.models.xception import xception, xception_st
 
 NETWORKS = {
@@ -87,6 +87,7 @@ NETWORKS = {
     "attention2d": attention2d,
     "swin_b": swin_b,
     "vit_b": vit_b,
+    "clip_vit_l14": clip_vit_l14,
     "tall_swin": tall_swin,
     "tall_vit": tall_vit,
     "tall_resnet50": tall_resnet50,

@@ -1,8 +1,11 @@
-"""`vit_b`: Vision Transformer for single frames, and the body of TALL's ViT (arXiv:2010.11929; P4 Table 6).
+"""Vision Transformers for single frames: `vit_b`, also the body of TALL's ViT (arXiv:2010.11929; P4 Table 6), and
+`clip_vit_l14`, the image tower of CLIP under GenD's head (arXiv:2103.00020, 2508.06248).
 
 Layer names are those of timm's PyTorch files with "_" for ".", so that a checkpoint maps onto the network by name
-alone (`module_name`, `tokens`).
+alone (`module_name`, `tokens`); GenD's file has names of its own (`module_name_gend`, `tensors_gend`).
 """
+
+import re
 
 import numpy as np
 from keras import Model, layers, ops, saving
@@ -13,6 +16,8 @@ from tfdeepfake.layers.initializers import small_normal
 # The ImageNet-21k files of the authors take -1..1; others of timm's take ImageNet's mean and deviation.
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 EPSILON = 1e-6
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+CLIP_EPSILON = 1e-5
 POOLS = ("token", "avg")
 
 IMAGENET_FILE = "model.safetensors of https://huggingface.co/timm/vit_base_patch16_224.augreg_in21k (or ..._ft_in1k)"
@@ -59,6 +64,50 @@ def vit_b(
     return Model({"frames": frames}, contract.logits(x, num_classes), name="vit_b")
 
 
+def clip_vit_l14(
+    input_size=(224, 224),
+    patch=14,
+    embed_dim=1024,
+    depth=24,
+    heads=16,
+    drop_path=0.0,
+    dropout=0.0,
+    num_classes=1,
+    mean=CLIP_MEAN,
+    std=CLIP_STD,
+    seed=None,
+):
+    """Scores one aligned face as GenD does; 303 M parameters, 81 GMACs.
+
+    CLIP's tower differs from `vit_b` by a normalisation before the first block, patches without bias, and
+    x * sigmoid(1.702 x) where others have GELU. `embedding` is the class token behind the last normalisation, scaled
+    to length 1, so that the last layer sees directions only (arXiv:2508.06248 Sec. 3); CLIP's projection to 768
+    dimensions is left out.
+
+    Args:
+      as in `vit_b`; GenD is trained without drop_path and dropout.
+    Returns:
+      keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes]. `features` is [B, H/patch, W/patch, embed_dim],
+      the map before the last block.
+    Raises:
+      ValueError: a size that the patches do not divide, or an argument out of range.
+    """
+    frames = contract.frames_input(input_size)
+    x = contract.pixels_standardised(frames, mean, std)
+    _, token = vit(
+        x, patch, embed_dim, depth, heads, drop_path=drop_path, seed=seed,
+        norm_first=True, activation=quick_gelu, epsilon=CLIP_EPSILON,
+    )  # fmt: skip
+    x = layers.UnitNormalization(name="embedding")(token)
+    x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    return Model({"frames": frames}, contract.logits(x, num_classes), name="clip_vit_l14")
+
+
+def quick_gelu(x):
+    """The approximation of GELU that CLIP was trained with: x * sigmoid(1.702 x)."""
+    return x * ops.sigmoid(1.702 * x)
+
+
 def pooled(x, token):
     """Layer `embedding` [B, C] from what `vit` gives."""
     if token is None:
@@ -66,13 +115,30 @@ def pooled(x, token):
     return layers.Activation("linear", name="embedding")(token)
 
 
-def vit(x, patch=16, embed_dim=768, depth=12, heads=12, pool="token", drop_path=0.1, seed=None, position=None):
+def vit(
+    x,
+    patch=16,
+    embed_dim=768,
+    depth=12,
+    heads=12,
+    pool="token",
+    drop_path=0.1,
+    seed=None,
+    position=None,
+    norm_first=False,
+    activation="gelu",
+    epsilon=EPSILON,
+):
     """Map and class token.
 
     Args:
       x: float32 [B, H, W, 3], normalised.
       position: layer applied to the map of patches before the first block, such as `FramePosition`.
-      patch, embed_dim, depth, heads, pool, drop_path, seed: as of `vit_b`.
+      norm_first: normalises before the first block (layer `norm_pre`); patches then go without a bias, which that
+        normalisation would mostly undo.
+      activation: between the two linear layers of a block.
+      epsilon: of all normalisations.
+      patch, embed_dim, depth, heads, pool, drop_path, seed: as in `vit_b`.
     Returns:
       (layer `features` [B, h, w, C], class token [B, C] or None with pool="avg").
     """
@@ -83,40 +149,45 @@ def vit(x, patch=16, embed_dim=768, depth=12, heads=12, pool="token", drop_path=
     _, height, width, _ = x.shape
     if height % patch or width % patch:
         raise ValueError(f"input_size needs multiples of {patch} px, the patches' side, got ({height}, {width}).")
-    x = layers.Conv2D(embed_dim, patch, patch, kernel_initializer=small_normal(), name="patch_embed_proj")(x)
+    x = layers.Conv2D(
+        embed_dim, patch, patch, use_bias=not norm_first, kernel_initializer=small_normal(), name="patch_embed_proj"
+    )(x)
     if position is not None:
         x = position(x)
     size = x.shape[1:]
     x = ClassToken(name="tokens")(layers.Reshape((-1, embed_dim), name="patches")(x))
+    if norm_first:
+        x = _norm(x, epsilon, "norm_pre")
     rates = np.linspace(0, drop_path, depth).tolist()
     for number, rate in enumerate(rates):
         if pool == "token" and number == depth - 1:
             features = layers.Reshape(size, name="features")(x[:, 1:])
             x = ops.concatenate([x[:, :1], ops.reshape(features, (-1, size[0] * size[1], embed_dim))], axis=1)
-        x = _block(x, heads, rate, None if seed is None else seed + 1 + number, f"blocks_{number}")
-    x = _norm(x, "norm")
+        drawn = None if seed is None else seed + 1 + number
+        x = _block(x, heads, activation, epsilon, rate, drawn, f"blocks_{number}")
+    x = _norm(x, epsilon, "norm")
     if pool == "token":
         return features, x[:, 0]
     return layers.Reshape(size, name="features")(x[:, 1:]), None
 
 
-def _norm(x, name):
-    return layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+def _norm(x, epsilon, name):
+    return layers.LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
 def _dense(x, units, name, **kwargs):
     return layers.Dense(units, kernel_initializer=small_normal(), name=name, **kwargs)(x)
 
 
-def _block(x, heads, rate, seed, name):
+def _block(x, heads, activation, epsilon, rate, seed, name):
     """Attention among all places, then two linear layers, each added to its input."""
     _, count, channels = x.shape
-    y = _dense(_norm(x, f"{name}_norm1"), 3 * channels, f"{name}_attn_qkv")
+    y = _dense(_norm(x, epsilon, f"{name}_norm1"), 3 * channels, f"{name}_attn_qkv")
     y = ops.reshape(y, (-1, count, 3, heads, channels // heads))
     y = ops.dot_product_attention(y[:, :, 0], y[:, :, 1], y[:, :, 2])
     y = ops.reshape(y, (-1, count, channels))
     x = _add(x, _dense(y, channels, f"{name}_attn_proj"), rate, seed, f"{name}_add1")
-    y = _dense(_norm(x, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation="gelu")
+    y = _dense(_norm(x, epsilon, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation=activation)
     return _add(x, _dense(y, channels, f"{name}_mlp_fc2"), rate, seed, f"{name}_add2")
 
 
@@ -155,3 +226,43 @@ def tokens(model):
 
 def _same(array):
     return array
+
+
+_TOWER = "feature_extractor.vision_model."
+_GEND = {
+    "patch_embed_proj": f"{_TOWER}embeddings.patch_embedding",
+    "norm_pre": f"{_TOWER}pre_layrnorm",
+    "norm": f"{_TOWER}post_layernorm",
+    "logits": "model.linear",
+}
+_GEND_PARTS = {"norm1": "layer_norm1", "norm2": "layer_norm2", "attn_proj": "self_attn.out_proj"}
+_GEND_PARTS |= {"mlp_fc1": "mlp.fc1", "mlp_fc2": "mlp.fc2", "attn_qkv": "self_attn"}
+
+
+def module_name_gend(layer):
+    """GenD's module of a layer: "blocks_0_norm1" -> "feature_extractor.vision_model.encoder.layers.0.layer_norm1"."""
+    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
+        return f"{_TOWER}encoder.layers.{match[1]}.{_GEND_PARTS[match[2]]}"
+    return _GEND[layer]
+
+
+def tensors_gend(model):
+    """`extra` of `torch_assign.assign` for GenD's file: query, key and value, which are three layers there, token and
+    positions."""
+    extra = {
+        "tokens/cls_token": (f"{_TOWER}embeddings.class_embedding", lambda array: array[None, None]),
+        "tokens/pos_embed": (f"{_TOWER}embeddings.position_embedding.weight", lambda array: array[None]),
+    }
+    for layer in model.layers:
+        if layer.name.endswith("_attn_qkv"):
+            for ours, theirs in (("kernel", "weight"), ("bias", "bias")):
+                names = tuple(f"{module_name_gend(layer.name)}.{part}_proj.{theirs}" for part in "qkv")
+                extra[f"{layer.name}/{ours}"] = (names, _side_by_side)
+    return extra
+
+
+def _side_by_side(*arrays):
+    """[out, in] or [out] of equal PyTorch layers -> [in, sum of out] or [sum of out] of one."""
+    if len({array.shape for array in arrays}) > 1:
+        raise ValueError("layers of different sizes do not stand side by side.")
+    return np.concatenate(arrays).T
