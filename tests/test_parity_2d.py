@@ -313,6 +313,7 @@ def test_light3d_fuses_time():
         ("efficientnet_b4", {"input_size": (16, 16), "width": 0.1}, "input_size is too small: blocks_"),
         ("efficientnet_b4", {"attention_stage": 8}, "attention_stage needs 1 to 7 or None, got 8"),
         ("efficientnet_b4", {"drop_connect": 1.0}, "drop_connect needs 0 <= rate < 1, got 1.0"),
+        ("efficientnet_b4", {"stem_padding": "full"}, "stem_padding needs 'same' or 'valid', got 'full'"),
         ("xception", {"input_size": (6, 60)}, "input_size needs at least 7 px"),
         ("xception", {"middle_blocks": -1}, "middle_blocks needs an integer of at least 0, got -1"),
         ("light3d", {"width": 3}, "width needs to be at least reduction = 4, got 3"),

@@ -15,6 +15,8 @@ from tfdeepfake.published.convert import SOURCES, load_published
 from tfdeepfake.weights import torch_assign
 
 NAMES = [
+    "deepfakebench_xception",
+    "deepfakebench_efficientnetb4",
     # 303 M weights are made, drawn and assigned: 40 s and 4.4 GB.
     pytest.param("gend_clip_l14", marks=pytest.mark.slow),
 ]
@@ -34,6 +36,14 @@ def test_equals_the_original(name):
     model = models.build(known.network, **known.network_args, num_classes=2)
     torch_assign.assign(model, parity_rule.tensors(facts), known.module_name, name, known.extra(model), known.unused)
     parity_rule.check(model, facts)
+
+
+def test_deepfakebench_has_a_first_convolution_without_padding():
+    network_args = SOURCES["deepfakebench_efficientnetb4"].network_args | {"width": 0.1}
+    model = models.build("efficientnet_b4", **network_args)
+    # As measured: 127 px, then halved to 63, 32, 16 and 8 with the padding of the native size.
+    sizes = [model.get_layer(f"blocks_{block}_project_conv").output.shape[1] for block in (0, 2, 6, 10, 22)]
+    assert sizes == [127, 63, 32, 16, 8]
 
 
 def tiny_gend():

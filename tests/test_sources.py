@@ -32,9 +32,11 @@ TINY = {
     "bonettini_b4_st_ffpp": TINY_EFFICIENTNET,
     "sbi_b4": TINY_EFFICIENTNET,
     "dfdc_winner_b7": {"input_size": (32, 32), "width": 0.05, "depth": 3.1},  # blocks are named by B7's stages
+    "deepfakebench_efficientnetb4": TINY_EFFICIENTNET,
     "xception_imagenet": TINY_XCEPTION,
     "faceforensics_xception": TINY_XCEPTION,
     "bonettini_xception_dfdc": TINY_XCEPTION,
+    "deepfakebench_xception": TINY_XCEPTION,
     "swin_b_imagenet": {"input_size": (32, 32)} | TINY_SWIN,
     "swin_b_timm": {"input_size": (32, 32)} | TINY_SWIN,
     "vit_b_timm": {"input_size": (16, 16), "patch": 8, "embed_dim": 8, "depth": 2, "heads": 2},

@@ -56,6 +56,7 @@ def efficientnet(
     width=None,
     depth=None,
     pad_size="native",
+    stem_padding="same",
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
 ):
@@ -79,6 +80,7 @@ def efficientnet(
       pad_size: px of the square image for which the padding of convolutions with stride is computed. The published
         PyTorch networks keep that of the native size (380 for B4, 600 for B7) at any input: "native". None pads for
         the input as TensorFlow does; the winner of the DFDC was trained so.
+      stem_padding: "same", or "valid" for a first convolution without padding, as DeepfakeBench has it.
       mean, std: of the input, on pixels / 255.
     Returns:
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes]. `features` is [B, H/32, W/32, C].
@@ -86,8 +88,9 @@ def efficientnet(
       ValueError: an argument is out of range.
     """
     frames, x = _embedding(
-        variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, mean, std
-    )
+        variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, stem_padding,
+        mean, std,
+    )  # fmt: skip
     rate = VARIANTS[variant][3] if dropout is None else dropout
     x = layers.Dropout(rate, seed=seed, name="dropout")(x)
     return Model({"frames": frames}, contract.logits(x, num_classes), name=name)
@@ -106,6 +109,7 @@ def efficientnet_siamese(
     width=None,
     depth=None,
     pad_size="native",
+    stem_padding="same",
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     head_only=False,
@@ -129,14 +133,16 @@ def efficientnet_siamese(
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes].
     """
     frames, x = _embedding(
-        variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, mean, std
-    )
+        variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, stem_padding,
+        mean, std,
+    )  # fmt: skip
     return siamese_head(name, frames, x, num_classes, dropout, seed, head_only, spare_head)
 
 
 def _embedding(
-    variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, mean, std
-):
+    variant, input_size, drop_connect, seed, embedding_units, attention_stage, width, depth, pad_size, stem_padding,
+    mean, std,
+):  # fmt: skip
     """Input `frames` and the tensor `embedding`."""
     if variant not in VARIANTS:
         raise ValueError(f"variant needs one of {', '.join(VARIANTS)}, got {variant!r}.")
@@ -148,7 +154,7 @@ def _embedding(
         pad_size = VARIANTS[variant][2]
     frames = contract.frames_input(input_size)
     x = contract.pixels_standardised(frames, mean, std)
-    x = feature_map(x, variant, drop_connect, seed, attention_stage, width, depth, pad_size)
+    x = feature_map(x, variant, drop_connect, seed, attention_stage, width, depth, pad_size, stem_padding)
     pool = layers.GlobalAveragePooling2D(name="pool" if embedding_units else "embedding")
     x = pool(x)
     if embedding_units:
@@ -156,7 +162,17 @@ def _embedding(
     return frames, x
 
 
-def feature_map(x, variant, drop_connect=0.2, seed=None, attention_stage=None, width=None, depth=None, pad_size=None):
+def feature_map(
+    x,
+    variant,
+    drop_connect=0.2,
+    seed=None,
+    attention_stage=None,
+    width=None,
+    depth=None,
+    pad_size=None,
+    stem_padding="same",
+):
     """The map `features` of normalised frames, for networks that build on an EfficientNet.
 
     Args:
@@ -170,8 +186,7 @@ def feature_map(x, variant, drop_connect=0.2, seed=None, attention_stage=None, w
     depth = VARIANTS[variant][1] if depth is None else depth
     repeats = [math.ceil(depth * stage[0]) for stage in STAGES]
     last = {sum(repeats[: n + 1]) - 1: n + 1 for n in range(len(STAGES))}  # last block of each stage -> the stage
-    native = pad_size
-    x, native = _padded_conv(layers.Conv2D, x, native, 3, 2, filters=_channels(32, width), name="conv_stem")
+    x, native = _stem(x, pad_size, _channels(32, width), stem_padding)
     x = _swish(_norm(x, "bn0"), "swish0")
     number = 0
     for count, (_, kernel, strides, expansion, filters) in zip(repeats, STAGES, strict=True):
@@ -189,6 +204,17 @@ def feature_map(x, variant, drop_connect=0.2, seed=None, attention_stage=None, w
     filters = _channels(1280, width)
     x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=he_by_outputs(), name="conv_head")(x)
     return _swish(_norm(x, "bn1"), "features")
+
+
+def _stem(x, native, filters, padding):
+    """First convolution; returns also the native size behind it."""
+    if padding == "same":
+        return _padded_conv(layers.Conv2D, x, native, 3, 2, filters=filters, name="conv_stem")
+    if padding != "valid":
+        raise ValueError(f"stem_padding needs 'same' or 'valid', got {padding!r}.")
+    conv = layers.Conv2D(filters, 3, 2, use_bias=False, kernel_initializer=he_by_outputs(), name="conv_stem")
+    # DeepfakeBench puts it in place of the padded one, and all behind stays padded for the map of that.
+    return conv(x), native and -(-native // 2)
 
 
 def _channels(count, width):
@@ -298,6 +324,7 @@ module_name_polimi = functools.partial(module_name, prefix="efficientnet.", head
 
 
 module_name_sbi = functools.partial(module_name, prefix="net.", head="net._fc")
+module_name_deepfakebench = functools.partial(module_name, prefix="backbone.efficientnet.", head="backbone.last_layer")
 
 
 def module_name_siamese(layer):

@@ -152,6 +152,7 @@ module_name_faceforensics = functools.partial(module_name, prefix="model.", head
 
 
 module_name_faceforensics_plain = functools.partial(module_name, prefix="model.", head="model.last_linear")
+module_name_deepfakebench = functools.partial(module_name, prefix="backbone.", head="backbone.last_linear")
 
 
 def module_name_siamese(layer):

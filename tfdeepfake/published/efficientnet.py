@@ -1,5 +1,5 @@
-"""Published EfficientNets: ImageNet, Bonettini et al. (arXiv:2004.07676), self-blended images (arXiv:2204.08376), and
-the winner of the DFDC.
+"""Published EfficientNets: ImageNet, Bonettini et al. (arXiv:2004.07676), self-blended images (arXiv:2204.08376), the
+winner of the DFDC, and DeepfakeBench (arXiv:2307.01426).
 """
 
 from tfdeepfake.models import efficientnet
@@ -28,6 +28,8 @@ def _faces(size_px, margin_frac, **kwargs):
 # The authors add 0.2 of the box's height at three sides and twice that above, then shrink the longer side to 224: the
 # scale of a margin of 0.3, the face a little lower in the crop.
 BONETTINI_DATA = _faces(224, 0.3, detector="blazeface", select="most_confident")
+# The authors turn faces upright by dlib's five points and cut 1.3 times their size.
+DEEPFAKEBENCH_DATA = _faces(256, 0.15)
 BONETTINI_SETS = {
     "dfdc": "DFDC training parts, split by Bonettini et al.",
     "ffpp": "FaceForensics++ c23, official training split",
@@ -109,5 +111,22 @@ PUBLISHED = {
         # Left over from ImageNet; the authors' network does not call it.
         unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
         accuracy="the average of all seven won the DFDC",
+    ),
+    "deepfakebench_efficientnetb4": Published(
+        network="efficientnet_b4",
+        module_name=efficientnet.module_name_deepfakebench,
+        address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/effnb4_best.pth",
+        licence=f"CC BY-NC 4.0; {FF_TERMS}",
+        trained_on="FaceForensics++ c23",
+        data=DEEPFAKEBENCH_DATA,
+        positive=1,
+        network_args={
+            "input_size": (256, 256),
+            "stem_padding": "valid",
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+        },
+        num_bytes=70_979_261,
+        accuracy="AUC over frames: Celeb-DF v2 .749, DFDC .696; FaceForensics++ itself .957 (its authors' page)",
     ),
 }

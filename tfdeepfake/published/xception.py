@@ -1,7 +1,10 @@
-"""Published Xceptions: ImageNet, FaceForensics++ (arXiv:1901.08971), and Bonettini et al. (arXiv:2004.07676)."""
+"""Published Xceptions: ImageNet, FaceForensics++ (arXiv:1901.08971), Bonettini et al. (arXiv:2004.07676), and
+DeepfakeBench (arXiv:2307.01426).
+"""
 
 from tfdeepfake.models.xception import (
     module_name,
+    module_name_deepfakebench,
     module_name_faceforensics,
     module_name_faceforensics_plain,
     module_name_polimi,
@@ -11,6 +14,7 @@ from tfdeepfake.published.efficientnet import (
     BONETTINI_DATA,
     BONETTINI_LICENCES,
     BONETTINI_SETS,
+    DEEPFAKEBENCH_DATA,
 )
 from tfdeepfake.published.entry import FF_TERMS, Published
 from tfdeepfake.recipe import DataRecipe
@@ -57,10 +61,11 @@ def _faceforensics(naming, head):
         data=_FF_DATA,
         positive=1,
         network_args={"input_size": (299, 299)},
-        unreachable="the server no longer answers (https://github.com/ondyari/FaceForensics/issues/65)",
+        unreachable="the server seems to be gone (https://github.com/ondyari/FaceForensics/issues/65)",
     )
 
 
+_ADJUST_CHANNEL = ("0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var")
 PUBLISHED = {
     "xception_imagenet": Published(
         network="xception",
@@ -75,5 +80,20 @@ PUBLISHED = {
     ),
     "faceforensics_xception": _faceforensics(module_name_faceforensics, "model.last_linear.1"),
     "faceforensics_xception_plain": _faceforensics(module_name_faceforensics_plain, "model.last_linear"),
+    "deepfakebench_xception": Published(
+        network="xception",
+        module_name=module_name_deepfakebench,
+        # Copies with different checksums are about, and its authors state none.
+        address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/xception_best.pth",
+        licence=f"CC BY-NC 4.0; {FF_TERMS}",
+        trained_on="FaceForensics++ c23",
+        data=DEEPFAKEBENCH_DATA,
+        positive=1,
+        network_args={"input_size": (256, 256)},
+        # In the file, and not called by the authors' network.
+        unused=("num_batches_tracked", *(f"backbone.adjust_channel.{part}" for part in _ADJUST_CHANNEL)),
+        num_bytes=87_763_531,
+        accuracy="AUC over frames: Celeb-DF v2 .737, DFDC .708; FaceForensics++ itself .964 (its authors' page)",
+    ),
     **{f"bonettini_xception_{data}": _bonettini(data, digest) for data, digest in _BONETTINI.items()},
 }
