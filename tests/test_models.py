@@ -11,7 +11,10 @@ from support.tiny_models import INPUT_TYPES, SAME_WHEN_TINY, TINY, random_inputs
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
+from tfdeepfake.layers.initializers import undrawn
+from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.models import backbones
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.weights import keras_h5
 
 PACKAGE = Path(models.__file__).parents[1]
@@ -130,6 +133,26 @@ def test_weights_follow_the_seed_and_no_two_kernels_are_alike(name):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
     assert len({a.tobytes() for a in first}) == len(first)
+
+
+def test_a_network_that_a_file_fills_draws_no_kernels_but_keeps_its_seeds(monkeypatch, tmp_path):
+    model = models.build("vit_b", **TINY["vit_b"])
+    save_model(tmp_path, model, Recipe("vit_b", TINY["vit_b"]))
+    keras.utils.set_random_seed(0)
+    with undrawn():
+        empty = models.build("vit_b", **TINY["vit_b"])
+    assert not any(np.any(w) for w in empty.weights if "kernel" in w.path and "logits" not in w.path)
+    # The head starts in Keras' own way, by the seed that comes after those of all kernels.
+    np.testing.assert_array_equal(empty.get_layer("logits").kernel, model.get_layer("logits").kernel)
+
+    def drawn(*_, **__):
+        raise AssertionError("a kernel is drawn that a file replaces")
+
+    monkeypatch.setattr(keras.initializers.TruncatedNormal, "__call__", drawn)
+    filled, _ = load_model(tmp_path)
+    np.testing.assert_array_equal(scores(filled, random_inputs(filled)), scores(model, random_inputs(model)))
+    with pytest.raises(AssertionError, match="a kernel is drawn"):
+        models.build("vit_b", **TINY["vit_b"])
 
 
 @SWEEP

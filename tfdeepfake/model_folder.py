@@ -145,9 +145,11 @@ def load_model(folder):
     folder = find_model_folder(folder)
     recipe = load_recipe(folder)
     from tfdeepfake import models
+    from tfdeepfake.layers.initializers import undrawn
 
     try:
-        model = models.build(recipe.network, **recipe.network_args)
+        with undrawn():
+            model = models.build(recipe.network, **recipe.network_args)
     except (TypeError, ValueError) as error:
         raise InputError(folder / RECIPE_FILE, f"describes no network that can be built: {error}") from error
     load_weights(model, folder, recipe)

@@ -2,14 +2,37 @@
 by a seed from the import instead of the run's.
 """
 
+import contextlib
+import contextvars
+
 from keras import initializers
+
+_UNDRAWN = contextvars.ContextVar("undrawn", default=False)
+
+
+@contextlib.contextmanager
+def undrawn():
+    """Kernels of networks built inside start as zeros: for networks that a file then fills, whole.
+
+    Drawing the 303 M numbers of `clip_vit_l14` takes longer than reading them.
+    """
+    token = _UNDRAWN.set(True)
+    try:
+        yield
+    finally:
+        _UNDRAWN.reset(token)
+
+
+def _start(initializer):
+    # Made in any case: that draws a seed, and the seeds of dropout after it stay what they are.
+    return initializers.Zeros() if _UNDRAWN.get() else initializer
 
 
 def he_by_outputs():
     """He et al. (arXiv:1502.01852) by outputs, as the published convolutional networks start."""
-    return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    return _start(initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"))
 
 
 def small_normal():
     """Normal, deviation 0.02, cut at two deviations, as the published transformers start."""
-    return initializers.TruncatedNormal(stddev=0.02)
+    return _start(initializers.TruncatedNormal(stddev=0.02))

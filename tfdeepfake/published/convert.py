@@ -14,6 +14,7 @@ import numpy as np
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
+from tfdeepfake.layers.initializers import undrawn
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.published import efficientnet, i3d, mesonet, resnet3d, swin, tall, video_resnets, vit, xception
 from tfdeepfake.recipe import Recipe
@@ -131,7 +132,8 @@ def load_published(known, tensors, subject, fresh_head=False):
     defaults = inspect.signature(models.MODELS[known.network]).parameters
     explicit = {name: defaults[name].default for name in _EXPLICIT if name in defaults}
     network_args = {**explicit, **known.network_args, "num_classes": classes}
-    model = models.build(known.network, **network_args)
+    with undrawn():  # a fresh head is drawn all the same: it starts in a way of its own
+        model = models.build(known.network, **network_args)
     torch_assign.assign(
         model,
         tensors,
