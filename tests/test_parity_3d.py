@@ -120,11 +120,11 @@ def test_shapes_of_maps():
 
     tiny = {"width": 8, "blocks": (1, 1, 1, 1)}
     assert features("resnet3d_18", **tiny) == (1, 4, 4, 64)
-    assert features("resnet3d_50", **tiny, input_size=(90, 130), frames=33) == (3, 3, 5, 256)
+    assert features("resnet3d_50", **tiny, input_size=(90, 130), num_frames=33) == (3, 3, 5, 256)
     assert features("resnet3d_50", **tiny, stem_pool=False, stem_strides=(2, 2, 2)) == (1, 7, 7, 256)
     assert features("r3d_18", **tiny) == (2, 7, 7, 64)
     assert features("mc3_18", **tiny) == (16, 7, 7, 64)
-    assert features("r2plus1d_18", **tiny, frames=9, input_size=(50, 60)) == (2, 4, 4, 64)
+    assert features("r2plus1d_18", **tiny, num_frames=9, input_size=(50, 60)) == (2, 4, 4, 64)
     assert features("cnn3d", **tiny) == (4, 7, 7, 256), "P2 Table 6"
     assert features("i3d", width=8) == (8, 7, 7, 128)
 

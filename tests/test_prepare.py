@@ -217,7 +217,7 @@ def test_a_split_without_a_usable_video_is_left_out(tmp_path):
         ({"name": "synthetic_face"}, "is no builder. Did you mean synthetic_faces"),
         ({"name": "video_folder"}, "needs the folder of the videos"),
         ({"name": "synthetic_faces", "dir": "x"}, "dir: is not used"),
-        ({"name": "synthetic_faces", "num_frames_real": 4}, "num_frames_real: is for kinds frame and flow"),
+        ({"name": "synthetic_faces", "num_frames_real": 4}, "num_frames_real: is for input types frame and flow"),
         ({"name": "synthetic_faces", "input_type": "frame", "num_frames_fake": 0}, "num_frames_fake: needs at least 1"),
         ({"name": "synthetic_faces", "identity": 4}, "has no choice 'identity'"),
         ({"name": "synthetic_faces", "height_px": 0}, "recipe: height_px needs a positive integer"),
