@@ -40,7 +40,7 @@ def published(site, monkeypatch):
         sha256=None,
         num_bytes=25_600,
         licence="MIT",
-        trained_on="drawn faces",
+        trained_on="synthetic faces",
         unreachable="its server may be gone",
     )
     monkeypatch.setitem(fetch.SOURCES, "tiny", known)
@@ -52,7 +52,7 @@ def published(site, monkeypatch):
 def test_a_checkpoint_is_fetched_listed_and_removed_by_name(published, lines):
     path = fetch.fetch_published("tiny", progress=False, log=lines.append)
     assert path == cache.cached_path("tiny.pth") and path.read_bytes() == CONTENT
-    assert "25.6 kB" in lines[0] and "MIT" in lines[0] and "drawn faces" in lines[0]
+    assert "25.6 kB" in lines[0] and "MIT" in lines[0] and "synthetic faces" in lines[0]
     assert fetch.fetch_published("tiny", log=lines.append) == path and len(lines) == 1
     rows = {row.source: row for row in fetch.listing()}
     assert rows["tiny"].cached.is_whole and rows["in_words"].cached is rows["in_words"].address is None

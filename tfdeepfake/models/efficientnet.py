@@ -127,8 +127,8 @@ def efficientnet_siamese(
         authors' files hold one; it changes no score and is never trained, but with it every tensor has its place and
         the parameter count is theirs.
       dropout: before the last layer; the authors have none.
-      name, variant, input_size, num_classes, drop_connect, seed: as of `efficientnet`.
-      embedding_units, attention_stage, width, depth, pad_size, mean, std: as of `efficientnet`.
+      name, variant, input_size, num_classes, drop_connect, seed: see `efficientnet`.
+      embedding_units, attention_stage, width, depth, pad_size, mean, std: see `efficientnet`.
     Returns:
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes].
     """
@@ -177,8 +177,8 @@ def feature_map(
 
     Args:
       x: [B, H, W, 3], normalised.
-      variant, drop_connect, seed, attention_stage, width, depth: as of `efficientnet`.
-      pad_size: as of `efficientnet`, in px or None.
+      variant, drop_connect, seed, attention_stage, width, depth: see `efficientnet`.
+      pad_size: in px or None, see `efficientnet`.
     Returns:
       [B, h, w, C]; C = 1792 for B4.
     """

@@ -72,7 +72,7 @@ def fusion_2d_3d(
       members_2d, members_3d: as `members` of `ensemble`.
       weight_3d: fraction of the vote that the 3D part has, more than 0 and less than 1.
       num_frames_2d: frames that the 2D part sees; 10 in P0 IV-C, where the clip has as many.
-      rule, input_size, num_frames, num_classes, dropout: as of `ensemble`.
+      rule, input_size, num_frames, num_classes, dropout: see `ensemble`.
     Returns:
       keras.Model, see `ensemble_of`.
     """

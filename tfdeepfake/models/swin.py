@@ -69,7 +69,7 @@ def swin(x, embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), windows=(
     Args:
       x: float32 [B, H, W, 3], normalised.
       position: layer applied to the patches before the first block, such as `FramePosition`.
-      embed_dim, depths, heads, windows, drop_path, seed: as of `swin_b`.
+      embed_dim, depths, heads, windows, drop_path, seed: see `swin_b`.
     Returns:
       [B, H/32, W/32, 8 * embed_dim] with four stages.
     """

@@ -85,7 +85,8 @@ def clip_vit_l14(
     dimensions is left out.
 
     Args:
-      as in `vit_b`; GenD is trained without drop_path and dropout.
+      input_size, patch, embed_dim, depth, heads, num_classes, mean, std, seed: see `vit_b`.
+      drop_path, dropout: see `vit_b`; GenD is trained without.
     Returns:
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes]. `features` is [B, H/patch, W/patch, embed_dim],
       the map before the last block.
@@ -138,7 +139,7 @@ def vit(
         normalisation would mostly undo.
       activation: between the two linear layers of a block.
       epsilon: of all normalisations.
-      patch, embed_dim, depth, heads, pool, drop_path, seed: as in `vit_b`.
+      patch, embed_dim, depth, heads, pool, drop_path, seed: see `vit_b`.
     Returns:
       (layer `features` [B, h, w, C], class token [B, C] or None with pool="avg").
     """

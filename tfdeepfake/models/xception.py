@@ -59,8 +59,8 @@ def xception_st(
     """The siamese form of `xception`: an embedding trained by triplets, then a classifier on it (arXiv:2004.07676).
 
     Args:
-      head_only, spare_head, dropout: as of `efficientnet.efficientnet_siamese`.
-      input_size, num_classes, width, middle_blocks, embedding_units, mean, std: as of `xception`.
+      head_only, spare_head, dropout: see `efficientnet.efficientnet_siamese`.
+      input_size, num_classes, width, middle_blocks, embedding_units, mean, std: see `xception`.
     Returns:
       keras.Model {"frames": [B, H, W, 3]} -> float32 [B, num_classes].
     """

@@ -24,8 +24,8 @@ def export(model_folder, out_dir, version=1):
     not part of the graph.
 
     Args:
-      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
-      out_dir: folder of the served model; made when absent.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is used.
+      out_dir: folder of the served model; created when absent.
       version: a positive integer; servers take the highest.
     Returns:
       Path of the version folder.

@@ -26,8 +26,8 @@ def _from_torch(layer, variable, array):
 
 
 def _wanted(model, module_name, extra, keep):
-    """What every variable takes: list of (variable, names of its tensors, function on their arrays)."""
-    wanted, seen, left = [], set(), dict(extra)
+    """Tensors of every variable: list of (variable, names of its tensors, function on their arrays)."""
+    wanted, seen, extra_left = [], set(), dict(extra)
     for layer in model.layers:
         if layer.name in keep:
             continue
@@ -35,7 +35,7 @@ def _wanted(model, module_name, extra, keep):
             if "seed_generator" in variable.path:
                 continue
             short = variable.path.rsplit("/", 1)[-1]
-            names, change = left.pop(f"{layer.name}/{short}", (None, None))
+            names, change = extra_left.pop(f"{layer.name}/{short}", (None, None))
             if names is None:
                 names = f"{module_name(layer.name)}.{_SUFFIXES.get(short, 'bias' if short == 'bias' else 'weight')}"
                 if names in seen:
@@ -44,8 +44,8 @@ def _wanted(model, module_name, extra, keep):
             names = (names,) if isinstance(names, str) else tuple(names)
             seen.update(names)
             wanted.append((variable, names, change))
-    if left:
-        raise ValueError(f"extra needs names of the network's variables, got {', '.join(left)}.")
+    if extra_left:
+        raise ValueError(f"extra needs names of the network's variables, got {', '.join(extra_left)}.")
     return wanted
 
 
@@ -64,7 +64,7 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
         "layer1.0.conv1"; its tensors are that name + ".weight", ".bias", ".running_mean", ".running_var". Kernels are
         brought into Keras order; a 1 x 1 convolution may go into a Dense layer.
       subject: the file, for errors.
-      extra: dict Keras "layer/variable" -> (tensor name, function on the array) for what does not follow that rule.
+      extra: dict Keras "layer/variable" -> (tensor name, function on the array) for variables outside that rule.
         Several variables may take parts of one tensor this way; a tuple of names makes one variable of several tensors.
       unused: endings of tensor names that no network uses.
       keep: layers that keep their weights, for example a fresh head.
@@ -73,27 +73,27 @@ def assign(model, tensors, module_name, subject, extra=None, unused=("num_batche
       ValueError: two layers of one PyTorch name, or `extra` for a variable that does not exist.
     """
     wanted = _wanted(model, module_name, extra or {}, keep)
-    found = {k: v for k, v in tensors.items() if not k.endswith(tuple(unused))}
+    used = {k: v for k, v in tensors.items() if not k.endswith(tuple(unused))}
     names = {name for _, needed, _ in wanted for name in needed}
     problems = []
-    if missing := sorted(names - set(found)):
+    if missing := sorted(names - set(used)):
         problems.append(_listed("missing", missing))
-    if left_over := sorted(set(found) - names):
+    if left_over := sorted(set(used) - names):
         problems.append(_listed("left over", left_over))
-    there = [part for part in wanted if all(name in found for name in part[1])]
-    misfits = [misfit for part in sorted(there, key=lambda part: part[1]) if (misfit := _misfit(*part, found))]
+    there = [part for part in wanted if all(name in used for name in part[1])]
+    misfits = [misfit for part in sorted(there, key=lambda part: part[1]) if (misfit := _misfit(*part, used))]
     if misfits:
         problems.append(_listed("wrong:", misfits))
     if problems:
         raise InputError(subject, f"does not fit the network: {'; '.join(problems)}.", REMEDY)
     # One at a time, so that a mapped file of gigabytes is in memory once, as the network's variables.
     for variable, needed, change in wanted:
-        variable.assign(change(*(found[name] for name in needed)).astype("float32", copy=False))
+        variable.assign(change(*(used[name] for name in needed)).astype("float32", copy=False))
 
 
-def _misfit(variable, names, change, found):
+def _misfit(variable, names, change, tensors):
     """What is wrong with the tensors of a variable, or None."""
-    arrays = [found[name] for name in names]
+    arrays = [tensors[name] for name in names]
     try:
         array = change(*arrays)
     except (ValueError, IndexError):  # `change` may reshape, cut or join, which tensors of other ranks refuse

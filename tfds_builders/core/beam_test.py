@@ -45,11 +45,11 @@ def examples(summary):
     """{split: set of serialised examples}."""
     import tensorflow as tf
 
-    found = {}
+    by_split = {}
     for path in sorted(Path(summary["path"]).glob("*.tfrecord*")):
         split = path.name.partition("-")[2].partition(".")[0]
-        found.setdefault(split, set()).update(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-    return found
+        by_split.setdefault(split, set()).update(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    return by_split
 
 
 def same(summary, usual):

@@ -36,7 +36,7 @@ def video(tmp_path):
     return Video(str(tmp_path / "a.mp4"), "train", 1, "set", "swap", "a", "person", recipe)
 
 
-def test_results_come_back_as_they_were(folder):
+def test_examples_come_back_as_they_were(folder):
     rng = np.random.default_rng(0)
     values = {
         "frames": [rng.bytes(n) for n in (0, 7, 1000)],
@@ -50,22 +50,22 @@ def test_results_come_back_as_they_were(folder):
         "groups": {"tone": "iv", "bytes": b"x"},
     }
     work_cache.write(folder, "ab12", work_cache.SCORED, ("scored", [("key/0", values), ("key/1", {})]))
-    status, ((key, found), second) = work_cache.read(folder, "ab12", work_cache.SCORED)
-    assert (status, key, second) == ("scored", "key/0", ("key/1", {})) and found.keys() == values.keys()
+    status, ((key, read_values), second) = work_cache.read(folder, "ab12", work_cache.SCORED)
+    assert (status, key, second) == ("scored", "key/0", ("key/1", {})) and read_values.keys() == values.keys()
     for name, value in values.items():
-        assert type(found[name]) is type(value)
+        assert type(read_values[name]) is type(value)
         if isinstance(value, np.ndarray | np.generic):
-            assert found[name].dtype == value.dtype and found[name].shape == value.shape
-            assert found[name].tobytes() == value.tobytes()
+            assert read_values[name].dtype == value.dtype and read_values[name].shape == value.shape
+            assert read_values[name].tobytes() == value.tobytes()
         else:
-            assert found[name] == value
+            assert read_values[name] == value
     work_cache.write(folder, "cd34", work_cache.NONE, ("no_face", "no face was found"))
     assert work_cache.read(folder, "cd34", work_cache.NONE) == ("no_face", "no face was found")
     work_cache.write(folder, "cd34", work_cache.DIED, ("unreadable", "it died"))
     assert work_cache.finished_names(folder) == {"ab12": work_cache.SCORED, "cd34": work_cache.NONE}
 
 
-def test_a_name_stands_for_all_that_a_result_depends_on(video, monkeypatch):
+def test_a_name_stands_for_all_that_examples_depend_on(video, monkeypatch):
     other = video.path.replace("a.mp4", "b.mp4")
     write_file(Path(other).parent, "b.mp4", video_bytes())
     same = [video, dataclasses.replace(video, split="test", draw=some_function)]

@@ -107,7 +107,7 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     Args:
       path: file or folder.
       out: file or folder.
-      name, severity, seed, crf, time_limit_s: as of `write_perturbed`.
+      name, severity, seed, crf, time_limit_s: see `write_perturbed`.
     Returns:
       {"files": media files, "written", "kept" (of an earlier run), "unchanged": names that the perturbation did nothing
       to, "missing": frames that could not be decoded, "failed": {name: why}}.
@@ -124,15 +124,15 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
         return summary | {"missing": done["missing"], "unchanged": [] if done["changed"] else [path.name]}
     if out.resolve().is_relative_to(path.resolve()) or path.resolve().is_relative_to(out.resolve()):
         raise InputError(out, "lies in the folder that is read, or around it.", "Give a folder beside it.")
-    found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
-    media = [p for p in found if video.is_media(p)]
+    paths = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
+    media = [p for p in paths if video.is_media(p)]
     if not media:
         raise InputError(path, "holds no videos or images.", "Give a folder of videos.")
     earlier = _read_log(out, settings)
     # Before all else: by it a run that is stopped on the way finds its folder again.
     if earlier is None:
         begin_json_lines(out / LOG, [settings])
-    for source in found:
+    for source in paths:
         if source.suffix.lower() in LISTS:
             with atomic_path(out / source.relative_to(path)) as temporary:
                 shutil.copyfile(source, temporary)
