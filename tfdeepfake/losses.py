@@ -11,7 +11,7 @@ LOSSES = ("bce", "bce_f1", "ce")
 EPSILON = 1e-7
 
 
-def get(name, alpha=1.0, beta=1.0):
+def get(name: str, alpha: float = 1.0, beta: float = 1.0):
     """The loss of a name, for `model.compile`.
 
     Args:

@@ -44,7 +44,9 @@ FAINT = 1 / 255
 LEAST, DRAWS = 1.0, 20
 
 
-def self_blend(frames, landmarks_px, rng, region=None, drift=0.0):
+def self_blend(
+    frames: np.ndarray, landmarks_px: np.ndarray, rng: np.random.Generator, region=None, drift: float = 0.0
+) -> tuple:
     """Pseudo-fakes of the frames of one real face.
 
     Args:
@@ -78,7 +80,7 @@ def self_blend(frames, landmarks_px, rng, region=None, drift=0.0):
     raise ValueError(f"landmarks_px needs a face inside the frames: none of {DRAWS} draws changed them.")
 
 
-def face_maps(landmarks_px):
+def face_maps(landmarks_px: np.ndarray) -> np.ndarray:
     """Affine maps from the mean face to each frame.
 
     An affine map lets a face that is turned away be narrower. Neither axis gets less than 0.6 of the other,
@@ -98,7 +100,7 @@ def face_maps(landmarks_px):
     return np.concatenate([linear, (centres - linear @ middle)[..., None]], axis=2)
 
 
-def draw_mask(rng, region=None):
+def draw_mask(rng: np.random.Generator, region=None):
     """A mask on the grid over the mean face, float32 [rows, columns], 0..1 but for rounding."""
     import cv2
 
@@ -189,7 +191,9 @@ def _draw_slip(rng, count, drift):
     return drift / 2 * np.sin(2 * np.pi * time / periods + phases).sum(1)
 
 
-def contact_sheet(frames, landmarks_px, seed=0, draws=6, columns=3, cell_px=224):
+def contact_sheet(
+    frames: np.ndarray, landmarks_px: np.ndarray, seed: int = 0, draws: int = 6, columns: int = 3, cell_px: int = 224
+) -> np.ndarray:
     """An image to judge blends by: in each row frames of a clip, then the same blended, then the mask of the first.
 
     Args:

@@ -16,7 +16,7 @@ ZERO_CODE = CODES + 1
 ERROR_FRAC = 1 / (2 * CODES)
 
 
-def optical_flow(frames, method="dis"):
+def optical_flow(frames: np.ndarray, method: str = "dis") -> np.ndarray:
     """Motion between neighbouring frames.
 
     Args:
@@ -76,7 +76,7 @@ def _grey(frame, padding):
     return cv2.copyMakeBorder(grey, 0, rows, 0, columns, cv2.BORDER_REPLICATE) if rows or columns else grey
 
 
-def pack_flow(flow):
+def pack_flow(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """8-bit form of flow maps, one scale per map.
 
     Args:
@@ -99,7 +99,7 @@ def pack_flow(flow):
     return packed, max_px
 
 
-def unpack_flow(packed, max_px):
+def unpack_flow(packed: np.ndarray, max_px: np.ndarray) -> np.ndarray:
     """Inverse of `pack_flow` on numpy arrays: (uint8 [..., 2H, W, 1], float32 [...]) -> float32 [..., H, W, 2]."""
     packed, max_px = np.asarray(packed), np.asarray(max_px, np.float32)
     if packed.ndim < 3 or packed.shape[-1] != 1 or packed.shape[-3] % 2 or packed.shape[:-3] != max_px.shape:
@@ -125,7 +125,7 @@ def unpack_flow_ops(packed, max_px):
     return (codes - ZERO_CODE) / CODES * max_px[..., None, None, None]
 
 
-def flow_image(flow, max_px=None):
+def flow_image(flow: np.ndarray, max_px: float | None = None) -> np.ndarray:
     """Colour image of one map: hue is the direction, strength of colour the speed, white is still.
 
     Right is red, down yellow-green, left cyan, up violet.

@@ -9,7 +9,7 @@ from tfdeepfake.data.faces import align
 AT_ONCE = 32
 
 
-def mask_crops(path, video_path, examples):
+def mask_crops(path, video_path, examples) -> list:
     """Cuts masks out of the same frames and squares as examples.
 
     Args:

@@ -5,7 +5,7 @@ from keras import layers, ops
 from tfdeepfake.layers.exact import ExactBatchNormalization
 
 
-def squeeze_excite(x, reduction=16, name="se"):
+def squeeze_excite(x, reduction: int = 16, name: str = "se"):
     """Channels weighted by a gate computed from their means (P3 Eqs. 4-6; arXiv:1709.01507).
 
     Args:
@@ -27,7 +27,7 @@ def squeeze_excite(x, reduction=16, name="se"):
     return layers.Multiply(name=f"{name}_scale")([x, gate])
 
 
-def nonlocal_block(x, inner=None, name="nonlocal"):
+def nonlocal_block(x, inner: int | None = None, name: str = "nonlocal"):
     """Self-attention over space and time, added to x (P3 Eqs. 2-3; arXiv:1711.07971, embedded Gaussian).
 
     The batch normalisation behind the output projection starts with scale zero, so the block is the identity until

@@ -18,7 +18,7 @@ def _size(input_size, num_frames=None):
     return (*(() if num_frames is None else (num_frames,)), *input_size)
 
 
-def frames_input(input_size, num_frames=None):
+def frames_input(input_size: tuple, num_frames: int | None = None):
     """Input `frames`: RGB 0..255, float32 [B, H, W, 3], or [B, T, H, W, 3] when `num_frames` (= T) is given.
 
     Keras converts inputs to float32, so uint8 gives the same scores; networks normalise behind this.
@@ -26,7 +26,7 @@ def frames_input(input_size, num_frames=None):
     return Input((*_size(input_size, num_frames), 3), dtype="float32", name="frames")
 
 
-def flow_input(input_size, num_frames=None):
+def flow_input(input_size: tuple, num_frames: int | None = None):
     """Input `flow`: px/frame, float32 [B, H, W, 2] or [B, T, H, W, 2], as `data.flow.optical_flow` returns it."""
     return Input((*_size(input_size, num_frames), 2), dtype="float32", name="flow")
 
@@ -48,17 +48,17 @@ def fold_time(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
-def unfold_time(x, num_frames):
+def unfold_time(x, num_frames: int):
     """[B*T, C] -> [B, T, C]."""
     return ops.reshape(x, (-1, num_frames, x.shape[-1]))
 
 
-def stack_time(x, num_frames):
+def stack_time(x, num_frames: int):
     """[B*T, C] -> [B, T*C]: the features of a clip's frames side by side (P2 Table 4, "Flatten")."""
     return ops.reshape(x, (-1, num_frames * x.shape[-1]))
 
 
-def logits(x, num_classes=1, use_bias=True):
+def logits(x, num_classes: int = 1, use_bias: bool = True):
     """Layer `logits`: [B, 1] raw logit of FAKE, or [B, K] of K classes; float32 whatever the precision policy."""
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"num_classes needs a positive integer, got {num_classes!r}.")

@@ -12,7 +12,7 @@ def triple(value):
     return (value,) * 3 if isinstance(value, int) else tuple(value)
 
 
-def conv(x, filters, kernel, strides=1, groups=1, name=None):
+def conv(x, filters: int, kernel, strides: int = 1, groups: int = 1, name=None):
     """3D convolution without bias, padded by kernel // 2 on both sides as PyTorch does.
 
     Args:
@@ -70,7 +70,7 @@ def _same(size, kernel, stride):
     return max((-(-size // stride) - 1) * stride + kernel - size, 0)
 
 
-def max_pool(x, size, strides, name):
+def max_pool(x, size, strides, name: str):
     """Max-pool of a map without negative values, padded by size // 2 on both sides.
 
     Zeros are then as good as the minus infinity that PyTorch pads with.
@@ -79,6 +79,6 @@ def max_pool(x, size, strides, name):
     return layers.MaxPooling3D(size, strides, name=name)(x)
 
 
-def norm(x, name, epsilon=1e-5, momentum=0.9):
+def norm(x, name: str, epsilon: float = 1e-5, momentum: float = 0.9):
     """Batch normalisation with PyTorch's constants."""
     return ExactBatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(x)

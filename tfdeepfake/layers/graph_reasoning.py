@@ -7,7 +7,7 @@ from keras import layers, ops, saving
 from tfdeepfake.layers.thumbnail import cell_regions
 
 
-def graph_reasoning(x, inner=512, name="graph"):
+def graph_reasoning(x, inner: int = 512, name: str = "graph"):
     """Places of a map as nodes of a complete graph that learn from each other; the result is added to the map.
 
     P4 names the steps and gives neither widths nor formulas. Here, for the nodes X [N, C]:

@@ -9,7 +9,16 @@ from tfdeepfake.layers.exact import ExactBatchNormalization
 HEAD = ("classifier_0", "logits")
 
 
-def siamese_head(name, frames, x, num_classes, dropout=0.0, seed=None, head_only=False, spare_head=False):
+def siamese_head(
+    name: str,
+    frames,
+    x,
+    num_classes: int,
+    dropout: float = 0.0,
+    seed: int | None = None,
+    head_only: bool = False,
+    spare_head: bool = False,
+) -> Model:
     """The model that ends in batch normalisation and a linear layer on an embedding.
 
     Args:

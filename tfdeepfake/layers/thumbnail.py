@@ -5,7 +5,7 @@ from keras import KerasTensor, initializers, layers, ops, random, saving
 ORDERS = ("forward", "reverse", "random")
 
 
-def cells(rows, columns, snake=False):
+def cells(rows, columns, snake: bool = False):
     """Grid cells (row, column) in the order in which a clip's frames fill them.
 
     Args:
@@ -15,8 +15,19 @@ def cells(rows, columns, snake=False):
     return [(r, columns - 1 - c if snake and r % 2 else c) for r in range(rows) for c in range(columns)]
 
 
-def thumbnail(clip, rows=2, columns=2, size=(224, 224), tile_size=None, snake=False, order="forward", empty=0,
-              mask_px=0, fill=(0.0, 0.0, 0.0), seed=None):  # fmt: skip
+def thumbnail(
+    clip,
+    rows: int = 2,
+    columns: int = 2,
+    size: tuple = (224, 224),
+    tile_size=None,
+    snake: bool = False,
+    order: str = "forward",
+    empty: int = 0,
+    mask_px: int = 0,
+    fill: tuple = (0.0, 0.0, 0.0),
+    seed: int | None = None,
+):
     """The frames of a clip in a grid.
 
     Frames are resized to `tile_size`, put side by side, and the whole is resized to `size`, both bilinearly without
@@ -92,7 +103,7 @@ def _resized(x, size):
     return x if tuple(x.shape[1:3]) == tuple(size) else ops.image.resize(x, size, antialias=False)
 
 
-def cell_regions(x, rows, columns, snake=False):
+def cell_regions(x, rows, columns, snake: bool = False):
     """The region of each frame in a map computed from a thumbnail.
 
     Args:

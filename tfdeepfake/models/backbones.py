@@ -20,7 +20,7 @@ RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/re
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 
 
-def frame_map(x, backbone="resnet50", width=16):
+def frame_map(x, backbone: str = "resnet50", width: int = 16):
     """The map `features` of single frames.
 
     Args:
@@ -37,7 +37,7 @@ def frame_map(x, backbone="resnet50", width=16):
     raise ValueError(f"backbone needs one of {BACKBONES}, got {backbone!r}.")
 
 
-def load(model, backbone, weights):
+def load(model: keras.Model, backbone: str, weights):
     """Loads published weights into the backbone's layers of `model`; other layers keep theirs.
 
     Args:
@@ -106,7 +106,7 @@ def _conv_norm(x, filters, kernel, name, strides=1, padding="same"):
     return ExactBatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
 
 
-def small(x, width=16):
+def small(x, width: int = 16):
     """Four residual blocks for small crops (64 to 128 px); 0.3 M parameters at width 16.
 
     Args:

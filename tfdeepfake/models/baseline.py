@@ -6,7 +6,14 @@ from tfdeepfake.layers import contract
 from tfdeepfake.models import backbones
 
 
-def baseline(input_size=(108, 192), backbone="resnet50", weights=None, width=16, dropout=0.5, num_classes=1):
+def baseline(
+    input_size: tuple = (108, 192),
+    backbone: str = "resnet50",
+    weights=None,
+    width: int = 16,
+    dropout: float = 0.5,
+    num_classes: int = 1,
+) -> Model:
     """Scores single frames; a video's score is the mean over its frames (P2 4.1).
 
     Args:

@@ -12,14 +12,14 @@ from tfdeepfake.weights import keras_h5
 
 
 def cnn3d(
-    input_size=(224, 224),
-    num_frames=16,
-    num_classes=1,
-    dropout=0.5,
+    input_size: tuple = (224, 224),
+    num_frames: int = 16,
+    num_classes: int = 1,
+    dropout: float = 0.5,
     weights=None,
-    width=64,
-    blocks=(3, 4, 6, 3),
-):
+    width: int = 64,
+    blocks: tuple = (3, 4, 6, 3),
+) -> Model:
     """Scores a clip.
 
     P2 gives the sizes of Table 6 and says that a trained network was expanded in time. Those sizes are met when the
@@ -70,7 +70,7 @@ def _conv_norm(x, filters, kernel, name, strides=1, padding="same"):
     return ExactBatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
 
 
-def load_imagenet(model, weights):
+def load_imagenet(model: Model, weights):
     """Gives `model` the weights of a 2D ResNet50, inflated; the head keeps its own.
 
     Args:

@@ -9,17 +9,17 @@ CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}
 
 
 def cnn_rnn(
-    input_size=(108, 192),
-    num_frames=16,
-    backbone="resnet50",
+    input_size: tuple = (108, 192),
+    num_frames: int = 16,
+    backbone: str = "resnet50",
     weights=None,
-    width=16,
-    cell="lstm",
-    frame_units=128,
-    units=512,
-    dropout=0.5,
-    num_classes=1,
-):
+    width: int = 16,
+    cell: str = "lstm",
+    frame_units: int = 128,
+    units: int = 512,
+    dropout: float = 0.5,
+    num_classes: int = 1,
+) -> Model:
     """Scores a clip from the last state of a recurrent layer over its frames.
 
     The text of P2's Table 5 gives no sizes and the paper says "RNN" only. Chosen here: an LSTM, the form of the work

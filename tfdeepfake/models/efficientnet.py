@@ -44,22 +44,22 @@ STAGES = (
 
 
 def efficientnet(
-    name,
-    variant,
-    input_size=(224, 224),
-    num_classes=1,
-    dropout=None,
-    drop_connect=0.2,
-    seed=None,
-    embedding_units=None,
-    attention_stage=None,
+    name: str,
+    variant: str,
+    input_size: tuple = (224, 224),
+    num_classes: int = 1,
+    dropout: float | None = None,
+    drop_connect: float = 0.2,
+    seed: int | None = None,
+    embedding_units: int | None = None,
+    attention_stage: int | None = None,
     width=None,
     depth=None,
     pad_size="native",
-    stem_padding="same",
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-):
+    stem_padding: str = "same",
+    mean: tuple = IMAGENET_MEAN,
+    std: tuple = IMAGENET_STD,
+) -> Model:
     """Scores one face crop; the common body of all networks of this file.
 
     Args:
@@ -97,24 +97,24 @@ def efficientnet(
 
 
 def efficientnet_siamese(
-    name,
-    variant,
-    input_size=(224, 224),
-    num_classes=1,
-    dropout=0.0,
-    drop_connect=0.2,
-    seed=None,
-    embedding_units=None,
-    attention_stage=None,
+    name: str,
+    variant: str,
+    input_size: tuple = (224, 224),
+    num_classes: int = 1,
+    dropout: float = 0.0,
+    drop_connect: float = 0.2,
+    seed: int | None = None,
+    embedding_units: int | None = None,
+    attention_stage: int | None = None,
     width=None,
     depth=None,
     pad_size="native",
-    stem_padding="same",
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    head_only=False,
-    spare_head=False,
-):
+    stem_padding: str = "same",
+    mean: tuple = IMAGENET_MEAN,
+    std: tuple = IMAGENET_STD,
+    head_only: bool = False,
+    spare_head: bool = False,
+) -> Model:
     """The siamese form: an embedding trained by triplets, and a classifier of its own on it (arXiv:2004.07676).
 
     First keras.Model(model.input, model.get_layer("embedding").output) is trained with a triplet loss, then the
@@ -164,14 +164,14 @@ def _embedding(
 
 def feature_map(
     x,
-    variant,
-    drop_connect=0.2,
-    seed=None,
-    attention_stage=None,
+    variant: str,
+    drop_connect: float = 0.2,
+    seed: int | None = None,
+    attention_stage: int | None = None,
     width=None,
     depth=None,
     pad_size=None,
-    stem_padding="same",
+    stem_padding: str = "same",
 ):
     """The map `features` of normalised frames, for networks that build on an EfficientNet.
 
@@ -311,7 +311,7 @@ _TIMM_PARTS = {
 _TIMM_PARTS_FIRST = _TIMM_PARTS | {"bn1": "bn1", "project_conv": "conv_pw", "bn2": "bn2"}
 
 
-def module_name(layer, prefix="", head="_fc"):
+def module_name(layer: str, prefix: str = "", head: str = "_fc") -> str:
     """PyTorch module of a layer in the most common naming: "blocks_0_se_reduce" -> "_blocks.0._se_reduce"."""
     if layer == "logits":
         return head
@@ -327,13 +327,13 @@ module_name_sbi = functools.partial(module_name, prefix="net.", head="net._fc")
 module_name_deepfakebench = functools.partial(module_name, prefix="backbone.efficientnet.", head="backbone.last_layer")
 
 
-def module_name_siamese(layer):
+def module_name_siamese(layer: str) -> str:
     """The same in the siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
     own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.classifier"}
     return own[layer] if layer in own else module_name(layer, "feat_ext.efficientnet.", "classifier.1")
 
 
-def module_name_timm(layer, prefix="encoder.", head="fc", repeats=_B7_REPEATS):
+def module_name_timm(layer: str, prefix: str = "encoder.", head: str = "fc", repeats=_B7_REPEATS) -> str:
     """PyTorch module in the naming of timm, which counts blocks by stage: "blocks_4_bn0" of B7 -> "blocks.1.0.bn1"."""
     if layer == "logits":
         return head

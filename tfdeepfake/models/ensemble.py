@@ -22,15 +22,15 @@ ATTENTION2D = (("attention2d", {"input_size": (224, 224)}),)
 
 
 def ensemble(
-    members=(("efficientnet_b4", {}), ("efficientnet_b4_att", {})),
+    members: tuple = (("efficientnet_b4", {}), ("efficientnet_b4_att", {})),
     weights=None,
-    rule="soft",
-    input_size=None,
-    num_frames=None,
-    num_frames_2d=None,
-    num_classes=1,
-    dropout=None,
-):
+    rule: str = "soft",
+    input_size: tuple | None = None,
+    num_frames: int | None = None,
+    num_frames_2d: int | None = None,
+    num_classes: int = 1,
+    dropout: float | None = None,
+) -> Model:
     """The vote of networks built by name.
 
     Args:
@@ -44,7 +44,13 @@ def ensemble(
 
 
 def ensemble3d(
-    members=ENSEMBLE3D, weights=None, rule="soft", input_size=None, num_frames=None, num_classes=1, dropout=None
+    members=ENSEMBLE3D,
+    weights=None,
+    rule: str = "soft",
+    input_size: tuple | None = None,
+    num_frames: int | None = None,
+    num_classes: int = 1,
+    dropout: float | None = None,
 ):
     """P0 III-B: I3D, 3D ResNet-34, MC3 and R(2+1)D, each with the same vote where `weights` does not say otherwise.
 
@@ -56,14 +62,14 @@ def ensemble3d(
 def fusion_2d_3d(
     members_2d=ATTENTION2D,
     members_3d=ENSEMBLE3D,
-    weight_3d=0.6,
-    rule="soft",
-    input_size=None,
-    num_frames=None,
-    num_frames_2d=10,
-    num_classes=1,
-    dropout=None,
-):
+    weight_3d: float = 0.6,
+    rule: str = "soft",
+    input_size: tuple | None = None,
+    num_frames: int | None = None,
+    num_frames_2d: int = 10,
+    num_classes: int = 1,
+    dropout: float | None = None,
+) -> Model:
     """P0 III-C: frame networks vote among each other, clip networks too, and the vote of the latter weighs more.
 
     P0 gives the 3D part "a higher weight" and no number; choose it on validation data.
@@ -93,8 +99,14 @@ def _named(name, members, weights, rule, input_size, frames, num_frames_2d, num_
 
 
 def ensemble_of(
-    members, weights=None, rule="soft", input_size=None, num_frames=None, num_frames_2d=None, name="ensemble"
-):
+    members,
+    weights=None,
+    rule: str = "soft",
+    input_size: tuple | None = None,
+    num_frames: int | None = None,
+    num_frames_2d: int | None = None,
+    name: str = "ensemble",
+) -> Model:
     """The vote of networks, as one flat network of their layers with their weights copied.
 
     Layers of member k (from 1) are prefixed with "m<k>_"; only the map of the member that weighs most is called

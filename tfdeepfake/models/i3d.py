@@ -34,7 +34,14 @@ IMAGENET_FILE = "googlenet-1378be20.pth"
 IMAGENET_URL = f"https://download.pytorch.org/models/{IMAGENET_FILE}"
 
 
-def i3d(input_size=(224, 224), num_frames=64, num_classes=1, dropout=0.5, width=64, weights=None):
+def i3d(
+    input_size: tuple = (224, 224),
+    num_frames: int = 64,
+    num_classes: int = 1,
+    dropout: float = 0.5,
+    width: int = 64,
+    weights=None,
+) -> keras.Model:
     """Scores a clip.
 
     Args:
@@ -102,12 +109,12 @@ def _inception(x, channels, name):
     return layers.Concatenate(name=name)(branches)
 
 
-def module_name(layer):
+def module_name(layer: str) -> str:
     """PyTorch module of a layer: "Mixed_3b_b1a_conv3d" -> "Mixed_3b.b1a.conv3d"."""
     return "logits.conv3d" if layer == "logits" else re.sub(r"_(?=b\d[ab]?_|conv3d$|bn$)", ".", layer)
 
 
-def module_name_imagenet(layer):
+def module_name_imagenet(layer: str) -> str:
     """Module of the 2D Inception in torchvision's file: "Mixed_3b_b1a_conv3d" -> "inception3a.branch2.0.conv"."""
     unit, kind = re.fullmatch(r"(.+)_(conv3d|bn)", layer).groups()
     kind = kind.removesuffix("3d")
@@ -118,7 +125,7 @@ def module_name_imagenet(layer):
     return f"inception{stage}{chr(ord(letter) - 1)}.branch{branch}.{kind}"
 
 
-def load_imagenet(model, tensors, subject):
+def load_imagenet(model: keras.Model, tensors: dict, subject: str) -> None:
     """Gives `model` the 2D weights of torchvision's GoogLeNet, inflated; the head keeps its own.
 
     That network reads -1..1 as well. Its first convolution is padded by (3, 3) px where this one is by (2, 3), so its

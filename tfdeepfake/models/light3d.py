@@ -23,7 +23,15 @@ SRM_FILTERS = (
 )  # fmt: skip
 
 
-def light3d(input_size=(224, 224), num_frames=16, num_classes=1, dropout=0.5, width=32, reduction=4, truncate=3.0):
+def light3d(
+    input_size: tuple = (224, 224),
+    num_frames: int = 16,
+    num_classes: int = 1,
+    dropout: float = 0.5,
+    width: int = 32,
+    reduction: int = 4,
+    truncate: float = 3.0,
+) -> Model:
     """Scores a clip; 424,929 parameters.
 
     Decided here: residuals per colour (9 maps) and cut off at +-3 grey levels, so that edges do not drown the noise; a
@@ -61,7 +69,7 @@ def light3d(input_size=(224, 224), num_frames=16, num_classes=1, dropout=0.5, wi
     return Model({"frames": clip}, contract.logits(x, num_classes), name="light3d")
 
 
-def noise_residuals(clip, truncate=3.0):
+def noise_residuals(clip, truncate: float = 3.0):
     """What the three filters leave of each colour of each frame.
 
     Args:

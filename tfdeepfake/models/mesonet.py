@@ -12,7 +12,7 @@ from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.weights import keras_h5
 
 
-def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
+def meso4(input_size: tuple = (256, 256), dropout: float = 0.5, num_classes: int = 1) -> Model:
     """Four convolutions and two linear layers; 28,073 parameters at 256 x 256.
 
     Args:
@@ -29,7 +29,7 @@ def meso4(input_size=(256, 256), dropout=0.5, num_classes=1):
     return _head(frames, x, dropout, num_classes, "meso4")
 
 
-def meso_inception4(input_size=(256, 256), dropout=0.5, num_classes=1):
+def meso_inception4(input_size: tuple = (256, 256), dropout: float = 0.5, num_classes: int = 1) -> Model:
     """`meso4` with its first two convolutions replaced by branches of growing reach; 28,725 parameters at 256 x 256.
 
     For arguments and return see `meso4`.
@@ -75,7 +75,7 @@ def _head(frames, x, dropout, num_classes, name):
     return Model({"frames": frames}, contract.logits(x, num_classes), name=name)
 
 
-def load_keras_weights(model, file):
+def load_keras_weights(model: Model, file):
     """Loads the authors' Keras 2 file and turns its polarity round: its output is the logit of real.
 
     Their layers are named by counters of the session that made them (conv2d_5 is the first of a file that starts at

@@ -96,7 +96,7 @@ NETWORKS = {
 }
 
 
-def build_from(table, name, **kwargs):
+def build_from(table, name: str, **kwargs):
     """Builds a network of a dict; see `models.build`."""
     if name not in table:
         near = difflib.get_close_matches(name, table, n=3, cutoff=0.4)

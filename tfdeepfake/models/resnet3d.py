@@ -31,30 +31,30 @@ DEPTHS = {
 
 
 def resnet3d(
-    name,
+    name: str,
     depth,
-    factorised=False,
-    input_size=(112, 112),
-    num_frames=16,
-    num_classes=1,
-    dropout=0.0,
-    width=64,
+    factorised: bool = False,
+    input_size: tuple = (112, 112),
+    num_frames: int = 16,
+    num_classes: int = 1,
+    dropout: float = 0.0,
+    width: int = 64,
     stem_width=None,
-    expansion=4,
-    cardinality=1,
+    expansion: int = 4,
+    cardinality: int = 1,
     blocks=None,
-    shortcut="B",
-    stem_kernel=(7, 7, 7),
-    stem_strides=(1, 2, 2),
-    stem_pool=True,
-    se_reduction=None,
-    se_stages=(1, 2, 3, 4),
-    nonlocal_after=(),
-    nonlocal_inner=None,
-    head_bias=True,
+    shortcut: str = "B",
+    stem_kernel: tuple = (7, 7, 7),
+    stem_strides: tuple = (1, 2, 2),
+    stem_pool: bool = True,
+    se_reduction: int | None = None,
+    se_stages: tuple = (1, 2, 3, 4),
+    nonlocal_after: tuple = (),
+    nonlocal_inner: int | None = None,
+    head_bias: bool = True,
     mean=KINETICS_MEAN,
     std=KINETICS_STD,
-):
+) -> Model:
     """Scores a clip; the common body of all networks of this file.
 
     Args:
@@ -182,14 +182,14 @@ def _shortcut(x, filters, strides, block, kind):
     return norm(conv(x, filters, 1, strides, name=f"{block}_downsample_0"), f"{block}_downsample_1")
 
 
-def module_name(layer):
+def module_name(layer: str) -> str:
     """PyTorch module of a layer in the published files: "layer1_0_downsample_0" -> "layer1.0.downsample.0"."""
     if layer == "logits":
         return "fc"
     return re.sub(r"_(?=\d)|(?<=\d)_(?=conv|bn|downsample|se)", ".", layer)
 
 
-def module_name_nonlocal(layer):
+def module_name_nonlocal(layer: str) -> str:
     """The same in the form of P3's non-local network: stage 4 is "layer4.0", the block behind it "layer4.1"."""
     if match := re.fullmatch(r"nonlocal4_(.*)", layer):
         return f"r.layer4.1.{match[1].replace('_', '.')}"

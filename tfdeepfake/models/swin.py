@@ -23,18 +23,18 @@ APART = -100.0
 
 
 def swin_b(
-    input_size=(224, 224),
-    embed_dim=128,
-    depths=(2, 2, 18, 2),
-    heads=(4, 8, 16, 32),
-    windows=(7, 7, 7, 7),
-    drop_path=0.1,
-    dropout=0.0,
-    num_classes=1,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    seed=None,
-):
+    input_size: tuple = (224, 224),
+    embed_dim: int = 128,
+    depths: tuple = (2, 2, 18, 2),
+    heads: tuple = (4, 8, 16, 32),
+    windows: tuple = (7, 7, 7, 7),
+    drop_path: float = 0.1,
+    dropout: float = 0.0,
+    num_classes: int = 1,
+    mean: tuple = IMAGENET_MEAN,
+    std: tuple = IMAGENET_STD,
+    seed: int | None = None,
+) -> Model:
     """Scores one frame; 87 M parameters.
 
     Args:
@@ -62,8 +62,16 @@ def swin_b(
     return Model({"frames": frames}, contract.logits(x, num_classes), name="swin_b")
 
 
-def swin(x, embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), windows=(7, 7, 7, 7), drop_path=0.1,
-         seed=None, position=None):  # fmt: skip
+def swin(
+    x,
+    embed_dim: int = 128,
+    depths: tuple = (2, 2, 18, 2),
+    heads: tuple = (4, 8, 16, 32),
+    windows: tuple = (7, 7, 7, 7),
+    drop_path: float = 0.1,
+    seed: int | None = None,
+    position=None,
+):
     """The normalised map before pooling.
 
     Args:
@@ -230,12 +238,12 @@ def _moved(x, by):
     return x
 
 
-def module_name(layer):
+def module_name(layer: str) -> str:
     """Module of a layer in the authors' naming: "layers_0_blocks_1_attn_qkv" -> "layers.0.blocks.1.attn.qkv"."""
     return "head" if layer == "logits" else layer.replace("_", ".").replace("patch.embed", "patch_embed")
 
 
-def module_name_timm(layer):
+def module_name_timm(layer: str) -> str:
     """The same as timm names it since 0.9: a stage begins with its halving, and the head has one more name."""
     if layer == "logits":
         return "head.fc"
@@ -243,12 +251,12 @@ def module_name_timm(layer):
     return re.sub(r"layers\.(\d+)\.downsample", lambda match: f"layers.{int(match[1]) + 1}.downsample", name)
 
 
-def naming(tensors):
+def naming(tensors: dict):
     """Which of the two namings a file has, `module_name` or `module_name_timm`, by where its first halving stands."""
     return module_name if any(name.startswith("layers.0.downsample.") for name in tensors) else module_name_timm
 
 
-def tables(model, name=module_name):
+def tables(model: Model, name=module_name):
     """`extra` of `torch_assign.assign` for the tables of relative position bias."""
     return {
         f"{layer.name}/relative_position_bias_table": (_table(layer, name), _same)
@@ -257,7 +265,7 @@ def tables(model, name=module_name):
     }
 
 
-def fitted(tensors, model, name=module_name):
+def fitted(tensors: dict, model: Model, name=module_name) -> dict:
     """Position tables of a file enlarged (or shrunk) to the windows of `model`, bicubically, head by head.
 
     A window of 7 has 13 x 13 offsets, one of 14 has 27 x 27; the same offset then means half as much of a window, and

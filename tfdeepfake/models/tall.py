@@ -34,30 +34,30 @@ WINDOWS = (14, 14, 14, 7)
 
 
 def tall(
-    name,
-    backbone="swin",
-    input_size=(112, 112),
-    num_frames=4,
-    rows=2,
-    columns=2,
-    snake=False,
-    order="forward",
-    empty=0,
-    thumbnail_size=(224, 224),
+    name: str,
+    backbone: str = "swin",
+    input_size: tuple = (112, 112),
+    num_frames: int = 4,
+    rows: int = 2,
+    columns: int = 2,
+    snake: bool = False,
+    order: str = "forward",
+    empty: int = 0,
+    thumbnail_size: tuple = (224, 224),
     tile_size=None,
-    mask_px=16,
-    frame_position=True,
-    graph=False,
-    graph_inner=None,
-    consistency=0.0,
-    backbone_args=None,
-    mean=None,
-    std=None,
-    dropout=0.0,
-    num_classes=1,
+    mask_px: int = 16,
+    frame_position: bool = True,
+    graph: bool = False,
+    graph_inner: int | None = None,
+    consistency: float = 0.0,
+    backbone_args: dict | None = None,
+    mean: tuple | None = None,
+    std: tuple | None = None,
+    dropout: float = 0.0,
+    num_classes: int = 1,
     weights=None,
-    seed=None,
-):
+    seed: int | None = None,
+) -> Model:
     """Scores a clip; the common body of all networks of this file.
 
     Args:
@@ -178,7 +178,7 @@ tall_efficientnet_b4 = _named("tall_efficientnet_b4", "efficientnet_b4")
 tall_plus_plus = _named("tall_plus_plus", "swin", graph=True, consistency=0.5)
 
 
-def tables(model):
+def tables(model: Model):
     """`extra` of `torch_assign.assign` for a checkpoint of the authors' code over Swin-B."""
     return swin.tables(model) | {"frame_pos_embed/embedding": ("frame_pos_embed", _same)}
 

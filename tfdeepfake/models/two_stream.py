@@ -8,17 +8,17 @@ from tfdeepfake.models import backbones
 
 
 def two_stream_frame(
-    input_size=(108, 192),
-    backbone="resnet50",
+    input_size: tuple = (108, 192),
+    backbone: str = "resnet50",
     weights=None,
-    width=16,
-    flow_widths=(32, 64),
-    batch_norm=False,
-    frame_units=128,
-    units=512,
-    dropout=0.5,
-    num_classes=1,
-):
+    width: int = 16,
+    flow_widths: tuple = (32, 64),
+    batch_norm: bool = False,
+    frame_units: int = 128,
+    units: int = 512,
+    dropout: float = 0.5,
+    num_classes: int = 1,
+) -> Model:
     """Scores one frame together with the flow map that leads to it.
 
     The text of P2's Table 3 gives no sizes; both streams have those of Table 4 without its stacking over time, as
@@ -48,18 +48,18 @@ def two_stream_frame(
 
 
 def two_stream_video(
-    input_size=(108, 192),
-    num_frames=16,
-    backbone="resnet50",
+    input_size: tuple = (108, 192),
+    num_frames: int = 16,
+    backbone: str = "resnet50",
     weights=None,
-    width=16,
-    flow_widths=(32, 64),
-    batch_norm=False,
-    frame_units=128,
-    units=512,
-    dropout=0.5,
-    num_classes=1,
-):
+    width: int = 16,
+    flow_widths: tuple = (32, 64),
+    batch_norm: bool = False,
+    frame_units: int = 128,
+    units: int = 512,
+    dropout: float = 0.5,
+    num_classes: int = 1,
+) -> Model:
     """Scores a clip: features of all its frames side by side, and those of its flow maps (P2 Table 4).
 
     Sizes at the defaults: frames (16, 2048) -> (16, 128) -> 2048 -> 512; flow (16, 25, 46, 64) -> (16, 73600) ->
@@ -86,7 +86,7 @@ def two_stream_video(
     return backbones.load(model, backbone, weights)
 
 
-def flow_features(x, widths, batch_norm=False):
+def flow_features(x, widths, batch_norm: bool = False):
     """The flow stream's convolutions: 3 x 3 without padding, then a 2 x 2 max-pool, for each width (P2 Table 4).
 
     Args:

@@ -24,19 +24,19 @@ DEPTHS = {
 
 
 def video_resnet(
-    name,
+    name: str,
     form,
-    depth=18,
-    input_size=(112, 112),
-    num_frames=16,
-    num_classes=1,
-    dropout=0.0,
-    width=64,
-    stem_middle=45,
+    depth: int = 18,
+    input_size: tuple = (112, 112),
+    num_frames: int = 16,
+    num_classes: int = 1,
+    dropout: float = 0.0,
+    width: int = 64,
+    stem_middle: int = 45,
     blocks=None,
     mean=MEAN,
     std=STD,
-):
+) -> Model:
     """Scores a clip; the common body of all networks of this file.
 
     Args:
@@ -113,7 +113,7 @@ def _conv(x, filters, middle, strides, kind, name):
     return conv(x, filters, (3, 1, 1), (strides, 1, 1), name=f"{name}_3")
 
 
-def module_name(layer):
+def module_name(layer: str) -> str:
     """PyTorch module of a layer: "layer1_0_conv1_0_3" -> "layer1.0.conv1.0.3"."""
     return "fc" if layer == "logits" else layer.replace("_", ".")
 

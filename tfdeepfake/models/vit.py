@@ -24,19 +24,19 @@ IMAGENET_FILE = "model.safetensors of https://huggingface.co/timm/vit_base_patch
 
 
 def vit_b(
-    input_size=(224, 224),
-    patch=16,
-    embed_dim=768,
-    depth=12,
-    heads=12,
-    pool="token",
-    drop_path=0.1,
-    dropout=0.0,
-    num_classes=1,
+    input_size: tuple = (224, 224),
+    patch: int = 16,
+    embed_dim: int = 768,
+    depth: int = 12,
+    heads: int = 12,
+    pool: str = "token",
+    drop_path: float = 0.1,
+    dropout: float = 0.0,
+    num_classes: int = 1,
     mean=MEAN,
     std=STD,
-    seed=None,
-):
+    seed: int | None = None,
+) -> Model:
     """Scores one frame; 86 M parameters.
 
     Args:
@@ -65,18 +65,18 @@ def vit_b(
 
 
 def clip_vit_l14(
-    input_size=(224, 224),
-    patch=14,
-    embed_dim=1024,
-    depth=24,
-    heads=16,
-    drop_path=0.0,
-    dropout=0.0,
-    num_classes=1,
+    input_size: tuple = (224, 224),
+    patch: int = 14,
+    embed_dim: int = 1024,
+    depth: int = 24,
+    heads: int = 16,
+    drop_path: float = 0.0,
+    dropout: float = 0.0,
+    num_classes: int = 1,
     mean=CLIP_MEAN,
     std=CLIP_STD,
-    seed=None,
-):
+    seed: int | None = None,
+) -> Model:
     """Scores one aligned face as GenD does; 303 M parameters, 81 GMACs.
 
     CLIP's tower differs from `vit_b` by a normalisation before the first block, patches without bias, and
@@ -118,16 +118,16 @@ def pooled(x, token):
 
 def vit(
     x,
-    patch=16,
-    embed_dim=768,
-    depth=12,
-    heads=12,
-    pool="token",
-    drop_path=0.1,
-    seed=None,
+    patch: int = 16,
+    embed_dim: int = 768,
+    depth: int = 12,
+    heads: int = 12,
+    pool: str = "token",
+    drop_path: float = 0.1,
+    seed: int | None = None,
     position=None,
-    norm_first=False,
-    activation="gelu",
+    norm_first: bool = False,
+    activation: str = "gelu",
     epsilon=EPSILON,
 ):
     """Map and class token.
@@ -215,12 +215,12 @@ class ClassToken(layers.Layer):
         return (input_shape[0], 1 + input_shape[1], input_shape[2])
 
 
-def module_name(layer):
+def module_name(layer: str) -> str:
     """timm's module of a layer: "blocks_0_attn_qkv" -> "blocks.0.attn.qkv"."""
     return "head" if layer == "logits" else layer.replace("_", ".").replace("patch.embed", "patch_embed")
 
 
-def tokens(model):
+def tokens(model: Model):
     """`extra` of `torch_assign.assign` for class token and positions."""
     return {f"tokens/{name}": (name, _same) for name in ("cls_token", "pos_embed")}
 
@@ -240,14 +240,14 @@ _GEND_PARTS = {"norm1": "layer_norm1", "norm2": "layer_norm2", "attn_proj": "sel
 _GEND_PARTS |= {"mlp_fc1": "mlp.fc1", "mlp_fc2": "mlp.fc2", "attn_qkv": "self_attn"}
 
 
-def module_name_gend(layer):
+def module_name_gend(layer: str) -> str:
     """GenD's module of a layer: "blocks_0_norm1" -> "feature_extractor.vision_model.encoder.layers.0.layer_norm1"."""
     if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
         return f"{_TOWER}encoder.layers.{match[1]}.{_GEND_PARTS[match[2]]}"
     return _GEND[layer]
 
 
-def tensors_gend(model):
+def tensors_gend(model: Model):
     """`extra` of `torch_assign.assign` for GenD's file: query, key and value, which are three layers there, token and
     positions."""
     extra = {

@@ -15,15 +15,15 @@ from tfdeepfake.layers.siamese import siamese_head
 
 
 def xception(
-    input_size=(299, 299),
-    num_classes=1,
-    dropout=0.5,
-    width=1.0,
-    middle_blocks=8,
-    embedding_units=None,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-):
+    input_size: tuple = (299, 299),
+    num_classes: int = 1,
+    dropout: float = 0.5,
+    width: float = 1.0,
+    middle_blocks: int = 8,
+    embedding_units: int | None = None,
+    mean: tuple = (0.5, 0.5, 0.5),
+    std: tuple = (0.5, 0.5, 0.5),
+) -> Model:
     """Scores one face crop; 20,809,001 parameters.
 
     Args:
@@ -45,17 +45,17 @@ def xception(
 
 
 def xception_st(
-    input_size=(299, 299),
-    num_classes=1,
-    dropout=0.0,
-    width=1.0,
-    middle_blocks=8,
-    embedding_units=None,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-    head_only=False,
-    spare_head=False,
-):
+    input_size: tuple = (299, 299),
+    num_classes: int = 1,
+    dropout: float = 0.0,
+    width: float = 1.0,
+    middle_blocks: int = 8,
+    embedding_units: int | None = None,
+    mean: tuple = (0.5, 0.5, 0.5),
+    std: tuple = (0.5, 0.5, 0.5),
+    head_only: bool = False,
+    spare_head: bool = False,
+) -> Model:
     """The siamese form of `xception`: an embedding trained by triplets, then a classifier on it (arXiv:2004.07676).
 
     Args:
@@ -140,7 +140,7 @@ def _norm(x, name):
     return ExactBatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def module_name(layer, prefix="", head="fc"):
+def module_name(layer: str, prefix: str = "", head: str = "fc") -> str:
     """PyTorch module of a layer: "block1_rep_0_conv1" -> "block1.rep.0.conv1"."""
     return head if layer == "logits" else prefix + layer.replace("_", ".")
 
@@ -155,7 +155,7 @@ module_name_faceforensics_plain = functools.partial(module_name, prefix="model."
 module_name_deepfakebench = functools.partial(module_name, prefix="backbone.", head="backbone.last_linear")
 
 
-def module_name_siamese(layer):
+def module_name_siamese(layer: str) -> str:
     """The siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
     own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.xception.last_linear"}
     return own[layer] if layer in own else module_name(layer, "feat_ext.xception.", "classifier.1")

@@ -19,7 +19,7 @@ RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 KNOWN = CONVOLUTIONS + TRANSPOSED + SEPARABLE + RECURRENT + (layers.Dense, layers.BatchNormalization)
 
 
-def count(model, batch_size=1):
+def count(model: keras.Model, batch_size: int = 1) -> dict:
     """MACs of one forward pass, by operation.
 
     Args:

@@ -82,7 +82,9 @@ PRINTED_LINE = "{:<28} {:>11} {:>8}   {:>11} {:>8} {:>8}"
 NOTE = "Of one example (a frame or a clip). 1 MAC = 2 FLOPs; papers often print MACs as FLOPs."
 
 
-def models_table(names=None, latency=True, batch_size=1, out=None):
+def models_table(
+    names: list | None = None, latency: bool = True, batch_size: int = 1, out: str | Path | None = None
+) -> list:
     """Prints and returns the table; builds one network at a time and frees it.
 
     `keras.backend.clear_session()` runs behind each network: names of layers built before may come again.
@@ -141,7 +143,7 @@ def models_table(names=None, latency=True, batch_size=1, out=None):
     return rows
 
 
-def row(name, arguments=None, batch_size=1, latency=True):
+def row(name: str, arguments=None, batch_size: int = 1, latency: bool = True):
     """One row of `models_table`; cells that do not apply are None."""
     import keras
 
@@ -168,7 +170,7 @@ def row(name, arguments=None, batch_size=1, latency=True):
     return cells
 
 
-def latency_ms(model, batch_size=1, runs=5, limit_s=3.0):
+def latency_ms(model, batch_size: int = 1, runs: int = 5, limit_s: float = 3.0):
     """Median time of a forward pass through `predict_on_batch`, in milliseconds, on uint8 noise.
 
     Args:

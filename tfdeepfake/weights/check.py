@@ -8,7 +8,7 @@ from tfdeepfake.errors import InputError
 _SHOWN = 12
 
 
-def check_weight_file(path):
+def check_weight_file(path: str | Path) -> None:
     """Refuses what cannot be a file of weights; a missing file passes, its reader has the better error.
 
     Raises:

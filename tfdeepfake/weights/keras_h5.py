@@ -14,7 +14,7 @@ def variables(layers):
     return {f"{layer.name}/{v.path.rsplit('/', 1)[-1]}": v for layer in layers for v in layer.weights}
 
 
-def load(path, wanted, rename=lambda names: {name: name for name in names}, ignore=()):
+def load(path, wanted, rename=lambda names: {name: name for name in names}, ignore: tuple = ()) -> None:
     """Assigns every array of a file to a variable, or nothing at all.
 
     Args:

@@ -74,7 +74,7 @@ def _once(pairs):
     return value
 
 
-def numpy_dtype(name):
+def numpy_dtype(name: str):
     """numpy's type of that name, bfloat16 included."""
     if name == "bfloat16":
         import ml_dtypes

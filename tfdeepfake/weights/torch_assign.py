@@ -54,7 +54,15 @@ def _listed(words, names):
     return f"{words} {', '.join(names[:_SHOWN])}{more}"
 
 
-def assign(model, tensors, module_name, subject, extra=None, unused=("num_batches_tracked",), keep=()):
+def assign(
+    model,
+    tensors: dict,
+    module_name,
+    subject: str,
+    extra=None,
+    unused: tuple = ("num_batches_tracked",),
+    keep: tuple = (),
+) -> None:
     """Assigns every tensor to the network's variables, or nothing at all.
 
     Args:

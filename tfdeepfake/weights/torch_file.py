@@ -257,7 +257,7 @@ def _tensors(value, path):
     return tensors
 
 
-def read(path):
+def read(path) -> dict:
     """Reads the tensors of a checkpoint.
 
     Args:

@@ -21,7 +21,15 @@ KINDS = {"identity": "identities", "source": "sources", "frames": "near-duplicat
 EXAMPLES = 3
 
 
-def audit(names, data_dir=None, num_frames=4, distance=hashes.DISTANCE, options=None, out=None, exclude_out=None):
+def audit(
+    names,
+    data_dir: str | Path | None = None,
+    num_frames: int = 4,
+    distance=hashes.DISTANCE,
+    options: dict | None = None,
+    out: str | Path | None = None,
+    exclude_out: str | Path | None = None,
+) -> list:
     """Compares data sets, prints what leaks, and writes the lists.
 
     Args:
@@ -62,7 +70,7 @@ def audit(names, data_dir=None, num_frames=4, distance=hashes.DISTANCE, options=
     return leaks
 
 
-def conflict(a, b):
+def conflict(a, b) -> bool:
     """Whether nothing of one place, (number of set, split), may stand in the other."""
     if a[0] == b[0]:
         return a[1] != b[1]
@@ -127,7 +135,7 @@ def _place(sets, at, count, key):
     return {"data": sets[at[0]].name, "split": at[1], "videos": count, "example": "/".join(key[1:])}
 
 
-def leaking_tests(sets, leaks):
+def leaking_tests(sets, leaks: list):
     """Test videos of the last set that leak: sorted (data_set, method, video)."""
     last, known_in = sets[-1], {(one.name, "train") for one in sets[:-1]}
     known_in = known_in or {(last.name, "train"), (last.name, "validation")}
@@ -152,7 +160,7 @@ def leaking_tests(sets, leaks):
     )
 
 
-def report(sets, leaks):
+def report(sets, leaks: list):
     """Lines of text: what was compared of each set, and of each kind of leak the number and the first ones."""
     lines = []
     for one in sets:
@@ -176,7 +184,7 @@ def report(sets, leaks):
     return [*lines, ""]
 
 
-def verdict(sets, leaks):
+def verdict(sets, leaks: list):
     """The last line."""
     if leaks:
         counts = {plural: sum(leak["kind"] == kind for leak in leaks) for kind, plural in KINDS.items()}

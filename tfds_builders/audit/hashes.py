@@ -27,7 +27,7 @@ _QUERIES = 2048
 _MOST_CANDIDATES = 1 << 21
 
 
-def image_hash(grey):
+def image_hash(grey: np.ndarray):
     """Perceptual hash.
 
     Args:

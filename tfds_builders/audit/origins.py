@@ -33,7 +33,7 @@ ORIGINS = {
 }
 
 
-def origins(data_set, method, video, source, options=None):
+def origins(data_set: str, method: str, video, source, options: dict | None = None):
     """Persons and recordings of a video.
 
     Args:

@@ -46,7 +46,7 @@ class Audited:
         return self.videos[key]
 
 
-def read(name, data_dir=None, num_frames=4, options=None):
+def read(name: str, data_dir: str | Path | None = None, num_frames: int = 4, options: dict | None = None):
     """Audited of a prepared set, or of "builder=FOLDER"; for arguments and errors see `compare.audit`."""
     builder, equals, folder = name.partition("=")
     if equals:
@@ -56,7 +56,7 @@ def read(name, data_dir=None, num_frames=4, options=None):
     return read_prepared(name, open_data(name, data_dir), num_frames)
 
 
-def read_folder(name, folder, options):
+def read_folder(name: str, folder: str | Path, options):
     """Audited of the set that a builder would make from a folder; no video is opened.
 
     Raises:
@@ -84,7 +84,7 @@ def read_folder(name, folder, options):
     return audited
 
 
-def read_prepared(name, prepared, num_frames):
+def read_prepared(name: str, prepared, num_frames: int):
     """The videos of a prepared set, and hashes of some frames of each.
 
     Of the frames of a video those are taken whose index comes first in an order drawn once for all videos: copies that

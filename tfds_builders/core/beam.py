@@ -24,7 +24,7 @@ LOCAL_NAMES = ("", "directrunner", "fnapirunner", "switchingdirectrunner", "bund
 LIST_LENGTH = 1000
 
 
-def parse_options(text):
+def parse_options(text: str):
     """PipelineOptions of "runner=DirectRunner,direct_num_workers=2", as `tfds build --beam_pipeline_options` takes it.
 
     Raises:
@@ -84,7 +84,7 @@ def beam_of(download_config):
     return Beam(options, runner, local, max(1, (os.cpu_count() or 1) // workers) if local else 1)
 
 
-def finish_all(beam, jobs, folder):
+def finish_all(beam, jobs, folder) -> None:
     """Finishes all videos that are not finished yet.
 
     Args:
@@ -105,7 +105,7 @@ def finish_all(beam, jobs, folder):
         )
 
 
-def examples_of(names, folder, split):
+def examples_of(names, folder, split: str):
     """A Beam transform that yields the (key, example) of finished videos.
 
     Args:

@@ -68,7 +68,7 @@ def make_video(config, **facts):
     return Video(recipe=config.recipe_of(facts["label"]), image_format=config.image_format, **facts)
 
 
-def split_generators(builder, videos, source=""):
+def split_generators(builder, videos, source: str = "") -> dict:
     """What `_split_generators` of a builder returns.
 
     Fills the builder's `info.metadata["coverage"]`: {split: {"videos": N, "scored": n, "no_face": [...],
@@ -192,7 +192,7 @@ def _lost(coverage):
     return [(why, entry) for counted in coverage.values() for why in REASONS for entry in counted[why]]
 
 
-def lost_lines(coverage, most=20):
+def lost_lines(coverage: dict, most: int = 20):
     """Lines of text that name the videos without examples, so many at most; none when all have some."""
     lost, total = _lost(coverage), sum(counted["videos"] for counted in coverage.values())
     if not lost:

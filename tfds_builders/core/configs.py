@@ -41,7 +41,7 @@ class VideoConfig(tfds.core.BuilderConfig):
         return self.recipe if frames is None else dataclasses.replace(self.recipe, num_frames=frames)
 
 
-def recipe_name(recipe):
+def recipe_name(recipe: DataRecipe):
     """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; defaults are left
     out.
 
@@ -65,7 +65,7 @@ def recipe_name(recipe):
     return "_".join(part for part in parts if part)
 
 
-def read_image_format(text):
+def read_image_format(text: str):
     """The format that a text means: "png", or "jpeg90" for "jpeg90" and "jpeg:90".
 
     Raises:
@@ -79,12 +79,12 @@ def read_image_format(text):
 
 def find_config(
     configs,
-    input_type,
+    input_type: str,
     recipe=None,
-    num_frames_real=None,
-    num_frames_fake=None,
-    options=None,
-    image_format=IMAGE_FORMAT,
+    num_frames_real: int | None = None,
+    num_frames_fake: int | None = None,
+    options: dict | None = None,
+    image_format: str = IMAGE_FORMAT,
 ):
     """The config of an input type with some fields changed: one of `configs` when nothing differs from it.
 

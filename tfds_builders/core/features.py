@@ -10,7 +10,7 @@ IMAGE_FORMAT = "jpeg95"
 LABELS = ("real", "fake")
 
 
-def feature_dict(recipe, image_format=IMAGE_FORMAT, masks=False, subgroups=()):
+def feature_dict(recipe, image_format: str = IMAGE_FORMAT, masks: bool = False, subgroups: tuple = ()):
     """TFDS features of the examples of a recipe; T is 1 for input types frame and flow.
 
     frames: JPEG, or PNG where `image_format` is "png", [h, w, 3], of a clip [T, h, w, 3].
@@ -62,7 +62,7 @@ def has_flow(recipe):
     return recipe.flow != "none" and recipe.input_type != "frame"
 
 
-def encode(example, recipe, image_format=IMAGE_FORMAT, mask=None):
+def encode(example, recipe, image_format: str = IMAGE_FORMAT, mask: np.ndarray | None = None) -> dict:
     """Features of a `tfdeepfake.data.examples.Example`, without those of its video.
 
     Images are encoded here, in the worker, and not by TFDS in the one process that writes.
@@ -148,7 +148,7 @@ class Video:
     subgroups: dict = dataclasses.field(default_factory=dict)
 
 
-def draw_missing(video):
+def draw_missing(video) -> None:
     """Writes the file of a synthetic video, unless it is there."""
     if video.draw is not None and not Path(video.path).exists():
         video.draw()

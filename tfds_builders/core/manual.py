@@ -38,7 +38,7 @@ class Listing:
             self.left_out.setdefault(reason, []).extend(names)
 
 
-def need_folder(path, remedy):
+def need_folder(path: str | Path, remedy: str):
     """The path, when it is a folder.
 
     Raises:
@@ -50,7 +50,7 @@ def need_folder(path, remedy):
     return path
 
 
-def find_file(folder, names, remedy):
+def find_file(folder: str | Path, names, remedy: str):
     """The first of several places below a folder at which a file lies.
 
     Raises:
@@ -62,7 +62,7 @@ def find_file(folder, names, remedy):
     raise InputError(Path(folder) / names[0], "this list is missing.", remedy)
 
 
-def read_text(path):
+def read_text(path: str | Path):
     """Text of a UTF-8 file, with or without byte order mark.
 
     Raises:
@@ -76,7 +76,7 @@ def read_text(path):
         raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
 
 
-def media_in(folder, remedy):
+def media_in(folder: str | Path, remedy: str):
     """Videos directly in a folder, by name.
 
     Raises:
@@ -88,13 +88,13 @@ def media_in(folder, remedy):
     return paths
 
 
-def media_below(folder):
+def media_below(folder: str | Path):
     """Videos in a folder and its subfolders, by path; hidden ones are not taken."""
     paths = (p for p in Path(folder).rglob("*") if is_media(p) and p.is_file())
     return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def hold_out(names, split="validation"):
+def hold_out(names, split: str = "validation"):
     """Names of a tenth of the names, chosen by a hash of each; none of fewer than three.
 
     Args:
@@ -103,7 +103,7 @@ def hold_out(names, split="validation"):
     return {name for name, at in assign_splits({name: set() for name in names}).items() if at == split}
 
 
-def listing_of(builder, folder):
+def listing_of(builder, folder: str | Path):
     """What a folder holds for a builder with `LIST`, under the options of its config."""
     how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     listing = builder.LIST(need_folder(folder, how), **_options(builder))
@@ -147,7 +147,7 @@ def manual_generators(builder, dl_manager):
     return split_generators(builder, videos, str(folder))
 
 
-def left_out_lines(metadata):
+def left_out_lines(metadata: dict):
     """Lines of text: the notes; for each reason to leave videos out, their number and the first names."""
     return list(metadata.get("notes", [])) + [
         f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."

@@ -7,7 +7,7 @@ from tfdeepfake.vocabulary import SPLITS
 FRACTION = {"validation": 0.1, "test": 0.1}
 
 
-def assign_splits(sources, given=None):
+def assign_splits(sources, given=None) -> dict:
     """Puts sources into splits, 80 / 10 / 10.
 
     Sources that have only real videos, only fakes, or both are assigned one group after the other, in the order of

@@ -18,7 +18,7 @@ WHOLE = {
 
 
 @functools.cache
-def video_bytes(frames=6):
+def video_bytes(frames: int = 6):
     """A synthetic video of a talking head, .mp4, 96 x 64 px."""
     from tfdeepfake.data import synthetic
 
@@ -27,13 +27,13 @@ def video_bytes(frames=6):
         return synthetic.write_clip(spec, Path(folder)).read_bytes()
 
 
-def write_videos(folder, names):
+def write_videos(folder: str | Path, names) -> None:
     """Puts a video at each name below a folder."""
     for name in names:
         write_file(folder, name, video_bytes())
 
 
-def write_file(folder, name, content):
+def write_file(folder: str | Path, name: str, content) -> None:
     """Writes text or bytes below a folder, making the folders between."""
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def sources_of(videos):
     return sources_by_split
 
 
-def subgroup_of(summary, column):
+def subgroup_of(summary: dict, column):
     """{method/name: text} of a column of a prepared set, whose summary `prepare` returned."""
     import tensorflow_datasets as tfds
 
@@ -66,7 +66,7 @@ def subgroup_of(summary, column):
     return {f"{e['method'].decode()}/{e['video'].decode()}": e[column].decode() for e in examples}
 
 
-def check_build(name, folder, data_dir, expected, **options):
+def check_build(name: str, folder: str | Path, data_dir, expected, **options):
     """Prepares a tree with the builder and reads it back.
 
     Args:

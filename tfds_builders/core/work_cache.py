@@ -53,7 +53,7 @@ def work_folder(builder):
     return epath.Path(builder.data_dir).parent / f".work-{builder.version}"
 
 
-def open_folder(folder):
+def open_folder(folder: epath.PathLike) -> None:
     """Creates the folder and its sub-folders; completes an interrupted removal first."""
     remove(folder, begun=True)
     try:
@@ -63,7 +63,7 @@ def open_folder(folder):
         raise_if_full(error, folder)
 
 
-def remove(folder, begun=False):
+def remove(folder: epath.PathLike, begun: bool = False) -> None:
     """Removes the work folder of a complete set. It is renamed first, so that a half removed folder is never used."""
     gone = folder.with_name(folder.name.replace(".work-", ".gone-"))
     if not begun and folder.exists():
@@ -72,13 +72,13 @@ def remove(folder, begun=False):
         gone.rmtree()
 
 
-def jobs_of(videos, folder):
+def jobs_of(videos, folder: epath.PathLike):
     """A list of `Job`."""
     states, folder = {}, os.fspath(folder)
     return [Job(v, folder, name_of(v, states) if v.draw is None or Path(v.path).exists() else None) for v in videos]
 
 
-def finished_names(folder):
+def finished_names(folder: epath.PathLike):
     """{name: "scored", "none" or "died"} of the videos that are finished."""
     kinds = {}
     for part in folder.iterdir():
@@ -89,7 +89,7 @@ def finished_names(folder):
     return kinds
 
 
-def path_of(folder, name, kind):
+def path_of(folder: epath.PathLike, name: str, kind):
     return epath.Path(folder) / name[:2] / f"{name}.{kind}"
 
 
@@ -112,7 +112,7 @@ def finish(job):
     return name, kind
 
 
-def write(folder, name, kind, content):
+def write(folder: epath.PathLike, name: str, kind, content) -> None:
     """Writes what `make_examples` returned; other processes see the whole file or none."""
     path = path_of(folder, name, kind)
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
@@ -126,7 +126,7 @@ def write(folder, name, kind, content):
         raise_if_full(error, path)
 
 
-def read(folder, name, kind):
+def read(folder: epath.PathLike, name: str, kind):
     """What `features.make_examples` returned for a finished video.
 
     Raises:
@@ -157,7 +157,7 @@ def name_of(video, states=None):
 
 
 @functools.cache
-def code_digest(module="tfds_builders.core.features"):
+def code_digest(module: str = "tfds_builders.core.features"):
     """Digest of a module, of all modules of this project that it imports, and of the libraries they call."""
     digest, seen, queue = hashlib.sha256(), set(), [module]
     while queue:

@@ -22,7 +22,7 @@ def _curve(points, steps=12):
 
 
 @functools.lru_cache(maxsize=4)
-def draw_body(person, scene, width, height, scale, x_px, y_px):
+def draw_body(person, scene, width: int, height: int, scale, x_px, y_px) -> tuple:
     """The body of a head at (x_px, y_px), `scale` px per head unit.
 
     Returns:

@@ -61,15 +61,15 @@ def _number(*parts):
 
 
 def make_set(
-    identities=(36, 8, 16),
-    real_per_identity=2,
-    fakes_per_method=1,
-    seed=0,
-    num_frames=FRAMES,
+    identities: tuple = (36, 8, 16),
+    real_per_identity: int = 2,
+    fakes_per_method: int = 1,
+    seed: int = 0,
+    num_frames: int = FRAMES,
     fps=FPS,
-    width=WIDTH_PX,
-    height=HEIGHT_PX,
-):
+    width: int = WIDTH_PX,
+    height: int = HEIGHT_PX,
+) -> list:
     """Lists the videos of a set: per identity `real_per_identity` real ones in different rooms and
     `fakes_per_method` fakes by each method.
 
@@ -133,7 +133,7 @@ def frames_of(spec):
     yield from draw_fake(spec.method, (person, place, move), source, spec.seed, spec.width, spec.height)
 
 
-def write_clip(spec, folder):
+def write_clip(spec, folder: str | Path) -> Path:
     """Draws a video of the set and writes it as H.264 .mp4, real and fake through the same encoder once.
 
     Returns:

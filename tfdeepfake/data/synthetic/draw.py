@@ -6,7 +6,7 @@ import numpy as np
 from tfdeepfake.data.synthetic.head import LEFT, TOP, smoothstep
 
 
-def window(pose, width, height, reach=(1.55, 1.75, 1.75)):
+def window(pose, width: int, height: int, reach: tuple = (1.55, 1.75, 1.75)):
     """Frame rectangle x0, y0, x1, y1 (px) that a head at `pose` can touch; `reach` is to either side, up, down."""
     beside, above, below = (pose["scale"] * r for r in reach)
     x0, y0 = max(0, int(pose["x"] - beside)), max(0, int(pose["y"] - above))
@@ -121,7 +121,7 @@ def _eye(person, expression, side, x, y, scale, glow):
     return rgb, cover, np.clip(lash, 0, 1), glint
 
 
-def draw_head(plate, head, light, pose, expression, box):
+def draw_head(plate, head, light, pose, expression, box) -> tuple:
     """Draws the head over a rectangle of a frame.
 
     Args:

@@ -34,7 +34,7 @@ LEARNED_PX = 48  # side of the image a learned face is decoded to, over LEARNED_
 LEARNED_UNITS = 1.9
 
 
-def scale_px(scene, height):
+def scale_px(scene, height: int):
     """px per head unit; a detector's face box is about 1.75 units high."""
     return round(scene.face_frac * height / 1.75, 1)
 
@@ -75,7 +75,7 @@ def _plate(person, scene, motion, t, width, height):
     return frame
 
 
-def frames_and_masks(person, scene, motion, width=WIDTH_PX, height=HEIGHT_PX, overlay=None):
+def frames_and_masks(person, scene, motion, width: int = WIDTH_PX, height: int = HEIGHT_PX, overlay=None):
     """Yields (frame, mask), uint8 RGB [height, width, 3] and uint8 [height, width]; the mask of a genuine video is 0.
 
     `overlay(t, plate, image, pose, box, x, y)` draws a manipulation over the rectangle `box` around the face:
@@ -105,13 +105,15 @@ def frames_and_masks(person, scene, motion, width=WIDTH_PX, height=HEIGHT_PX, ov
         yield cv2.add(cv2.LUT(frame, table), grain, dtype=cv2.CV_8U), mask
 
 
-def draw_video(identity, scene, motion, width=WIDTH_PX, height=HEIGHT_PX):
+def draw_video(identity, scene, motion, width: int = WIDTH_PX, height: int = HEIGHT_PX):
     """Yields the uint8 RGB frames [height, width, 3] of a genuine video."""
     for frame, _ in frames_and_masks(identity, scene, motion, width, height):
         yield frame
 
 
-def draw_fake(method, target, source, seed, width=WIDTH_PX, height=HEIGHT_PX, strength=1.0):
+def draw_fake(
+    method: str, target, source, seed: int, width: int = WIDTH_PX, height: int = HEIGHT_PX, strength: float = 1.0
+):
     """Draws a manipulated video.
 
     Args:

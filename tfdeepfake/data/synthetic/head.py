@@ -27,7 +27,7 @@ class Head(NamedTuple):
     glasses: np.ndarray  # 0..1, rims
 
 
-def noise(rng, shape, cell_px, octaves=3):
+def noise(rng: np.random.Generator, shape, cell_px, octaves: int = 3):
     """Smooth random field, float32 `shape`, about N(0, 1), with features of `cell_px` (y, x) and finer."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):

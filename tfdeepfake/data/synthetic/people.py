@@ -101,7 +101,7 @@ class Identity:
     glasses_rgb: tuple
 
 
-def identity(seed, number):
+def identity(seed: int, number):
     """Person `number` of the set `seed`: the same arguments always give the same person."""
     rng = np.random.default_rng([seed, 1, number])
     tone = int(rng.integers(len(SKIN_RGB)))
@@ -202,7 +202,7 @@ class Scene:
         return Light(np.float32(self.direction), np.float32(self.key_rgb), np.float32(self.ambient_rgb))
 
 
-def scene(seed, number):
+def scene(seed: int, number):
     """Scene `number` of the set `seed`."""
     rng = np.random.default_rng([seed, 2, number])
     side = rng.uniform(-0.75, 0.75)
@@ -256,7 +256,7 @@ def _wander(rng, t, fastest_hz, slowest_hz=0.1):
     return curve / np.sqrt((weight**2).sum() / 2)
 
 
-def motion(seed, num_frames=FRAMES, fps=FPS):
+def motion(seed: int, num_frames: int = FRAMES, fps=FPS):
     """Head motion, blinks, gaze, speech of 3 to 6 syllables a second and smiles over `frames` frames."""
     rng = np.random.default_rng([seed, 4])
     t = np.arange(num_frames) / fps

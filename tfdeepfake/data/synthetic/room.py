@@ -86,7 +86,7 @@ def _window(image, rng, x0, x1, y0, y1):
 
 
 @functools.lru_cache(maxsize=4)
-def draw_room(scene, width, height):
+def draw_room(scene, width: int, height: int):
     """Background of a `Scene`: uint8 [height + 2 PAD, width + 2 PAD, 3], lit and a little out of focus."""
     rng = np.random.default_rng([scene.seed, scene.number, 5])
     h, w = height + 2 * PAD, width + 2 * PAD
@@ -169,7 +169,7 @@ def camera_table(scene):
     return np.clip(255 * curve * scene.exposure * np.float32(scene.balance_rgb), 0, 255).astype(np.uint8)[None]
 
 
-def sensor_noise(scene, seed, width, height, count):
+def sensor_noise(scene, seed: int, width: int, height: int, count: int):
     """Yields int16 [height, width, 3] noise per frame: mostly luma, slightly correlated like a demosaiced sensor's.
 
     Each frame is another crop of one large field: drawing 230 thousand normals a frame would cost more than the head.
