@@ -28,8 +28,8 @@ def _faces(size_px, margin_frac, **kwargs):
 # The authors add 0.2 of the box's height at three sides and twice that above, then shrink the longer side to 224: the
 # scale of a margin of 0.3, the face a little lower in the crop.
 BONETTINI_DATA = _faces(224, 0.3, detector="blazeface", select="most_confident")
-# The authors turn faces upright by dlib's five points and cut 1.3 times their size.
-DEEPFAKEBENCH_DATA = _faces(256, 0.15)
+# The authors have dlib's five points; MTCNN's take their place.
+DEEPFAKEBENCH_DATA = _faces(256, 0.15, alignment="deepfakebench")
 BONETTINI_SETS = {
     "dfdc": "DFDC training parts, split by Bonettini et al.",
     "ffpp": "FaceForensics++ c23, official training split",

@@ -25,9 +25,14 @@ PUBLISHED = {
         "model.safetensors",
         licence=f"MIT; {FF_TERMS}",
         trained_on="FaceForensics++ c23",
-        # The authors turn faces upright by five points and cut 1.3 times their size.
         data=DataRecipe(
-            input_type="frame", num_frames=32, margin_frac=0.15, height_px=224, width_px=224, box_smoothing="frame"
+            input_type="frame",
+            num_frames=32,
+            margin_frac=0.15,
+            height_px=224,
+            width_px=224,
+            box_smoothing="frame",
+            alignment="gend",
         ),
         positive=1,
         network_args={"input_size": (224, 224)},
