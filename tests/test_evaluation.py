@@ -421,16 +421,16 @@ def test_thresholds_are_the_recipes_and_levels_are_named():
 def test_data_of_another_recipe_is_told_by_field():
     mine = DataRecipe(input_type="clip", detector="mtcnn", margin_frac=0.3, flow="dis")
 
-    def differing(kind, wants_flow=False, /, **changes):
+    def differing(input_type, wants_flow=False, /, **changes):
         other = DataRecipe.from_dict(mine.to_dict() | changes)
-        return differing_fields(mine, other, kind, wants_flow)
+        return differing_fields(mine, other, input_type, wants_flow)
 
     assert differing("clip") == []
     assert differing("clip", margin_frac=0.1, detector="blazeface") == [
         "detector: network 'mtcnn', data 'blazeface'", "margin_frac: network 0.3, data 0.1",
     ]  # fmt: skip
     assert differing("clip", num_frames=8) and not differing("frame", num_frames=8)
-    assert differing("clip", input_type="frame") == ["kind: network 'clip', data 'frame'"]
+    assert differing("clip", input_type="frame") == ["input_type: network 'clip', data 'frame'"]
     assert differing("clip", True, flow="farneback") and not differing("clip", False, flow="farneback")
     assert differing("flow", True, stride_frames=2) and not differing("frame", stride_frames=2)
 

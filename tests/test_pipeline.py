@@ -1,4 +1,4 @@
-"""Batches: what every kind of network gets, order and flips by (seed, epoch), damaged files."""
+"""Batches: what a network of each input type gets, order and flips by (seed, epoch), damaged files."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from support.prepared import write_prepared
 
-from tfdeepfake import cli
+from tfdeepfake.cli import prepare as prepare_verb
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import flow
 from tfdeepfake.data.batches import pipeline
@@ -28,9 +28,9 @@ TRAIN, VALIDATION = 16, 9
 def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_prepared(root)
-    for kind in ("frame", "flow"):
-        recipe = DataRecipe(input_type=kind, num_frames=T, detector="none", height_px=H, width_px=W, flow="dis")
-        write_prepared(root, recipe, name="single", config=kind)
+    for input_type in ("frame", "flow"):
+        recipe = DataRecipe(input_type=input_type, num_frames=T, detector="none", height_px=H, width_px=W, flow="dis")
+        write_prepared(root, recipe, name="single", config=input_type)
     write_prepared(root, DataRecipe(num_frames=T, detector="none", height_px=H, width_px=W), name="noflow")
     write_prepared(root, name="sharded", shards=5)
     return root
@@ -41,10 +41,10 @@ def clips(data_dir):
     return pipeline.open_data("tiny", data_dir)
 
 
-def epochs(prepared, count=1, first=0, kind="clip", batch_size=3, **kwargs):
+def epochs(prepared, count=1, first=0, input_type="clip", batch_size=3, **kwargs):
     """The batches of `count` epochs as numpy."""
     dataset = pipeline.batches(
-        prepared, "train", kind, batch_size, training=True, first_epoch=first, epochs=count, **kwargs
+        prepared, "train", input_type, batch_size, training=True, first_epoch=first, epochs=count, **kwargs
     )
     return list(dataset.as_numpy_iterator())
 
@@ -62,13 +62,13 @@ def test_a_clip_network_gets_frames_flow_and_label(clips):
     assert label.shape == (3, 1) and label.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["frame", "flow"])
-def test_a_clip_data_set_is_read_as_a_bag_of_frames(clips, kind):
-    inputs, label = epochs(clips, input_type=kind)[0]
+@pytest.mark.parametrize("input_type", ["frame", "flow"])
+def test_a_clip_data_set_is_read_as_a_bag_of_frames(clips, input_type):
+    inputs, label = epochs(clips, input_type=input_type)[0]
     assert inputs["frames"].shape == (3, H, W, 3) and label.shape == (3, 1)
-    assert ("flow" in inputs) == (kind == "flow")
-    assert pipeline.example_count(clips, "train", kind) == TRAIN * T
-    assert len(epochs(clips, input_type=kind, batch_size=5)) == TRAIN * T // 5
+    assert ("flow" in inputs) == (input_type == "flow")
+    assert pipeline.example_count(clips, "train", input_type) == TRAIN * T
+    assert len(epochs(clips, input_type=input_type, batch_size=5)) == TRAIN * T // 5
 
 
 def test_frames_of_the_bag_are_those_of_the_clips(clips):
@@ -79,12 +79,12 @@ def test_frames_of_the_bag_are_those_of_the_clips(clips):
         np.testing.assert_array_equal(np.concatenate([b[name] for b in bag]), whole.reshape(-1, *whole.shape[2:]))
 
 
-@pytest.mark.parametrize("kind", ["frame", "flow"])
-def test_a_data_set_of_single_frames(data_dir, kind):
-    prepared = pipeline.open_data("single", data_dir, kind)
-    inputs, _, keys = next(pipeline.batches(prepared, "test", kind, 3, False, with_keys=True).as_numpy_iterator())
+@pytest.mark.parametrize("input_type", ["frame", "flow"])
+def test_a_data_set_of_single_frames(data_dir, input_type):
+    prepared = pipeline.open_data("single", data_dir, input_type)
+    inputs, _, keys = next(pipeline.batches(prepared, "test", input_type, 3, False, with_keys=True).as_numpy_iterator())
     assert inputs["frames"].shape == (3, H, W, 3)
-    assert ("flow" in inputs) == (kind == "flow")
+    assert ("flow" in inputs) == (input_type == "flow")
     assert [int(name[1:]) * 1000 for name in keys["video"]] == keys["frame"].tolist()
 
 
@@ -108,11 +108,11 @@ def test_every_example_once_an_epoch_and_another_order_each(clips):
     assert not same(one, epochs(clips, batch_size=1, seed=1))
 
 
-@pytest.mark.parametrize("kind", ["clip", "frame"])
+@pytest.mark.parametrize("input_type", ["clip", "frame"])
 @pytest.mark.parametrize("cache_bytes", [0, None])
-def test_order_depends_on_seed_and_epoch_only(clips, kind, cache_bytes):
+def test_order_depends_on_seed_and_epoch_only(clips, input_type, cache_bytes):
     """A run resumed at epoch 2 sees what one that was never stopped sees, whatever its global seed is."""
-    common = {"kind": kind, "augment": "flip", "cache_bytes": cache_bytes, "seed": 5}
+    common = {"input_type": input_type, "augment": "flip", "cache_bytes": cache_bytes, "seed": 5}
     tf.random.set_seed(1)
     whole = epochs(clips, 4, **common)
     tf.random.set_seed(2)
@@ -120,14 +120,20 @@ def test_order_depends_on_seed_and_epoch_only(clips, kind, cache_bytes):
     assert same(whole[len(whole) // 2 :], resumed)
 
 
-@pytest.mark.parametrize("kind, augment", [("clip", "p0"), ("frame", "p1+pad")])
-def test_everything_drawn_depends_on_seed_and_epoch_only(clips, kind, augment):
+@pytest.mark.parametrize("input_type, augment", [("clip", "p0"), ("frame", "p1+pad")])
+def test_everything_drawn_depends_on_seed_and_epoch_only(clips, input_type, augment):
     """As above with all operations and CutMix; shapes and dtypes stay those of the network's inputs."""
-    common = {"kind": kind, "augment": augment, "mix": "cutmix", "seed": 5, "class_weight": {0: 0.5, 1: 2.0}}
+    common = {
+        "input_type": input_type,
+        "augment": augment,
+        "mix": "cutmix",
+        "seed": 5,
+        "class_weight": {0: 0.5, 1: 2.0},
+    }
     whole, resumed = epochs(clips, 2, **common), epochs(clips, 1, first=1, **common)
     assert same(whole[len(whole) // 2 :], resumed) and not same(whole[: len(resumed)], resumed)
     assert not same(resumed, epochs(clips, 1, first=1, **common | {"seed": 6}))
-    plain = epochs(clips, input_type=kind, class_weight=common["class_weight"])[0]
+    plain = epochs(clips, input_type=input_type, class_weight=common["class_weight"])[0]
     for a, b in zip(tf.nest.flatten(plain), tf.nest.flatten(whole[0]), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
 
@@ -148,7 +154,7 @@ def test_the_process_ends_while_an_augmented_data_set_is_still_being_read(data_d
 import sys
 from tfdeepfake.quiet import load_tensorflow
 load_tensorflow()
-from tfdeepfake.data import pipeline
+from tfdeepfake.data.batches import pipeline
 prepared = pipeline.open_data("tiny", {str(data_dir)!r})
 endless = iter(pipeline.batches(prepared, "train", "frame", 32, True, epochs=1 << 30, augment="p0", mix="cutmix"))
 for _ in range(5):
@@ -269,7 +275,7 @@ def test_with_flow_false_leaves_flow_out(clips):
     assert set(epochs(clips, with_flow=False)[0][0]) == {"frames"}
 
 
-def test_wrong_kind_names_the_command(data_dir):
+def test_a_wrong_input_type_names_the_command(data_dir):
     prepared = pipeline.open_data("noflow", data_dir)
     with pytest.raises(InputError, match="tfdeepfake prepare noflow --input-type flow --flow dis"):
         pipeline.batches(prepared, "train", "flow", 2, True)
@@ -283,10 +289,10 @@ def test_open_data_says_what_to_run(data_dir):
         pipeline.open_data("absent", data_dir)
     with pytest.raises(InputError, match="several ways: single/flow, single/frame"):
         pipeline.open_data("single", data_dir)
-    with pytest.raises(InputError, match="cannot feed a network of kind clip that wants flow.*--flow dis"):
+    with pytest.raises(InputError, match="cannot feed a network of input type clip that wants flow.*--flow dis"):
         pipeline.open_data("noflow", data_dir, "clip", flow=True)
     assert pipeline.open_data("single", data_dir, "frame").version == "single/frame:1.0.0"
-    assert pipeline.open_data("tiny/clip:1.0.0", data_dir).recipe.frames == T
+    assert pipeline.open_data("tiny/clip:1.0.0", data_dir).recipe.num_frames == T
     with pytest.raises(InputError, match="not prepared"):
         pipeline.open_data("tiny/clip:2.0.0", data_dir)
 
@@ -311,7 +317,7 @@ def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
     for flag in ("--num-frames 4", "--detector none", "--height-px 32", "--width-px 40", "--flow dis", "--overwrite"):
         assert f"{flag} " in command + " "
     given = []
-    monkeypatch.setattr(cli, "prepare", given.append)
+    monkeypatch.setattr(prepare_verb, "run", given.append)
     main(shlex.split(command)[1:])
     assert given[0].option == ["methods=Face Swap,Deepfakes", "masks=True"]
 

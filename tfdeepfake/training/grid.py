@@ -19,12 +19,12 @@ from tfdeepfake.files import read_json, write_json, write_text
 COLUMNS = ("batch_size", "learning_rate", "status", "best_epoch", "val_auc", "val_loss", "val_accuracy", "run")
 CELL = """
 import sys
-from tfdeepfake.files import InputError
+from tfdeepfake.errors import InputError
 from tfdeepfake.quiet import load_tensorflow
 load_tensorflow()
-from tfdeepfake import training
+from tfdeepfake.training.train import resume
 try:
-    training.resume(sys.argv[1], progress=False)
+    resume(sys.argv[1], progress=False)
 except InputError as error:
     sys.exit(str(error))
 """
