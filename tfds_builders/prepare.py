@@ -3,16 +3,16 @@
 import contextlib
 import difflib
 import errno
-import fcntl
 import importlib
 import io
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import raise_if_full
+from tfdeepfake.files import exclusive_lock, raise_if_full
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.beam import parse_options
 
@@ -90,7 +90,7 @@ def prepare(
     folder = None if dir is None else Path(dir).expanduser().absolute()
     with _quiet_tfds():
         path = Path(cls(config=config, data_dir=data_dir).data_dir)
-    with _only_one(path), _quiet_tfds():
+    with _hold(path), _quiet_tfds():
         _restore(path)
         there = path.exists()
         if there and overwrite:
@@ -226,22 +226,16 @@ def _check_same_videos(builder, folder):
 
 
 @contextlib.contextmanager
-def _only_one(path):
-    """Keeps a second process from preparing the same set; the lock goes with the process, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path.parent / ".lock", "w")
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise_if_full(error, path.parent)
-        raise InputError(
-            path.parent, f"cannot be written to ({error.strerror}).", "Choose another --data-dir."
-        ) from error
-    with lock:
+def _hold(path):
+    """Keeps a second process from preparing the same set."""
+    busy = InputError(path, "is being prepared by another process.", "Wait until it is done.")
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(path, "is being prepared by another process.", "Wait until it is done.") from None
+            stack.enter_context(exclusive_lock(path.parent / ".lock", busy, log=partial(print, file=sys.stderr)))
+        except OSError as error:
+            raise InputError(
+                path.parent, f"cannot be written to ({error.strerror}).", "Choose another --data-dir."
+            ) from error
         yield
 
 

@@ -1,18 +1,18 @@
 """The files of a run folder: its lock, its config, what it began with, and its curves."""
 
 import csv
-import fcntl
 import io
 import json
 import shutil
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import read_json, write_json, write_text
+from tfdeepfake.files import exclusive_lock, read_json, write_json, write_text
 from tfdeepfake.model_folder import software_versions
 from tfdeepfake.training import checkpoint, start_from
 
@@ -20,17 +20,15 @@ COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accur
 
 
 @contextmanager
-def exclusive_lock(run_dir):
-    """Holds the folder for this process; the system lets go of it when the process ends, however it ends."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(run_dir, "another process trains in this folder.", "Wait for it, or stop it.") from None
-        except OSError:
-            # Some network drives cannot lock; training there is still worth more than the guard.
-            print(f"{run_dir}: this file system has no locks; do not train here twice at once.", file=sys.stderr)
+def hold(run_dir):
+    """Holds the folder for this process, and clears what a killed one left half written.
+
+    Raises:
+      InputError: another process trains here.
+    """
+    busy = InputError(run_dir, "another process trains in this folder.", "Wait for it, or stop it.")
+    # Without locks, as on some network drives, training is still worth more than the guard.
+    with exclusive_lock(run_dir / ".lock", busy, log=partial(print, file=sys.stderr)):
         checkpoint.remove_leftovers(run_dir)
         yield
 

@@ -55,7 +55,7 @@ def train(config, run_dir, progress=True):
     run_dir = Path(run_dir)
     # Flushed, so that a log file follows the run.
     log = partial(print, flush=True) if progress else lambda *_: None
-    with run_folder.exclusive_lock(run_dir):
+    with run_folder.hold(run_dir):
         run_folder.check_config(config, run_dir)
         if (run_dir / "result.json").exists():
             log(f"{run_dir}: this run is finished; nothing to do.")
