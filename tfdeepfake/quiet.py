@@ -1,26 +1,85 @@
-"""TensorFlow loaded without its start-up messages, for the command line and its worker processes."""
+"""Libraries kept silent while they are loaded and used: what they print is no news to whoever asked for a verdict.
 
+    load_tensorflow   TensorFlow, without its start-up messages
+    hide_stderr       what C++ code writes, which heeds no setting
+    hide_prints       what Python code prints
+    hide_warnings     Python's warnings of one category
+    hide_tfds         TFDS's own progress bars and notes
+
+Errors are exceptions and pass through all of them.
+"""
+
+import contextlib
+import io
 import os
 import sys
+import warnings
+
+# Read by TensorFlow, its logging library and absl when they are loaded: errors only.
+LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "3", "ABSL_MIN_LOG_LEVEL": "3"}
 
 
-def load_tensorflow():
+def load_tensorflow() -> None:
     """Imports TensorFlow with its start-up noise swallowed; what a failed import says is shown.
 
-    The variables are set only where the user has not. Messages that come before TensorFlow's logging is set up heed
+    The variable is set only where the user has not. Messages that come before TensorFlow's logging is set up heed
     no variable, so the process's standard error itself is put aside during the import.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" in sys.modules:
-        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", LOG_LEVELS["TF_CPP_MIN_LOG_LEVEL"])
+    if "tensorflow" not in sys.modules:
+        with hide_stderr():
+            import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def hide_stderr():
+    """Puts the process's standard error aside, for all its threads."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
-        import tensorflow  # noqa: F401
+        aside = os.dup(2)
+    except OSError:  # a process without standard error
+        yield
+        return
+    close_stderr()
+    try:
+        yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(aside, 2)
+        os.close(aside)
+
+
+def close_stderr() -> None:
+    """Sends what the process writes to standard error nowhere, from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def hide_prints():
+    """Puts aside what Python code prints to standard output."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+@contextlib.contextmanager
+def hide_warnings(category: type[Warning] = Warning):
+    """Ignores warnings of a category."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextlib.contextmanager
+def hide_tfds():
+    """TFDS's own bars and notes stay silent: there is one bar over all videos."""
+    from absl import logging
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    verbosity, bars = logging.get_verbosity(), getattr(tqdm_utils, "_active", True)
+    logging.set_verbosity(logging.ERROR)
+    tqdm_utils.display_progress_bar(False)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        tqdm_utils.display_progress_bar(bars)

@@ -14,6 +14,7 @@ import time
 from multiprocessing.connection import wait
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.quiet import LOG_LEVELS, close_stderr
 
 # How many items per worker may be finished before a slower earlier one.
 AHEAD = 8
@@ -189,10 +190,7 @@ class _Worker:
 @contextlib.contextmanager
 def _environment(threads):
     """Environment that a worker is born with; libraries read it before any of our code runs there."""
-    wanted = {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "GLOG_minloglevel": "3",
-        "ABSL_MIN_LOG_LEVEL": "3",
+    wanted = LOG_LEVELS | {
         "CUDA_VISIBLE_DEVICES": "-1",
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
@@ -222,7 +220,7 @@ def _serve(pipe, threads):
     pipe.send((None, None))
     # Exceptions travel by the pipe; what C libraries write would tear the parent's progress bar, and TensorFlow, which
     # is loaded when a detector needs it, writes some lines whatever its log level is.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    close_stderr()
     while True:
         try:
             work = pipe.recv_bytes()

@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import errno
 import importlib
-import io
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full
+from tfdeepfake.quiet import hide_prints, hide_tfds
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.beam import parse_options
 
@@ -88,9 +88,9 @@ def prepare(
     beam = None if beam_options is None else parse_options(beam_options)
     cls, config, data_dir = _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
-    with _quiet_tfds():
+    with hide_tfds():
         path = Path(cls(config=config, data_dir=data_dir).data_dir)
-    with _hold(path), _quiet_tfds():
+    with _hold(path), hide_tfds():
         _restore(path)
         there = path.exists()
         if there and overwrite:
@@ -177,7 +177,7 @@ def _build(builder, path, beam):
     from tfds_builders.core.manual import left_out_lines
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with hide_prints():
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(try_download_gcs=False, beam_options=beam)
             )
@@ -237,19 +237,3 @@ def _hold(path):
                 path.parent, f"cannot be written to ({error.strerror}).", "Choose another --data-dir."
             ) from error
         yield
-
-
-@contextlib.contextmanager
-def _quiet_tfds():
-    """TFDS's own bars and notes stay silent: there is one bar over all videos."""
-    from absl import logging
-    from tensorflow_datasets.core.utils import tqdm_utils
-
-    verbosity, bars = logging.get_verbosity(), getattr(tqdm_utils, "_active", True)
-    logging.set_verbosity(logging.ERROR)
-    tqdm_utils.display_progress_bar(False)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        tqdm_utils.display_progress_bar(bars)

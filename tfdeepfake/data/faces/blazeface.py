@@ -8,17 +8,16 @@ frame without a face is searched again in overlapping tiles.
 The boxes are squares and smaller than those of MTCNN: a network needs crops of the detector it was trained with.
 """
 
-import contextlib
 import functools
 import os
 import threading
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
 from tfdeepfake.errors import InputError
+from tfdeepfake.quiet import hide_stderr, hide_warnings
 from tfdeepfake.weights import cache
 
 FILE = "face_detection_full_range_sparse.tflite"
@@ -58,23 +57,6 @@ def weights_file(weights=None):
     )
 
 
-@contextlib.contextmanager
-def _no_stderr():
-    """Hides what C++ prints: TensorFlow Lite announces its CPU kernels and cannot be told not to."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all
-        yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 @functools.cache
 def network(path, threads):
     """Loads the network once.
@@ -98,8 +80,9 @@ def network(path, threads):
             ) from error
     remedy = f"Give the path of {FILE}."
     try:
-        with warnings.catch_warnings(), _no_stderr():
-            warnings.simplefilter("ignore")  # "tf.lite.Interpreter is deprecated": the fallback is above
+        # TensorFlow Lite announces its CPU kernels and cannot be told not to; and "tf.lite.Interpreter is deprecated",
+        # for which there is the fallback above.
+        with hide_warnings(), hide_stderr():
             interpreter = Interpreter(path, num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -1,13 +1,13 @@
 """Still images: one upright RGB frame from a JPEG, PNG, WebP or BMP file."""
 
 import os
-import warnings
 
 import numpy as np
 
 from tfdeepfake.data.video.check import VideoError, check_pixels
 from tfdeepfake.data.video.decode import shrunk
 from tfdeepfake.data.video.packets import upright
+from tfdeepfake.quiet import hide_warnings
 
 FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 _DAMAGED = "Copy or download it again."
@@ -30,9 +30,8 @@ def _open(path):
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            # The size is checked below, by our own limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # The size is checked below, by our own limit.
+        with hide_warnings(Image.DecompressionBombWarning):
             # Pillow has no reader of the name MPO: that of JPEG finds such files.
             image = Image.open(path, formats=tuple(name for name in FORMATS if name != "MPO"))
     except Image.DecompressionBombError as error:
