@@ -488,7 +488,7 @@ def test_a_run_is_scored_measured_and_imaged(run, capsys):
     assert json.loads((out / "metrics.json").read_text()) == metrics
     # The same logits as `predict`, for every example of the split, and the videos without a face counted.
     model, description = load_model(run / "best")
-    data = pipeline.batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8, training=False)
+    data = pipeline.scoring_batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8)
     expected = model.predict(data, verbose=0)[:, 0]
     rows = read_scores(out / "scores.csv")
     scored = rows["status"] == "scored"

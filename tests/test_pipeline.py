@@ -41,10 +41,10 @@ def clips(data_dir):
     return pipeline.open_data("tiny", data_dir)
 
 
-def epochs(prepared, count=1, first=0, input_type="clip", batch_size=3, **kwargs):
-    """The batches of `count` epochs as numpy."""
-    dataset = pipeline.batches(
-        prepared, "train", input_type, batch_size, training=True, first_epoch=first, epochs=count, **kwargs
+def epochs(prepared, count=1, first=0, input_type="clip", batch_size=3, with_flow=None, **settings):
+    """The batches of `count` epochs as numpy; `settings` are fields of BatchSettings."""
+    dataset = pipeline.training_batches(
+        prepared, "train", input_type, batch_size, pipeline.BatchSettings(**settings), first, count, with_flow
     )
     return list(dataset.as_numpy_iterator())
 
@@ -72,8 +72,8 @@ def test_a_clip_data_set_is_read_as_a_bag_of_frames(clips, input_type):
 
 
 def test_frames_of_the_bag_are_those_of_the_clips(clips):
-    clip = [b[0] for b in pipeline.batches(clips, "validation", "clip", 2, False).as_numpy_iterator()]
-    bag = [b[0] for b in pipeline.batches(clips, "validation", "flow", 5, False).as_numpy_iterator()]
+    clip = [b[0] for b in pipeline.scoring_batches(clips, "validation", "clip", 2).as_numpy_iterator()]
+    bag = [b[0] for b in pipeline.scoring_batches(clips, "validation", "flow", 5).as_numpy_iterator()]
     for name in ("frames", "flow"):
         whole = np.concatenate([b[name] for b in clip])
         np.testing.assert_array_equal(np.concatenate([b[name] for b in bag]), whole.reshape(-1, *whole.shape[2:]))
@@ -82,7 +82,9 @@ def test_frames_of_the_bag_are_those_of_the_clips(clips):
 @pytest.mark.parametrize("input_type", ["frame", "flow"])
 def test_a_data_set_of_single_frames(data_dir, input_type):
     prepared = pipeline.open_data("single", data_dir, input_type)
-    inputs, _, keys = next(pipeline.batches(prepared, "test", input_type, 3, False, with_keys=True).as_numpy_iterator())
+    inputs, _, keys = next(
+        pipeline.scoring_batches(prepared, "test", input_type, 3, with_keys=True).as_numpy_iterator()
+    )
     assert inputs["frames"].shape == (3, H, W, 3)
     assert ("flow" in inputs) == (input_type == "flow")
     assert [int(name[1:]) * 1000 for name in keys["video"]] == keys["frame"].tolist()
@@ -95,7 +97,7 @@ def test_flow_is_what_numpy_unpacks(clips):
     stored = tf.io.parse_single_example(record, {n: spec[n] for n in ("flow", "flow_max_px")})
     packed = np.stack([tf.io.decode_png(one).numpy() for one in stored["flow"]])
     expected = flow.unpack_flow(packed, stored["flow_max_px"].numpy())
-    inputs, _ = next(pipeline.batches(clips, "test", "clip", 2, False).as_numpy_iterator())
+    inputs, _ = next(pipeline.scoring_batches(clips, "test", "clip", 2).as_numpy_iterator())
     np.testing.assert_allclose(inputs["flow"][0], expected, atol=1e-6)  # one rounding of float32 below 4 px
 
 
@@ -109,7 +111,7 @@ def test_every_example_once_an_epoch_and_another_order_each(clips):
 
 
 @pytest.mark.parametrize("input_type", ["clip", "frame"])
-@pytest.mark.parametrize("cache_bytes", [0, None])
+@pytest.mark.parametrize("cache_bytes", [0, pipeline.CACHE_BYTES])
 def test_order_depends_on_seed_and_epoch_only(clips, input_type, cache_bytes):
     """A run resumed at epoch 2 sees what one that was never stopped sees, whatever its global seed is."""
     common = {"input_type": input_type, "augment": "flip", "cache_bytes": cache_bytes, "seed": 5}
@@ -156,7 +158,8 @@ from tfdeepfake.quiet import load_tensorflow
 load_tensorflow()
 from tfdeepfake.data.batches import pipeline
 prepared = pipeline.open_data("tiny", {str(data_dir)!r})
-endless = iter(pipeline.batches(prepared, "train", "frame", 32, True, epochs=1 << 30, augment="p0", mix="cutmix"))
+settings = pipeline.BatchSettings(augment="p0", mix="cutmix")
+endless = iter(pipeline.training_batches(prepared, "train", "frame", 32, settings, epochs=1 << 30))
 for _ in range(5):
     next(endless)
 sys.exit(7)
@@ -166,10 +169,10 @@ sys.exit(7)
         assert done.returncode == 7, done.stderr
 
 
-def test_augmentation_and_mixing_are_for_training(clips):
-    for choice in ({"augment": "p0"}, {"mix": "cutmix"}):
-        with pytest.raises(ValueError, match="training=True"):
-            pipeline.batches(clips, "test", "clip", 2, False, **choice)
+def test_an_unknown_augmentation_or_mix_is_named():
+    for settings, message in (({"augment": "blur"}, "got 'blur'"), ({"mix": "mixup"}, "mix needs one of .*'mixup'")):
+        with pytest.raises(ValueError, match=message):
+            pipeline.BatchSettings(**settings)
 
 
 @pytest.mark.parametrize("name, hosts", [("tiny", 2), ("sharded", 3)])
@@ -185,7 +188,7 @@ def test_hosts_read_parts_that_do_not_overlap_and_take_as_many_steps(data_dir, n
         assert len(got) == 3 * steps
         assert same(got[2 * steps :], epochs(prepared, first=2, batch_size=2, hosts=hosts, host=host))
         seen.append({clip.tobytes() for inputs, _ in got for clip in inputs["frames"]})
-        one_pass = pipeline.batches(prepared, "train", "clip", 1, training=False, hosts=hosts, host=host)
+        one_pass = pipeline.scoring_batches(prepared, "train", "clip", 1, hosts=hosts, host=host)
         stored += [b[0]["frames"].tobytes() for b in one_pass.as_numpy_iterator()]
     assert sum(map(len, seen)) == len(set.union(*seen)) and set.union(*seen) <= whole
     assert len(stored) == TRAIN and set(stored) == whole
@@ -204,16 +207,16 @@ def test_hosts_do_not_overlap_in_an_epoch_read_from_disk(data_dir, hosts):
 
 def test_more_hosts_than_examples_or_an_unknown_host(clips):
     with pytest.raises(InputError, match="fewer examples in 'train' than there are hosts"):
-        pipeline.batches(clips, "train", "clip", 1, True, hosts=TRAIN + 1)
+        epochs(clips, hosts=TRAIN + 1)
     with pytest.raises(ValueError, match="host 2 of 2"):
-        pipeline.batches(clips, "train", "clip", 1, True, hosts=2, host=2)
+        epochs(clips, hosts=2, host=2)
 
 
 def test_a_small_shuffle_buffer_still_gives_every_example_once(clips):
     """Bytes bound the buffer: with room for one example of a batch of one, the order stays that of the file."""
     common = {"batch_size": 1, "cache_bytes": 0}
     bounded = [b[0]["frames"].tobytes() for b in epochs(clips, shuffle_bytes=1, **common)]
-    stored = pipeline.batches(clips, "train", "clip", 1, training=False).as_numpy_iterator()
+    stored = pipeline.scoring_batches(clips, "train", "clip", 1).as_numpy_iterator()
     assert bounded == [b[0]["frames"].tobytes() for b in stored]
     half = [b[0]["frames"].tobytes() for b in epochs(clips, shuffle_bytes=150_000, **common)]
     assert half != bounded and sorted(half) == sorted(bounded)
@@ -245,7 +248,7 @@ def test_flips_differ_between_epochs(clips):
 
 
 def test_evaluation_keeps_the_uneven_last_batch_and_its_keys(clips):
-    dataset = pipeline.batches(clips, "validation", "frame", 7, training=False, with_keys=True)
+    dataset = pipeline.scoring_batches(clips, "validation", "frame", 7, with_keys=True)
     got = list(dataset.as_numpy_iterator())
     assert [len(b[1]) for b in got] == [7, 7, 7, 7, 7, 1]
     videos = np.concatenate([b[2]["video"] for b in got])
@@ -278,10 +281,10 @@ def test_with_flow_false_leaves_flow_out(clips):
 def test_a_wrong_input_type_names_the_command(data_dir):
     prepared = pipeline.open_data("noflow", data_dir)
     with pytest.raises(InputError, match="tfdeepfake prepare noflow --input-type flow --flow dis"):
-        pipeline.batches(prepared, "train", "flow", 2, True)
+        pipeline.training_batches(prepared, "train", "flow", 2)
     single = pipeline.open_data("single/frame", data_dir)
     with pytest.raises(InputError, match="tfdeepfake prepare single --input-type clip"):
-        pipeline.batches(single, "train", "clip", 2, True)
+        pipeline.training_batches(single, "train", "clip", 2)
 
 
 def test_open_data_says_what_to_run(data_dir):
@@ -299,7 +302,7 @@ def test_open_data_says_what_to_run(data_dir):
 
 def test_an_empty_split_is_named(clips):
     with pytest.raises(InputError, match="no examples in a split 'extra'; it has"):
-        pipeline.batches(clips, "extra", "clip", 2, False)
+        pipeline.scoring_batches(clips, "extra", "clip", 2)
 
 
 @pytest.fixture
@@ -332,7 +335,7 @@ def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
     with pytest.raises(
         InputError, match="tfdeepfake prepare tiny --input-type clip --data-dir .*--overwrite"
     ) as caught:
-        pipeline.batches(prepared, "train", "clip", 2, True)
+        pipeline.training_batches(prepared, "train", "clip", 2)
     assert caught.value.subject == str(path)
 
 
@@ -343,7 +346,7 @@ def test_a_flipped_byte_is_named_while_reading(own_copy):
     path.write_bytes(content)
     with pytest.raises(InputError, match="damaged after record .* of 16 .*corrupted") as caught:
         with pipeline.reading(prepared, "train"):
-            list(pipeline.batches(prepared, "train", "clip", 2, False))
+            list(pipeline.scoring_batches(prepared, "train", "clip", 2))
     assert caught.value.subject == str(path)
 
 
@@ -356,7 +359,7 @@ def test_a_record_too_many_is_named_while_reading(own_copy):
             writer.write(record)
     with pytest.raises(InputError, match="holds 17 of 16 records") as caught:
         with pipeline.reading(prepared, "train"):
-            list(pipeline.batches(prepared, "train", "clip", 2, True))
+            list(pipeline.training_batches(prepared, "train", "clip", 2))
     assert caught.value.subject == str(path)
 
 
@@ -364,7 +367,7 @@ def test_the_cache_is_shared_by_the_epochs(own_copy):
     """With the files gone after the first epoch, only memory can give the second."""
     prepared, path = own_copy
     # One epoch's batches are still in the prefetch buffer, so read well into the second.
-    batches = iter(pipeline.batches(prepared, "train", "clip", 2, True, epochs=4))
+    batches = iter(pipeline.training_batches(prepared, "train", "clip", 2, epochs=4))
     for _ in range(9):
         next(batches)
     path.unlink()

@@ -78,7 +78,7 @@ def test_a_folder_of_videos_some_bad(videos, tmp_path, capsys):
         ("fake", "fake/empty.mp4", "unreadable"),
         ("fake", "fake/short.mp4", "error"),
     }
-    inputs, _, keys = next(iter(pipeline.batches(prepared, "train", "clip", 2, training=False, with_keys=True)))
+    inputs, _, keys = next(iter(pipeline.scoring_batches(prepared, "train", "clip", 2, with_keys=True)))
     assert inputs["frames"].shape == (2, 4, 24, 32, 3) and inputs["flow"].shape == (2, 4, 24, 32, 2)
     assert {v.decode() for v in keys["data_set"].numpy()} == {"video_folder"}
 

@@ -131,8 +131,8 @@ def fake_pipeline(monkeypatch):
     from tfdeepfake import models
     from tfdeepfake.data.batches import pipeline
 
-    def batches(prepared, split, input_type, batch_size, training, with_keys, with_flow):
-        assert (input_type, training, with_keys, with_flow) == (prepared.kind, False, True, prepared.kind == "flow")
+    def scoring_batches(prepared, split, input_type, batch_size, with_keys, with_flow):
+        assert (input_type, with_keys, with_flow) == (prepared.kind, True, prepared.kind == "flow")
         count = len(prepared.label)
 
         def produce():
@@ -143,8 +143,8 @@ def fake_pipeline(monkeypatch):
 
         return types.SimpleNamespace(as_numpy_iterator=produce)
 
-    monkeypatch.setattr(pipeline, "batches", batches)
-    monkeypatch.setattr(pipeline, "example_count", lambda prepared, split, kind: len(prepared.label))
+    monkeypatch.setattr(pipeline, "scoring_batches", scoring_batches)
+    monkeypatch.setattr(pipeline, "example_count", lambda prepared, split, input_type: len(prepared.label))
     monkeypatch.setattr(pipeline, "reading", lambda prepared, split: contextlib.nullcontext())
     monkeypatch.setattr(models, "input_type", lambda model: model.kind)
     monkeypatch.setattr(models, "wants_flow", lambda model: model.kind == "flow")

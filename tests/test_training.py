@@ -137,7 +137,7 @@ def test_validation_loss_is_that_of_the_loss_function(whole):
 
     prepared = pipeline.open_data("tiny", read_json(whole / "config.json")["data_dir"])
     loss, total = losses.get("bce_f1", 1.0, 1.0), 0.0
-    for inputs, label in pipeline.batches(prepared, "validation", "clip", 4, training=False):
+    for inputs, label in pipeline.scoring_batches(prepared, "validation", "clip", 4):
         total += float(np.mean(loss(label, model(inputs, training=False)))) * len(label)
     assert total / 13 == pytest.approx(rows(whole)[-1]["val_loss"], rel=1e-5)
 

@@ -46,9 +46,7 @@ def score_data(model, prepared, split, batch_size=16, tta="none"):
     from tfdeepfake.data.batches import pipeline
 
     input_type, with_flow = models.input_type(model), models.wants_flow(model)
-    dataset = pipeline.batches(
-        prepared, split, input_type, batch_size, training=False, with_keys=True, with_flow=with_flow
-    )
+    dataset = pipeline.scoring_batches(prepared, split, input_type, batch_size, with_keys=True, with_flow=with_flow)
     parts, shared = [], {}
     total = pipeline.example_count(prepared, split, input_type)
     bar = tqdm(total=total, desc=f"scoring {split}", unit=input_type if input_type == "clip" else "frame", disable=None)

@@ -106,18 +106,14 @@ def _fit(run, log, progress):
         return
     if not run.has_validation:
         log(f"{run.prepared.version} has no validation split: the last epoch counts as the best.")
-    dataset = pipeline.batches(
+    dataset = pipeline.training_batches(
         run.prepared,
         "train",
         run.input_type,
         config.batch_size,
-        training=True,
-        seed=config.seed,
+        pipeline.BatchSettings(config.seed, config.augment, config.mix, run.class_weight),
         first_epoch=run.epoch,
         epochs=config.epochs - run.epoch,
-        augment=config.augment,
-        mix=config.mix,
-        class_weight=run.class_weight,
         with_flow=run.with_flow,
     )
     validate = _validation(run) if run.has_validation else lambda: {}
@@ -183,10 +179,9 @@ def _validation(run):
     batch is uneven, and its AUC is read off 200 thresholds. The last batch is padded and the padding dropped.
     """
     size = run.config.batch_size
-    dataset = pipeline.batches(
-        run.prepared, "validation", run.input_type, size, training=False, with_flow=run.with_flow,
-        cache_bytes=pipeline.CACHE_BYTES // 4,
-    )  # fmt: skip
+    dataset = pipeline.scoring_batches(
+        run.prepared, "validation", run.input_type, size, with_flow=run.with_flow, cache_bytes=pipeline.CACHE_BYTES // 4
+    )
 
     def pad(inputs, label):
         missing = size - tf.shape(label)[0]

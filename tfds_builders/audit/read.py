@@ -146,5 +146,6 @@ def _examples(prepared, split, with_frames):
     records = tf.data.TFRecordDataset(shard_paths(prepared, split), num_parallel_reads=4)
     parsed = records.map(lambda record: tf.io.parse_single_example(record, spec), 2).prefetch(64)
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread would keep an interrupted audit waiting, see `data.pipeline.PARALLEL`
+    # Its thread would keep an interrupted audit waiting, see `batches.records.PARALLEL`.
+    options.autotune.enabled = False
     yield from parsed.with_options(options).as_numpy_iterator()

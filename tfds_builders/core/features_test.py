@@ -64,7 +64,7 @@ def test_a_set_says_its_format_and_is_read_by_it(image_format, tmp_path):
     assert data.metadata["image_format"] == name and f"_{name}" in data.version
     assert f"--image-format {name}" in rebuild_command(data)
     split = next(iter(data.builder.info.splits))
-    inputs, _ = next(iter(pipeline.batches(data, split, "clip", 1, training=False)))
+    inputs, _ = next(iter(pipeline.scoring_batches(data, split, "clip", 1)))
     seen, drawn = inputs["frames"].numpy()[0], extract(folder / "real/a.mp4", data.recipe)[0].frames
     assert np.array_equal(seen, drawn) == (image_format == "png")
     assert np.abs(seen.astype(int) - drawn).mean() < 8

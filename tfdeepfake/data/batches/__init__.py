@@ -1,1 +1,1 @@
-"""Prepared data sets to `tf.data` batches: `prepared.open_data`, `pipeline`, augmentation."""
+"""Prepared data sets to `tf.data` batches: opened in `prepared`, read in `records`, batched in `pipeline`, augmented."""

@@ -1,0 +1,220 @@
+"""Stored records as a network's examples: which records of a split a host reads, how they are parsed and decoded."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import tensorflow as tf
+
+from tfdeepfake.data.batches.augment_tf import images_of
+from tfdeepfake.data.batches.prepared import PreparedData, prepare_command, serves, shard_paths
+from tfdeepfake.errors import InputError
+from tfdeepfake.vocabulary import INPUT_TYPES
+
+# Not `tf.data.AUTOTUNE`: its thread sleeps for up to a minute, and an interrupted run waited for it (seen: 35 s).
+PARALLEL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+# What names an example in the scores table.
+KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
+# Stored one per frame of a clip; everything else is one per clip.
+PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s")
+
+
+@dataclass(frozen=True)
+class View:
+    """A split as a network reads it on one of several hosts. `view_of` checks it.
+
+    Args:
+      prepared: PreparedData.
+      split: "train", "validation" or "test".
+      input_type: "frame", "flow" or "clip": what the network reads. A clip data set feeds all three.
+      with_flow: whether the network reads flow.
+      hosts, host: number of hosts (or of the input pipelines of a tf.distribute.InputContext) and which this is. Each
+        reads files of its own, or, with fewer files than hosts, every hosts-th record of all files.
+    """
+
+    prepared: PreparedData
+    split: str
+    input_type: str
+    with_flow: bool
+    hosts: int = 1
+    host: int = 0
+
+    @property
+    def is_bag(self) -> bool:
+        """Whether the frames of stored clips are examples of their own (P2 3.1)."""
+        return self.prepared.recipe.input_type == "clip" and self.input_type != "clip"
+
+    @property
+    def num_frames(self) -> int:
+        """Images in an example."""
+        return self.prepared.recipe.num_frames if self.input_type == "clip" else 1
+
+    @property
+    def count(self) -> int:
+        """Examples that the host reads."""
+        lengths = _host_lengths(self.prepared, self.split, self.hosts, self.host)
+        return sum(lengths) * _per_record(self.prepared, self.input_type)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of these examples once they are decoded."""
+        recipe = self.prepared.recipe
+        image_bytes = recipe.height_px * recipe.width_px * (5 if self.with_flow else 3)
+        return self.count * self.num_frames * image_bytes
+
+
+def view_of(
+    prepared: PreparedData, split: str, input_type: str, with_flow: bool | None = None, hosts: int = 1, host: int = 0
+) -> View:
+    """A `View`; `with_flow` None reads what the input type and the data have.
+
+    Raises:
+      InputError: the data cannot feed the input type, or the split is empty or has fewer examples than hosts.
+    """
+    if input_type not in INPUT_TYPES:
+        raise ValueError(f"input_type needs one of {INPUT_TYPES}, got {input_type!r}.")
+    if not 0 <= host < hosts:
+        raise ValueError(f"host needs 0 <= host < hosts, got host {host} of {hosts}.")
+    recipe = prepared.recipe
+    if with_flow is None:
+        with_flow = input_type == "flow" or (input_type == "clip" and recipe.flow != "none")
+    if not serves(recipe, input_type, with_flow):
+        name = prepared.version.partition("/")[0].partition(":")[0]
+        raise InputError(
+            prepared.version,
+            f"holds input type {recipe.input_type} with flow {recipe.flow}; the network reads input type {input_type}"
+            + (" with flow." if with_flow else "."),
+            f"Run: {prepare_command(name, None, input_type, with_flow)}",
+        )
+    if hosts > prepared.split(split).num_examples:
+        raise InputError(prepared.version, f"has fewer examples in {split!r} than there are hosts ({hosts}).")
+    return View(prepared, split, input_type, with_flow, hosts, host)
+
+
+def _per_record(prepared, input_type):
+    """Examples of an input type in one stored record."""
+    return prepared.recipe.num_frames if prepared.recipe.input_type == "clip" and input_type != "clip" else 1
+
+
+def example_count(prepared: PreparedData, split: str, input_type: str) -> int:
+    """Examples of the network's input type in a split."""
+    return prepared.split(split).num_examples * _per_record(prepared, input_type)
+
+
+def least_count(prepared: PreparedData, split: str, input_type: str, hosts: int) -> int:
+    """Examples of the host that reads the fewest."""
+    least = min(sum(_host_lengths(prepared, split, hosts, host)) for host in range(hosts))
+    return least * _per_record(prepared, input_type)
+
+
+def _by_file(prepared, split, hosts):
+    """Whether hosts read different files; with fewer files than hosts they read different records of all."""
+    return hosts <= len(prepared.split(split).shard_lengths)
+
+
+def _host_lengths(prepared, split, hosts, host):
+    """Records that a host takes of each file it reads."""
+    lengths = prepared.split(split).shard_lengths
+    if _by_file(prepared, split, hosts):
+        return lengths[host::hosts]
+    return [len(range(sum(lengths))[host::hosts])]
+
+
+def host_paths(view: View) -> list[str]:
+    """Files that the host reads.
+
+    Raises:
+      InputError: a file is missing or cut short.
+    """
+    paths = shard_paths(view.prepared, view.split)
+    return paths[view.host :: view.hosts] if _by_file(view.prepared, view.split, view.hosts) else paths
+
+
+def serialized(prepared: PreparedData, split: str, paths: tf.Tensor, hosts: int = 1, host: int = 0) -> tf.data.Dataset:
+    """Records of a host as they are stored, in the order that its files `paths` (string tensor [N]) are given in."""
+    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
+        tf.data.TFRecordDataset, cycle_length=8, block_length=4, num_parallel_calls=2, deterministic=True
+    )
+    by_file = _by_file(prepared, split, hosts)
+    count = sum(_host_lengths(prepared, split, hosts, host)) if by_file else prepared.split(split).num_examples
+    # A file that was cut between two records is an error, not a shorter epoch.
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
+    return records if by_file else records.shard(hosts, host)
+
+
+def encoded_examples(view: View, paths: tf.Tensor, with_keys: bool = False) -> tf.data.Dataset:
+    """Examples of a view with images still encoded, in the order of its files `paths` (string tensor [N])."""
+    names = ["frames", "label"]
+    names += ["flow", "flow_max_px"] if view.with_flow else []
+    names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
+    known = view.prepared.builder.info.features.tf_example_spec
+    spec = {name: known[name] for name in names}
+
+    def parse(record):
+        example = tf.io.parse_single_example(record, spec)
+        return _with_keys(example, view.is_bag) if with_keys else example
+
+    records = serialized(view.prepared, view.split, paths, view.hosts, view.host)
+    examples = records.map(parse, num_parallel_calls=PARALLEL)
+    return examples.flat_map(partial(_frames_of, view.prepared.recipe.num_frames)) if view.is_bag else examples
+
+
+def _with_keys(example, is_bag):
+    """The stored example with `KEYS`; a clip is named by its first frame."""
+    example = dict(example)
+    frames, times = example.pop("frame_indices"), example.pop("timestamps_s")
+    example["frame"] = frames if is_bag else frames[0]
+    example["timestamp_s"] = times if is_bag else times[0]
+    example["face"] = tf.cast(example["face"], tf.int32)
+    return example
+
+
+def _frames_of(num_frames, clip):
+    """The frames of a clip as a dataset of examples."""
+    return tf.data.Dataset.from_tensor_slices(
+        {n: v if n in PER_FRAME else tf.repeat(v[None], num_frames, axis=0) for n, v in clip.items()}
+    )
+
+
+def decoder(prepared: PreparedData) -> Callable[[dict], dict]:
+    """Example, or examples of one image each, with images encoded -> the same with lists of uint8 images."""
+    h, w = prepared.recipe.height_px, prepared.recipe.width_px
+
+    def images(encoded, decode, shape):
+        # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
+        return [tf.ensure_shape(decode(one), shape) for one in tf.unstack(tf.reshape(encoded, [-1]))]
+
+    def image(encoded):
+        if prepared.metadata.get("image_format") == "png":
+            return tf.io.decode_png(encoded, channels=3)
+        # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def decode(example):
+        example = dict(example)
+        example["frames"] = images(example["frames"], image, (h, w, 3))
+        if "flow" in example:
+            example["flow"] = images(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
+        return example
+
+    return decode
+
+
+def stacked(example: dict) -> dict:
+    """The example with its lists of images as tensors."""
+    return example | {name: tf.stack(example[name]) for name in images_of(example)}
+
+
+def decoded_examples(view: View, paths: list[str], with_keys: bool = False) -> tf.data.Dataset:
+    """Examples of a view in stored order, decoded: images uint8 [(T,) h, w, 3], maps uint8 [(T,) 2h, w, 1]."""
+    decode = decoder(view.prepared)
+
+    def decoded(example):
+        example = decode(example)
+        if view.input_type == "clip":
+            return stacked(example)
+        return example | {name: example[name][0] for name in images_of(example)}
+
+    examples = encoded_examples(view, tf.constant(paths), with_keys)
+    return examples.map(decoded, num_parallel_calls=PARALLEL)
