@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support.tiny_models import INPUT_TYPES, SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -34,6 +34,16 @@ def test_the_sweep_covers_every_network():
     assert set(TINY) == set(models.MODELS)
 
 
+def test_an_ensemble_reads_what_its_members_read():
+    for members, expected in (
+        (["meso4", "baseline"], ("frame", False)),
+        (["meso4", "two_stream_frame"], ("flow", True)),
+        (["two_stream_frame", "i3d"], ("clip", True)),
+    ):
+        assert models.reads("ensemble", {"members": [[name, {}] for name in members]}) == expected
+    assert models.reads("fusion_2d_3d") == ("clip", False)
+
+
 @pytest.mark.parametrize(("name", "sibling"), SAME_WHEN_TINY.items())
 def test_what_the_sweep_leaves_out_is_its_sibling(name, sibling):
     one, other = (models.build(n, **TINY[n]) for n in (name, sibling))
@@ -51,7 +61,7 @@ def test_contract(name):
     output = scores(model, inputs)
     assert model.name == name and output.shape == (4, 1) and output.dtype == np.float32
     assert len(np.unique(output)) == 4, "the score does not depend on the input"
-    assert models.input_type(model) == INPUT_TYPES.get(name, "frame")
+    assert models.reads(name, TINY[name]) == (models.input_type(model), models.wants_flow(model))
     assert models.wants_flow(model) == name.startswith("two_stream") == ("flow" in model.input)
     # [B, h, w, C], [B*T, h, w, C] or [B, t, h, w, C]
     assert len(model.get_layer("features").output.shape) in (4, 5)

@@ -21,9 +21,11 @@ from support import tiny_networks
 from support.prepared import write_prepared
 
 from tfdeepfake import losses, models
+from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
+from tfdeepfake.models.networks import READS
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.training import checkpoint, devices, run_folder, run_setup
@@ -133,8 +135,6 @@ def test_last_holds_the_weights_of_the_state(whole):
 
 def test_validation_loss_is_that_of_the_loss_function(whole):
     model, _ = load_model(whole / "last")
-    from tfdeepfake.data.batches import pipeline
-
     prepared = pipeline.open_data("tiny", read_json(whole / "config.json")["data_dir"])
     loss, total = losses.get("bce_f1", 1.0, 1.0), 0.0
     for inputs, label in pipeline.scoring_batches(prepared, "validation", "clip", 4):
@@ -361,16 +361,18 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
         return tiny_networks.tiny_clip(**kwargs)
 
     # The signature is what training reads the arguments from.
-    def network(input_size=(32, 40), frames=4, weights=None):
-        return from_weights(weights, input_size=input_size, num_frames=frames)
+    def network(input_size=(32, 40), num_frames=4, weights=None):
+        return from_weights(weights, input_size=input_size, num_frames=num_frames)
 
     monkeypatch.setitem(models.MODELS, "published", network)
+    monkeypatch.setitem(READS, "published", ("clip", True))
     config = change(config, network="published", network_args={"weights": "/somewhere/resnet.h5"}, epochs=2)
     monkeypatch.setattr(loop, "save_model", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(config, tmp_path / "run", progress=False)
     monkeypatch.undo()
     monkeypatch.setitem(models.MODELS, "published", network)
+    monkeypatch.setitem(READS, "published", ("clip", True))
     train(config, tmp_path / "run", progress=False)
     recipe = load_recipe(tmp_path / "run" / "best")
     assert built[0] == "/somewhere/resnet.h5" and set(built[1:]) == {None}
@@ -399,6 +401,16 @@ def test_a_full_disk_keeps_the_last_epoch(whole, config, tmp_path, monkeypatch):
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
     with pytest.raises(InputError, match="the loss is .* in epoch .*Try a smaller one"):
         train(change(config, learning_rate=1e38, schedule="constant", loss="bce"), tmp_path / "run")
+
+
+def test_the_data_is_opened_once_as_the_network_reads_it(config, tmp_path, monkeypatch):
+    """An ensemble of frame networks has the argument num_frames and reads frames all the same."""
+    opened, real = [], pipeline.open_data
+    monkeypatch.setattr(pipeline, "open_data", lambda *args: opened.append(args[2:]) or real(*args))
+    member = ["meso4", {"input_size": [32, 40]}]
+    config = change(config, network="ensemble", network_args={"members": [member, member]})
+    run = run_setup.build(config, tmp_path)
+    assert opened == [("frame", False)] and run.input_type == "frame" and "num_frames" not in run.network_args
 
 
 def test_two_processes_do_not_share_a_folder(config, tmp_path):
@@ -439,6 +451,17 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
         ({"network_args": {"num_frames": 8}}, "frames is 8, but the data set has 4"),
         ({"network_args": {"input_size": [64, 64]}}, "input_size is .* but the data set has .32, 40."),
         ({"network_args": {"colour": "blue"}}, "colour"),
+        (
+            {"network": "xception", "network_args": {"weights": "imagenet"}},
+            "xception has no argument weights. Use: tfdeepfake convert xception_imagenet FILE --out FOLDER "
+            "--fresh-head, then train with --start-from FOLDER",
+        ),
+        ({"network": "light3d", "network_args": {"weights": "imagenet"}}, "no argument weights. Leave it out"),
+        ({"network": "ensemble", "network_args": {"members": [["meso4"]]}}, "ensemble: cannot be built with"),
+        (
+            {"network": "tall_resnet50", "network_args": {"backbone": "small", "rows": 2, "columns": 1}},
+            "rows . columns = 2 . 1 = 2 frames, got 4 .* rows=2, columns=2 would hold them",
+        ),
         ({"augment": "blur"}, "needs one of none, p0, p1, flip, .* got 'blur'"),
         ({"mix": "cutmix", "loss": "bce_f1"}, "bce_f1 needs labels of 0 or 1"),
         ({"devices": 3}, "asks for 3, but there are 0 GPUs and 1 CPU devices"),

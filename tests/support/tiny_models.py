@@ -64,9 +64,6 @@ SAME_WHEN_TINY = {
     # The others pad by their native sizes.
     "efficientnet_b6": "efficientnet_b1",
 }
-INPUT_TYPES = {"two_stream_frame": "flow"} | {
-    name: "clip" for name, arguments in TINY.items() if "num_frames" in arguments
-}
 
 
 def random_inputs(model, batch=4, seed=0):

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfdeepfake import models
+from tfdeepfake.models import networks
 
 
 def _heads(x, dropout):
@@ -35,3 +36,4 @@ def tiny_clip(input_size=(32, 40), num_frames=4, width=4, batch_norm=True, dropo
 
 def register():
     models.MODELS.update(tiny_frame=tiny_frame, tiny_clip=tiny_clip)
+    networks.READS["tiny_clip"] = ("clip", True)

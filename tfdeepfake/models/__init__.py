@@ -5,6 +5,6 @@ layers named `features` (last map before pooling), `embedding` and `logits`; its
 [B, 1], or [B, K] when num_classes=K.
 """
 
-from tfdeepfake.models.by_name import MODELS, build, input_type, wants_flow
+from tfdeepfake.models.by_name import MODELS, build, input_type, reads, wants_flow
 
-__all__ = ["MODELS", "build", "input_type", "wants_flow"]
+__all__ = ["MODELS", "build", "input_type", "reads", "wants_flow"]

@@ -1,11 +1,14 @@
-"""All networks by name, single ones and ensembles; building one, and what it reads."""
+"""All networks by name, single ones and ensembles; building one, and what it reads, before and after."""
+
+import inspect
 
 import keras
 
 from tfdeepfake.models.ensemble import ensemble, ensemble3d, fusion_2d_3d
-from tfdeepfake.models.networks import NETWORKS, build_from
+from tfdeepfake.models.networks import FRAME, NETWORKS, READS, build_from
 
-MODELS = NETWORKS | {"ensemble": ensemble, "ensemble3d": ensemble3d, "fusion_2d_3d": fusion_2d_3d}
+ENSEMBLES = {"ensemble": ensemble, "ensemble3d": ensemble3d, "fusion_2d_3d": fusion_2d_3d}
+MODELS = NETWORKS | ENSEMBLES
 
 
 def build(name: str, **kwargs) -> keras.Model:
@@ -18,6 +21,24 @@ def build(name: str, **kwargs) -> keras.Model:
       ValueError: unknown network (names the nearest ones) or argument.
     """
     return build_from(MODELS, name, **kwargs)
+
+
+def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
+    """What `build(name, **network_args)` will read, without building it; an ensemble reads what its members read.
+
+    Returns:
+      (input type "frame", "flow" or "clip", whether it reads flow): `input_type` and `wants_flow` of the network.
+    """
+    if name not in ENSEMBLES:
+        return READS.get(name, FRAME)
+    given, members = network_args or {}, []
+    for parameter in inspect.signature(ENSEMBLES[name]).parameters.values():
+        if parameter.name.startswith("members"):
+            members += given.get(parameter.name, parameter.default)
+    of_members = [READS.get(member, FRAME) for member, _ in members]
+    flow = any(with_flow for _, with_flow in of_members)
+    clip = any(input_type == "clip" for input_type, _ in of_members)
+    return "clip" if clip else "flow" if flow else "frame", flow
 
 
 def input_type(model: keras.Model) -> str:

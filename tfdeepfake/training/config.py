@@ -21,8 +21,9 @@ class TrainConfig:
     network: str = setting("two_stream_video", "name in `tfdeepfake.models.MODELS`")
     network_args: dict = setting(
         {},
-        'keyword arguments of the network, a JSON object (widths, backbone, "weights": "imagenet" where it has them); '
-        "the input size comes from the data set's recipe",
+        'keyword arguments of the network, a JSON object, for example {"backbone": "small"}; "weights": "imagenet" for '
+        "baseline, two_stream_frame, two_stream_video, cnn_rnn, cnn3d and i3d, other published weights come by "
+        "`convert` and start_from; the input size comes from the data set's recipe",
     )
     start_from: str | None = setting(
         None,
@@ -65,7 +66,9 @@ class TrainConfig:
         ("float32", "bfloat16", "float16"),
     )
     devices: int = setting(
-        1, "1 is a single device; 0 is every GPU found (or the CPU); N > 1 is MirroredStrategy over N GPUs"
+        1,
+        "GPUs of this machine: 1 (the CPU where there is none), N, or 0 for all. Several each take an equal part of "
+        "every batch (batch_size needs a multiple of N) and average their gradients: tf.distribute.MirroredStrategy",
     )
     early_stopping_epochs: int = setting(0, "stop after so many epochs without a better validation AUC; 0 never")
     seed: int = setting(0, "of weights, dropout, shuffling and augmentation")

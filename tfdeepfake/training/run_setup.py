@@ -18,7 +18,7 @@ from tfdeepfake.training.config import TrainConfig
 
 
 @contextmanager
-def mixed_precision(precision):
+def mixed_precision(precision: str):
     """Sets the mixed precision policy for the networks built inside."""
     before = keras.config.dtype_policy()
     if precision != "float32":
@@ -43,7 +43,7 @@ class Run:
     input_type: str
     with_flow: bool
     network_args: dict
-    started: dict | None
+    start: dict | None
     steps: int
     class_weight: dict | None
     has_validation: bool
@@ -51,84 +51,52 @@ class Run:
     best_epoch: int
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Finished epochs."""
         return len(self.rows)
 
     @property
-    def done(self):
+    def done(self) -> bool:
+        """Whether all epochs are finished, or so many of them brought nothing better."""
         patience = self.config.early_stopping_epochs
         stale = patience and self.epoch - self.best_epoch >= patience
         return self.epoch >= self.config.epochs or bool(stale)
 
 
-def build(config, run_dir):
-    """Opens the data, builds and compiles the network, and restores the state when there is one."""
-    strategy = devices.strategy(config.devices)
-    if config.batch_size % strategy.num_replicas_in_sync:
-        raise InputError(
-            "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
-        )
+def build(config: TrainConfig, run_dir: Path) -> Run:
+    """Opens the data, builds and compiles the network, and restores the state when there is one.
+
+    Raises:
+      InputError: see `train.train`.
+    """
+    strategy = _strategy(config)
     keras.utils.set_random_seed(config.seed)
-    # Its input type shows once it is built, which takes the data's size; but only clip networks have `num_frames`.
-    guess = "clip" if "num_frames" in _parameters(config.network) else None
-    prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, guess)
     begun = run_folder.state_path(run_dir).exists()
-    started = run_folder.started_from(config, run_dir)
-    network_args = _network_args(config, prepared.recipe, started)
+    start = run_folder.started_from(config, run_dir)
+    network_args = (start["network_args"] if start else {}) | _own_network_args(config)
+    input_type, with_flow = _reads(config.network, network_args)
+    prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
+    network_args |= _sizes(config, prepared.recipe, input_type)
     with strategy.scope():
-        try:
-            # The state has every weight: published ones need not be fetched again to go on.
-            model = models.build(config.network, **(without_weights(network_args) if begun else network_args))
-        except (TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(config.network, f"cannot be built with {network_args}: {error}") from error
-        if started and not begun:
+        # The state has every weight: published ones need not be fetched again to resume.
+        model = _network(config.network, without_weights(network_args) if begun else network_args)
+        if (models.input_type(model), models.wants_flow(model)) != (input_type, with_flow):
+            raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
+        if start and not begun:
             load_weights(model, config.start_from, load_recipe(config.start_from))
-    input_type, with_flow = models.input_type(model), models.wants_flow(model)
-    # Asked again with what the network really reads: says which command prepares such data.
-    prepared = pipeline.open_data(prepared.version, config.data_dir, input_type, with_flow)
+    steps = _steps(config, prepared, input_type)
 
-    steps = pipeline.steps_per_epoch(prepared, "train", input_type, config.batch_size)
-    if not steps:
-        count = pipeline.example_count(prepared, "train", input_type)
-        raise InputError("batch_size", f"is {config.batch_size}, but the training split has only {count} examples.")
+    def facts():
+        examples = _examples_of_each_class(prepared, input_type)
+        about = {"network": config.network, "network_args": network_args, "input_type": input_type}
+        return about | {"examples": examples, "start_from": start}
 
-    def found():
-        real, fake = pipeline.label_counts(prepared, "train", input_type)
-        if not real or not fake:
-            raise InputError(prepared.version, f"needs real and fake training examples, has {real} and {fake}.")
-        return {
-            "network": config.network,
-            "network_args": network_args,
-            "input_type": input_type,
-            "examples": {"real": real, "fake": fake},
-            "start_from": started,
-        }
-
-    versions = run_folder.begin(config, run_dir, prepared.version, found)
-    class_weight = None
-    if config.class_weights == "balanced":
-        class_weight = pipeline.balanced_weights(versions["examples"]["real"], versions["examples"]["fake"])
-    loss = config.loss
-    if loss == "auto":
-        loss = "bce_f1" if input_type == "clip" and config.mix == "none" else "bce"
+    examples = run_folder.begin(config, run_dir, prepared.version, facts)["examples"]
+    progress = {"rows": [], "best_epoch": 0}
     with strategy.scope():
-        model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
-            loss=losses.get(loss, config.alpha, config.beta),
-            metrics=[
-                keras.metrics.AUC(from_logits=True, name="auc"),
-                keras.metrics.MeanMetricWrapper(_right, name="accuracy"),
-            ],
-            # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
-            jit_compile="auto" if devices.one_gpu(strategy) else False,
-        )
-        model.optimizer.build(model.trainable_variables)
-        saved = {"rows": [], "best_epoch": 0}
+        _compile(model, config, input_type, steps, devices.one_gpu(strategy))
         if begun:
-            saved = checkpoint.load_state(run_folder.state_path(run_dir), model)
+            progress = checkpoint.load_state(run_folder.state_path(run_dir), model)
     return Run(
         config=config,
         run_dir=run_dir,
@@ -138,18 +106,23 @@ def build(config, run_dir):
         input_type=input_type,
         with_flow=with_flow,
         network_args=network_args,
-        started=started,
+        start=start,
         steps=steps,
-        class_weight=class_weight,
+        class_weight=pipeline.balanced_weights(**examples) if config.class_weights == "balanced" else None,
         has_validation="validation" in prepared.builder.info.splits,
-        rows=saved["rows"],
-        best_epoch=saved["best_epoch"],
+        rows=progress["rows"],
+        best_epoch=progress["best_epoch"],
     )
 
 
-def _right(labels, logits):
-    """Whether each example is on its label's side; a mixed one has the label of its larger part."""
-    return keras.ops.cast(keras.ops.equal(labels > 0.5, logits > 0), "float32")
+def _strategy(config):
+    """The run's tf.distribute strategy, whose replicas share a batch evenly."""
+    strategy = devices.strategy(config.devices)
+    if config.batch_size % strategy.num_replicas_in_sync:
+        raise InputError(
+            "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
+        )
+    return strategy
 
 
 def _parameters(network):
@@ -162,14 +135,40 @@ def _parameters(network):
     return inspect.signature(models.MODELS[network]).parameters
 
 
-def _network_args(config, recipe, started):
-    """The config's arguments over those of the folder it starts from; the input size (and the frames of a clip
-    network) are those of the data.
-    """
-    parameters = _parameters(config.network)
-    size = {"input_size": [recipe.height_px, recipe.width_px], "num_frames": recipe.num_frames}
-    size = {name: value for name, value in size.items() if name in parameters}
-    for name, value in size.items():
+def _own_network_args(config):
+    """The config's arguments of the network."""
+    if "weights" in config.network_args and "weights" not in _parameters(config.network):
+        raise InputError("network_args", f"{config.network} has no argument weights.", _way_to_weights(config.network))
+    return dict(config.network_args)
+
+
+def _way_to_weights(network):
+    """How a run of a network without an argument `weights` begins with published ones."""
+    from tfdeepfake.published.convert import SOURCES
+
+    sources = [name for name, known in SOURCES.items() if known.network == network]
+    if not sources:
+        return "Leave it out: no published weights of this network are known."
+    return (
+        f"Use: tfdeepfake convert {sources[0]} FILE --out FOLDER --fresh-head, then train with --start-from FOLDER "
+        f"(known are {', '.join(sources)})."
+    )
+
+
+def _reads(network, network_args):
+    """What the network will read: (input type, whether it reads flow)."""
+    _parameters(network)
+    try:
+        return models.reads(network, network_args)
+    except (TypeError, ValueError) as error:
+        raise InputError(network, f"cannot be built with {network_args}: {error}") from error
+
+
+def _sizes(config, recipe, input_type):
+    """The arguments of the network that are the data's: its input size, and the frames of a clip."""
+    sizes = {"input_size": [recipe.height_px, recipe.width_px]}
+    sizes |= {"num_frames": recipe.num_frames} if input_type == "clip" else {}
+    for name, value in sizes.items():
         given = config.network_args.get(name, value)
         if list(given) != value if name == "input_size" else given != value:
             raise InputError(
@@ -177,15 +176,65 @@ def _network_args(config, recipe, started):
                 f"{name} is {given}, but the data set has {value}.",
                 "Leave it out: it comes from the data.",
             )
-    return {**(started["network_args"] if started else {}), **config.network_args, **size}
+    return sizes
 
 
-def without_weights(network_args):
+def _network(network, network_args):
+    """Builds the network; what cannot be built is told as the user's."""
+    try:
+        return models.build(network, **network_args)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(network, f"cannot be built with {network_args}: {error}") from error
+
+
+def _steps(config, prepared, input_type):
+    """Steps of an epoch."""
+    steps = pipeline.steps_per_epoch(prepared, "train", input_type, config.batch_size)
+    if not steps:
+        count = pipeline.example_count(prepared, "train", input_type)
+        raise InputError("batch_size", f"is {config.batch_size}, but the training split has only {count} examples.")
+    return steps
+
+
+def _examples_of_each_class(prepared, input_type):
+    """{"real": training examples, "fake": training examples}."""
+    real, fake = pipeline.label_counts(prepared, "train", input_type)
+    if not real or not fake:
+        raise InputError(prepared.version, f"needs real and fake training examples, has {real} and {fake}.")
+    return {"real": real, "fake": fake}
+
+
+def _compile(model, config, input_type, steps, one_gpu):
+    """Gives the network its optimizer, loss and metrics."""
+    loss = config.loss
+    if loss == "auto":
+        loss = "bce_f1" if input_type == "clip" and config.mix == "none" else "bce"
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
+        loss=losses.get(loss, config.alpha, config.beta),
+        metrics=[
+            keras.metrics.AUC(from_logits=True, name="auc"),
+            keras.metrics.MeanMetricWrapper(_right, name="accuracy"),
+        ],
+        # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
+        jit_compile="auto" if one_gpu else False,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _right(labels, logits):
+    """Whether each example is on its label's side; a mixed one has the label of its larger part."""
+    return keras.ops.cast(keras.ops.equal(labels > 0.5, logits > 0), "float32")
+
+
+def without_weights(network_args: dict) -> dict:
     """Arguments that build the same network without published weights, whose place its own have taken."""
     return {name: value for name, value in network_args.items() if name != "weights"}
 
 
-def learning_rate(config, steps):
+def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up to `learning_rate`, then constant or a cosine to zero at the last step."""
     total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
     if config.schedule == "constant" and not warmup:

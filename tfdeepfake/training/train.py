@@ -75,8 +75,8 @@ def resume(run_dir, progress=True):
 
 def _parent(run):
     """What the run started from: a saved model folder, "imagenet", or the name of a file."""
-    if run.started:
-        return start_from.parent(run.started)
+    if run.start:
+        return start_from.parent(run.start)
     weights = run.network_args.get("weights")
     return None if weights is None else Path(weights).name
 
@@ -88,7 +88,7 @@ def _recipe(run, calibration="not calibrated"):
         network=run.config.network,
         network_args=run_setup.without_weights(run.network_args),
         parent=_parent(run),
-        licence=run.started["licence"] if run.started else "unknown",
+        licence=run.start["licence"] if run.start else "unknown",
         data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
         calibration=calibration,
         data_version=run.prepared.version,

@@ -1,1 +1,1 @@
-"""Prepared data sets to `tf.data` batches: opened in `prepared`, read in `records`, batched in `pipeline`, augmented."""
+"""Prepared data sets to `tf.data` batches: opened by `prepared`, read by `records`, batched by `pipeline`."""
