@@ -91,8 +91,16 @@ def test_no_downsampling_keeps_every_pixel():
 @pytest.mark.parametrize(
     "frames, arguments, message",
     [
-        (3, {}, r"clip needs rows\*cols = 2\*2 = 4 frames, got 3 \(shape \(8, 3, 112, 112, 3\)\)\."),
-        (4, {"empty": 1}, r"clip needs rows\*cols - empty = 2\*2 - 1 = 3 frames, got 4"),
+        (
+            3,
+            {},
+            r"needs rows \* columns = 2 \* 2 = 4 frames, got 3 \(shape \(8, 3, 112, 112, 3\)\): rows=1, columns=3 w",
+        ),
+        (
+            4,
+            {"empty": 1},
+            r"clip needs rows \* columns - empty = 2 \* 2 - 1 = 3 frames, got 4 .* rows=2, columns=2 would hold",
+        ),
         (4, {"rows": 0}, "rows needs a positive integer, got 0"),
         (4, {"order": "backwards"}, "order needs one of .*'backwards'"),
         (4, {"empty": 4}, "empty needs 0 to 3 of the 4 cells, got 4"),
@@ -105,7 +113,7 @@ def test_wrong_arguments_are_refused(frames, arguments, message):
 
 
 def test_a_network_says_how_many_frames_it_needs():
-    with pytest.raises(ValueError, match=r"rows\*cols = 3\*3 = 9 frames, got 4"):
+    with pytest.raises(ValueError, match=r"rows \* columns = 3 \* 3 = 9 frames, got 4"):
         models.build("tall_swin", rows=3, columns=3)
     with pytest.raises(ValueError, match="backbone needs one of .*'vgg'"):
         models.build("tall_plus_plus", backbone="vgg")

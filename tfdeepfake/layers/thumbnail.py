@@ -1,5 +1,7 @@
 """A clip as one image: its frames side by side in a grid (TALL, P4 Sec. 3.1, Algorithm 1, Tables 8 to 10)."""
 
+import math
+
 from keras import KerasTensor, initializers, layers, ops, random, saving
 
 ORDERS = ("forward", "reverse", "random")
@@ -92,9 +94,13 @@ def _check(clip, rows, columns, order, empty, mask_px):
     if not isinstance(mask_px, int) or mask_px < 0:
         raise ValueError(f"mask_px needs a whole number of px, 0 for no mask, got {mask_px!r}.")
     if clip.shape[1] != rows * columns - empty:
-        need = f"rows*cols = {rows}*{columns}" if not empty else f"rows*cols - empty = {rows}*{columns} - {empty}"
+        count = clip.shape[1]
+        need = "rows * columns" + (" - empty" if empty else "")
+        cells = f"{rows} * {columns}" + (f" - {empty}" if empty else "")
+        fitting = max(n for n in range(1, math.isqrt(count) + 1) if count % n == 0)
         raise ValueError(
-            f"clip needs {need} = {rows * columns - empty} frames, got {clip.shape[1]} (shape {tuple(clip.shape)})."
+            f"clip needs {need} = {cells} = {rows * columns - empty} frames, got {count} (shape {tuple(clip.shape)}): "
+            f"rows={fitting}, columns={count // fitting} would hold them."
         )
 
 
