@@ -379,6 +379,13 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
     assert "weights" not in recipe.network_args and recipe.parent == "resnet.h5"
 
 
+def test_an_ensemble_keeps_the_weights_of_its_votes_and_not_the_files_of_its_members():
+    members = [["i3d", {"weights": "imagenet", "width": 8}], ["r3d_18", {}]]
+    assert run_setup.without_weights({"members": members, "weights": [2, 1], "rule": "soft"}) == {
+        "members": [["i3d", {"width": 8}], ["r3d_18", {}]], "weights": [2, 1], "rule": "soft",
+    }  # fmt: skip
+
+
 def test_a_full_disk_keeps_the_last_epoch(whole, config, tmp_path, monkeypatch):
     real, calls = np.savez, []
 

@@ -230,8 +230,15 @@ def _right(labels, logits):
 
 
 def without_weights(network_args: dict) -> dict:
-    """Arguments that build the same network without published weights, whose place its own have taken."""
-    return {name: value for name, value in network_args.items() if name != "weights"}
+    """Arguments that build the same network without published weights, whose place its own have taken.
+
+    Those of an ensemble's members go too; the weights of their votes, numbers under the same name, stay.
+    """
+    bare = {n: value for n, value in network_args.items() if n != "weights" or not isinstance(value, str | None)}
+    for name in bare:
+        if name.startswith("members"):
+            bare[name] = [[network, without_weights(args)] for network, args in bare[name]]
+    return bare
 
 
 def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -78,7 +78,7 @@ def _parent(run):
     if run.start:
         return start_from.parent(run.start)
     weights = run.network_args.get("weights")
-    return None if weights is None else Path(weights).name
+    return Path(weights).name if isinstance(weights, str) else None
 
 
 def _recipe(run, calibration="not calibrated"):
