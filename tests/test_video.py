@@ -1,8 +1,11 @@
 """Videos to frames: which frame, when, which way up and in which colours, whatever the format."""
 
+from io import BytesIO
+
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from support.media import frame_number, make_video, moving_frames, pack_b_frames
 
 from tfdeepfake.data import video
@@ -39,11 +42,31 @@ FORMATS = {
 
 
 def plainly(path):
-    """All frames as a decoder gives them when nothing is left out and nothing is done in parallel."""
+    """All frames as a decoder gives them when nothing is left out and nothing is done in parallel; those marked as
+    interlaced go through FFmpeg's filter in one run."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "SLICE"
-        frames = container.decode(video=0)
-        return np.stack([frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in frames])
+        frames = list(container.decode(video=0))
+    if frames[0].interlaced_frame:
+        frames = filtered(frames, "bwdif", "mode=send_frame")
+    return np.stack([frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in frames])
+
+
+def filtered(frames, name, arguments):
+    """Frames through one of FFmpeg's filters."""
+    graph, first = av.filter.Graph(), frames[0]
+    size = {"width": first.width, "height": first.height, "format": first.format, "time_base": first.time_base}
+    graph.link_nodes(graph.add_buffer(**size), graph.add(name, arguments), graph.add("buffersink"))
+    graph.configure()
+    out = []
+    for frame in [*frames, None]:
+        graph.push(frame)
+        while True:
+            try:
+                out.append(graph.pull())
+            except (av.error.BlockingIOError, av.error.EOFError):
+                break
+    return out
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -63,11 +86,11 @@ def test_frames_equal_a_full_decode(tmp_path, name):
     # The lossiest of these encoders, by far the palette, stays within this of what was drawn.
     assert np.abs(got.frames.astype(int) - drawn[wanted])[:, 12:].mean() < (20 if name == "palette.gif" else 7)
 
-    trunks = list(video.iter_chunks(path, 16))
-    assert [len(trunk) for trunk in trunks] == [16, 16, 8]
-    np.testing.assert_array_equal(np.concatenate([trunk.frames for trunk in trunks]), every)
-    np.testing.assert_array_equal(np.concatenate([trunk.indices for trunk in trunks]), np.arange(40))
-    assert [got.missing, got.damaged] == [0, 0] == [sum(t.missing for t in trunks), sum(t.damaged for t in trunks)]
+    chunks = list(video.iter_chunks(path, 16))
+    assert [len(chunk) for chunk in chunks] == [16, 16, 8]
+    np.testing.assert_array_equal(np.concatenate([chunk.frames for chunk in chunks]), every)
+    np.testing.assert_array_equal(np.concatenate([chunk.indices for chunk in chunks]), np.arange(40))
+    assert [got.missing, got.damaged] == [0, 0] == [sum(t.missing for t in chunks), sum(t.damaged for t in chunks)]
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "open_groups.mp4", "hevc_open_groups.mp4"])
@@ -202,8 +225,9 @@ def test_size_changes_inside_a_video(tmp_path):
     path = tmp_path / "both.h264"
     path.write_bytes(small.read_bytes() + large.read_bytes())
     got = video.read_frames(path, np.arange(12))
-    assert got.frames.shape == (12, 64, 64, 3)
-    assert np.abs(got.frames[6:, 20:].astype(int) - moving_frames(6, 128, 128)[:, 40::2, ::2]).mean() < 12
+    assert got.frames.shape == (12, 128, 128, 3)
+    assert np.abs(got.frames[:6, 40::2, ::2].astype(int) - moving_frames(6, 64, 64)[:, 20:]).mean() < 12
+    assert np.abs(got.frames[6:].astype(int) - moving_frames(6, 128, 128)).mean() < 7
 
 
 def test_frames_are_shrunk_to_the_longer_side(tmp_path):
@@ -268,5 +292,110 @@ def test_run_indices():
 
 
 def test_is_media():
-    assert all(map(video.is_media, ("a.mp4", "b/C.MOV", "d.webm", "e.JPG", "f.png")))
+    assert all(
+        map(video.is_media, ("a.mp4", "b/C.MOV", "d.webm", "e.JPG", "f.png", "g.heic", "h.avif", "i.h264", "j.dv"))
+    )
     assert not any(map(video.is_media, ("a.txt", "mp4", "b.csv", "c.mp4.part")))
+
+
+SNIFFED = {
+    "mp4": {},
+    "mov": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    "mkv": {},
+    "avi": {},
+    "ts": {},
+    "m2ts": {},
+    "flv": {},
+    "h264": {},
+    "hevc": {"codec": "libx265", "x265_params": "log-level=none"},
+    "mpg": {"codec": "mpeg2video"},
+    "m2v": {"codec": "mpeg2video"},
+    "mxf": {"codec": "mpeg2video"},
+    "wmv": {"codec": "wmv2"},
+    "y4m": {"codec": "wrapped_avframe"},
+    "ivf": {"codec": "libvpx-vp9"},
+    "obu": {"codec": "libsvtav1"},
+    "nut": {},
+    "gif": {"codec": "gif", "pix_fmt": "rgb8"},
+    "mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+}
+
+
+@pytest.mark.parametrize("suffix", SNIFFED)
+def test_formats_are_known_by_their_content(tmp_path, suffix):
+    path = make_video(tmp_path / f"a.{suffix}", moving_frames(8), **SNIFFED[suffix])
+    assert video.is_media(path) and video.sniff(path) == "video"
+    for name in ("no suffix", "b.part", "c.2024-11-25"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+        assert video.sniff(tmp_path / name) == "video"
+        assert video.probe(tmp_path / name).frame_count == 8
+    assert frame_number(video.read_frames(path, [5]).frames[0]) == 5
+
+
+def test_dv_is_known_by_its_content(tmp_path):
+    path = make_video(tmp_path / "a.dv", moving_frames(4, 576, 720), codec="dvvideo")
+    (tmp_path / "b").write_bytes(path.read_bytes())
+    assert video.sniff(tmp_path / "b") == "video" and video.probe(tmp_path / "b").frame_count == 4
+    assert video.probe(path).frame_count == 4
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("notes", b"BMW is not a bitmap, and this is a text.\n" * 40),
+        ("a.txt", b"\0\0\0\x20ftypmp42"),
+        ("weights.bin", bytes(range(256)) * 8),
+        ("zeros", bytes(5000)),
+        ("empty", b""),
+        ("song", b"\0\0\0\x20ftypM4A \0\0\0\0"),
+    ],
+)
+def test_other_files_are_no_media(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert video.sniff(tmp_path / name) == ""
+    assert video.sniff(tmp_path / "missing") == "" == video.sniff(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["series.mjpg", "series.mjpeg", "series", "series.bin"])
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_jpeg_files_one_after_another(tmp_path, name, thumbnail):
+    drawn, data = moving_frames(20), b""
+    for frame in drawn:
+        file = BytesIO()
+        extra = {}
+        if thumbnail:  # an image within the image, as cameras put into EXIF
+            small = BytesIO()
+            Image.fromarray(frame[::4, ::4].copy()).save(small, "jpeg")
+            extra["exif"] = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + small.getvalue()
+        Image.fromarray(frame).save(file, "jpeg", quality=95, **extra)
+        data += file.getvalue()
+    (tmp_path / name).write_bytes(data)
+    assert video.sniff(tmp_path / name) == "video"
+    info = video.probe(tmp_path / name)
+    assert (info.frame_count, info.codec, info.is_image) == (20, "mjpeg", False)
+    got = video.read_frames(tmp_path / name, [0, 7, 19])
+    assert np.abs(got.frames.astype(int) - drawn[[0, 7, 19]]).mean() < 4
+
+
+def test_jpeg_files_as_a_camera_serves_them(tmp_path):
+    data = b""
+    for frame in moving_frames(6):
+        file = BytesIO()
+        Image.fromarray(frame).save(file, "jpeg", quality=95)
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(file.getvalue())}\r\n\r\n"
+        data += head.encode() + file.getvalue() + b"\r\n"
+    (tmp_path / "stream").write_bytes(data)
+    assert video.sniff(tmp_path / "stream") == "video"
+    assert [frame_number(f) for f in video.read_frames(tmp_path / "stream", np.arange(6)).frames] == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.bin"])
+def test_one_jpeg_file_is_an_image_whatever_follows(tmp_path, name):
+    files = []
+    for frame in moving_frames(2):
+        file = BytesIO()
+        Image.fromarray(frame).save(file, "jpeg")
+        files.append(file.getvalue())
+    for rest in (b"", bytes(1000), files[1]):
+        (tmp_path / name).write_bytes(files[0] + rest)
+        assert video.sniff(tmp_path / name) == "image" and video.probe(tmp_path / name).is_image

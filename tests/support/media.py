@@ -51,6 +51,8 @@ def make_video(
     rotation_deg=0,
     colorspace=None,
     full_range=None,
+    pixel_aspect=None,
+    fields=None,
     sound=False,
     container_options=None,
     **options,
@@ -63,6 +65,8 @@ def make_video(
       ticks: time of each frame in units of `time_base`, for a variable frame rate.
       colorspace: 1 for BT.709, 6 for BT.601; written into the file, and used to convert.
       full_range: True or False, written into the file, and used to convert.
+      pixel_aspect: width and height of a pixel, e.g. (64, 45).
+      fields: "tff" or "bff": the frames are interlaced, with the top or the bottom field first.
       sound: adds a second of a tone.
       options: of the encoder, e.g. bf="3", g="12".
     Returns:
@@ -82,6 +86,8 @@ def make_video(
             stream.codec_context.time_base = Fraction(time_base)
         if rotation_deg:
             stream.set_display_rotation(-rotation_deg)
+        if pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = Fraction(*pixel_aspect)
         if colorspace is not None:
             stream.codec_context.colorspace = colorspace
         if full_range is not None:
@@ -95,6 +101,8 @@ def make_video(
                     dst_colorspace=colorspace,
                     dst_color_range=None if full_range is None else 2 if full_range else 1,
                 )
+            if fields:
+                image = _marked(image, fields)
             image.pts = number if ticks is None else int(ticks[number])
             image.time_base = Fraction(time_base) if time_base else 1 / rate
             container.mux(stream.encode(image))
@@ -102,6 +110,15 @@ def make_video(
         if sound:
             _add_tone(container, tone)
     return path
+
+
+def _marked(image, fields):
+    graph = av.filter.Graph()
+    size = {"width": image.width, "height": image.height, "format": image.format, "time_base": Fraction(1, 25)}
+    graph.link_nodes(graph.add_buffer(**size), graph.add("setfield", fields), graph.add("buffersink"))
+    graph.configure()
+    graph.push(image)
+    return graph.pull()
 
 
 def _add_tone(container, stream):
@@ -117,6 +134,69 @@ def make_sound(path):
     """Writes a file that holds only sound."""
     with av.open(str(path), "w") as container:
         _add_tone(container, container.add_stream("aac", rate=44100, layout="mono"))
+    return path
+
+
+def join(paths, path):
+    """Writes the packets of videos of one codec behind each other, each with its own parameter sets."""
+    with av.open(str(path), "w") as container:
+        out, start = None, 0
+        for source in paths:
+            with av.open(str(source)) as given:
+                stream = given.streams.video[0]
+                out = out or container.add_stream_from_template(stream)
+                end = start
+                for packet in given.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream, packet.pts, packet.dts = out, packet.pts + start, packet.dts + start
+                        end = max(end, packet.pts + packet.duration)
+                        container.mux(packet)
+            start = end
+    return path
+
+
+def graded(drawn, transfer, wide=True):
+    """uint16 RGB as a grader would store ordinary frames in HDR: white at 203 cd/m2 (ITU-R BT.2408)."""
+    value = drawn / 255.0
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    if wide:
+        light = light @ np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]).T
+    nits = 203 * light
+    if transfer == 16:
+        power = (nits / 10000) ** 0.1593017578125
+        value = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    elif transfer == 18:
+        luminance = np.maximum(nits @ (0.2627, 0.6780, 0.0593), 1e-9)[..., None]
+        scene = nits / 1000 * (luminance / 1000) ** (1 / 1.2 - 1)
+        value = np.where(
+            scene <= 1 / 12,
+            np.sqrt(3 * scene),
+            0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073,
+        )
+    else:
+        value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.uint16(np.rint(65535 * np.clip(value, 0, 1)))
+
+
+def make_wide_video(path, frames, transfer, primaries, codec="libx265", matrix=9):
+    """Writes 10 bit frames, uint16 RGB, with their colours named."""
+    with av.open(str(path), "w") as container:
+        quiet = {"x265-params": "log-level=none", "crf": "4"} if codec == "libx265" else {"crf": "4"}
+        stream = container.add_stream(codec, rate=25, options=quiet)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, context = "yuv420p10le", stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace, context.color_range = (
+            transfer,
+            primaries,
+            matrix,
+            1,
+        )
+        for number, frame in enumerate(frames):
+            deep = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb48le")
+            deep = deep.reformat(format="yuv420p10le", dst_colorspace=matrix, dst_color_range=1)
+            deep.color_trc, deep.color_primaries, deep.pts = transfer, primaries, number
+            container.mux(stream.encode(deep))
+        container.mux(stream.encode(None))
     return path
 
 

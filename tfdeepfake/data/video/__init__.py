@@ -1,13 +1,11 @@
 """Video file to uint8 RGB frames and timestamps, and back: `read` is the way in."""
 
 from tfdeepfake.data.video.check import VideoError
+from tfdeepfake.data.video.formats import IMAGE_SUFFIXES, MEDIA_SUFFIXES, is_media, sniff
 from tfdeepfake.data.video.read import (
-    IMAGE_SUFFIXES,
     MAX_SIDE_PX,
-    MEDIA_SUFFIXES,
     Frames,
     VideoInfo,
-    is_media,
     iter_chunks,
     probe,
     read_frames,
@@ -28,6 +26,7 @@ __all__ = [
     "probe",
     "read_frames",
     "run_indices",
+    "sniff",
     "spaced_indices",
     "write_video",
 ]

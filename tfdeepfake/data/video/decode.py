@@ -1,51 +1,138 @@
 """Decodes chosen frames of a video, and only the packets that they need."""
 
+import bisect
+
 import numpy as np
 
-from tfdeepfake.data.video.packets import THREADS, decoded, demuxed, opened, sequence, upright
+from tfdeepfake.data.video import animation
+from tfdeepfake.data.video.deinterlace import Deinterlacer, deinterlaced_alone, with_neighbours
+from tfdeepfake.data.video.packets import THREADS, Sequence, decoded, demuxed, opened
 
-# Their decoders can be told before each packet to pass over it when no other image refers to it. The decoder of
-# AV1 takes that order once, at its start; in the others every image is a keyframe.
-SKIPPING_CODECS = ("h264", "hevc", "vp9", "mpeg4")
+# More than those of one frame and of its reordering, with one for every thread.
+LATEST_PACKETS = 64
+# Their decoders can be told before each packet to pass over it when no other frame refers to it. The decoder of
+# AV1 takes that order once, at its start; in the others every frame is a keyframe.
+SKIPPING_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
 
 
-def frames(index, wanted, deadline):
-    """Decodes a video.
+def frames(index, wanted, deadline, alone=False):
+    """Decodes a video; interlaced frames come out deinterlaced.
 
     Args:
-      index: `packets.Index` of the file.
+      index: `index.Index` of the file.
       wanted: int [n] positions in `index.times`, ascending and unique; None for all.
-      deadline: `media_file.Deadline`.
+      deadline: `check.Deadline`.
+      alone: interlaced frames are made progressive without the frames before and after them.
     Yields:
-      (position, av.VideoFrame, doubtful) for every wanted frame that can be decoded, in ascending order of position;
-      frames that only came with all before them decoded (see below) follow at the end. A frame is doubtful when one
-      before it, since the last keyframe, could not be decoded: parts of it may be smeared.
+      (position, av.VideoFrame, decoder, doubtful) for every wanted frame that can be decoded, in ascending order of
+      position; frames that only came with all before them decoded (see below), or that turned out to be interlaced,
+      follow at the end. The decoder is that which has just given the frame. A frame is doubtful when one before it,
+      since the last keyframe, could not be decoded: parts of it may be smeared.
     """
+    if wanted is None:
+        yield from _deinterlaced(_decoded(index, None, deadline), index.interlaced, index.looks[0].is_field)
+        return
+    wanted = np.asarray(wanted).tolist()
+    if index.interlaced and not alone:
+        yield from _with_neighbours(index, wanted, deadline)
+        return
+    interlaced = []
+    for given in _decoded(index, wanted, deadline):
+        if not given[1].interlaced_frame or index.looks[0].is_field:
+            yield given
+        elif alone:
+            yield given[0], deinterlaced_alone(given[1]), *given[2:]
+        else:
+            interlaced.append(given[0])
+    yield from _with_neighbours(index, sorted(interlaced), deadline)
+
+
+def _with_neighbours(index, wanted, deadline):
+    near, wanted = with_neighbours(wanted, len(index.times)), set(wanted)
+    for given in _deinterlaced(_decoded(index, near, deadline), True):
+        if given[0] in wanted:
+            yield given
+
+
+def _deinterlaced(decoded, begin, fields=False):
+    """Passes frames through a filter: all where `begin`, else from the first that is interlaced; none where these are
+    fields by themselves."""
+    deinterlacer, before = Deinterlacer() if begin else None, None
+    for given in decoded:
+        if deinterlacer is None and given[1].interlaced_frame and not fields:
+            deinterlacer = Deinterlacer(skip=before and before[0])
+            if before is not None:
+                yield from deinterlacer.push(before)
+        if deinterlacer is None:
+            before = given
+            yield given
+        else:
+            yield from deinterlacer.push(given)
+    if deinterlacer is not None:
+        yield from deinterlacer.flush()
+
+
+def _decoded(index, wanted, deadline):
+    """`frames` as they are stored."""
     if wanted is not None and not len(wanted):
+        return
+    if index.animation_turn is not None:
+        yield from animation.frames(index.path, wanted, index.animation_turn, deadline)
         return
     if index.packets is None:
         yield from _counted_frames(index, wanted, deadline)
         return
-    found = set()
-    for position, frame, doubtful in _indexed_frames(index, wanted, deadline, skip=wanted is not None):
-        found.add(position)
-        yield position, frame, doubtful
+    seen = set()
+    for given in _indexed_frames(index, wanted, deadline, skip=wanted is not None):
+        seen.add(given[0])
+        yield given
     # Some files call frames keyframes that are none, and streams with a rolling refresh have no true ones.
-    late = [] if wanted is None else [position for position in np.asarray(wanted).tolist() if position not in found]
+    late = [] if wanted is None else [position for position in wanted if position not in seen]
     if late:
         yield from _indexed_frames(index, late, deadline, skip=False)
 
 
 def _counted_frames(index, wanted, deadline):
-    chosen = None if wanted is None else set(np.asarray(wanted).tolist())
-    with opened(index.path, THREADS) as (container, stream):
-        whole = (given for given in sequence(container, stream, deadline) if given[0] is not None)
-        for position, (frame, doubtful) in enumerate(whole):
-            # Frame threads can bring out one more damaged frame in one run than in another.
-            if position >= len(index.times) or (chosen is not None and position > wanted[-1]):
-                return
-            if chosen is None or position in chosen:
-                yield position, frame, doubtful
+    """`_decoded` by counting from the places that decoding can start at."""
+    wanted = range(len(index.times)) if wanted is None else wanted
+    places, firsts = index.starts.T.tolist()
+    # Of each run: the packet it starts at, the position that then comes first, and the positions wanted of it.
+    runs, last = [], None
+    for position in wanted:
+        start = max(0, bisect.bisect_right(firsts, position) - 1)
+        # When a frame comes out, the packets of some that follow it have gone in.
+        if last is None or places[start] > last + LATEST_PACKETS:
+            runs.append((places[start], firsts[start], []))
+        last = position
+        runs[-1][2].append(position)
+    with opened(index.path, THREADS, index.stream) as (container, stream):
+        decoder, packets = stream.codec_context, enumerate(demuxed(container, stream, deadline))
+        number, packet = next(packets, (0, None))
+        for place, position, chosen in runs:
+            while packet is not None and number < place:
+                number, packet = next(packets, (number + 1, None))
+            decoder.flush_buffers()
+            sequence, chosen, last, going = Sequence(decoder), set(chosen), max(chosen), True
+            coming = bisect.bisect_right(places, place)  # the start that decoding reaches next
+            while going:
+                if packet is not None and not index.decoded:
+                    packet.pts = number
+                for frame, doubtful in sequence(packet):
+                    if frame is None and index.decoded:
+                        continue
+                    # A lost frame shifts the count, until the next start.
+                    while (
+                        frame is not None and not index.decoded and coming < len(places) and frame.pts >= places[coming]
+                    ):
+                        position, coming = places[coming], coming + 1
+                    if position in chosen and frame is not None:
+                        yield position, frame, decoder, doubtful
+                    # Frame threads can bring out one more damaged frame in one run than in another.
+                    going = position < last
+                    position += 1
+                if packet is None:
+                    break
+                number, packet = next(packets, (number + 1, None))
 
 
 def _needed(index, wanted):
@@ -63,7 +150,7 @@ def _needed(index, wanted):
 
 
 def _indexed_frames(index, wanted, deadline, skip):
-    """`frames` by packets; with `skip`, only those that the wanted frames need are decoded."""
+    """`_decoded` by packets; with `skip`, only those that the wanted frames need are decoded."""
     ticks, keys, shown = index.packets
     wanted = np.arange(len(index.times)) if wanted is None else np.asarray(wanted)
     positions = dict(zip(index.times[wanted].tolist(), wanted.tolist(), strict=True))
@@ -81,12 +168,21 @@ def _indexed_frames(index, wanted, deadline, skip):
             elif frame.pts in positions:
                 left -= 1
                 # An error shows up to THREADS packets late.
-                yield positions[frame.pts], frame, bool(start[at] <= broken and at > broken - THREADS)
+                yield positions[frame.pts], frame, decoder, bool(start[at] <= broken and at > broken - THREADS)
 
-    with opened(index.path, THREADS) as (container, stream):
-        decoder, fed = stream.codec_context, False
+    with opened(index.path, THREADS, index.stream) as (container, stream):
+        decoder, fed, extradata = stream.codec_context, False, None
         for number, packet in enumerate(demuxed(container, stream, deadline)):
+            if number == len(ticks):  # the file has grown
+                break
+            if packet.pts is not None:
+                packet.pts = int(ticks[number])
+            if packet.has_sidedata("new_extradata"):
+                extradata = packet.get_sidedata("new_extradata")
             if not skip or needed[number]:
+                if extradata is not None:
+                    packet.set_sidedata(extradata)
+                    extradata = None
                 if skip and index.codec in SKIPPING_CODECS:
                     decoder.skip_frame = "DEFAULT" if packet.pts in positions else "NONREF"
                 out, failed = decoded(decoder, packet)
@@ -103,33 +199,3 @@ def _indexed_frames(index, wanted, deadline, skip):
                 return
         out, _ = decoded(decoder, None)
         yield from chosen(out)
-
-
-class Converter:
-    """Turns the decoder's images (any pixel format, size, colour matrix and range) into upright RGB of one size.
-
-    Args:
-      index: `packets.Index` of the file.
-      max_side_px: frames whose longer side is longer are shrunk to it.
-    """
-
-    def __init__(self, index, max_side_px):
-        from av.video.reformatter import Interpolation, VideoReformatter
-
-        self.turn = index.turn
-        self.stored_px = shrunk(*index.stored_px, max_side_px)
-        self.shape = (*(self.stored_px if index.turn[0] else self.stored_px[::-1]), 3)  # H, W, 3
-        self.reformatter = VideoReformatter()
-        # Bicubic is what OpenCV asks of the same library: colours of ordinary videos are then equal to its own.
-        self.interpolation = Interpolation.BICUBIC if self.stored_px == index.stored_px else Interpolation.AREA
-
-    def __call__(self, frame, out):
-        """Writes an av.VideoFrame into out, uint8 [H, W, 3]."""
-        image = self.reformatter.reformat(frame, *self.stored_px, format="rgb24", interpolation=self.interpolation)
-        out[:] = upright(image.to_ndarray(), self.turn)
-
-
-def shrunk(width, height, max_side_px):
-    """(width, height) with the longer side at most max_side_px, in the same proportion."""
-    part = min(1.0, max_side_px / max(width, height))
-    return max(1, round(width * part)), max(1, round(height * part))

@@ -1,32 +1,94 @@
-"""Still images: one upright RGB frame from a JPEG, PNG, WebP or BMP file."""
+"""Still images: one upright RGB frame from a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file."""
 
 import os
+import struct
 
 import numpy as np
 
-from tfdeepfake.data.video.check import VideoError, check_pixels
-from tfdeepfake.data.video.decode import shrunk
-from tfdeepfake.data.video.packets import upright
+from tfdeepfake.data.video import heif
+from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels
+from tfdeepfake.data.video.headers import exif_orientation
+from tfdeepfake.data.video.heif_boxes import is_heif, is_moving
+from tfdeepfake.data.video.shown import Shown, shrunk, turn_degrees, upright
 from tfdeepfake.quiet import hide_warnings
 
-FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
+FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff"}
+_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _DAMAGED = "Copy or download it again."
 
 
 def is_still(path):
-    """Whether the first bytes are those of a still image, whatever the file's name; False when it cannot be read."""
+    """Whether the content is that of one still image, whatever the file's name; False when it cannot be read."""
     try:
         with open(path, "rb") as stream:
-            head = stream.read(16)
+            head = stream.read(256)
+            if head.startswith(b"\xff\xd8\xff"):
+                return not _is_series(os.fspath(path).lower(), stream)
+            if head.startswith(b"\x89PNG\r\n\x1a\n"):
+                return _moving_png(head) < 2
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return not is_moving_webp(head)
+        if is_heif(head):
+            return not is_moving(path)
     except OSError:
         return False
-    if head.startswith(b"\xff\xd8\xff"):
-        # A series of JPEG images in one file is a video.
-        return not os.fspath(path).lower().endswith((".mjpg", ".mjpeg"))
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"BM")) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return head.startswith((b"BM", b"II*\0", b"MM\0*"))
 
 
-def _open(path):
+def is_moving_webp(head):
+    """Whether a file that begins with these bytes is an animation (the container of WebP, "Extended File Format")."""
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def _moving_png(head):
+    """Images of an animated PNG; 0 for one that is not animated: the chunk that says so stands before the image."""
+    at = 8
+    while at + 16 <= len(head):
+        size, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
+        if kind == b"acTL":
+            return int.from_bytes(head[at + 8 : at + 12], "big")
+        if kind == b"IDAT":
+            return 0
+        at += 12 + size
+    return 0
+
+
+def _is_series(name, stream):
+    """Whether a file that begins as a JPEG image holds many, one after another, as IP cameras write them.
+
+    Cameras also write JPEG files with a second image inside (of depth, of a preview): these are still images.
+    """
+    if name.endswith((".mjpg", ".mjpeg")):
+        return True
+    if name.endswith(_SUFFIXES):
+        return False
+    stream.seek(0)
+    data = stream.read(2**24)
+    end = _jpeg_end(data)
+    second = data[end : end + 3] == b"\xff\xd8\xff" and b"MPF\0" not in data[:65536]
+    return second and data[end:].count(b"\xff\xd8\xff") > 1
+
+
+def _jpeg_end(data):
+    """Where the first JPEG image of some bytes ends; their length when it does not."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        is_scan = data[at + 1] == 0xDA
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        while is_scan:
+            at = data.find(b"\xff", at)
+            if at < 0 or at + 1 >= len(data):
+                return len(data)
+            if data[at + 1] == 0xD9:
+                return at + 2
+            if data[at + 1] != 0 and not 0xD0 <= data[at + 1] <= 0xD7 and data[at + 1] != 0xFF:
+                break
+            at += 1 if data[at + 1] == 0xFF else 2
+    return len(data)
+
+
+def opened_image(path):
+    """A Pillow image, to be closed by `with`; its size is within the limit."""
     from PIL import Image
 
     try:
@@ -43,8 +105,6 @@ def _open(path):
             path, "is no image that can be read: damaged, or not what its first bytes say.", _DAMAGED
         ) from None
     check_pixels(path, *image.size)
-    if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
-        raise VideoError(path, f"is an animation in an image format ({image.format}).", "Convert it to .mp4 or .gif.")
     return image
 
 
@@ -55,8 +115,9 @@ def _orientation(image):
         return 1
 
 
+NOT_TURNED = (False, False, False)
 # EXIF orientation -> (transpose, flip rows, flip columns).
-_TURNS = {
+TURNS = {
     2: (False, False, True),
     3: (False, True, True),
     4: (False, True, False),
@@ -67,22 +128,55 @@ _TURNS = {
 }
 
 
+def turn_of(image):
+    """(transpose, flip rows, flip columns) that shows a Pillow image upright."""
+    # Pillow turns TIFF images itself.
+    return NOT_TURNED if image.format == "TIFF" else TURNS.get(_orientation(image), NOT_TURNED)
+
+
 def describe(path):
-    """((width, height) upright, clockwise degrees it is turned, format) of a still image."""
-    with _open(path) as image:
+    """((width, height) as shown, clockwise degrees it is turned, format, notes) of a still image."""
+    if _is_heif(path):
+        return heif.describe(path)
+    if _is_deep_tiff(path):
+        frame, look = _decoded_tiff(path)
+        return look.px, turn_degrees(look.turn), "tiff", ()
+    with opened_image(path) as image:
         orientation, (width, height) = _orientation(image), image.size
-        turned = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}.get(orientation, 0)
-        return ((height, width) if orientation in (5, 6, 7, 8) else (width, height)), turned, FORMATS[image.format]
+        _refuse_raw(path, image)
+        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        notes = (f"a file of {pages} images: the first is read",) if pages > 1 else ()
+        # Pillow turns TIFF images itself and gives their size as shown.
+        turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+        size = (height, width) if turned else (width, height)
+        return size, turn_degrees(TURNS.get(orientation, NOT_TURNED)), FORMATS[image.format], notes
 
 
 def read(path, max_side_px):
     """Reads a still image: uint8 RGB [H, W, 3], upright, shrunk to max_side_px; transparency is left out.
 
     Raises:
-      VideoError: damaged, cut off or too large.
+      VideoError: damaged, cut off, too large, or a camera's raw data.
     """
-    with _open(path) as image:
-        turn = _TURNS.get(_orientation(image), (False, False, False))
+    if _is_heif(path):
+        rgb = heif.read(path)
+    elif _is_deep_tiff(path):
+        frame, look = _decoded_tiff(path)
+        rgb = upright(frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray(), look.turn)
+    else:
+        rgb = _read_by_pillow(path)
+    rgb = np.ascontiguousarray(rgb)
+    if max(rgb.shape[:2]) > max_side_px:
+        import cv2
+
+        return cv2.resize(rgb, shrunk(rgb.shape[1], rgb.shape[0], max_side_px), interpolation=cv2.INTER_AREA)
+    return rgb
+
+
+def _read_by_pillow(path):
+    with opened_image(path) as image:
+        _refuse_raw(path, image)
+        turn = turn_of(image)
         try:
             image.load()
             if image.mode.startswith("I"):  # 16 bit grey, which Pillow would clip at 255
@@ -92,10 +186,47 @@ def read(path, max_side_px):
                 rgb = np.asarray(image.convert("RGB"))
         except Exception as error:  # Pillow raises many kinds for damaged data
             raise VideoError(path, f"is a damaged or cut off image ({error}).", _DAMAGED) from None
-    rgb = upright(rgb, turn)
-    rgb = np.ascontiguousarray(rgb)
-    if max(rgb.shape[:2]) > max_side_px:
-        import cv2
+    return upright(rgb, turn)
 
-        return cv2.resize(rgb, shrunk(rgb.shape[1], rgb.shape[0], max_side_px), interpolation=cv2.INTER_AREA)
-    return rgb
+
+def _is_heif(path):
+    with open(path, "rb") as stream:
+        return is_heif(stream.read(256))
+
+
+def _refuse_raw(path, image):
+    """Cameras' raw files are TIFF files whose first image is a small preview."""
+    if image.format == "TIFF" and (image.tag_v2.get(254, 0) & 1 or 50706 in image.tag_v2):
+        raise VideoError(path, "holds the raw data of a camera.", "Develop it to a JPEG first.")
+
+
+def _is_deep_tiff(path):
+    """Whether a TIFF file has colours of 16 bits, which Pillow cannot read (tag 258: bits of each sample)."""
+    with open(path, "rb") as stream:
+        head = stream.read(4)
+        if head not in (b"II*\0", b"MM\0*"):
+            return False
+        order = "<" if head[:2] == b"II" else ">"
+        stream.seek(struct.unpack(order + "I", stream.read(4).ljust(4, b"\0"))[0])
+        for _ in range(struct.unpack(order + "H", stream.read(2).ljust(2, b"\0"))[0]):
+            tag, kind, count, place = struct.unpack(order + "HHII", stream.read(12).ljust(12, b"\0"))
+            if tag == 258 and kind == 3 and count >= 3:
+                stream.seek(place)
+                return struct.unpack(order + "H", stream.read(2).ljust(2, b"\0"))[0] > 8
+    return False
+
+
+def _decoded_tiff(path):
+    """(av.VideoFrame, Shown) of a TIFF file by FFmpeg's decoder."""
+    import av
+
+    decoder = av.CodecContext.create("tiff", "r")
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    with open(path, "rb") as stream:
+        data = stream.read()
+    try:
+        frame = decoder.decode(av.Packet(data))[0]
+    except (av.error.FFmpegError, IndexError):
+        raise VideoError(path, "is a damaged or cut off image.", _DAMAGED) from None
+    check_pixels(path, frame.width, frame.height)
+    return frame, Shown((frame.width, frame.height), turn=TURNS.get(exif_orientation(data), NOT_TURNED))

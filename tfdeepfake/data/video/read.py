@@ -9,39 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data.video import decode, images, packets
+from tfdeepfake.data.video import decode, images
 from tfdeepfake.data.video.check import Deadline, VideoError, check_file
-
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
-VIDEO_SUFFIXES = frozenset(
-    (
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".m2v",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".flv",
-        ".wmv",
-        ".asf",
-        ".3gp",
-        ".3g2",
-        ".ogv",
-        ".gif",
-        ".vob",
-        ".mxf",
-        ".mjpeg",
-        ".mjpg",
-        ".f4v",
-    )
-)
-MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+from tfdeepfake.data.video.index import read_index
+from tfdeepfake.data.video.shown import Converter, canvas_px, turn_degrees
 
 # 4K; a face in an 8K frame is larger than any network's input even when the frame is halved.
 MAX_SIDE_PX = 3840
@@ -53,7 +24,8 @@ class VideoInfo:
 
     Args:
       path: as given.
-      width, height: px of a frame as shown, after rotation; before shrinking to `max_side_px`.
+      width, height: px of a frame as shown: upright, with square pixels, and where frames differ in size large enough
+        for all; before shrinking to `max_side_px`.
       frame_count: frames that are in the file, counted, not claimed; most damage inside it shows only on reading.
       fps: mean frames/s; 0 for a still image.
       duration_s: from the first frame to the end of the last; 0 for a still image.
@@ -61,6 +33,9 @@ class VideoInfo:
       codec: e.g. "h264"; of a still image its format, e.g. "jpeg".
       is_image: a still image, not a video.
       missing: frames that the container announces but that are cut off the end of the file, or are known to be damaged.
+      stream: number of the video stream that is described, among `streams`.
+      streams: every video in the file, each a `packets.StreamInfo`; () for a still image.
+      notes: what else should be said of the file, each a phrase such as "a 360-degree video ...".
     """
 
     path: str
@@ -73,6 +48,9 @@ class VideoInfo:
     codec: str
     is_image: bool = False
     missing: int = 0
+    stream: int = 0
+    streams: tuple = ()
+    notes: tuple = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +74,6 @@ class Frames:
 
     def __len__(self):
         return len(self.indices)
-
-
-def is_media(path):
-    """Whether the suffix is that of a video or a still image that can be read here."""
-    return Path(path).suffix.lower() in MEDIA_SUFFIXES
 
 
 def spaced_indices(frame_count, n):
@@ -140,33 +113,35 @@ def _positive(**numbers):
 _INDICES = OrderedDict()
 
 
-def _index(path, deadline):
+def _index(path, deadline, stream):
     status = Path(path).stat()
-    key = str(path), status.st_size, status.st_mtime_ns, status.st_ino
+    key = str(path), status.st_size, status.st_mtime_ns, status.st_ino, stream
     if key not in _INDICES:
-        _INDICES[key] = packets.read_index(path, deadline)
+        _INDICES[key] = read_index(path, deadline, stream)
         while len(_INDICES) > 8:
             _INDICES.popitem(last=False)
     return _INDICES[key]
 
 
-def probe(path, time_limit_s=None):
-    """Says what a file holds. Reads the packets; decodes one frame (all where the container cannot tell how many).
+def probe(path, time_limit_s=None, stream=None):
+    """Says what a file holds. Reads the packets; decodes a frame or a few (all where nothing else tells how many).
 
     Args:
       path: video or still image.
       time_limit_s: give up after so many seconds; None for no limit.
+      stream: number of the video, where a file holds several (see `VideoInfo.streams`); None for the one players show.
     Returns:
       VideoInfo.
     Raises:
-      VideoError: missing, empty, damaged, cut off before half of it, audio only, too large, not a video, too slow.
+      VideoError: missing, empty, damaged, cut off before half of it, encrypted, audio only, too large, not a video,
+        without that stream, too slow.
     """
     check_file(path)
     if images.is_still(path):
-        size, turned, codec = images.describe(path)
-        return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True)
-    index = _index(path, Deadline(path, time_limit_s))
-    width, height = index.stored_px[::-1] if index.turn[0] else index.stored_px
+        size, turned, codec, notes = images.describe(path)
+        return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True, notes=notes)
+    index = _index(path, Deadline(path, time_limit_s), stream)
+    width, height = canvas_px(index.looks)
     count = len(index.times)
     span_s = float(index.times[-1] - index.times[0]) * index.time_base
     fps = (count - 1) / span_s if span_s > 0 else index.rate or 0.0
@@ -177,13 +152,16 @@ def probe(path, time_limit_s=None):
         count,
         fps,
         count / fps if fps else 0.0,
-        packets.turn_degrees(index.turn),
+        turn_degrees(index.looks[0].turn),
         index.codec,
         missing=index.missing,
+        stream=index.stream,
+        streams=index.streams,
+        notes=index.notes,
     )
 
 
-def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None):
+def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None, stream=None):
     """Reads chosen frames; decodes only what they need.
 
     Args:
@@ -192,7 +170,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
       max_side_px: frames whose longer side is longer are shrunk to it.
       keyframes_only: take the keyframe nearest to each index instead (each once), which costs a small part
         of the time: a keyframe needs no other frame.
-      time_limit_s: give up after so many seconds; None for no limit.
+      time_limit_s, stream: as in `probe`.
     Returns:
       Frames in the order of `indices`. Frames that cannot be decoded are left out and counted in `missing`.
     Raises:
@@ -207,7 +185,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     indices = indices.astype(np.int64)
     deadline = Deadline(path, time_limit_s)
     still = images.is_still(path)
-    index = None if still else _index(path, deadline)
+    index = None if still else _index(path, deadline, stream)
     count = 1 if still else len(index.times)
     if indices.size and (indices.min() < 0 or indices.max() >= count):
         raise ValueError(f"indices needs 0..{count - 1} for {path}, got {indices.min()}..{indices.max()}.")
@@ -218,13 +196,13 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
         keys = np.flatnonzero(index.keys)
         indices = np.unique(keys[np.abs(keys[None] - indices[:, None]).argmin(axis=1)])
     wanted, places = np.unique(indices, return_inverse=True)
-    convert = decode.Converter(index, max_side_px)
+    convert = Converter(canvas_px(index.looks), index.looker(), max_side_px)
     frames = np.empty((len(wanted), *convert.shape), np.uint8)
     found, damaged = np.zeros((2, len(wanted)), bool)
     slots = {position: slot for slot, position in enumerate(wanted.tolist())}
-    for position, frame, doubtful in decode.frames(index, wanted, deadline):
+    for position, frame, decoder, doubtful in decode.frames(index, wanted, deadline, alone=keyframes_only):
         slot = slots[position]
-        convert(frame, frames[slot])
+        convert(frame, frames[slot], decoder)
         found[slot], damaged[slot] = True, doubtful
     missing = int((~found[places]).sum())
     if 2 * missing > len(indices):
@@ -240,14 +218,14 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
 
 
-def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
-    """Reads all frames of a video, a trunk at a time (P1 3.2.2.3).
+def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, stream=None):
+    """Reads all frames of a video, a chunk at a time (P1 3.2.2.3).
 
     Args:
-      path, max_side_px, time_limit_s: as in `read_frames`; the limit includes the caller's work.
-      length: frames of a trunk; the last one is shorter.
+      path, max_side_px, time_limit_s, stream: as in `read_frames`; the limit includes the caller's work.
+      length: frames of a chunk; the last one is shorter.
     Yields:
-      Frames. The memory is that of one trunk, if the caller lets go of the one before.
+      Frames. The memory is that of one chunk, if the caller lets go of the one before.
     Raises:
       VideoError: see `probe`.
     """
@@ -257,20 +235,20 @@ def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None):
         yield read_frames(path, [0], max_side_px)
         return
     deadline = Deadline(path, time_limit_s)
-    index = _index(path, deadline)
-    convert = decode.Converter(index, max_side_px)
-    trunk, positions, damaged, start = None, [], 0, 0
-    for position, frame, doubtful in decode.frames(index, None, deadline):
-        if trunk is None:
-            trunk = np.empty((min(length, len(index.times) - start), *convert.shape), np.uint8)
-        convert(frame, trunk[len(positions)])
+    index = _index(path, deadline, stream)
+    convert = Converter(canvas_px(index.looks), index.looker(), max_side_px)
+    chunk, positions, damaged, start = None, [], 0, 0
+    for position, frame, decoder, doubtful in decode.frames(index, None, deadline):
+        if chunk is None:
+            chunk = np.empty((min(length, len(index.times) - start), *convert.shape), np.uint8)
+        convert(frame, chunk[len(positions)], decoder)
         positions.append(position)
         damaged += doubtful
-        if len(positions) == len(trunk):
-            yield _chunk(index, trunk, positions, position + 1 - start, damaged)
-            trunk, positions, damaged, start = None, [], 0, position + 1
+        if len(positions) == len(chunk):
+            yield _chunk(index, chunk, positions, position + 1 - start, damaged)
+            chunk, positions, damaged, start = None, [], 0, position + 1
     if positions:
-        yield _chunk(index, trunk[: len(positions)], positions, len(index.times) - start, damaged)
+        yield _chunk(index, chunk[: len(positions)], positions, len(index.times) - start, damaged)
 
 
 def _chunk(index, frames, positions, span, damaged):

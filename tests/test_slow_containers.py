@@ -1,0 +1,171 @@
+"""Containers without an index: their packets are read, and all frames are decoded only where packets tell nothing."""
+
+import av
+import numpy as np
+import pytest
+from support.media import frame_number, join, make_video, moving_frames
+
+from tfdeepfake.data import video
+from tfdeepfake.data.video import index, packets
+
+MPEG2 = {"codec": "mpeg2video", "b": "900k", "g": 10, "bf": 2}
+HEVC = {"codec": "libx265", "x265_params": "log-level=none:keyint=10:min-keyint=10:bframes=3:open-gop=0"}
+OPEN_HEVC = {"codec": "libx265", "x265_params": "log-level=none:keyint=10:min-keyint=10:bframes=3:open-gop=1"}
+H264 = {"g": 10, "bf": 2, "sc_threshold": 0}
+FILES = {
+    "h264.ts": H264,
+    "open.ts": H264 | {"x264_params": "open-gop=1"},
+    "h264.m2ts": H264,
+    "mpeg2.ts": MPEG2,
+    "hevc.ts": HEVC,
+    "open_hevc.ts": OPEN_HEVC,
+    "mpeg2.mpg": MPEG2,
+    "mpeg2.vob": MPEG2,
+    "mpeg2.m2v": MPEG2,
+    "mpeg2.mxf": MPEG2,
+    "mpeg2.mkv": MPEG2,
+    "h264.flv": H264,
+    "h264.nut": H264,
+    "vp8.webm": {"codec": "libvpx", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1, "b": "400k"},
+    "vp9.ivf": {"codec": "libvpx-vp9", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1},
+    "no_cues.mkv": H264 | {"container_options": {"live": "1"}},
+    "raw.h264": H264,
+    "raw.hevc": HEVC,
+    "open.hevc": OPEN_HEVC,
+    "images.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "plain.y4m": {"codec": "wrapped_avframe"},
+}
+
+
+def plainly(path):
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24", interpolation="BICUBIC") for f in container.decode(video=0)])
+
+
+@pytest.fixture
+def fed(monkeypatch):
+    """Packets that go into a decoder."""
+    count = []
+
+    def counted(decoder, packet):
+        count.extend([packet] if packet is not None else [])
+        return packets.decoded(decoder, packet)
+
+    for module in (index, video.decode):
+        monkeypatch.setattr(module, "decoded", counted)
+    original = packets.Sequence.__call__
+
+    def sequence(self, packet):
+        count.extend([packet] if packet is not None else [])
+        yield from original(self, packet)
+
+    monkeypatch.setattr(packets.Sequence, "__call__", sequence)
+    return count
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_frames_are_counted_without_decoding_them(tmp_path, fed, name):
+    path = make_video(tmp_path / name, moving_frames(150), **FILES[name])
+    info = video.probe(path)
+    assert info.frame_count == 150 and info.fps == pytest.approx(25, rel=1e-3)
+    assert 0 < len(fed) <= index.TRIED_PACKETS + 2
+    fed.clear()
+    got = video.read_frames(path, [137, 138, 4])
+    assert len(fed) <= (70 if name == "raw.h264" else 60)
+    every = plainly(path)
+    np.testing.assert_array_equal(got.frames, every[[137, 138, 4]])
+    np.testing.assert_allclose(got.timestamps_s, np.array([137, 138, 4]) / 25, atol=2e-3)
+    assert [frame_number(frame) for frame in got.frames] == [137, 138, 4]
+    wanted = np.arange(0, 150, 7)
+    np.testing.assert_array_equal(video.read_frames(path, wanted).frames, every[wanted])
+    np.testing.assert_array_equal(np.concatenate([chunk.frames for chunk in video.iter_chunks(path, 64)]), every)
+    keys = video.read_frames(path, [3, 77], keyframes_only=True)
+    np.testing.assert_array_equal(keys.frames, every[keys.indices])
+
+
+@pytest.mark.parametrize("codec", [H264, H264 | {"x264_params": "open-gop=1"}, HEVC, OPEN_HEVC, MPEG2])
+@pytest.mark.parametrize("lost", [3, 10, 17])
+def test_a_recording_begins_in_the_middle_of_a_group(tmp_path, fed, codec, lost):
+    whole = make_video(tmp_path / "a.ts", moving_frames(150), **codec)
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "b.ts"), "w") as container:
+        out = container.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(given.demux(video=0)):
+            if packet.dts is not None and number >= lost:
+                packet.stream = out
+                container.mux(packet)
+    every = plainly(tmp_path / "b.ts")
+    info = video.probe(tmp_path / "b.ts")
+    assert info.frame_count == len(every) < 150 and info.fps == pytest.approx(25, rel=1e-3)
+    assert len(fed) <= index.TRIED_PACKETS + 20
+    wanted = np.array([0, 1, 2, 60, info.frame_count - 1])
+    got = video.read_frames(tmp_path / "b.ts", wanted)
+    assert got.missing == 0
+    np.testing.assert_array_equal(got.frames, every[wanted])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_the_clock_starts_again(tmp_path, fed, suffix):
+    codec = H264 if suffix == "ts" else MPEG2
+    part = make_video(tmp_path / f"a.{suffix}", moving_frames(60), **codec)
+    path = tmp_path / f"b.{suffix}"
+    path.write_bytes(part.read_bytes() * 3)
+    info = video.probe(path)
+    assert len(fed) <= index.TRIED_PACKETS + 2
+    # At each seam the demuxer may not be sure of one frame.
+    assert 178 <= info.frame_count <= 180 and info.fps == pytest.approx(25, rel=0.02)
+    got = video.read_frames(path, np.arange(info.frame_count))
+    assert got.missing == 0 and (np.diff(got.timestamps_s) > 0).all() and (np.diff(got.timestamps_s) < 0.13).all()
+    numbers = [frame_number(frame) for frame in got.frames]
+    assert numbers[:59] == list(range(59)) and numbers[-59:] == list(range(1, 60)) and max(numbers) == 59
+    alone = video.read_frames(path, [100, 170])
+    np.testing.assert_array_equal(alone.frames, got.frames[[100, 170]])
+
+
+def test_the_clock_runs_over(tmp_path):
+    # The clock of a transport stream has 33 bits: it begins again every 26.5 hours.
+    ticks = np.arange(60) * 3600 + 2**33 - 100_000
+    path = make_video(tmp_path / "a.ts", moving_frames(60), ticks=ticks, time_base="1/90000", **H264)
+    assert video.probe(path).frame_count == 60 and video.probe(path).fps == pytest.approx(25, rel=1e-3)
+    got = video.read_frames(path, [10, 50])
+    assert [frame_number(frame) for frame in got.frames] == [10, 50]
+    np.testing.assert_allclose(got.timestamps_s, [0.4, 2.0], atol=1e-3)
+
+
+def test_variable_frame_rate_in_a_transport_stream(tmp_path):
+    ticks = np.cumsum([3, 1, 1, 7, 2, 2, 30, 1, 1, 5] * 6)
+    path = make_video(tmp_path / "a.ts", moving_frames(60), ticks=ticks, time_base="1/100", bf=2)
+    np.testing.assert_allclose(video.read_frames(path, np.arange(60)).timestamps_s, (ticks - 3) / 100, atol=1e-3)
+
+
+def test_a_damaged_frame_of_a_raw_stream_keeps_the_numbers_of_others(tmp_path):
+    path = make_video(tmp_path / "a.h264", moving_frames(120, 192, 256), g=10, bf=0, sc_threshold=0)
+    every = plainly(path)
+    data = bytearray(path.read_bytes())
+    places = []
+    with av.open(str(path)) as container:
+        at = 0
+        for packet in container.demux(video=0):
+            places.append((at, packet.size))
+            at += packet.size
+    start, size = places[63]  # later than what is tried at first
+    data[start + 6 : start + size] = b"\xff" * (size - 6)
+    (tmp_path / "b.h264").write_bytes(data)
+    got = video.read_frames(tmp_path / "b.h264", [5, 55, 71, 111])
+    assert got.indices.tolist() == [5, 55, 71, 111]
+    np.testing.assert_array_equal(got.frames, every[[5, 55, 71, 111]])
+
+
+def test_the_time_limit_names_a_faster_container(tmp_path):
+    path = make_video(tmp_path / "a.ts", moving_frames(5))
+    with pytest.raises(video.VideoError, match=r"ffmpeg -i IN -c copy OUT\.mp4"):
+        video.probe(path, time_limit_s=1e-9)
+
+
+def test_size_changes_in_a_raw_stream_without_decoding_it(tmp_path, fed):
+    parts = [
+        make_video(tmp_path / f"{n}.ts", moving_frames(80, *size), **H264)
+        for n, size in enumerate([(96, 128), (128, 96)])
+    ]
+    path = join(parts, tmp_path / "a.ts")
+    info = video.probe(path)
+    assert (info.width, info.height, info.frame_count) == (128, 128, 160) and len(fed) <= index.TRIED_PACKETS + 3
