@@ -2,10 +2,12 @@
 
 from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.data.video.formats import IMAGE_SUFFIXES, MEDIA_SUFFIXES, is_media, sniff
+from tfdeepfake.data.video.rate import Cadence, cadence, new_frames, runs_at_rate
 from tfdeepfake.data.video.read import (
     MAX_SIDE_PX,
     Frames,
     VideoInfo,
+    frame_times,
     iter_chunks,
     probe,
     read_frames,
@@ -15,17 +17,22 @@ from tfdeepfake.data.video.read import (
 from tfdeepfake.data.video.write import write_video
 
 __all__ = [
+    "Cadence",
     "Frames",
     "IMAGE_SUFFIXES",
     "MAX_SIDE_PX",
     "MEDIA_SUFFIXES",
     "VideoError",
     "VideoInfo",
+    "cadence",
+    "frame_times",
     "is_media",
     "iter_chunks",
+    "new_frames",
     "probe",
     "read_frames",
     "run_indices",
+    "runs_at_rate",
     "sniff",
     "spaced_indices",
     "write_video",

@@ -161,6 +161,18 @@ def probe(path, time_limit_s=None, stream=None):
     )
 
 
+def frame_times(path, time_limit_s=None, stream=None):
+    """When each frame is shown: float64 [F], seconds after the first; [0] of a still image.
+
+    Args, Raises: as in `probe`.
+    """
+    check_file(path)
+    if images.is_still(path):
+        return np.zeros(1)
+    index = _index(path, Deadline(path, time_limit_s), stream)
+    return (index.times - index.times[0]) * index.time_base
+
+
 def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None, stream=None):
     """Reads chosen frames; decodes only what they need.
 

@@ -1,0 +1,92 @@
+"""Runs of frames by time, and frames that only repeat the one before."""
+
+import numpy as np
+import pytest
+from support.media import frame_number, make_video, moving_frames
+
+from tfdeepfake.data import video
+
+
+def doubled(path, drawn, fps, shown_fps, **options):
+    """Writes frames drawn at `shown_fps` as a video of `fps`: frames are repeated, or left out."""
+    count = int(len(drawn) * fps / shown_fps)
+    places = np.minimum((np.arange(count) * shown_fps / fps + 1e-6).astype(int), len(drawn) - 1)
+    return make_video(path, drawn[places], fps=fps, **options)
+
+
+# No number is written into these frames: it would jump where they glide.
+def gliding(count, step=1.0):
+    y, x = np.mgrid[:96, :128]
+    waves = [128 + 90 * np.sin((x + 2 * step * t) / 9) * np.cos((y - step * t) / 11) for t in range(count)]
+    return np.repeat(np.uint8(np.stack(waves))[..., None], 3, axis=3)
+
+
+@pytest.mark.parametrize("fps, shown", [(60, 25), (50, 25), (60, 30), (25, 12.5), (30, 24), (120, 24), (60, 24)])
+@pytest.mark.parametrize("options", [{}, {"crf": 32, "bf": 3}, {"codec": "mjpeg", "pix_fmt": "yuvj420p"}])
+def test_doubled_frames_are_seen(tmp_path, fps, shown, options):
+    path = doubled(tmp_path / ("a.avi" if "codec" in options else "a.mp4"), gliding(90), fps, shown, **options)
+    beat = video.cadence(path)
+    if fps / shown < 1.3:  # too few of them to be told from motion that is not steady
+        assert beat.shown_fps == pytest.approx(fps, rel=1e-3) or beat.shown_fps == pytest.approx(shown, rel=0.04)
+    else:
+        assert beat.is_doubled and beat.shown_fps == pytest.approx(shown, rel=0.04)
+
+
+@pytest.mark.parametrize("frames", ["gliding", "still", "stop and go", "noise"])
+def test_other_motion_is_not_taken_for_doubled_frames(tmp_path, frames):
+    if frames == "gliding":
+        drawn = gliding(90)
+    elif frames == "still":
+        drawn = np.repeat(gliding(1), 90, axis=0)
+    elif frames == "stop and go":
+        drawn = np.concatenate([gliding(20), np.repeat(gliding(20)[-1:], 30, axis=0), gliding(40)[20:]])
+    else:
+        drawn = np.random.default_rng(0).integers(0, 256, (90, 48, 64, 3), np.uint8)
+    path = make_video(tmp_path / "a.mp4", drawn, fps=50)
+    assert not video.cadence(path).is_doubled
+
+
+def test_runs_of_an_ordinary_video_are_those_of_always(tmp_path):
+    path = make_video(tmp_path / "a.mp4", moving_frames(90))
+    for rate in (24, 25, 30):
+        for clips, frames, stride in ((8, 4, 1), (3, 16, 2), (1, 64, 1)):
+            runs = video.runs_at_rate(path, clips, frames, rate, stride)
+            np.testing.assert_array_equal(runs, video.run_indices(90, clips, frames, stride))
+    assert video.runs_at_rate(path, 2, 91, 25).shape == (0, 91)
+    with pytest.raises(ValueError, match="frame_rate needs"):
+        video.runs_at_rate(path, 2, 4, 0)
+
+
+@pytest.mark.parametrize("fps, shown", [(60, 25), (50, 25), (50, 50), (60, 60), (100, 25)])
+def test_runs_are_taken_by_time(tmp_path, fps, shown):
+    # Frames drawn at the rate that they are shown at; each run has to move as one of 25 frames/s.
+    drawn = gliding(int(2.4 * shown), step=25 / shown)
+    path = doubled(tmp_path / "a.mp4", drawn, fps, shown, crf=10)
+    times = video.frame_times(path)
+    assert times[-1] == pytest.approx(2.4, abs=0.05)
+    for clips, length, stride in ((3, 16, 1), (2, 8, 2), (1, 40, 1), (6, 4, 1)):
+        runs = video.runs_at_rate(path, clips, length, 25, stride)
+        assert runs.shape == (clips, length) and runs.max() < len(times)
+        for run in runs:
+            # What is drawn in each: no step is left out and none is repeated.
+            moments = np.floor(run * shown / fps + 1e-6) / shown
+            # 60 frames/s have none at every 1/25 s: the nearest is taken.
+            np.testing.assert_allclose(np.diff(moments), stride / 25, atol=1 / 59 if shown == 60 else 1e-6)
+            assert (np.diff(moments) > 0).all()
+    assert runs[0].tolist() == sorted(set(runs[0].tolist()))
+
+
+def test_a_slow_video_gives_its_frames_one_after_another(tmp_path):
+    path = make_video(tmp_path / "a.mp4", gliding(40, step=2), fps=12.5)
+    np.testing.assert_array_equal(video.runs_at_rate(path, 2, 16, 25), video.run_indices(40, 2, 16))
+    path = doubled(tmp_path / "b.mp4", gliding(40, step=2), 25, 12.5)
+    runs = video.runs_at_rate(path, 2, 16, 25)
+    assert (np.diff(runs) == 2).all() and runs.shape == (2, 16)
+
+
+def test_times_of_frames(tmp_path):
+    ticks = np.cumsum([0, 1, 1, 7, 2, 2, 30, 1, 1, 5])
+    path = make_video(tmp_path / "a.mkv", moving_frames(10), ticks=ticks, time_base="1/100", bf=2)
+    np.testing.assert_allclose(video.frame_times(path), ticks / 100, atol=1e-3)
+    runs = video.runs_at_rate(path, 1, 4, 25)
+    assert [frame_number(frame) for frame in video.read_frames(path, runs[0]).frames] == runs[0].tolist()
