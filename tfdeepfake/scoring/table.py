@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfdeepfake.csv_lists import read_list
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
 from tfdeepfake.vocabulary import STATUSES
@@ -205,16 +206,7 @@ def read_videos(path):
       InputError: the file is missing, is no CSV file, or has none of these columns.
     """
     remedy = "Write it with `tfdeepfake audit ... --exclude-out FILE`."
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            if missing := [name for name in VIDEO if name not in (reader.fieldnames or [])]:
-                raise InputError(path, f"line 1: misses the columns {missing}.", remedy)
-            return {tuple(row[name] or "" for name in VIDEO) for row in reader}
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).", remedy) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", remedy) from None
+    return {tuple(cells.values()) for _, cells in read_list(path, dict.fromkeys(VIDEO, ()), VIDEO, remedy)}
 
 
 def without(columns, videos):

@@ -1,16 +1,14 @@
 """Which videos a folder holds, their labels, sources and splits: from subfolders real/ and fake/ or from a CSV file."""
 
-import csv
 import os
 from pathlib import Path
 
+from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list, split_of
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
-from tfdeepfake.vocabulary import SPLITS
 from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.splits import assign_splits
 
-LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 NAMES = ("real", "fake")
 COLUMNS = ("file", "label", "source", "method", "split")
 LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the columns file,label[,source,method,split]."
@@ -88,8 +86,8 @@ def read_table(path, needed=NAMES):
     """Reads a CSV file of videos.
 
     Args:
-      path: UTF-8 (with or without byte order mark), a header with `file` and `label`, and `source`, `method`, `split`
-        where known; other columns are not read. Paths are relative to the file's folder.
+      path: as `csv_lists` reads it, with the columns `file` and `label`, and `source`, `method`, `split` where known;
+        other columns are not read. Paths are absolute or relative to the file's folder.
       needed: as of `list_videos`.
     Returns:
       list of VideoRecord in the order of the lines.
@@ -97,26 +95,9 @@ def read_table(path, needed=NAMES):
       InputError: names file, line, what is wrong and what to do.
     """
     path = Path(path)
-    header = f"The first line names the columns, separated by commas: {','.join(COLUMNS)}; file and label are needed."
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            names = [(name or "").strip().lower() for name in reader.fieldnames or []]
-            missing = [name for name in ("file", "label") if name not in names]
-            if not names:
-                raise InputError(path, "is empty.", header)
-            if missing:
-                raise InputError(path, f"line 1: the column {' and '.join(missing)} is missing.", header)
-            if doubled := sorted({n for n in names if n in COLUMNS and names.count(n) > 1}):
-                raise InputError(path, f"line 1: the column {doubled[0]} is there twice.", header)
-            reader.fieldnames = names
-            videos = [_row(path, reader.line_num, row) for row in reader]
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"is not UTF-8 (byte {error.start}).", 'Save it as "CSV UTF-8".') from None
-    except csv.Error as error:
-        raise InputError(path, f"is not a CSV file ({error}).", header) from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
+    header = f"The first line names the columns: {','.join(COLUMNS)}; file and label are needed."
+    columns = {name: FILE_NAMES if name == "file" else () for name in COLUMNS}
+    videos = [_row(path, line, cells) for line, cells in read_list(path, columns, ("file", "label"), header)]
     if not videos:
         raise InputError(path, "has a header but no lines.", "Write a line for each video.")
     seen = {}
@@ -134,34 +115,16 @@ def read_table(path, needed=NAMES):
     return videos
 
 
-def _row(path, line, row):
+def _row(path, line, cells):
     """A line of the CSV as VideoRecord."""
-    if None in row:
-        raise InputError(
-            path, f"line {line}: has more columns than the first line.", 'Put a value with a comma in "quotes".'
-        )
-    cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if not cells["file"]:
         raise InputError(path, f"line {line}: names no file.", "Write the video's path, as seen from the CSV file.")
-    if cells["label"].lower() not in LABELS:
-        raise InputError(
-            path, f"line {line}: label {cells['label']!r} is unknown.", "Write real or fake (or 0 or 1; 1 is fake)."
-        )
-    split = cells["split"].lower() or None
-    if split not in (None, *SPLITS):
-        raise InputError(
-            path, f"line {line}: split {cells['split']!r} is unknown.", f"Write {', '.join(SPLITS)}, or leave it empty."
-        )
-    video = path.parent / cells["file"]
-    try:
-        there = video.is_file()
-    except (OSError, ValueError):  # a name too long or with a NUL
-        there = False
-    if not there:
+    label, split = label_of(path, line, cells["label"]), split_of(path, line, cells["split"])
+    video = listed_path(path, cells["file"])
+    if not os.path.isfile(video):
         raise InputError(
             path, f"line {line}: there is no file {cells['file']!r}.", f"Paths are as seen from {path.parent}."
         )
-    label = LABELS[cells["label"].lower()]
     method, source = cells["method"] or NAMES[label], cells["source"] or video.stem
     return VideoRecord(video, Path(cells["file"]).as_posix(), label, method, source, split, line)
 

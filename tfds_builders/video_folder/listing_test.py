@@ -35,12 +35,22 @@ def test_a_label_file(tmp_path):
     assert found["1.mp4"].method == "swap"
 
 
+def test_a_label_file_of_a_spreadsheet(tmp_path):
+    text = f"Path;Label;Split\r\n{tmp_path / '0.mp4'};REAL;val\r\n1.mp4;Fake;Test\r\n.\\2.mp4;real;train\r\n"
+    videos = list_videos(table(tmp_path, text, "utf-8-sig"))
+    assert {(v.path.name, v.label, v.split) for v in videos} == {
+        ("0.mp4", 0, "validation"),
+        ("1.mp4", 1, "test"),
+        ("2.mp4", 0, "train"),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("", "is empty"),
         ("file,label\n", "no lines"),
-        ("file;label\n0.mp4;real\n", "line 1: the column file and label is missing"),
+        ("file:label\n0.mp4:real\n", "line 1: the columns file and label are missing; there is file:label"),
         ("file,kind\n0.mp4,real\n", "line 1: the column label is missing"),
         ("file,label,label\n0.mp4,real,fake\n", "line 1: the column label is there twice"),
         (GOOD + "0.mp4,real\n", "line 6: '0.mp4' is already in line 2"),
