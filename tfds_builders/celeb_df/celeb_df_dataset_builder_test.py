@@ -45,7 +45,15 @@ def test_each_file_has_its_split(tree):
     assert set(listing.left_out[CROSSING]) == {
         f"Celeb-synthesis/id{a}_{person}_0000" for a in range(8) if f"id{a}" != person
     } - {"Celeb-synthesis/id7_id6_0000"}
-    assert "shares" in listing.notes[0]
+    assert "and recordings with 7 of its videos" in listing.notes[0]
+
+
+def test_no_recordings_are_told_of_where_none_is_shared(tmp_path):
+    for name in ("Celeb-real/id0_0000", "Celeb-real/id1_0000", "Celeb-synthesis/id0_id1_0000", "YouTube-real/00000"):
+        write_file(tmp_path, f"{name}.mp4", "")
+    write_file(tmp_path, LIST, "1 YouTube-real/00000.mp4\n")
+    (note,) = list_videos(tmp_path).notes
+    assert "shares persons with its training part: a network" in note
 
 
 def test_recordings_of_the_test_can_be_left_out(tree):

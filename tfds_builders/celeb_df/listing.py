@@ -108,8 +108,9 @@ def list_videos(folder, training="official"):
                 continue
         listing.videos.append(VideoRecord(path, name, FOLDERS[method], method, who[0], split))
     if training == "official":
+        recordings = f", and recordings with {shared} of its videos" if shared else ""
         listing.notes.append(
-            f"Celeb-DF's official test shares persons with its training part, and recordings with {shared} of its "
-            "videos: a network trained here knows the test's persons. training=unshared leaves those videos out."
+            f"Celeb-DF's official test shares persons with its training part{recordings}: a network trained here knows "
+            "the test's persons. training=unshared leaves such videos out."
         )
     return listing
