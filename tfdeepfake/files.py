@@ -11,6 +11,12 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 
+# What the system says of a place that cannot be written to.
+_REFUSALS = frozenset(
+    getattr(errno, name)
+    for name in "EACCES EPERM EROFS ENOTDIR EISDIR EEXIST ENOENT ENAMETOOLONG ELOOP ENXIO EFBIG EINVAL".split()
+)
+
 
 def raise_if_full(error, path):
     """Turns "no space left" (or a quota) into an InputError that names the file; passes others on."""
@@ -23,29 +29,95 @@ def raise_if_full(error, path):
     raise error
 
 
+def raise_if_unwritable(error: OSError, path: Path | str) -> None:
+    """As `raise_if_full`, and also turns what the system says of a place that cannot be written to."""
+    if error.errno in _REFUSALS:
+        raise InputError(path, f"cannot be written ({error.strerror}).", "Choose another place.") from error
+    raise_if_full(error, path)
+
+
+def check_output_file(path: Path | str, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuses a file that could not be written, before anything is computed for it; nothing is made.
+
+    Args:
+      path: it and its folder need not be there.
+      suffixes: one of which it needs; any when not given.
+    Raises:
+      InputError: it is a folder or a device, has another suffix, or its folder cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(path, "is a folder; a file is to be written.", "Give the name of a file.")
+    if os.path.exists(path) and not path.is_file():
+        raise InputError(path, "is a device; a file is to be written.", "Give the name of a file.")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(path, f"needs the suffix {' or '.join(suffixes)}.", "The suffix decides the format.")
+    _check_writable(path.parent, path)
+
+
+def check_output_folder(path: Path | str) -> None:
+    """Refuses a folder that could not be written to, before anything is computed for it; nothing is made.
+
+    Raises:
+      InputError: it is a file, or it or the folder around it cannot be written to.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise InputError(path, "is a file; a folder is to be written.", "Give the name of a folder.")
+    _check_writable(path, path)
+
+
+def _check_writable(folder, subject):
+    """Makes a nameless file in the nearest folder that is there: permissions alone do not tell."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise InputError(subject, f"cannot be written: {folder} is no folder.", "Choose another place.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            subject, f"cannot be written: {folder} refuses it ({error.strerror}).", "Choose another place."
+        ) from error
+
+
 @contextlib.contextmanager
 def atomic_path(path):
     """Yields a temporary path beside `path`; renames it over `path` when the block succeeds.
 
     The rename is atomic, so a reader (or a run that is started again after SIGKILL) sees the old file or
     the whole new one. The temporary file keeps the suffix, because Keras chooses the format by it.
+
+    Raises:
+      InputError: the disk is full, or the file cannot be written there. Errors of the block pass as they are, unless
+        they say so of the temporary file.
     """
     path = Path(path)
     temporary = None
+    if os.path.exists(path) and not path.is_file():
+        check_output_file(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
-        os.close(handle)
-        # mkstemp makes files private; a result is as readable as any other file the user writes.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        yield Path(temporary)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise_if_full(error, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+            os.close(handle)
+            # mkstemp makes files private; a result is as readable as any other file the user writes.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+        except OSError as error:
+            _check_writable(path.parent, path)  # says what is in the way
+            raise_if_unwritable(error, path)
+        try:
+            yield Path(temporary)
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.filename is not None and os.fspath(error.filename) == temporary:
+                raise_if_unwritable(error, path)
+            raise_if_full(error, path)
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

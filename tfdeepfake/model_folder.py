@@ -183,8 +183,11 @@ def copy_model(folder, into):
     """Copies a saved model folder over `into`, which is made when absent.
 
     Raises:
-      InputError: `folder` is no saved model folder.
+      InputError: `folder` is no saved model folder, or `into` cannot be written to.
     """
     folder = find_model_folder(folder)
     load_recipe(folder)
-    shutil.copytree(folder, into, dirs_exist_ok=True)
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            with atomic_path(Path(into) / path.relative_to(folder)) as temporary:
+                shutil.copyfile(path, temporary)

@@ -1,5 +1,6 @@
 """`tfdeepfake convert`: a published checkpoint to a saved model folder."""
 
+from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 
 
@@ -14,6 +15,7 @@ def add(verbs):
 
 
 def run(args):
+    check_output_folder(args.out)
     load_tensorflow()
     from tfdeepfake.model_folder import load_recipe
     from tfdeepfake.published.convert import convert

@@ -1,5 +1,6 @@
 """`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
 
+from tfdeepfake.cli.flags import whole
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 
@@ -7,10 +8,10 @@ from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 def add(verbs):
     p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")
     p.add_argument("path", help="video or image")
-    p.add_argument("--out", default="faces.png", help="image file [faces.png]")
+    p.add_argument("--out", default="faces.png", help="image file, its suffix decides the format [faces.png]")
     p.add_argument("--detector", choices=DETECTORS, default="mtcnn")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
-    p.add_argument("--num-frames", type=int, default=16, help="frames of the video [16]")
+    p.add_argument("--num-frames", type=whole(1), default=16, help="frames of the video [16]")
     p.add_argument(
         "--alignment",
         choices=("none", *ALIGNMENTS),
@@ -21,12 +22,15 @@ def add(verbs):
 
 
 def run(args):
+    from tfdeepfake.data.video.write import image_name
+
+    out = image_name(args.out)
     load_tensorflow()
     from tfdeepfake.data.faces import write_contact_sheet
 
     write_contact_sheet(
         args.path,
-        args.out,
+        out,
         detector=args.detector,
         weights=args.detector_weights,
         num_frames=args.num_frames,

@@ -1,7 +1,9 @@
-"""Flags that several verbs share: those of a dataclass's fields, and a builder's own choices."""
+"""What flags of several verbs share: numbers within bounds, a dataclass's fields, a builder's own choices."""
 
 import argparse
 import dataclasses
+import math
+from collections.abc import Callable
 
 from tfdeepfake.errors import InputError
 
@@ -15,6 +17,29 @@ class Once(argparse.Action):
         if getattr(namespace, self.dest) is not None:
             parser.error(f"{option_string}: takes one value, got {getattr(namespace, self.dest)} and {values}.")
         setattr(namespace, self.dest, values)
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of a flag that takes a whole number from `least` to `most`."""
+    bounds = f"a whole number from {least} on" if most is None else f"a whole number from {least} to {most}"
+
+    def parse(text):
+        if not text.strip().lstrip("+-").isdecimal() or not least <= int(text) <= (math.inf if most is None else most):
+            raise argparse.ArgumentTypeError(f"needs {bounds}, got {text}.")
+        return int(text)
+
+    return parse
+
+
+def above_zero(text: str) -> float:
+    """The type of a flag that takes a number above 0, such as seconds or a rate."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"needs a number above 0, got {text}.")
+    return number
 
 
 def add_fields(parser, cls, leave_out=(), note="[{default}]"):

@@ -1,6 +1,8 @@
 """`tfdeepfake VERB`: finds the verb, runs it, turns errors into one line. Everything heavy is imported by the verb."""
 
 import argparse
+import errno
+import os
 import sys
 
 from tfdeepfake import __version__
@@ -10,10 +12,23 @@ from tfdeepfake.errors import InputError
 VERBS = (predict, prepare, train, grid, audit, evaluate, faces, perturb, export, convert, models)
 
 
+# What the system says of a disk or a place that no verb foresaw; other errors of its are faults of this program.
+FULL_OR_REFUSED = frozenset(
+    getattr(errno, name) for name in "ENOSPC EDQUOT EFBIG EROFS EACCES EPERM ENOTDIR EISDIR ENAMETOOLONG".split()
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, as every other error is said, instead of the whole usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')} See `{self.prog} --help`.\n")
+
+
 def parser():
     """The parser of all verbs; each verb's file adds its own and sets `run`."""
     about = "Finds faked faces in videos, and trains the networks that do."
-    all_verbs = argparse.ArgumentParser(prog="tfdeepfake", description=about)
+    all_verbs = Parser(prog="tfdeepfake", description=about)
     all_verbs.add_argument("--version", action="version", version=__version__)
     verbs = all_verbs.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb in VERBS:
@@ -28,6 +43,14 @@ def main(argv=None):
         return args.run(args) or 0
     except InputError as error:
         print(f"tfdeepfake: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in FULL_OR_REFUSED:
+            raise
+        print(f"tfdeepfake: {error.filename or 'output'}: the system refuses it ({error.strerror}).", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("tfdeepfake: interrupted; what was finished is kept.", file=sys.stderr)

@@ -1,5 +1,7 @@
 """`tfdeepfake perturb`: perturbed copies of videos for tests."""
 
+from tfdeepfake.cli.flags import above_zero, whole
+
 
 def add(verbs):
     p = verbs.add_parser("perturb", help="a copy of a video or folder as a worse channel would show it (P4 4.5)")
@@ -11,9 +13,9 @@ def add(verbs):
         help="saturation, contrast, block_wise, gaussian_noise, gaussian_blur, pixelation or compression",
     )
     p.add_argument("--severity", type=int, required=True, help="1 to 5")
-    p.add_argument("--seed", type=int, default=0, help="of noise and blocks")
-    p.add_argument("--crf", type=int, default=0, help="0 writes without loss, more makes smaller files")
-    p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
+    p.add_argument("--seed", type=whole(0), default=0, help="of noise and blocks")
+    p.add_argument("--crf", type=whole(0, 51), default=0, help="0 writes without loss, more makes smaller files")
+    p.add_argument("--time-limit-s", type=above_zero, help="give up on one file after this time")
     return p
 
 

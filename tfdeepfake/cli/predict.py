@@ -4,6 +4,7 @@ import time
 
 from tfdeepfake.cli.flags import Once, add_fields, given_fields
 from tfdeepfake.cli.process_age import process_age_s
+from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS
@@ -26,6 +27,8 @@ def add(verbs):
 def run(args):
     start = time.perf_counter() - process_age_s()
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
+    if args.out:
+        check_output_folder(args.out)
     load_tensorflow()
     from tfdeepfake.verdict.batch import predict
 

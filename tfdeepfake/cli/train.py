@@ -7,6 +7,7 @@ from pathlib import Path
 from tfdeepfake.cli.flags import add_fields, given_fields
 from tfdeepfake.cli.presets import load_preset
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.training.config import TrainConfig
 
@@ -43,12 +44,16 @@ def read_config(args):
 
 def run(args):
     config = read_config(args)
+    default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
+    run_dir = Path(args.run_dir or Path("runs") / default)
+    check_output_folder(run_dir)
+    if args.save_model:
+        check_output_folder(args.save_model)
     load_tensorflow()
     from tfdeepfake.model_folder import copy_model
     from tfdeepfake.training.train import train
 
-    default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
-    run_dir = train(config, args.run_dir or Path("runs") / default)
+    run_dir = train(config, run_dir)
     if args.save_model:
         copy_model(Path(run_dir) / "best", args.save_model)
         print(f"saved model: {args.save_model}")

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import raise_if_full
+from tfdeepfake.files import raise_if_full, raise_if_unwritable
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
 from tfdeepfake.verdict.inference import check_model
 
@@ -81,7 +81,7 @@ def export(model_folder, out_dir, version=1):
             folder.rename(target)
         shutil.copy(model_folder / RECIPE_FILE, target.parent / RECIPE_FILE)
     except OSError as error:
-        raise_if_full(error, target)
+        raise_if_unwritable(error, target)
     except tf.errors.ResourceExhaustedError as error:
         # TensorFlow writes the variables itself and has its own word for a full disk.
         raise_if_full(OSError(errno.ENOSPC, error.message), target)

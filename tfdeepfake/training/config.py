@@ -1,6 +1,7 @@
 """TrainConfig: one training run as data, to and from JSON."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from tfdeepfake.data.batches import augment_policies
@@ -75,7 +76,9 @@ class TrainConfig:
 
     def __post_init__(self):
         check_choices(self, InputError)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("devices", 0), ("early_stopping_epochs", 0)):
+        for name, least in (
+            ("epochs", 1), ("batch_size", 1), ("devices", 0), ("early_stopping_epochs", 0), ("seed", 0)
+        ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(name, f"needs an integer of at least {least}, got {value!r}.")
@@ -87,8 +90,11 @@ class TrainConfig:
             raise InputError(
                 "loss", f"bce_f1 needs labels of 0 or 1, mix {self.mix!r} makes fractions.", "Use --loss bce."
             )
-        if not self.learning_rate > 0:
-            raise InputError("learning_rate", f"needs to be above 0, got {self.learning_rate}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
+        for name in ("warmup_epochs", "alpha", "beta"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")
 
     def to_dict(self):
         return dataclasses.asdict(self)

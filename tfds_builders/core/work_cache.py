@@ -23,7 +23,7 @@ import numpy as np
 from etils import epath
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import raise_if_full
+from tfdeepfake.files import raise_if_full, raise_if_unwritable
 from tfds_builders.core.features import draw_missing, make_examples
 
 SCORED, NONE, DIED = "scored", "none", "died"
@@ -60,7 +60,7 @@ def open_folder(folder: epath.PathLike) -> None:
         for n in range(256):
             (folder / f"{n:02x}").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise_if_full(error, folder)
+        raise_if_unwritable(error, folder)
 
 
 def remove(folder: epath.PathLike, begun: bool = False) -> None:

@@ -120,10 +120,11 @@ def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
 
 
 def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16, alignment="none"):
-    """Detects and links the faces of a video or image and writes `contact_sheet` as a PNG: `tfdeepfake faces`.
+    """Detects and links the faces of a video or image and writes `contact_sheet`: `tfdeepfake faces`.
 
     Args:
-      path: video or image; out: file to write.
+      path: video or image.
+      out: file to write, see `video.write.image_name`: its suffix decides the format.
       detector, weights: of `make_detector`.
       num_frames: sampled frames, equally spaced.
       alignment: of the crops: "none", one upright box for all frames, or a template of `align`, each frame on its own
@@ -134,11 +135,10 @@ def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16
       VideoError: the video cannot be read.
       InputError: the sheet cannot be written, or the detector's landmarks do not serve to align.
     """
-    import cv2
-
     from tfdeepfake.data import video
-    from tfdeepfake.files import atomic_path
+    from tfdeepfake.data.video.write import image_name, write_image
 
+    out = image_name(out)
     try:
         DataRecipe(detector=detector, alignment=alignment)
     except ValueError as error:
@@ -153,8 +153,7 @@ def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16
         detections = [d.rows(alignable(d.landmarks_px)) for d in detections]
     tracks = link_tracks(detections, sampled)
     sheet = contact_sheet(sampled, tracks, columns=num_frames, **crops)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    write_image(out, sheet)
     dropped = sum(d.dropped for d in detections)
     print(
         f"{out}: {len(tracks)} face tracks in {len(sampled)} sampled frames, "

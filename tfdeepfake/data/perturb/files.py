@@ -9,7 +9,14 @@ import numpy as np
 from tfdeepfake.data import video
 from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value_of
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import append_json_line, atomic_path, begin_json_lines, read_json_lines
+from tfdeepfake.files import (
+    append_json_line,
+    atomic_path,
+    begin_json_lines,
+    check_output_file,
+    check_output_folder,
+    read_json_lines,
+)
 
 # Containers that hold what is written here; others get .mp4 behind their name, images .png.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
@@ -120,8 +127,10 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     settings = {"name": name, "severity": severity, "value": value_of(name, severity), "seed": seed, "crf": crf}
     summary = {"files": 1, "written": 1, "kept": 0, "unchanged": [], "missing": 0, "failed": {}}
     if not path.is_dir():
+        check_output_file(out)
         done = write_perturbed(path, out, name, severity, seed, crf, time_limit_s)
         return summary | {"missing": done["missing"], "unchanged": [] if done["changed"] else [path.name]}
+    check_output_folder(out)
     if out.resolve().is_relative_to(path.resolve()) or path.resolve().is_relative_to(out.resolve()):
         raise InputError(out, "lies in the folder that is read, or around it.", "Give a folder beside it.")
     paths = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
@@ -205,8 +214,6 @@ def _read_log(out, settings):
     if not out.exists():
         out.mkdir(parents=True)
         return None
-    if not out.is_dir():
-        raise InputError(out, "is a file; a folder needs a folder.", remedy)
     if not (out / LOG).is_file():
         if any(out.iterdir()):
             raise InputError(out, "holds files already, and they are no perturbed copies.", remedy)

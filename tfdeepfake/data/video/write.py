@@ -1,10 +1,35 @@
-"""Frames to a video file: for synthetic data, annotated videos and tests."""
+"""Frames to a video file, or one to an image file: for synthetic data, contact sheets and tests."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.files import atomic_path
+from tfdeepfake.files import atomic_path, check_output_file
+
+# Formats that an image is written in, each by its suffix.
+WRITTEN_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def image_name(path: Path | str) -> Path:
+    """The file that `write_image` is to be given: `path`, with .png behind a name without suffix.
+
+    Raises:
+      InputError: a suffix of which no image can be written, a folder, or a place that cannot be written to.
+    """
+    path = Path(path)
+    if not path.suffix and not path.is_dir():
+        path = path.with_name(f"{path.name}.png")
+    check_output_file(path, WRITTEN_IMAGES)
+    return path
+
+
+def write_image(path: Path | str, rgb: np.ndarray) -> None:
+    """Writes uint8 RGB [H, W, 3] in the format that the suffix names, one of `WRITTEN_IMAGES`; whole or not at all."""
+    import cv2
+
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode(Path(path).suffix.lower(), rgb[..., ::-1])[1].tobytes())
 
 
 def write_video(
