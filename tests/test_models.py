@@ -307,7 +307,7 @@ def test_imagenet_without_network_says_where_the_file_is(monkeypatch):
     "name, arguments, message",
     [
         ("two_stream_vidoe", {}, "'two_stream_vidoe': did you mean two_stream_video"),
-        ("baseline", {"num_frames": 16}, "baseline has no argument frames; it has input_size"),
+        ("baseline", {"num_frames": 16}, "baseline has no argument num_frames; it has input_size"),
         ("baseline", {"backbone": "vgg"}, "backbone needs one of .*'vgg'"),
         ("baseline", {"backbone": "small", "weights": "imagenet"}, "weights needs None with backbone 'small'"),
         ("baseline", {"input_size": (64,)}, "input_size needs two positive integers"),
