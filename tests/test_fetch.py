@@ -29,7 +29,7 @@ NAME = "tiny.pth"
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
+def own_cache_and_no_proxy(monkeypatch, tmp_path):
     loopback.isolate(monkeypatch, tmp_path / "home")
 
 

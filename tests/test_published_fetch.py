@@ -15,7 +15,7 @@ CONTENT = bytes(range(256)) * 100
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
+def own_cache_and_no_proxy(monkeypatch, tmp_path):
     loopback.isolate(monkeypatch, tmp_path / "home")
 
 
