@@ -193,10 +193,10 @@ class Converter:
       max_side_px: images whose longer side is longer are shrunk to it.
     """
 
-    def __init__(self, canvas, looker, max_side_px):
+    def __init__(self, canvas_px, looker, max_side_px):
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        self.size = shrunk(*canvas, max_side_px)
+        self.size = shrunk(*canvas_px, max_side_px)
         self.shape = (*self.size[::-1], 3)  # H, W, 3
         self.looker = looker
         self.reformatter = VideoReformatter()
