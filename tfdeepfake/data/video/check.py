@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 
 from tfdeepfake.data.video.encrypted import encryption
@@ -35,20 +36,25 @@ class Deadline:
 
 
 def check_file(path):
-    """Raises VideoError when the path is not a file with something in it that may be read."""
+    """Raises VideoError when the path is not a file with something in it that may be read, or a folder of frames."""
     try:
         is_folder = os.path.isdir(path)
         if not is_folder:
             with open(path, "rb") as stream:
                 is_empty = not stream.read(1)
     except FileNotFoundError:
-        raise VideoError(path, "does not exist.", "Check the path.") from None
+        is_address = re.match(r"[a-z]+:/", str(path), re.IGNORECASE)
+        remedy = "It is an address: download the file first." if is_address else "Check the path."
+        raise VideoError(path, "does not exist.", remedy) from None
     except OSError as error:
         raise VideoError(path, f"cannot be opened ({error.strerror}).", "Check its permissions.") from None
     except ValueError as error:  # a NUL in the name
         raise VideoError(path, f"is not a path ({error}).", "Check the path.") from None
     if is_folder:
-        raise VideoError(path, "is a folder, not a video.", "Give a file, or a verb that takes folders.")
+        from tfdeepfake.data.video.frame_folder import check_folder
+
+        check_folder(path)
+        return
     if is_empty:
         raise VideoError(path, "is empty (0 bytes).", "Copy or download it again.")
 

@@ -4,7 +4,7 @@ import bisect
 
 import numpy as np
 
-from tfdeepfake.data.video import animation
+from tfdeepfake.data.video import animation, frame_folder
 from tfdeepfake.data.video.deinterlace import Deinterlacer, deinterlaced_alone, with_neighbours
 from tfdeepfake.data.video.packets import THREADS, Sequence, decoded, demuxed, opened
 
@@ -75,6 +75,9 @@ def _deinterlaced(decoded, begin, fields=False):
 def _decoded(index, wanted, deadline):
     """`frames` as they are stored."""
     if wanted is not None and not len(wanted):
+        return
+    if index.is_folder:
+        yield from frame_folder.frames(index.path, wanted, deadline)
         return
     if index.animation_turn is not None:
         yield from animation.frames(index.path, wanted, index.animation_turn, deadline)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfdeepfake.data.video import animation, headers
+from tfdeepfake.data.video import animation, frame_folder, headers
 from tfdeepfake.data.video.check import VideoError, check_pixels, encrypted
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, decoded, demuxed, listed, opened, video_streams
@@ -75,6 +75,7 @@ class Index:
         frames that then come first. A frame is found by decoding from the last start before it and counting.
       decoded: all frames were decoded to be counted; those that cannot be decoded have no position.
       animation_turn: of an animated WebP file, which `animation` decodes: how its frames are turned; None for others.
+      is_folder: a folder of images, which `frame_folder` reads.
     """
 
     path: str
@@ -94,24 +95,28 @@ class Index:
     starts: np.ndarray | None = None
     decoded: bool = False
     animation_turn: tuple | None = None
+    is_folder: bool = False
 
     def looker(self):
         """A new `shown.Looker` for the frames of the file."""
         return Looker(self.pixel_aspect, self.codec, {look.pixel_aspect for look in self.looks})
 
 
-def read_index(path, deadline, number=None):
+def read_index(path, deadline, number=None, frame_rate=None):
     """Reads all packets of a file, decoding the beginning, and all where that is needed to count.
 
     Args:
       path: a file that `check.check_file` has passed.
       deadline: `check.Deadline`.
       number: of the video stream, as in `opened`.
+      frame_rate: of a folder of frames, see `frame_folder`.
     Returns:
       Index.
     Raises:
       VideoError: not a video, encrypted, no frame of it can be decoded, or less than half of it is there.
     """
+    if os.path.isdir(path):
+        return _of_frame_folder(path, frame_rate)
     if animation.is_animation(path):
         return _of_animation(path)
     with opened(path, 1, number) as (container, stream):
@@ -171,6 +176,19 @@ def _of_animation(path):
     return Index(
         *(str(path), 0, (stream,), "webp", (look,), 1.0, False, (), 0.001, None, times, keys, missing),
         animation_turn=turn,
+    )
+
+
+def _of_frame_folder(path, frame_rate):
+    if frame_rate is not None and not 0 < frame_rate < float("inf"):
+        raise ValueError(f"frame_rate needs frames/s above 0, got {frame_rate}.")
+    size, codec, count = frame_folder.describe(path)
+    rate, stream = frame_rate or frame_folder.FRAME_RATE, StreamInfo(0, codec, *size, "")
+    notes = (f"a folder of {count} images, read as the frames of a video at {rate:g} frames/s",)
+    return Index(
+        *(str(path), 0, (stream,), codec, (Shown(size),), 1.0, False, notes, 1 / rate, rate),
+        *(np.arange(count), np.ones(count, bool)),
+        is_folder=True,
     )
 
 

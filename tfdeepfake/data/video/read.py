@@ -113,23 +113,24 @@ def _positive(**numbers):
 _INDICES = OrderedDict()
 
 
-def _index(path, deadline, stream):
+def _index(path, deadline, stream, frame_rate):
     status = Path(path).stat()
-    key = str(path), status.st_size, status.st_mtime_ns, status.st_ino, stream
+    key = str(path), status.st_size, status.st_mtime_ns, status.st_ino, stream, frame_rate
     if key not in _INDICES:
-        _INDICES[key] = read_index(path, deadline, stream)
+        _INDICES[key] = read_index(path, deadline, stream, frame_rate)
         while len(_INDICES) > 8:
             _INDICES.popitem(last=False)
     return _INDICES[key]
 
 
-def probe(path, time_limit_s=None, stream=None):
+def probe(path, time_limit_s=None, stream=None, frame_rate=None):
     """Says what a file holds. Reads the packets; decodes a frame or a few (all where nothing else tells how many).
 
     Args:
-      path: video or still image.
+      path: video, still image, or folder of the frames of one video (`frame_folder`).
       time_limit_s: give up after so many seconds; None for no limit.
       stream: number of the video, where a file holds several (see `VideoInfo.streams`); None for the one players show.
+      frame_rate: frames/s of a folder of frames, which carries no times; `frame_folder.FRAME_RATE` when None.
     Returns:
       VideoInfo.
     Raises:
@@ -140,7 +141,7 @@ def probe(path, time_limit_s=None, stream=None):
     if images.is_still(path):
         size, turned, codec, notes = images.describe(path)
         return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True, notes=notes)
-    index = _index(path, Deadline(path, time_limit_s), stream)
+    index = _index(path, Deadline(path, time_limit_s), stream, frame_rate)
     width, height = canvas_px(index.looks)
     count = len(index.times)
     span_s = float(index.times[-1] - index.times[0]) * index.time_base
@@ -161,7 +162,7 @@ def probe(path, time_limit_s=None, stream=None):
     )
 
 
-def frame_times(path, time_limit_s=None, stream=None):
+def frame_times(path, time_limit_s=None, stream=None, frame_rate=None):
     """When each frame is shown: float64 [F], seconds after the first; [0] of a still image.
 
     Args, Raises: as in `probe`.
@@ -169,11 +170,13 @@ def frame_times(path, time_limit_s=None, stream=None):
     check_file(path)
     if images.is_still(path):
         return np.zeros(1)
-    index = _index(path, Deadline(path, time_limit_s), stream)
+    index = _index(path, Deadline(path, time_limit_s), stream, frame_rate)
     return (index.times - index.times[0]) * index.time_base
 
 
-def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None, stream=None):
+def read_frames(
+    path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None, stream=None, frame_rate=None
+):
     """Reads chosen frames; decodes only what they need.
 
     Args:
@@ -182,7 +185,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
       max_side_px: frames whose longer side is longer are shrunk to it.
       keyframes_only: take the keyframe nearest to each index instead (each once), which costs a small part
         of the time: a keyframe needs no other frame.
-      time_limit_s, stream: as in `probe`.
+      time_limit_s, stream, frame_rate: as in `probe`.
     Returns:
       Frames in the order of `indices`. Frames that cannot be decoded are left out and counted in `missing`.
     Raises:
@@ -197,7 +200,7 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     indices = indices.astype(np.int64)
     deadline = Deadline(path, time_limit_s)
     still = images.is_still(path)
-    index = None if still else _index(path, deadline, stream)
+    index = None if still else _index(path, deadline, stream, frame_rate)
     count = 1 if still else len(index.times)
     if indices.size and (indices.min() < 0 or indices.max() >= count):
         raise ValueError(f"indices needs 0..{count - 1} for {path}, got {indices.min()}..{indices.max()}.")
@@ -230,11 +233,11 @@ def read_frames(path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, ti
     return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
 
 
-def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, stream=None):
+def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, stream=None, frame_rate=None):
     """Reads all frames of a video, a chunk at a time (P1 3.2.2.3).
 
     Args:
-      path, max_side_px, time_limit_s, stream: as in `read_frames`; the limit includes the caller's work.
+      path, max_side_px, time_limit_s, stream, frame_rate: as in `read_frames`; the limit includes the caller's work.
       length: frames of a chunk; the last one is shorter.
     Yields:
       Frames. The memory is that of one chunk, if the caller lets go of the one before.
@@ -247,7 +250,7 @@ def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, st
         yield read_frames(path, [0], max_side_px)
         return
     deadline = Deadline(path, time_limit_s)
-    index = _index(path, deadline, stream)
+    index = _index(path, deadline, stream, frame_rate)
     convert = Converter(canvas_px(index.looks), index.looker(), max_side_px)
     chunk, positions, damaged, start = None, [], 0, 0
     for position, frame, decoder, doubtful in decode.frames(index, None, deadline):

@@ -1,0 +1,104 @@
+"""What is in a folder: the videos and images below it, found alike by all who take folders, and what is left out."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfdeepfake.data.video.formats import sniff
+from tfdeepfake.data.video.frame_folder import FRAME_RATE, frame_files
+
+
+@dataclass
+class Folder:
+    """What `walk` met.
+
+    Args:
+      media: files, and folders that hold the frames of one video, by name.
+      frame_folders: those of `media` that are folders.
+      others: files that are no media; hidden files and folders, which are not opened.
+      left_out: [(folder, why)]: what links lead to a second time.
+      unreadable: [(folder, why)].
+    """
+
+    media: list = field(default_factory=list)
+    frame_folders: list = field(default_factory=list)
+    others: list = field(default_factory=list)
+    left_out: list = field(default_factory=list)
+    unreadable: list = field(default_factory=list)
+
+
+def walk(folder: Path | str, skip: Iterable[Path | str] = (), as_video: bool = True) -> Folder:
+    """Everything below a folder; linked folders are followed, and each folder is read once.
+
+    What is a video or an image is told by the suffix, or by the content where that says nothing (`formats.sniff`).
+
+    Args:
+      folder: an existing folder.
+      skip: files and folders that are passed over without a word.
+      as_video: whether the folder itself may be the video whose frames it holds.
+    Returns:
+      Folder.
+    """
+    folder, found, links = Path(folder), Folder(), []
+    skip, entered = {os.path.abspath(path) for path in skip}, set()
+
+    def enter(here):
+        try:
+            status = os.stat(here)
+            with os.scandir(here) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            found.unreadable.append((here, f"cannot be opened ({error.strerror})."))
+            return
+        real = os.path.realpath(here)
+        if (status.st_dev, status.st_ino) in entered:
+            found.left_out.append((here, f"is {real}, which is read already"))
+            return
+        if here != folder and Path(os.path.realpath(folder)).is_relative_to(real):
+            found.left_out.append((here, f"leads to {real}, which is around the folder that is read"))
+            return
+        entered.add((status.st_dev, status.st_ino))
+        is_video = bool(frame_files(here)) if as_video or here != folder else False
+        if is_video:
+            found.media.append(here)
+            found.frame_folders.append(here)
+        for entry in entries:
+            path = here / entry.name
+            if os.path.abspath(path) in skip:
+                continue
+            if entry.name.startswith("."):
+                found.others.append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                enter(path)
+            elif entry.is_dir():
+                links.append(path)
+            elif not _is_medium(path):
+                found.others.append(path)
+            elif not is_video:
+                found.media.append(path)
+
+    enter(folder)
+    # Behind all others: what lies in the folder itself has its own name there, and not that of a link to it.
+    while links:
+        enter(links.pop(0))
+    found.left_out.sort()
+    for paths in (found.media, found.frame_folders, found.others):
+        paths.sort(key=lambda path: path.relative_to(folder).parts)
+    return found
+
+
+def _is_medium(path):
+    # Not a pipe or a device, whatever its name; a broken link with the name of a video is one that cannot be read.
+    return bool(sniff(path)) and (os.path.isfile(path) or not os.path.exists(path))
+
+
+def lines(found: Folder, frame_rate: float | None = None) -> list[str]:
+    """What to tell of a folder: which folders are videos by what rule, and which links were not followed."""
+    told = [f"{path} {why}; it is left out." for path, why in found.left_out]
+    if paths := found.frame_folders:
+        one = "folder of numbered images is a video" if len(paths) == 1 else "folders of numbered images are videos"
+        rate = f"{frame_rate:g} frames/s" if frame_rate else f"{FRAME_RATE:g} frames/s (--frame-rate says otherwise)"
+        names = ", ".join(path.name for path in paths[:3]) + (f" and {len(paths) - 3} more" if paths[3:] else "")
+        told.append(f"{len(paths)} {one} of {rate}: {names}.")
+    return told
