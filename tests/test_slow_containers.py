@@ -25,6 +25,8 @@ FILES = {
     "mpeg2.mxf": MPEG2,
     "mpeg2.mkv": MPEG2,
     "h264.flv": H264,
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "mpeg4.avi": {"codec": "mpeg4", "bf": 0, "g": 10, "b": "900k"},
     "h264.nut": H264,
     "vp8.webm": {"codec": "libvpx", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1, "b": "400k"},
     "vp9.ivf": {"codec": "libvpx-vp9", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1},

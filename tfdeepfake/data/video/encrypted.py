@@ -80,6 +80,8 @@ def _of_transport_stream(head):
         starts = range(first, len(head) - 3, size)
         if len(starts) < 5 or any(head[at] != 0x47 for at in starts[:200]):
             continue
+        if b"zavc" in head:  # the registration of encrypted H.264 (Apple, MPEG-2 Stream Encryption Format for HLS)
+            return "SAMPLE-AES"
         scrambled = sum(head[at + 3] >> 6 >= 2 for at in starts)
         return "the scrambling of a broadcast (conditional access)" if 2 * scrambled > len(starts) else None
     return None

@@ -39,6 +39,8 @@ TRIED_CONTAINERS = (
         "yuv4mpegpipe",
     ),
 )
+# AVI numbers packets as they are stored, which is how they are shown where none refers to a later one.
+IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4")
 TRIED_PACKETS = 48  # longer than any reordering of frames
 # Streams without any container carry no times: their frames are counted from places that decoding can start at.
 RAW_CONTAINERS = ("h264", "hevc")
@@ -204,7 +206,8 @@ class _Reading:
         self.looker = Looker(container_aspect(container, stream), self.codec)
         self.looks, self.notes, self.interlaced = [], (), False
         self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
-        self.plain = self.codec in TRIED_CODECS and self.kind in (*TRIED_CONTAINERS, *RAW_CONTAINERS)
+        known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
+        self.plain = self.codec in TRIED_CODECS and self.kind in known
         self.doubted = self.plain and not self.trusted
         self.out, self.tried, self.start = [], 0, None
         trying, signatures = True, set()
@@ -245,7 +248,7 @@ class _Reading:
         if self.raw:
             self.slices.append(headers.first_slice(self.codec, packet, self.lengths))
         if self.codec == "mpeg4" and self.plain:
-            self.plain = _is_one_image(packet)
+            self.plain = _is_one_image(packet, self.kind != "avi")
 
     def _has_to_go_on(self):
         return self.doubted and (self.start is None or self.tried <= self.start + TRIED_PACKETS)
@@ -326,9 +329,13 @@ def _steady(ticks, order):
     return ticks + np.concatenate([np.zeros(first + 1, np.int64), np.cumsum(np.where(leaps, usual - steps, 0))])
 
 
-def _is_one_image(packet):
+def _is_one_image(packet, may_refer_ahead):
     """Whether a packet of MPEG-4 part 2 holds one image: not two packed together, nor a "repeat the last"."""
-    return packet.size > 7 and bytes(packet).count(b"\0\0\1\xb6") == 1
+    data = bytes(packet)
+    if len(data) < 8 or data.count(b"\0\0\1\xb6") != 1:
+        return False
+    kind = data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
+    return kind != 2 or may_refer_ahead  # 2: a B-frame
 
 
 _PROJECTIONS = {
