@@ -297,3 +297,19 @@ def test_fields_coded_as_frames(tmp_path):
     assert (info.width, info.height, info.frame_count) == (256, 96, 12) and "coded in fields" in info.notes[0]
     got = video.read_frames(path, [4, 9]).frames
     assert difference(got[:, 30:], drawn[[4, 9]][:, 30:]) < 5
+
+
+def test_a_colour_matrix_that_does_not_exist(tmp_path):
+    drawn = moving_frames(4)
+    plain = make_video(tmp_path / "a.mp4", drawn, crf=5)
+    with av.open(str(plain)) as given, av.open(str(tmp_path / "b.mp4"), "w") as container:
+        stream = given.streams.video[0]
+        out = container.add_stream_from_template(stream)
+        rename = av.bitstream.BitStreamFilterContext("h264_metadata=matrix_coefficients=3", stream, out)
+        for packet in [*(packet for packet in given.demux(stream) if packet.dts is not None), None]:
+            for renamed in rename.filter(packet):
+                renamed.stream = out
+                container.mux(renamed)
+    np.testing.assert_array_equal(
+        video.read_frames(tmp_path / "b.mp4", np.arange(4)).frames, video.read_frames(plain, np.arange(4)).frames
+    )

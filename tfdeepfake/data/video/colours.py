@@ -10,6 +10,7 @@ import numpy as np
 
 PQ, HLG = 16, 18  # transfer characteristics, numbered as in ISO 23091-2
 BT2020, P3_DCI, P3 = 9, 11, 12  # colour primaries
+UNSPECIFIED = 2
 REFERENCE_WHITE = 203.0  # cd/m2
 HLG_PEAK = 1000.0  # cd/m2 of the display for which HLG's system gamma is 1.2
 
@@ -26,6 +27,19 @@ _LUMINANCE_BT709 = (0.2126, 0.7152, 0.0722)
 def is_wide(frame):
     """Whether an av.VideoFrame is in high dynamic range or in wide colours."""
     return frame.color_trc in (PQ, HLG) or frame.color_primaries in _TO_BT709
+
+
+def to_rgb(reformatter, frame, width, height, interpolation):
+    """An av.VideoFrame as uint8 RGB [height, width, 3] in the colours of ordinary videos."""
+    form = "rgb48le" if is_wide(frame) else "rgb24"
+    try:
+        image = reformatter.reformat(frame, width, height, format=form, interpolation=interpolation)
+    except (OSError, ValueError):
+        # A colour matrix that FFmpeg does not know, or that does not exist: without it the usual one is taken.
+        frame.colorspace = UNSPECIFIED
+        image = reformatter.reformat(frame, width, height, format=form, interpolation=interpolation)
+    image = image.to_ndarray()
+    return to_bt709(image, frame.color_trc, frame.color_primaries) if form == "rgb48le" else image
 
 
 def to_bt709(deep, transfer, primaries):

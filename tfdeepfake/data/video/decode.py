@@ -30,7 +30,8 @@ def frames(index, wanted, deadline, alone=False):
       since the last keyframe, could not be decoded: parts of it may be smeared.
     """
     if wanted is None:
-        yield from _deinterlaced(_decoded(index, None, deadline), index.interlaced, index.looks[0].is_field)
+        ascending = _ascending(_decoded(index, None, deadline))
+        yield from _deinterlaced(ascending, index.interlaced, index.looks[0].is_field)
         return
     wanted = np.asarray(wanted).tolist()
     if index.interlaced and not alone:
@@ -45,6 +46,15 @@ def frames(index, wanted, deadline, alone=False):
         else:
             interlaced.append(given[0])
     yield from _with_neighbours(index, sorted(interlaced), deadline)
+
+
+def _ascending(decoded):
+    """Without frames that come after later ones, as damaged ones may."""
+    last = -1
+    for given in decoded:
+        if given[0] > last:
+            last = given[0]
+            yield given
 
 
 def _with_neighbours(index, wanted, deadline):
@@ -160,16 +170,17 @@ def _indexed_frames(index, wanted, deadline, skip):
     place = dict(zip(ticks[shown].tolist(), np.flatnonzero(shown).tolist(), strict=True))
     start = np.maximum.accumulate(np.where(keys, np.arange(len(keys)), 0))
     needed = _needed(index, wanted) if skip else None
-    broken, left = -1, len(positions)  # broken: the last packet that could not be decoded
+    broken, seen = -1, set()  # broken: the last packet that could not be decoded
 
     def chosen(out):
-        nonlocal broken, left
+        nonlocal broken
         for frame in out:
             at = place.get(frame.pts)
             if frame.is_corrupt:
                 broken = broken if at is None else max(broken, at)
-            elif frame.pts in positions:
-                left -= 1
+            elif frame.pts in positions and frame.pts not in seen:
+                # A damaged packet can give two frames.
+                seen.add(frame.pts)
                 # An error shows up to THREADS packets late.
                 yield positions[frame.pts], frame, decoder, bool(start[at] <= broken and at > broken - THREADS)
 
@@ -198,7 +209,7 @@ def _indexed_frames(index, wanted, deadline, skip):
                 continue
             broken = number if failed else broken
             yield from chosen(out)
-            if not left:
+            if len(seen) == len(positions):
                 return
         out, _ = decoded(decoder, None)
         yield from chosen(out)

@@ -186,11 +186,7 @@ class _Image:
                 raise VideoError(self.path, "is a damaged or cut off image.", DAMAGED)
             frame = frames[0]
             self._name_colours(frame, number)
-            if colours.is_wide(frame):
-                deep = reformatter.reformat(frame, format="rgb48le", interpolation="BICUBIC").to_ndarray()
-                yield colours.to_bt709(deep, frame.color_trc, frame.color_primaries)
-            else:
-                yield reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC").to_ndarray()
+            yield colours.to_rgb(reformatter, frame, frame.width, frame.height, "BICUBIC")
 
     def _name_colours(self, frame, number):
         """Colours that the file states go before those that the codec states."""

@@ -1,5 +1,6 @@
 """Still images: one upright RGB frame from a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file."""
 
+import functools
 import os
 import struct
 
@@ -134,6 +135,19 @@ def turn_of(image):
     return NOT_TURNED if image.format == "TIFF" else TURNS.get(_orientation(image), NOT_TURNED)
 
 
+def _quietly(function):
+    """The function without Pillow's warnings of damaged data, which would be printed."""
+
+    @functools.wraps(function)
+    def quiet(*args):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args)
+
+    return quiet
+
+
+@_quietly
 def describe(path):
     """((width, height) as shown, clockwise degrees it is turned, format, notes) of a still image."""
     if _is_heif(path):
@@ -144,7 +158,7 @@ def describe(path):
     with opened_image(path) as image:
         orientation, (width, height) = _orientation(image), image.size
         _refuse_raw(path, image)
-        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        pages = _pages(image)
         notes = (f"a file of {pages} images: the first is read",) if pages > 1 else ()
         # Pillow turns TIFF images itself and gives their size as shown.
         turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
@@ -152,6 +166,7 @@ def describe(path):
         return size, turn_degrees(TURNS.get(orientation, NOT_TURNED)), FORMATS[image.format], notes
 
 
+@_quietly
 def read(path, max_side_px):
     """Reads a still image: uint8 RGB [H, W, 3], upright, shrunk to max_side_px; transparency is left out.
 
@@ -187,6 +202,14 @@ def _read_by_pillow(path):
         except Exception as error:  # Pillow raises many kinds for damaged data
             raise VideoError(path, f"is a damaged or cut off image ({error}).", _DAMAGED) from None
     return upright(rgb, turn)
+
+
+def _pages(image):
+    """Images in a TIFF file; 1 for other formats, and where they cannot be counted."""
+    try:
+        return image.n_frames if image.format == "TIFF" else 1
+    except Exception:  # Pillow raises many kinds for damaged data
+        return 1
 
 
 def _is_heif(path):

@@ -223,9 +223,4 @@ class Converter:
         # Bicubic is what OpenCV asks of the same library: colours of ordinary videos are then equal to its own.
         shrinks = columns < frame.width or rows < frame.height
         how = self.shrinking if shrinks else self.enlarging
-        if colours.is_wide(frame):
-            deep = self.reformatter.reformat(frame, columns, rows, format="rgb48le", interpolation=how)
-            image = colours.to_bt709(deep.to_ndarray(), frame.color_trc, frame.color_primaries)
-        else:
-            image = self.reformatter.reformat(frame, columns, rows, format="rgb24", interpolation=how).to_ndarray()
-        return image[:height, :width]
+        return colours.to_rgb(self.reformatter, frame, columns, rows, how)[:height, :width]
