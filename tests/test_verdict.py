@@ -1,6 +1,7 @@
 """A verdict's figures follow from known logits; many files end in one line each, whatever happens to one of them."""
 
 import csv
+import dataclasses
 import json
 import re
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.verdicts import brightness_network, example, no_detector, pretend, recipe
+from support.verdicts import brightness_network, example, no_detector, point, pretend, recipe
 
 from tfdeepfake.data import examples, faces, video
 from tfdeepfake.errors import InputError
@@ -16,9 +17,9 @@ from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
-from tfdeepfake.verdict import images, inference
+from tfdeepfake.verdict import images, inference, windows
 from tfdeepfake.verdict import judging as judge
-from tfdeepfake.verdict.batch import judge_many, predict
+from tfdeepfake.verdict.batch import judge_many, line, predict
 from tfdeepfake.verdict.settings import JudgeSettings
 
 NETWORK = brightness_network()
@@ -76,6 +77,50 @@ def test_threshold_and_temperature_are_the_recipes(monkeypatch):
     assert judged(monkeypatch, made, recipe(threshold=0.8)).label == "REAL"
     at = recipe(threshold=float(plain.probability))
     assert judged(monkeypatch, made, at).label == "FAKE", "the threshold itself is FAKE"
+
+
+def test_a_fake_inside_a_genuine_video_is_named_by_either_rule(monkeypatch):
+    values = np.full(32, 0.2)
+    values[[3, 12, 13, 14]] = 0.95, 0.9, 0.9, 0.9  # one sample alone is no window
+    made = [example(b, frame=6 * k) for k, b in enumerate(values)]
+    values = grey(values)
+    by_mean = judged(monkeypatch, made, recipe(num_frames=32), frame_count=200)
+    assert (by_mean.label, by_mean.video_rule) == ("REAL", "mean")
+    assert by_mean.probability == by_mean.mean == pytest.approx(values.mean(), abs=1e-6)
+    peak = {"from_s": 7.2, "to_s": 8.4, "num_samples": 3, "face": 1}
+    assert by_mean.peak == {"probability": pytest.approx(grey(0.9), abs=1e-6), **peak}
+    assert line(by_mean.to_dict(), 0.5).endswith(", but peak 0.98 at 7.2-8.4 s")
+    rule = dataclasses.replace(recipe(num_frames=32), video_rule="peak")
+    for by_peak in (
+        judged(monkeypatch, made, rule, frame_count=200),
+        judged(monkeypatch, made, recipe(num_frames=32), frame_count=200, video_rule="peak"),
+    ):
+        assert (by_peak.label, by_peak.video_rule) == ("FAKE", "peak")
+        assert by_peak.probability == by_peak.peak["probability"] == by_mean.peak["probability"]
+        assert by_peak.mean == by_mean.mean and by_peak.interval is None and "window" in by_peak.interval_reason
+        assert line(by_peak.to_dict(), 0.5).endswith(", peak 0.98 at 7.2-8.4 s, but mean 0.16")
+    again = judged(monkeypatch, made, rule, frame_count=200, video_rule="mean")
+    assert again.probability == by_mean.mean, "the user's rule goes before the recipe's"
+    steady = judged(monkeypatch, [example(0.2, frame=k) for k in range(16)])
+    assert "peak" not in line(steady.to_dict(), 0.5)
+    still = judged(monkeypatch, made[:1], rule, frame_count=1, is_image=True)
+    assert still.peak is None and still.probability == still.mean
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_peak_is_the_highest_of_all_windows(seed):
+    rng = np.random.default_rng(seed)
+    times, values = np.sort(rng.uniform(0, 12, 30)).round(4), rng.uniform(size=30)
+    points = [point(float(t), float(v)) for t, v in zip(times, values, strict=True)]
+    means = []
+    for first in range(28):
+        last = max(first + 3, int((times <= times[first] + 1.5).sum()))
+        means.append(values[first:last].mean())
+        if last == 30:
+            break
+    assert windows.peak(points)["probability"] == pytest.approx(max(means))
+    clips = [point(2.0 * k, float(v), boxes=[]) for k, v in enumerate(values)]
+    assert windows.peak(clips)["probability"] == pytest.approx(values.max()), "a clip is a window by itself"
 
 
 def test_a_brief_face_is_listed_and_does_not_decide(monkeypatch):
@@ -489,7 +534,7 @@ def test_every_key_of_predictions_json_is_documented(folder):
     keys = (
         set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
     )
-    keys |= set(result["counts"]) | {key for image in scored["images"] for key in image}
+    keys |= set(scored["peak"]) | set(result["counts"]) | {key for image in scored["images"] for key in image}
     assert keys <= documented, keys - documented
     # ... and every key of the tables is there, but for those that only some verdicts have.
     told = set(re.findall(r"^\| `(\w+)`", text, re.M)) - {"images_problem", "traceback"}

@@ -17,6 +17,7 @@ from tfdeepfake.vocabulary import (
     FLOW_METHODS,
     INPUT_TYPES,
     SAMPLINGS,
+    VIDEO_RULES,
 )
 
 
@@ -122,6 +123,8 @@ class Recipe:
       threshold: probability from which a video is called FAKE, chosen on validation data.
       fraction_threshold: fraction of frames from which a video is called FAKE under the fraction-of-frames rule
         (P2 4.2.2), or None when it was not chosen.
+      video_rule: "mean" or "peak": a video's probability is that of a face's mean over its samples, or of its most
+        suspicious window (`verdict.windows`); the threshold belongs to the rule it was chosen by.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
       classes: names of the K classes in the order of the outputs; None for one logit, or when they are not known.
@@ -138,6 +141,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     threshold: float = 0.5
     fraction_threshold: float | None = None
+    video_rule: str = "mean"
     temperature: float = 1.0
     calibration: str = "not calibrated"
     classes: list | None = None
@@ -153,6 +157,8 @@ class Recipe:
             raise ValueError(f"positive needs 'fake' (label 1 = fake everywhere), got {self.positive!r}.")
         if not 0 < self.threshold < 1:
             raise ValueError(f"threshold needs a probability between 0 and 1, got {self.threshold}.")
+        if self.video_rule not in VIDEO_RULES:
+            raise ValueError(f"video_rule needs one of {VIDEO_RULES}, got {self.video_rule!r}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
         names = self.classes

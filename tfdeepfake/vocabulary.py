@@ -13,6 +13,9 @@ SPLITS = ("train", "validation", "test")
 # Views of an input whose mean is its score, see `scoring.tta`.
 TTA = ("none", "flip")
 
+# What of a face's samples makes its probability: their mean, or that of their most suspicious window.
+VIDEO_RULES = ("mean", "peak")
+
 # Choices of a recipe, see `recipe.DataRecipe`.
 INPUT_TYPES = ("frame", "flow", "clip")
 SAMPLINGS = ("spaced", "consecutive")

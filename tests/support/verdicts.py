@@ -98,12 +98,16 @@ def point(time_s, probability, frame=None, **more):
 
 
 def face(number, probabilities, brief=False):
+    from tfdeepfake.verdict.windows import peak
+
     timeline = [point(float(k), p) for k, p in enumerate(probabilities)]
     mean = float(np.mean(probabilities))
     return {
         "face": number,
         "probability": mean,
         "label": "FAKE" if mean >= 0.5 else "REAL",
+        "mean": mean,
+        "peak": peak(timeline),
         "fraction": 1.0,
         "brief": brief,
         "timeline": timeline,
@@ -118,6 +122,9 @@ def scored(name, faces):
         "status": "scored",
         "probability": faces[0]["probability"],
         "label": faces[0]["label"],
+        "video_rule": "mean",
+        "mean": faces[0]["mean"],
+        "peak": {**faces[0]["peak"], "face": faces[0]["face"]},
         "interval": [0.1, 0.9],
         "interval_reason": "",
         "reason": "",
@@ -146,6 +153,9 @@ def unscored(name, status):
         "status": status,
         "probability": None,
         "label": None,
+        "video_rule": None,
+        "mean": None,
+        "peak": None,
         "interval": None,
         "faces": [],
         "reason": "it is <odd>.",

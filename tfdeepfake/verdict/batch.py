@@ -18,6 +18,7 @@ from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.judging import judge
+from tfdeepfake.verdict.remarks import remarks
 from tfdeepfake.verdict.results import (
     IMAGES,
     LINES,
@@ -245,7 +246,7 @@ def line(verdict: dict, threshold: float | None = None) -> str:
     unsure = f", close to the threshold {threshold:.2f}" if near else ""
     wrong = verdict.get("true_label", verdict["label"]) != verdict["label"]
     told = f", wrong: it is labelled {verdict['true_label']}" if wrong else ""
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}{told}"
+    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}{remarks(verdict, threshold)}{told}"
 
 
 def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:

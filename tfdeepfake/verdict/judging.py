@@ -28,8 +28,11 @@ class Verdict:
     Args:
       file: path as it was given.
       status: one of STATUSES.
-      probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face; None unless scored.
+      probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face by `video_rule`; None
+        unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL"; None unless scored.
+      video_rule: "mean" or "peak"; mean: the highest mean of a deciding face; peak: the highest window of a deciding
+        face (`windows.peak`, and "face"), None for a still image. The rule takes one, the other is there to be seen.
       interval: (low, high), 95 % bootstrap over the samples of the video; None when there is only one.
       interval_reason: why there is no interval.
       reason, remedy: what went wrong and the user's next step, when not scored.
@@ -47,6 +50,9 @@ class Verdict:
     status: str
     probability: float | None = None
     label: str | None = None
+    video_rule: str | None = None
+    mean: float | None = None
+    peak: dict | None = None
     interval: tuple | None = None
     interval_reason: str = ""
     reason: str = ""
@@ -90,6 +96,10 @@ class _Plan:
     settings: JudgeSettings
 
     @property
+    def video_rule(self):
+        return self.settings.video_rule or self.recipe.video_rule
+
+    @property
     def batch_size(self):
         return self.settings.batch_size or (4 if self.input_type == "clip" else 32)
 
@@ -107,7 +117,8 @@ def judge(
     """Judges one video or still image.
 
     The video's probability is the maximum over its faces of the face's mean probability over the sampled frames or
-    clips: one faked face makes the video a fake. Faces seen only briefly are listed and do not decide.
+    clips, or of its most suspicious window (`video_rule`): one faked face makes the video a fake. Faces seen only
+    briefly are listed and do not decide.
 
     Args:
       path: video or image.
@@ -165,16 +176,23 @@ def _scored(path, info, plan, clock):
         of_face = timelines.setdefault(numbers[example.face], [])
         of_face.append(point(example, at, logit, plan.recipe.temperature))
     num_samples = _num_samples(timelines, info, plan)
-    of_faces = faces_of(timelines, num_samples, plan.recipe.threshold)
+    of_faces = faces_of(timelines, num_samples, plan.recipe.threshold, plan.video_rule)
     deciding = [face for face in of_faces if not face["brief"]]
-    spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
+    highest = max(deciding, key=lambda face: face["peak"]["probability"])
+    spread, no_spread = None, "the peak is of one window, which is not drawn again"
+    if plan.video_rule == "mean":
+        spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
+        no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
     return Verdict(
         file=str(path),
         status="scored",
         probability=deciding[0]["probability"],
         label=deciding[0]["label"],
+        video_rule=plan.video_rule,
+        mean=max(face["mean"] for face in deciding),
+        peak=None if info.is_image else {**highest["peak"], "face": highest["face"]},
         interval=spread,
-        interval_reason="" if spread else f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored",
+        interval_reason="" if spread else no_spread,
         faces=of_faces,
         faces_not_judged=max(examples[0].face_count, len(faces)) - len(judged),
         num_samples=num_samples,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdeepfake.report import html
+from tfdeepfake.verdict.remarks import other_rule, remarks
 from tfdeepfake.vocabulary import STATUS_TEXT
 
 
@@ -53,7 +54,7 @@ def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence
     Raises:
       InputError: the file cannot be written or the disk is full.
     """
-    rows = [_row(number, verdict) for number, verdict in enumerate(read_verdicts(None))]
+    rows = [_row(number, verdict, result["threshold"]) for number, verdict in enumerate(read_verdicts(None))]
     # Most suspicious first, then those without a probability as they came.
     rows.sort(key=lambda row: (row["probability"] is None, -(row["probability"] or 0), row["number"]))
     size = image_size(rows)
@@ -74,12 +75,13 @@ def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence
     )
 
 
-def _row(number, verdict):
+def _row(number, verdict, threshold):
     """What the table says of a verdict: all that is kept of every one while the page is written."""
     return {name: verdict[name] for name in ("name", "status", "label", "probability", "interval", "reason")} | {
         "number": number,
         "faces": "–" if verdict["whole_frame"] else len(verdict["faces"]) + verdict["faces_not_judged"],
         "worst_s": _worst_time(verdict),
+        "other_rule": other_rule(verdict, threshold),
         "true_label": verdict.get("true_label"),
         "num_images": Counter(image["kind"] for image in verdict.get("images", [])),
     }
@@ -126,6 +128,7 @@ def _section(number, verdict, threshold, folder, size):
     return {
         "number": number,
         "verdict": verdict,
+        "remarks": remarks(verdict, threshold).removeprefix(", "),
         "seconds": sum(verdict["timings"].values()),
         "frames": frames,
         "over_time": [entry for entry in plots if entry[2]],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.settings import check_choices, setting
-from tfdeepfake.vocabulary import TTA
+from tfdeepfake.vocabulary import TTA, VIDEO_RULES
 
 # Faces of a video that are judged; every face of a still image is, because one look at it costs no more.
 MAX_FACES = 16
@@ -27,6 +27,11 @@ class JudgeSettings:
         None, f"faces that are judged (default: of a video the {MAX_FACES} seen longest, of a still image all)"
     )
     tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
+    video_rule: str | None = setting(
+        None,
+        "`mean` over a face's samples, or `peak`: the mean of their most suspicious window (default: the recipe's)",
+        (*VIDEO_RULES, None),
+    )
     time_limit_s: float = setting(300.0, "seconds after which a file is given up with status `error`")
     batch_size: int | None = setting(None, "inputs for each call of the network (default: 32 frames or 4 clips)")
     debug: bool = setting(False, "keep and show the traceback of unexpected errors")
@@ -43,4 +48,4 @@ class JudgeSettings:
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
         values = dataclasses.asdict(self)
-        return {name: values[name] for name in ("num_samples", "max_faces", "tta")}
+        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule")}

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfdeepfake.data.examples import Example
 from tfdeepfake.verdict.inference import probability
+from tfdeepfake.verdict.windows import peak
 from tfdeepfake.vocabulary import FAKE, REAL
 
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
@@ -66,13 +67,14 @@ def point(example: Example, at: int | slice, logit: float, temperature: float) -
     return values
 
 
-def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: float) -> list[dict]:
-    """Timelines to faces: mean probability, label, fraction of the samples, whether too brief to decide.
+def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: float, video_rule: str) -> list[dict]:
+    """Timelines to faces: probability, mean and peak, label, fraction of the samples, whether too brief to decide.
 
     Args:
       timelines: {number of the face: its points}.
       num_samples: frames or clips of the video that were looked at.
-      threshold: mean probability from which a face is called FAKE.
+      threshold: probability from which a face is called FAKE.
+      video_rule: "mean" or "peak", which of them is the face's probability.
     Returns:
       list of face dicts (docs/predictions.md), most suspicious first, brief ones last; at least one is not brief.
     """
@@ -80,12 +82,15 @@ def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: floa
     for number, timeline in timelines.items():
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
-        mean = float(np.mean([p["probability"] for p in timeline]))
+        mean, highest = float(np.mean([p["probability"] for p in timeline])), peak(timeline)
+        value = highest["probability"] if video_rule == "peak" else mean
         faces.append(
             {
                 "face": number,
-                "probability": mean,
-                "label": FAKE if mean >= threshold else REAL,
+                "probability": value,
+                "label": FAKE if value >= threshold else REAL,
+                "mean": mean,
+                "peak": highest,
                 "fraction": round(fraction, 4),
                 "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
                 "timeline": timeline,
