@@ -246,7 +246,8 @@ def line(verdict: dict, threshold: float | None = None) -> str:
     unsure = f", close to the threshold {threshold:.2f}" if near else ""
     wrong = verdict.get("true_label", verdict["label"]) != verdict["label"]
     told = f", wrong: it is labelled {verdict['true_label']}" if wrong else ""
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{when}{unsure}{remarks(verdict, threshold)}{told}"
+    after = f"{when}{unsure}{remarks(verdict, threshold)}{told}"
+    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{after}"
 
 
 def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:

@@ -140,8 +140,7 @@ def _quietly(function):
 
     @functools.wraps(function)
     def quiet(*args):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with hide_warnings():
             return function(*args)
 
     return quiet
