@@ -14,8 +14,9 @@ from support import torch_files
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model
-from tfdeepfake.published.convert import SOURCES, convert
+from tfdeepfake.published.convert import convert
 from tfdeepfake.published.entry import Published
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.weights import check
 

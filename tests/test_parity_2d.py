@@ -17,7 +17,8 @@ from tfdeepfake.models.light3d import SRM_FILTERS, noise_residuals
 from tfdeepfake.models.xception import module_name_polimi
 from tfdeepfake.published import efficientnet as efficientnet_files
 from tfdeepfake.published import xception as xception_files
-from tfdeepfake.published.convert import SOURCES, load_published
+from tfdeepfake.published.convert import load_published
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.weights import torch_assign
 
 B7 = pytest.param("efficientnet_pytorch_b7", marks=pytest.mark.slow)

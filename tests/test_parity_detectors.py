@@ -12,7 +12,8 @@ from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.layers.initializers import undrawn
 from tfdeepfake.models import vit
-from tfdeepfake.published.convert import SOURCES, load_published
+from tfdeepfake.published.convert import load_published
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.weights import torch_assign
 
 NAMES = [

@@ -12,8 +12,9 @@ from support import parity_rule
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.models import swin, tall, vit
-from tfdeepfake.published.convert import SOURCES, load_published
-from tfdeepfake.weights import torch_assign
+from tfdeepfake.published.convert import load_published
+from tfdeepfake.published.sources import SOURCES
+from tfdeepfake.weights import imagenet, torch_assign
 
 TINY_SWIN = {"embed_dim": 8, "depths": (2, 2), "heads": (1, 2), "windows": (4, 2), "drop_path": 0.0}
 TINY_VIT = {"patch": 8, "embed_dim": 8, "depth": 2, "heads": 2}
@@ -73,7 +74,7 @@ def test_tall_swin_equals_the_authors_network():
 
 def test_buffers_of_the_file_are_those_that_the_network_computes():
     facts = parity_rule.read("tall_swin_hpe")
-    assert facts["unfilled"] and all(name.endswith(swin.UNUSED) for name in facts["unfilled"])
+    assert facts["unfilled"] and all(name.endswith(imagenet.SWIN_UNUSED) for name in facts["unfilled"])
 
 
 def test_window_attention_is_attention_within_windows():

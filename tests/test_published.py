@@ -12,9 +12,10 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import load_model
 from tfdeepfake.models.video_resnets import module_name
-from tfdeepfake.published import convert as converting
-from tfdeepfake.published.convert import SOURCES, convert
+from tfdeepfake.published import sources
+from tfdeepfake.published.convert import convert
 from tfdeepfake.published.entry import Published
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.recipe import DataRecipe
 
 DATA = DataRecipe(input_type="clip", num_frames=4, height_px=16, width_px=24)
@@ -174,5 +175,5 @@ def test_every_source_names_a_network_and_its_input(source):
 
 
 def test_sources_have_one_name_each():
-    families = [m.PUBLISHED for m in vars(converting).values() if inspect.ismodule(m) and hasattr(m, "PUBLISHED")]
+    families = [m.PUBLISHED for m in vars(sources).values() if inspect.ismodule(m) and hasattr(m, "PUBLISHED")]
     assert len(families) >= 3 and sum(map(len, families)) == len(SOURCES)

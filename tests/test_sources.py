@@ -12,7 +12,8 @@ from support import torch_files
 from tfdeepfake import models
 from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
-from tfdeepfake.published.convert import SOURCES, convert
+from tfdeepfake.published.convert import convert
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.weights import torch_assign
 
 TINY_3D = {"input_size": (16, 16), "num_frames": 4, "width": 8, "blocks": (1, 1, 1, 1)}

@@ -14,8 +14,9 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, sha256
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
-from tfdeepfake.published.convert import SOURCES, convert
+from tfdeepfake.published.convert import convert
 from tfdeepfake.published.entry import Published
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training import run_setup
 from tfdeepfake.training.config import TrainConfig

@@ -15,10 +15,7 @@ from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.initializers import he_by_outputs
 from tfdeepfake.layers.siamese import siamese_head
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-IMAGENET_FILES = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/efficientnet-{}-{}.pth"
+from tfdeepfake.weights import imagenet
 
 # variant -> (width and depth multipliers, native size in px, dropout)
 VARIANTS = {
@@ -57,8 +54,8 @@ def efficientnet(
     depth=None,
     pad_size="native",
     stem_padding: str = "same",
-    mean: tuple = IMAGENET_MEAN,
-    std: tuple = IMAGENET_STD,
+    mean: tuple = imagenet.MEAN,
+    std: tuple = imagenet.STD,
 ) -> Model:
     """Scores one face crop; the common body of all networks of this file.
 
@@ -110,8 +107,8 @@ def efficientnet_siamese(
     depth=None,
     pad_size="native",
     stem_padding: str = "same",
-    mean: tuple = IMAGENET_MEAN,
-    std: tuple = IMAGENET_STD,
+    mean: tuple = imagenet.MEAN,
+    std: tuple = imagenet.STD,
     head_only: bool = False,
     spare_head: bool = False,
 ) -> Model:

@@ -11,13 +11,9 @@ from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.initializers import small_normal
+from tfdeepfake.weights import imagenet
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5
-_FILES = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224{}.pth"
-IMAGENET_FILE, IMAGENET22K_FILE = _FILES.format(""), _FILES.format("_22k")
-# Buffers in published files that the network computes for itself.
-UNUSED = ("num_batches_tracked", "relative_position_index", "attn_mask")
 # Added to the scores of places that are no neighbours in the image although a shifted window holds both.
 APART = -100.0
 
@@ -31,8 +27,8 @@ def swin_b(
     drop_path: float = 0.1,
     dropout: float = 0.0,
     num_classes: int = 1,
-    mean: tuple = IMAGENET_MEAN,
-    std: tuple = IMAGENET_STD,
+    mean: tuple = imagenet.MEAN,
+    std: tuple = imagenet.STD,
     seed: int | None = None,
 ) -> Model:
     """Scores one frame; 87 M parameters.
@@ -263,6 +259,11 @@ def tables(model: Model, name=module_name):
         for layer in model.layers
         if isinstance(layer, WindowAttention)
     }
+
+
+def tables_timm(model: Model) -> dict:
+    """`tables` by timm's names."""
+    return tables(model, module_name_timm)
 
 
 def fitted(tensors: dict, model: Model, name=module_name) -> dict:

@@ -12,9 +12,9 @@ from tfdeepfake.layers import contract
 from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning
 from tfdeepfake.layers.thumbnail import FramePosition, thumbnail
 from tfdeepfake.models import backbones, efficientnet, swin, vit
-from tfdeepfake.weights import torch_assign
+from tfdeepfake.weights import imagenet, torch_assign
 
-IMAGENET = (swin.IMAGENET_MEAN, swin.IMAGENET_STD)
+IMAGENET = (imagenet.MEAN, imagenet.STD)
 # backbone -> (mean and deviation of its input on pixels / 255, width of the graph reasoning block)
 BACKBONES = {
     "swin": (IMAGENET, 512),
@@ -26,9 +26,9 @@ BACKBONES = {
 }
 # The published files that P4 starts from.
 _FILES = {
-    "swin": swin.IMAGENET22K_FILE,
-    "vit": vit.IMAGENET_FILE,
-    "efficientnet_b4": efficientnet.IMAGENET_FILES.format("b4", "6ed6700e"),
+    "swin": imagenet.SWIN_22K_FILE,
+    "vit": imagenet.VIT_FILE,
+    "efficientnet_b4": imagenet.EFFICIENTNET_FILES.format("b4", "6ed6700e"),
 }
 WINDOWS = (14, 14, 14, 7)
 
@@ -161,7 +161,7 @@ def _load(model, backbone, weights):
     tensors = {name: array for name, array in tensors.items() if not name.startswith(heads)}
     ours = ("frame_pos_embed", "graph_", "logits")
     keep = [layer.name for layer in model.layers if layer.name.startswith(ours)]
-    torch_assign.assign(model, tensors, naming, weights, extra, swin.UNUSED, keep)
+    torch_assign.assign(model, tensors, naming, weights, extra, imagenet.SWIN_UNUSED, keep)
     return model
 
 

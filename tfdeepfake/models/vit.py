@@ -20,8 +20,6 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 CLIP_EPSILON = 1e-5
 POOLS = ("token", "avg")
 
-IMAGENET_FILE = "model.safetensors of https://huggingface.co/timm/vit_base_patch16_224.augreg_in21k (or ..._ft_in1k)"
-
 
 def vit_b(
     input_size: tuple = (224, 224),

@@ -1,11 +1,9 @@
-"""Published checkpoints by source name, and the one way from their file to a saved model folder.
+"""The one way from a published file to a saved model folder.
 
-Each other file here lists the checkpoints of one family of networks; how their tensors are named stands with the family
-in `models`. A file is taken whole or not at all: its checksum must be the published one where that is known, every
+A file is taken whole or not at all: its checksum must be the published one where that is known, every
 array in it is used once, and every shape is equal. PyTorch is not needed and nothing in the file is run.
 """
 
-import difflib
 import inspect
 from pathlib import Path
 
@@ -16,45 +14,20 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
 from tfdeepfake.layers.initializers import undrawn
 from tfdeepfake.model_folder import save_model
-from tfdeepfake.published import efficientnet, i3d, mesonet, resnet3d, swin, tall, video_resnets, vit, xception
+from tfdeepfake.published.sources import find_published
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.weights import torch_assign
 from tfdeepfake.weights.check import check_weight_file
 
-SOURCES = {
-    **resnet3d.PUBLISHED,
-    **video_resnets.PUBLISHED,
-    **i3d.PUBLISHED,
-    **efficientnet.PUBLISHED,
-    **xception.PUBLISHED,
-    **swin.PUBLISHED,
-    **vit.PUBLISHED,
-    **tall.PUBLISHED,
-    **mesonet.PUBLISHED,
-}
-
 # Arguments that a file depends on beside its weights.
 _EXPLICIT = ("input_size", "num_frames", "mean", "std")
-
-
-def find_published(source):
-    """The `Published` of a name.
-
-    Raises:
-      InputError: there is none; names the nearest and all.
-    """
-    if source in SOURCES:
-        return SOURCES[source]
-    near = difflib.get_close_matches(source, SOURCES, 3)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise InputError(source, "is no known checkpoint.", f"{hint}Known are {', '.join(SOURCES)}.")
 
 
 def convert(source, file, out_dir, fresh_head=False, any_file=False):
     """Writes a saved model folder with the weights of a published checkpoint.
 
     Args:
-      source: a key of `SOURCES`.
+      source: a key of `sources.SOURCES`.
       file: the checkpoint as its authors publish it, fetched by the user.
       out_dir: the folder to write, see `model_folder.save_model`.
       fresh_head: leaves the file's last layer out; the network gets a new one with one output, the logit of FAKE,

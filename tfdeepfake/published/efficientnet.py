@@ -2,9 +2,9 @@
 winner of the DFDC, and DeepfakeBench (arXiv:2307.01426).
 """
 
-from tfdeepfake.models import efficientnet
-from tfdeepfake.published.entry import DFDC_TERMS, FF_TERMS, Published
+from tfdeepfake.published.entry import DFDC_TERMS, FF_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.weights import imagenet
 
 # Sizes in px that the ImageNet files were trained at, and the digits of their sha256 that their names state.
 _IMAGENET = {
@@ -57,7 +57,9 @@ def _bonettini(form, trained_on, digest):
     siamese = form.endswith("_st")
     return Published(
         network=f"efficientnet_{form}",
-        module_name=efficientnet.module_name_siamese if siamese else efficientnet.module_name_polimi,
+        module_name=Later("tfdeepfake.models.efficientnet:module_name_siamese")
+        if siamese
+        else Later("tfdeepfake.models.efficientnet:module_name_polimi"),
         address=BONETTINI_ADDRESS.format(f"{_BONETTINI_FILES[form]}_{trained_on.upper()}", digest),
         licence=BONETTINI_LICENCES[trained_on],
         trained_on=BONETTINI_SETS[trained_on],
@@ -71,8 +73,8 @@ def _bonettini(form, trained_on, digest):
 def _imagenet(variant, size_px, digits):
     return Published(
         network=f"efficientnet_{variant}",
-        module_name=efficientnet.module_name,
-        address=efficientnet.IMAGENET_FILES.format(variant, digits),
+        module_name=Later("tfdeepfake.models.efficientnet:module_name"),
+        address=imagenet.EFFICIENTNET_FILES.format(variant, digits),
         licence="Apache-2.0",
         trained_on="ImageNet",
         data=_faces(size_px, 0.3),
@@ -86,7 +88,7 @@ PUBLISHED = {
     **{f"bonettini_{form}_{data}": _bonettini(form, data, digest) for (form, data), digest in _BONETTINI.items()},
     "sbi_b4": Published(
         network="efficientnet_b4",
-        module_name=efficientnet.module_name_sbi,
+        module_name=Later("tfdeepfake.models.efficientnet:module_name_sbi"),
         address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages (a shared drive)",
         licence=f"non-commercial research only; commercial use needs the authors' agreement; {FF_TERMS}",
         trained_on="genuine videos of FaceForensics++, self-blended; raw or c23 as the file's name says",
@@ -98,7 +100,7 @@ PUBLISHED = {
     ),
     "dfdc_winner_b7": Published(
         network="efficientnet_b7",
-        module_name=efficientnet.module_name_timm,
+        module_name=Later("tfdeepfake.models.efficientnet:module_name_timm"),
         address="https://github.com/selimsef/dfdc_deepfake_challenge/releases/download/0.0.1/"
         "final_111_DeepFakeClassifier_tf_efficientnet_b7_ns_0_36, or, of the same seven: 555_..._0_19, 777_..._0_29, "
         "777_..._0_31, 888_..._0_37, 888_..._0_40, 999_..._0_23",
@@ -114,7 +116,7 @@ PUBLISHED = {
     ),
     "deepfakebench_efficientnetb4": Published(
         network="efficientnet_b4",
-        module_name=efficientnet.module_name_deepfakebench,
+        module_name=Later("tfdeepfake.models.efficientnet:module_name_deepfakebench"),
         address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/effnb4_best.pth",
         licence=f"CC BY-NC 4.0; {FF_TERMS}",
         trained_on="FaceForensics++ c23",

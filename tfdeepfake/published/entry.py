@@ -1,9 +1,30 @@
 """`Published`: the facts about one published checkpoint."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tfdeepfake.recipe import DataRecipe
+
+
+@dataclass(frozen=True)
+class Later:
+    """A function that is imported when it is called: listing the facts of all checkpoints needs no Keras.
+
+    Args:
+      name: "module:function".
+    """
+
+    name: str
+
+    def __call__(self, *args, **kwargs):
+        return self.function(*args, **kwargs)
+
+    @property
+    def function(self) -> Callable:
+        """The function itself."""
+        module, _, name = self.name.partition(":")
+        return getattr(importlib.import_module(module), name)
 
 
 def no_extra(model):

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.published.convert import SOURCES, find_published
 from tfdeepfake.published.entry import Published
+from tfdeepfake.published.sources import SOURCES, find_published
 from tfdeepfake.weights import cache
 from tfdeepfake.weights.download import size_text
 
@@ -38,7 +38,7 @@ def fetch_published(
     """The file of a checkpoint, from the cache folder or its address; see `cache.fetch`.
 
     Args:
-      source: a key of `convert.SOURCES`.
+      source: a key of `sources.SOURCES`.
       to: a folder for a machine without a network; the file and its note are put there and not into the cache folder.
       progress: bar in bytes; None shows it on a terminal and in a notebook.
       log: called with lines for the user: size, licence and training data before; where to put the file after.

@@ -1,7 +1,6 @@
 """The MesoNet authors' weights, Keras files (arXiv:1809.00888)."""
 
-from tfdeepfake.models import mesonet
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.entry import Later, Published
 from tfdeepfake.recipe import DataRecipe
 
 _MESONET = "https://raw.githubusercontent.com/DariusAf/MesoNet/master/weights/"
@@ -23,7 +22,7 @@ def _mesonet(network, file, trained_on, digest):
     return Published(
         network=network,
         module_name=None,
-        load_keras=mesonet.load_keras_weights,
+        load_keras=Later("tfdeepfake.models.mesonet:load_keras_weights"),
         address=_MESONET + file,
         licence="Apache-2.0",
         trained_on=trained_on,

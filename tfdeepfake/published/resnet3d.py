@@ -3,10 +3,10 @@
 The weights of P3's networks (`models.resnet3d.module_name_nonlocal`) are not published.
 """
 
-from tfdeepfake.models.resnet3d import module_name
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.entry import Later, Published
 from tfdeepfake.recipe import DataRecipe
 
+_MODULE_NAME = Later("tfdeepfake.models.resnet3d:module_name")
 _HARA = "https://github.com/kenshohara/3D-ResNets-PyTorch links the files (a shared drive); one of"
 _OTHERS = "others trained with https://github.com/kenshohara/3D-ResNets-PyTorch; its authors offer none"
 _LICENCE = "MIT (the repository's, which links the weights); the videos of Kinetics are under their owners' terms"
@@ -21,7 +21,7 @@ _MERGED = "Kinetics-700, or what it was merged with as the file's name says (act
 
 
 def _kinetics(network, files, trained_on=_MERGED, **network_args):
-    return Published(network, module_name, f"{_HARA} {files}", _LICENCE, trained_on, _DATA, network_args=network_args)
+    return Published(network, _MODULE_NAME, f"{_HARA} {files}", _LICENCE, trained_on, _DATA, network_args=network_args)
 
 
 def _kinetics_2018(network, files, **network_args):
@@ -29,7 +29,7 @@ def _kinetics_2018(network, files, **network_args):
 
 
 def _others(network):
-    return Published(network, module_name, _OTHERS, "that of who trained it", "unknown", _DATA)
+    return Published(network, _MODULE_NAME, _OTHERS, "that of who trained it", "unknown", _DATA)
 
 
 # The files of 2018 were trained on pixels 0..255 minus the mean of ActivityNet, without a scale: the defaults of their

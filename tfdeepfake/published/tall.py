@@ -1,14 +1,13 @@
 """Checkpoints of TALL over Swin-B as its authors' code writes them (arXiv:2307.07494; P4)."""
 
-from tfdeepfake.models import swin, tall
-from tfdeepfake.models.swin import IMAGENET_MEAN, IMAGENET_STD
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.entry import Later, Published
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.weights import imagenet
 
 PUBLISHED = {
     "tall_swin": Published(
         network="tall_swin",
-        module_name=swin.module_name,
+        module_name=Later("tfdeepfake.models.swin:module_name"),
         address="a checkpoint trained with https://github.com/rainy-xu/TALL4Deepfake (--model TALL_SWIN "
         "--hpe_to_token --input-size 112); the authors publish the code without weights",
         licence="that of who trained it; the authors' code is MIT since December 2023",
@@ -24,8 +23,8 @@ PUBLISHED = {
             box_smoothing="clip",
         ),
         positive=1,
-        network_args={"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
-        extra=tall.tables,
-        unused=swin.UNUSED,
+        network_args={"mean": imagenet.MEAN, "std": imagenet.STD},
+        extra=Later("tfdeepfake.models.tall:tables"),
+        unused=imagenet.SWIN_UNUSED,
     ),
 }

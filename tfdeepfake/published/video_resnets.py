@@ -1,9 +1,9 @@
 """Kinetics-400 checkpoints of the 18-layer video networks as torchvision publishes them (Tran et al.)."""
 
-from tfdeepfake.models.video_resnets import module_name
-from tfdeepfake.published.entry import Published
+from tfdeepfake.published.entry import Later, Published
 from tfdeepfake.recipe import DataRecipe
 
+_MODULE_NAME = Later("tfdeepfake.models.video_resnets:module_name")
 # 16 neighbouring frames of 112 x 112, as trained; the margin is P3's, there are no faces in Kinetics' own recipe.
 _DATA = DataRecipe(
     input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, margin_frac=0.15, height_px=112, width_px=112
@@ -13,7 +13,7 @@ _DATA = DataRecipe(
 def _torchvision(network, digits):
     return Published(
         network,
-        module_name,
+        _MODULE_NAME,
         f"https://download.pytorch.org/models/{network}-{digits}.pth",
         "BSD-3-Clause (code and weights); the videos of Kinetics are under their owners' terms",
         "Kinetics-400 (action classes)",

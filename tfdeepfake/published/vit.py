@@ -2,25 +2,25 @@
 (arXiv:2508.06248).
 """
 
-from tfdeepfake.models import vit
-from tfdeepfake.published.entry import FF_TERMS, Published
+from tfdeepfake.published.entry import FF_TERMS, Later, Published
 from tfdeepfake.published.swin import FACES
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.weights import imagenet
 
 PUBLISHED = {
     # The start of P4's ViT: give this file to `weights` of tall_vit.
     "vit_b_timm": Published(
         network="vit_b",
-        module_name=vit.module_name,
-        address=vit.IMAGENET_FILE,
+        module_name=Later("tfdeepfake.models.vit:module_name"),
+        address=imagenet.VIT_FILE,
         licence="Apache-2.0",
         trained_on="ImageNet-21k",
         data=FACES,
-        extra=vit.tokens,
+        extra=Later("tfdeepfake.models.vit:tokens"),
     ),
     "gend_clip_l14": Published(
         network="clip_vit_l14",
-        module_name=vit.module_name_gend,
+        module_name=Later("tfdeepfake.models.vit:module_name_gend"),
         address="https://huggingface.co/yermandy/GenD_CLIP_L_14/resolve/891ce014a0308386c4d7d25b3dcf436a22db5504/"
         "model.safetensors",
         licence=f"MIT; {FF_TERMS}",
@@ -36,7 +36,7 @@ PUBLISHED = {
         ),
         positive=1,
         network_args={"input_size": (224, 224)},
-        extra=vit.tensors_gend,
+        extra=Later("tfdeepfake.models.vit:tensors_gend"),
         # CLIP's way to the space it shares with text, which a detector does not take.
         unused=("feature_extractor.visual_projection.weight",),
         sha256="d76f0bdfd74a29fe1b1c1b84a80ac92486993e426878e8c7a3944281fbb96833",

@@ -2,13 +2,6 @@
 DeepfakeBench (arXiv:2307.01426).
 """
 
-from tfdeepfake.models.xception import (
-    module_name,
-    module_name_deepfakebench,
-    module_name_faceforensics,
-    module_name_faceforensics_plain,
-    module_name_polimi,
-)
 from tfdeepfake.published.efficientnet import (
     BONETTINI_ADDRESS,
     BONETTINI_DATA,
@@ -16,7 +9,7 @@ from tfdeepfake.published.efficientnet import (
     BONETTINI_SETS,
     DEEPFAKEBENCH_DATA,
 )
-from tfdeepfake.published.entry import FF_TERMS, Published
+from tfdeepfake.published.entry import FF_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
 
 _BONETTINI = {
@@ -38,7 +31,7 @@ _FF_DATA = DataRecipe(
 def _bonettini(trained_on, digest):
     return Published(
         network="xception",
-        module_name=module_name_polimi,
+        module_name=Later("tfdeepfake.models.xception:module_name_polimi"),
         address=BONETTINI_ADDRESS.format(f"Xception_{trained_on.upper()}", digest),
         licence=BONETTINI_LICENCES[trained_on],
         trained_on=BONETTINI_SETS[trained_on],
@@ -69,7 +62,7 @@ _ADJUST_CHANNEL = ("0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean",
 PUBLISHED = {
     "xception_imagenet": Published(
         network="xception",
-        module_name=module_name,
+        module_name=Later("tfdeepfake.models.xception:module_name"),
         address="http://data.lip6.fr/cadene/pretrainedmodels/xception-43020ad28.pth",
         licence="none stated for the weights; the package they come with says MIT",
         trained_on="ImageNet",
@@ -78,11 +71,15 @@ PUBLISHED = {
         sha256="43020ad28",
         unreachable="the server seems to be gone",
     ),
-    "faceforensics_xception": _faceforensics(module_name_faceforensics, "model.last_linear.1"),
-    "faceforensics_xception_plain": _faceforensics(module_name_faceforensics_plain, "model.last_linear"),
+    "faceforensics_xception": _faceforensics(
+        Later("tfdeepfake.models.xception:module_name_faceforensics"), "model.last_linear.1"
+    ),
+    "faceforensics_xception_plain": _faceforensics(
+        Later("tfdeepfake.models.xception:module_name_faceforensics_plain"), "model.last_linear"
+    ),
     "deepfakebench_xception": Published(
         network="xception",
-        module_name=module_name_deepfakebench,
+        module_name=Later("tfdeepfake.models.xception:module_name_deepfakebench"),
         # Copies with different checksums are about, and its authors state none.
         address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/xception_best.pth",
         licence=f"CC BY-NC 4.0; {FF_TERMS}",

@@ -1,0 +1,35 @@
+"""Published checkpoints by source name: facts alone, which are listed without Keras.
+
+Each file that is read here lists the checkpoints of one family of networks; how their tensors are named stands with the
+family in `models`.
+"""
+
+import difflib
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.published import efficientnet, i3d, mesonet, resnet3d, swin, tall, video_resnets, vit, xception
+
+SOURCES = {
+    **resnet3d.PUBLISHED,
+    **video_resnets.PUBLISHED,
+    **i3d.PUBLISHED,
+    **efficientnet.PUBLISHED,
+    **xception.PUBLISHED,
+    **swin.PUBLISHED,
+    **vit.PUBLISHED,
+    **tall.PUBLISHED,
+    **mesonet.PUBLISHED,
+}
+
+
+def find_published(source):
+    """The `Published` of a name.
+
+    Raises:
+      InputError: there is none; names the nearest and all.
+    """
+    if source in SOURCES:
+        return SOURCES[source]
+    near = difflib.get_close_matches(source, SOURCES, 3)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise InputError(source, "is no known checkpoint.", f"{hint}Known are {', '.join(SOURCES)}.")
