@@ -222,7 +222,7 @@ def tiny_source(name):
         small = {"width": 0.1, "depth": 0.3}
     args = known.network_args | small | {"input_size": (64, 64)}
     module_name = known.module_name
-    if name == "dfdc_winner_b7":
+    if name.startswith("dfdc_winner"):
         module_name = functools.partial(module_name, repeats=(1, 1, 1, 1, 1, 2, 1))
     return dataclasses.replace(known, network_args=args, module_name=module_name)
 

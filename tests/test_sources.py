@@ -32,7 +32,7 @@ TINY = {
     "bonettini_b4_att_dfdc": TINY_EFFICIENTNET | {"depth": 1.0},  # attention stands behind the ninth block
     "bonettini_b4_st_ffpp": TINY_EFFICIENTNET,
     "sbi_b4": TINY_EFFICIENTNET,
-    "dfdc_winner_b7": {"input_size": (32, 32), "width": 0.05, "depth": 3.1},  # blocks are named by B7's stages
+    "dfdc_winner_b7_111_36": {"input_size": (32, 32), "width": 0.05, "depth": 3.1},  # blocks are named by B7's stages
     "deepfakebench_efficientnetb4": TINY_EFFICIENTNET,
     "xception_imagenet": TINY_XCEPTION,
     "faceforensics_xception": TINY_XCEPTION,

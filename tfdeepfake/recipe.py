@@ -132,6 +132,8 @@ class Recipe:
       data_version: data sets and versions the weights were trained on.
       parent: checkpoint the weights started from, or None.
       licence: licence of the weights.
+      data_terms: terms of the data that they, or the weights they started from, were trained on.
+      accuracy: of published weights: on data they were not trained on, and who states it; "" when nobody does.
       versions: of the software that wrote the folder.
       weights_sha256: of `model.weights.h5`.
     """
@@ -149,6 +151,8 @@ class Recipe:
     data_version: str = "unknown"
     parent: str | None = None
     licence: str = "unknown"
+    data_terms: str = "unknown"
+    accuracy: str = ""
     versions: dict = field(default_factory=dict)
     weights_sha256: str | None = None
 

@@ -71,6 +71,8 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
         data_version=known.trained_on if published else "unknown",
         parent=f"{source} ({name}) sha256:{digest}",
         licence=known.licence if published else "unknown",
+        data_terms=known.data_terms if published else "unknown",
+        accuracy=known.accuracy if published and not fresh_head else "",
     )
     save_model(out_dir, model, recipe)
     return Path(out_dir)

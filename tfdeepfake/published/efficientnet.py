@@ -19,6 +19,10 @@ _IMAGENET = {
 }
 
 
+def _naming(form):
+    return Later(f"tfdeepfake.models.efficientnet:module_name_{form}")
+
+
 def _faces(size_px, margin_frac, **kwargs):
     """32 frames of a video, as all these authors take."""
     settings = {"input_type": "frame", "num_frames": 32, "detector": "mtcnn", "box_smoothing": "frame"} | kwargs
@@ -35,8 +39,9 @@ BONETTINI_SETS = {
     "ffpp": "FaceForensics++ c23, official training split",
 }
 BONETTINI_ADDRESS = "https://f002.backblazeb2.com/file/icpr2020/{}_bestval-{}.pth"
-BONETTINI_LICENCE = "none stated for the weights (their repository: GPL-3.0); "
-BONETTINI_LICENCES = {"dfdc": BONETTINI_LICENCE + DFDC_TERMS, "ffpp": BONETTINI_LICENCE + FF_TERMS}
+BONETTINI_LICENCE = "none stated for the weights (their repository: GPL-3.0)"
+BONETTINI_TERMS = {"dfdc": DFDC_TERMS, "ffpp": FF_TERMS}
+BONETTINI_ACCURACY = "in its authors' paper (arXiv:2004.07676), on the sets it was trained on"
 _BONETTINI = {
     ("b4", "dfdc"): "c9f3663e2116d3356d056a0ce6453e0fc412a8df68ebd0902f07104d9129a09a",
     ("b4", "ffpp"): "93aaad84946829e793d1a67ed7e0309b535e2f2395acb4f8d16b92c0616ba8d7",
@@ -57,11 +62,11 @@ def _bonettini(form, trained_on, digest):
     siamese = form.endswith("_st")
     return Published(
         network=f"efficientnet_{form}",
-        module_name=Later("tfdeepfake.models.efficientnet:module_name_siamese")
-        if siamese
-        else Later("tfdeepfake.models.efficientnet:module_name_polimi"),
+        module_name=_naming("siamese" if siamese else "polimi"),
         address=BONETTINI_ADDRESS.format(f"{_BONETTINI_FILES[form]}_{trained_on.upper()}", digest),
-        licence=BONETTINI_LICENCES[trained_on],
+        licence=BONETTINI_LICENCE,
+        data_terms=BONETTINI_TERMS[trained_on],
+        accuracy=BONETTINI_ACCURACY,
         trained_on=BONETTINI_SETS[trained_on],
         data=BONETTINI_DATA,
         positive="fake",
@@ -83,14 +88,40 @@ def _imagenet(variant, size_px, digits):
     )
 
 
+# Seed and epoch of the seven networks whose average won.
+_DFDC_WINNER = ((111, 36), (555, 19), (777, 29), (777, 31), (888, 37), (888, 40), (999, 23))
+
+
+def _dfdc_winner(seed, epoch):
+    return Published(
+        network="efficientnet_b7",
+        module_name=_naming("timm"),
+        address="https://github.com/selimsef/dfdc_deepfake_challenge/releases/download/0.0.1/"
+        f"final_{seed}_DeepFakeClassifier_tf_efficientnet_b7_ns_0_{epoch}",
+        licence="MIT",
+        data_terms=DFDC_TERMS,
+        trained_on="DFDC",
+        # A third of the box on each side, as the authors; they leave the crop's shape and pad it.
+        data=_faces(380, 1 / 3, select="all"),
+        positive="fake",
+        # timm pads for the input at hand.
+        network_args={"input_size": (380, 380), "pad_size": None},
+        # Left over from ImageNet; the authors' network does not call it.
+        unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
+        about_mb=267,
+        accuracy="the average of all seven won the DFDC (its authors' page); of one alone nothing is stated",
+    )
+
+
 PUBLISHED = {
     **{f"efficientnet_{variant}_imagenet": _imagenet(variant, *known) for variant, known in _IMAGENET.items()},
     **{f"bonettini_{form}_{data}": _bonettini(form, data, digest) for (form, data), digest in _BONETTINI.items()},
     "sbi_b4": Published(
         network="efficientnet_b4",
-        module_name=Later("tfdeepfake.models.efficientnet:module_name_sbi"),
+        module_name=_naming("sbi"),
         address="FFraw.tar or FFc23.tar, linked at https://github.com/mapooon/SelfBlendedImages (a shared drive)",
-        licence=f"non-commercial research only; commercial use needs the authors' agreement; {FF_TERMS}",
+        licence="non-commercial research only; commercial use needs the authors' agreement",
+        data_terms=FF_TERMS,
         trained_on="genuine videos of FaceForensics++, self-blended; raw or c23 as the file's name says",
         # The authors cut RetinaFace boxes with an eighth added on each side, and squeeze them into a square.
         data=_faces(380, 0.125),
@@ -98,27 +129,13 @@ PUBLISHED = {
         network_args={"input_size": (380, 380), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
         accuracy="AUC on Celeb-DF v2 .932 with the raw file (its authors' page)",
     ),
-    "dfdc_winner_b7": Published(
-        network="efficientnet_b7",
-        module_name=Later("tfdeepfake.models.efficientnet:module_name_timm"),
-        address="https://github.com/selimsef/dfdc_deepfake_challenge/releases/download/0.0.1/"
-        "final_111_DeepFakeClassifier_tf_efficientnet_b7_ns_0_36, or, of the same seven: 555_..._0_19, 777_..._0_29, "
-        "777_..._0_31, 888_..._0_37, 888_..._0_40, 999_..._0_23",
-        licence=f"MIT; {DFDC_TERMS}",
-        trained_on="DFDC",
-        data=_faces(380, 1 / 3, select="all"),
-        positive="fake",
-        # timm pads for the input at hand.
-        network_args={"input_size": (380, 380), "pad_size": None},
-        # Left over from ImageNet; the authors' network does not call it.
-        unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
-        accuracy="the average of all seven won the DFDC",
-    ),
+    **{f"dfdc_winner_b7_{seed}_{epoch}": _dfdc_winner(seed, epoch) for seed, epoch in _DFDC_WINNER},
     "deepfakebench_efficientnetb4": Published(
         network="efficientnet_b4",
-        module_name=Later("tfdeepfake.models.efficientnet:module_name_deepfakebench"),
+        module_name=_naming("deepfakebench"),
         address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/effnb4_best.pth",
-        licence=f"CC BY-NC 4.0; {FF_TERMS}",
+        licence="CC BY-NC 4.0",
+        data_terms=FF_TERMS,
         trained_on="FaceForensics++ c23",
         data=DEEPFAKEBENCH_DATA,
         positive=1,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.weights.download import size_text
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ def no_extra(model):
     return {}
 
 
-# Terms of data sets that many were trained on, for `licence`: a free licence of weights does not change them.
+# Terms of data sets that many were trained on: a free licence of weights does not change them.
 FF_TERMS = "FaceForensics++ is for non-commercial research"
 DFDC_TERMS = "the DFDC's videos are research data under their own terms"
+KINETICS_TERMS = "the videos of Kinetics are under their owners' terms"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Published:
     Args:
       network: name in `tfdeepfake.models.MODELS`.
       address: of the file; or, in words, where a user gets it.
-      licence: of the weights, and the terms of the data they were trained on; what is not known is said.
+      licence: of the weights; "none stated ..." where their authors say nothing.
       trained_on: data set, for the recipe.
       data: recipe by which its authors crop faces (or, for other tasks, one that fits its input).
       module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; its value for "logits" is
@@ -59,6 +61,9 @@ class Published:
       unused: endings of tensor names that the network computes for itself.
       sha256: of the file, or the first digits of it that its address states; None when not known.
       num_bytes: size of the file; None when not known.
+      about_mb: its size in MB where it is known no better.
+      data_terms: of the data the weights were trained on; "unknown" where nobody says.
+      gmacs: 10^9 multiply-accumulates for one face, or one clip of a face, as `profiling.macs` counts them.
       accuracy: on data sets it was not trained on, as its authors state it, and where they do; "" when not known.
       unreachable: why the address may not answer, "" where nothing is known against it.
     """
@@ -76,12 +81,27 @@ class Published:
     unused: tuple = ("num_batches_tracked",)
     sha256: str | None = None
     num_bytes: int | None = None
+    about_mb: int | None = None
+    data_terms: str = "unknown"
+    gmacs: float | None = None
     accuracy: str = ""
     unreachable: str = ""
 
     def __post_init__(self):
         if self.positive not in ("fake", "real", 0, 1, None):
             raise ValueError(f"positive needs 'fake', 'real', 0, 1 or None, got {self.positive!r}.")
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether its output says something of FAKE; False for classes of another task."""
+        return self.positive is not None
+
+    @property
+    def size(self) -> str:
+        """ "1.2 GB", "about 267 MB" or "size unknown"."""
+        if self.num_bytes:
+            return size_text(self.num_bytes)
+        return f"about {self.about_mb} MB" if self.about_mb else "size unknown"
 
     @property
     def whereabouts(self):

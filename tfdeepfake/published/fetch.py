@@ -10,7 +10,6 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.published.entry import Published
 from tfdeepfake.published.sources import SOURCES, find_published
 from tfdeepfake.weights import cache
-from tfdeepfake.weights.download import size_text
 
 
 def direct_address(known: Published) -> str | None:
@@ -60,8 +59,10 @@ def fetch_published(
         options["remedy"] += f" (of the address it is known that {known.unreachable})"
     here = cache.is_here(name)
     if not here:
-        size = size_text(known.num_bytes) if known.num_bytes else "size unknown"
-        log(f"{source} ({size}) from {known.address}. Licence: {known.licence}. Trained on: {known.trained_on}.")
+        log(
+            f"{source} ({known.size}) from {known.address}. Licence: {known.licence}. Trained on: {known.trained_on} "
+            f"({known.data_terms})."
+        )
     path = cache.fetch(name, [known.address], cache_dir=None if here else to, **options)
     if to is None:
         return path

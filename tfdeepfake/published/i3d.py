@@ -1,6 +1,6 @@
 """The rgb checkpoints of Inception I3D in their common PyTorch form."""
 
-from tfdeepfake.published.entry import Later, Published
+from tfdeepfake.published.entry import KINETICS_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
 
 _MODULE_NAME = Later("tfdeepfake.models.i3d:module_name")
@@ -15,16 +15,18 @@ PUBLISHED = {
         "i3d",
         _MODULE_NAME,
         f"{_FOLDER}/rgb_imagenet.pt",
-        "Apache-2.0 (code and weights); the videos of Kinetics are under their owners' terms",
+        "Apache-2.0 (code and weights)",
         "ImageNet, inflated, then Kinetics-400 (action classes)",
         _DATA,
+        data_terms=KINETICS_TERMS,
     ),
     "i3d_charades": Published(
         "i3d",
         _MODULE_NAME,
         f"{_FOLDER}/rgb_charades.pt",
-        "Apache-2.0 (code and weights); Charades is for non-commercial use",
+        "Apache-2.0 (code and weights)",
         "Kinetics-400, then Charades (action classes)",
         _DATA,
+        data_terms="Charades is for non-commercial use",
     ),
 }

@@ -3,13 +3,13 @@
 The weights of P3's networks (`models.resnet3d.module_name_nonlocal`) are not published.
 """
 
-from tfdeepfake.published.entry import Later, Published
+from tfdeepfake.published.entry import KINETICS_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
 
 _MODULE_NAME = Later("tfdeepfake.models.resnet3d:module_name")
 _HARA = "https://github.com/kenshohara/3D-ResNets-PyTorch links the files (a shared drive); one of"
 _OTHERS = "others trained with https://github.com/kenshohara/3D-ResNets-PyTorch; its authors offer none"
-_LICENCE = "MIT (the repository's, which links the weights); the videos of Kinetics are under their owners' terms"
+_LICENCE = "MIT (the repository's, which links the weights)"
 # P3 Sec. 4: 16 neighbouring frames of 112 x 112, faces with 1.3 times their box.
 _DATA = DataRecipe(
     input_type="clip", sampling="consecutive", num_frames=16, num_clips=4, margin_frac=0.15, height_px=112, width_px=112
@@ -21,7 +21,8 @@ _MERGED = "Kinetics-700, or what it was merged with as the file's name says (act
 
 
 def _kinetics(network, files, trained_on=_MERGED, **network_args):
-    return Published(network, _MODULE_NAME, f"{_HARA} {files}", _LICENCE, trained_on, _DATA, network_args=network_args)
+    terms = {"data_terms": KINETICS_TERMS, "network_args": network_args}
+    return Published(network, _MODULE_NAME, f"{_HARA} {files}", _LICENCE, trained_on, _DATA, **terms)
 
 
 def _kinetics_2018(network, files, **network_args):

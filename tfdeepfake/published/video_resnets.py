@@ -1,6 +1,6 @@
 """Kinetics-400 checkpoints of the 18-layer video networks as torchvision publishes them (Tran et al.)."""
 
-from tfdeepfake.published.entry import Later, Published
+from tfdeepfake.published.entry import KINETICS_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
 
 _MODULE_NAME = Later("tfdeepfake.models.video_resnets:module_name")
@@ -15,9 +15,10 @@ def _torchvision(network, digits):
         network,
         _MODULE_NAME,
         f"https://download.pytorch.org/models/{network}-{digits}.pth",
-        "BSD-3-Clause (code and weights); the videos of Kinetics are under their owners' terms",
+        "BSD-3-Clause (code and weights)",
         "Kinetics-400 (action classes)",
         _DATA,
+        data_terms=KINETICS_TERMS,
         # The name of the file states the first digits of its checksum.
         sha256=digits,
     )

@@ -23,7 +23,8 @@ PUBLISHED = {
         module_name=Later("tfdeepfake.models.vit:module_name_gend"),
         address="https://huggingface.co/yermandy/GenD_CLIP_L_14/resolve/891ce014a0308386c4d7d25b3dcf436a22db5504/"
         "model.safetensors",
-        licence=f"MIT; {FF_TERMS}",
+        licence="MIT",
+        data_terms=FF_TERMS,
         trained_on="FaceForensics++ c23",
         data=DataRecipe(
             input_type="frame",

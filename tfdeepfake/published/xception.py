@@ -3,10 +3,12 @@ DeepfakeBench (arXiv:2307.01426).
 """
 
 from tfdeepfake.published.efficientnet import (
+    BONETTINI_ACCURACY,
     BONETTINI_ADDRESS,
     BONETTINI_DATA,
-    BONETTINI_LICENCES,
+    BONETTINI_LICENCE,
     BONETTINI_SETS,
+    BONETTINI_TERMS,
     DEEPFAKEBENCH_DATA,
 )
 from tfdeepfake.published.entry import FF_TERMS, Later, Published
@@ -28,12 +30,18 @@ _FF_DATA = DataRecipe(
 )
 
 
+def _naming(form):
+    return Later(f"tfdeepfake.models.xception:module_name_{form}")
+
+
 def _bonettini(trained_on, digest):
     return Published(
         network="xception",
-        module_name=Later("tfdeepfake.models.xception:module_name_polimi"),
+        module_name=_naming("polimi"),
         address=BONETTINI_ADDRESS.format(f"Xception_{trained_on.upper()}", digest),
-        licence=BONETTINI_LICENCES[trained_on],
+        licence=BONETTINI_LICENCE,
+        data_terms=BONETTINI_TERMS[trained_on],
+        accuracy=BONETTINI_ACCURACY,
         trained_on=BONETTINI_SETS[trained_on],
         data=BONETTINI_DATA,
         positive="fake",
@@ -46,10 +54,11 @@ def _bonettini(trained_on, digest):
 def _faceforensics(naming, head):
     return Published(
         network="xception",
-        module_name=naming,
+        module_name=_naming(naming),
         address="one of the Xceptions in http://kaldir.vc.in.tum.de/FaceForensics/models/faceforensics++_models.zip "
         f"(whole networks, as they are), or a state dict of one; with the head {head}",
-        licence=f"none stated for the weights (code: MIT); {FF_TERMS}",
+        licence="none stated for the weights (code: MIT)",
+        data_terms=FF_TERMS,
         trained_on="FaceForensics++, compressed as the file's name says",
         data=_FF_DATA,
         positive=1,
@@ -71,18 +80,15 @@ PUBLISHED = {
         sha256="43020ad28",
         unreachable="the server seems to be gone",
     ),
-    "faceforensics_xception": _faceforensics(
-        Later("tfdeepfake.models.xception:module_name_faceforensics"), "model.last_linear.1"
-    ),
-    "faceforensics_xception_plain": _faceforensics(
-        Later("tfdeepfake.models.xception:module_name_faceforensics_plain"), "model.last_linear"
-    ),
+    "faceforensics_xception": _faceforensics("faceforensics", "model.last_linear.1"),
+    "faceforensics_xception_plain": _faceforensics("faceforensics_plain", "model.last_linear"),
     "deepfakebench_xception": Published(
         network="xception",
-        module_name=Later("tfdeepfake.models.xception:module_name_deepfakebench"),
+        module_name=_naming("deepfakebench"),
         # Copies with different checksums are about, and its authors state none.
         address="https://github.com/SCLBD/DeepfakeBench/releases/download/v1.0.1/xception_best.pth",
-        licence=f"CC BY-NC 4.0; {FF_TERMS}",
+        licence="CC BY-NC 4.0",
+        data_terms=FF_TERMS,
         trained_on="FaceForensics++ c23",
         data=DEEPFAKEBENCH_DATA,
         positive=1,
