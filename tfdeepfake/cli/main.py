@@ -6,10 +6,23 @@ import os
 import sys
 
 from tfdeepfake import __version__
-from tfdeepfake.cli import audit, convert, evaluate, export, faces, grid, models, perturb, predict, prepare, train
+from tfdeepfake.cli import (
+    audit,
+    convert,
+    detectors,
+    evaluate,
+    export,
+    faces,
+    grid,
+    models,
+    perturb,
+    predict,
+    prepare,
+    train,
+)
 from tfdeepfake.errors import InputError
 
-VERBS = (predict, prepare, train, grid, audit, evaluate, faces, perturb, export, convert, models)
+VERBS = (predict, detectors, prepare, train, grid, audit, evaluate, faces, perturb, export, convert, models)
 
 
 # What the system says of a disk or a place that no verb foresaw; other errors of its are faults of this program.

@@ -1,9 +1,12 @@
 """`tfdeepfake predict`: verdicts on videos, images and folders of them."""
 
+import os
+import sys
 import time
 
 from tfdeepfake.cli.flags import Once, add_fields, given_fields
 from tfdeepfake.cli.process_age import process_age_s
+from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -13,8 +16,12 @@ from tfdeepfake.vocabulary import DETECTORS
 def add(verbs):
     p = verbs.add_parser("predict", help="is a face in these videos faked, which, when, how sure")
     p.add_argument("paths", nargs="+", metavar="PATH", help="videos, images or folders of them")
-    where = "saved model folder (from train or convert), or a run folder: its best/"
-    p.add_argument("--model", required=True, action=Once, help=where)
+    where = (
+        "saved model folder (from train or convert), or a run folder: its best/; or the name of a published detector, "
+        "which is fetched once (default: gend_clip_l14, 1.2 GB)"
+    )
+    p.add_argument("--model", action=Once, help=where)
+    p.add_argument("--source", metavar="NAME", help="--model is a file of weights of this published detector")
     p.add_argument("--out", help="folder for predictions.json, index.html, scores.csv and annotated frames")
     p.add_argument("--detector", choices=DETECTORS, help="face detector instead of the recipe's own")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
@@ -24,17 +31,29 @@ def add(verbs):
     return p
 
 
+def print_line(line):
+    """What the user is told on the way; verdicts alone are written to the standard output."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def run(args):
     start = time.perf_counter() - process_age_s()
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
     if args.out:
         check_output_folder(args.out)
+    if not any(map(os.path.lexists, args.paths)):
+        raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
+    from tfdeepfake.verdict import named
+
+    # Before TensorFlow, which takes seconds: without a network a name ends here.
+    located = named.locate(args.model, args.source, log=print_line)
     load_tensorflow()
+    folder, settings = located.ready(print_line), located.affordable(settings, print_line)
     from tfdeepfake.verdict.batch import predict
 
     return predict(
         args.paths,
-        args.model,
+        folder,
         out_dir=args.out,
         settings=settings,
         detector=args.detector,

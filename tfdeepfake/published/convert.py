@@ -52,7 +52,8 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
         raise InputError(
             file,
             f"is not the published file of {source}: its sha256 is {digest}, expected {known.sha256}.",
-            f"Get it again ({known.whereabouts}), or give --any-file if these are other weights of the same layout.",
+            f"Get it again ({known.whereabouts}), or convert it with --any-file if these are other weights of the same "
+            "layout.",
         )
     if known.load_keras:
         network_args = dict(known.network_args)

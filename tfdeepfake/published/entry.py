@@ -64,6 +64,7 @@ class Published:
       about_mb: its size in MB where it is known no better.
       data_terms: of the data the weights were trained on; "unknown" where nobody says.
       gmacs: 10^9 multiply-accumulates for one face, or one clip of a face, as `profiling.macs` counts them.
+      cpu_samples: frames of a video that are looked at without a GPU unless the user says how many; None: the recipe's.
       accuracy: on data sets it was not trained on, as its authors state it, and where they do; "" when not known.
       unreachable: why the address may not answer, "" where nothing is known against it.
     """
@@ -84,6 +85,7 @@ class Published:
     about_mb: int | None = None
     data_terms: str = "unknown"
     gmacs: float | None = None
+    cpu_samples: int | None = None
     accuracy: str = ""
     unreachable: str = ""
 

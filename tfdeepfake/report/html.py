@@ -66,10 +66,17 @@ def embedded_image(path: Path | str, side_px: int, quality: int) -> dict | None:
         with Image.open(path) as image:
             # Decodes at a half, quarter or eighth where that is still large enough.
             image.draft("RGB", (side_px, side_px))
-            image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-            stream, (width, height) = io.BytesIO(), image.size
-            image.save(stream, "JPEG", quality=quality, optimize=True)
+            return embedded(image, side_px, quality)
     except OSError:
         return None
+
+
+def embedded(image, side_px: int, quality: int) -> dict:
+    """`embedded_image` of a PIL image, which is made as small as asked for."""
+    from PIL import Image
+
+    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    stream, (width, height) = io.BytesIO(), image.size
+    image.save(stream, "JPEG", quality=quality, optimize=True)
     data = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
     return {"data": data, "width": width, "height": height}

@@ -6,8 +6,9 @@ Every verdict is on the disk before the next file is begun; a run that was stopp
 import dataclasses
 import functools
 import os
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.judging import judge
-from tfdeepfake.verdict.remarks import remarks
+from tfdeepfake.verdict.lines import line, summary
 from tfdeepfake.verdict.results import (
     IMAGES,
     LINES,
@@ -37,14 +38,14 @@ from tfdeepfake.verdict.results import (
     with_label,
 )
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.vocabulary import FAKE, REAL, STATUS_TEXT, STATUSES
+from tfdeepfake.vocabulary import FAKE, REAL, STATUSES
 
 SCHEMA = 1
 
 
 def judge_many(
     paths: Path | str | Iterable[Path | str],
-    model_folder: Path | str,
+    model_folder: "Path | str | Network",
     out_dir: Path | str | None = None,
     *,
     settings: JudgeSettings | None = None,
@@ -58,7 +59,8 @@ def judge_many(
 
     Args:
       paths: a video, image or folder of them, or several.
-      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken; or what
+        `load_network` made of one, with its detector.
       out_dir: gets predictions.jsonl (a line per verdict, at once), predictions.json, index.html, scores.csv and
         frames/; nothing is written when not given. A run of the same command that was stopped is resumed.
       settings: `JudgeSettings()` when not given.
@@ -76,14 +78,17 @@ def judge_many(
     settings, log = settings or JudgeSettings(), log or (lambda line: None)
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     out_dir = Path(out_dir) if out_dir else None
-    model_folder = find_model_folder(model_folder)
-    load_recipe(model_folder)  # what is wrong with it is said before anything else is read
+    if not isinstance(model_folder, Network):
+        model_folder = find_model_folder(model_folder)
+        load_recipe(model_folder)  # what is wrong with it is said before anything else is read
     files = find_media(paths, out_dir)
     for folder, reason in files.unreadable_folders:
         log(f"UNREADABLE  folder {folder}: {reason}")
     _check_there_are_media(paths, files)
     true_labels, unmatched_labels = read_labels(labels, files.media) if labels else ({}, [])
-    network = _load_network(model_folder, detector, detector_weights)
+    network = model_folder
+    if not isinstance(network, Network):
+        network = load_network(model_folder, detector, detector_weights)
     run = digest(
         {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": __version__}
         | settings.that_change_scores()
@@ -103,7 +108,7 @@ def judge_many(
     result = {
         "schema": SCHEMA,
         "tool": f"tfdeepfake {__version__}",
-        "model": printable_path(model_folder),
+        "model": printable_path(network.folder),
         "recipe": recipe,
         "recipe_sha256": digest(recipe),
         "detector": network.detector,
@@ -126,9 +131,17 @@ def judge_many(
 
 
 @dataclass(frozen=True)
-class _Network:
-    """What every file of a run is judged with; `detector` is the name of the one in use."""
+class Network:
+    """What every file of a run is judged with: the loaded network and the face detector.
 
+    Args:
+      folder: saved model folder.
+      model: keras.Model; recipe: its own, with the face detector in use.
+      detect: function of frames, see `data.faces.make_detector`.
+      detector: name of the face detector in use; trained_with_detector: of the recipe's own.
+    """
+
+    folder: Path
     model: object
     recipe: Recipe
     detect: Callable
@@ -136,7 +149,9 @@ class _Network:
     trained_with_detector: str
 
 
-def _load_network(model_folder, detector, detector_weights):
+def load_network(
+    model_folder: Path | str, detector: str | None = None, detector_weights: Path | str | None = None
+) -> Network:
     """Loads the network and the face detector: the recipe's, or the one that was asked for.
 
     Raises:
@@ -144,6 +159,7 @@ def _load_network(model_folder, detector, detector_weights):
     """
     from tfdeepfake.data import faces
 
+    model_folder = find_model_folder(model_folder)
     recipe = load_recipe(model_folder)
     trained_with = recipe.data.detector
     in_use = "mtcnn" if trained_with == "none" else detector or trained_with
@@ -158,7 +174,7 @@ def _load_network(model_folder, detector, detector_weights):
             remedy = "Leave --detector out."
             raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
     model, _ = load_model(model_folder)
-    return _Network(model, recipe, faces.make_detector(in_use, detector_weights), in_use, trained_with)
+    return Network(model_folder, model, recipe, faces.make_detector(in_use, detector_weights), in_use, trained_with)
 
 
 def _check_there_are_media(paths, files: MediaFiles):
@@ -175,9 +191,11 @@ def _check_there_are_media(paths, files: MediaFiles):
 
 def _records(media, network, settings, out_dir, run, resumed):
     """Yields the record of each file: the one of the stopped run, or a new one, which is on the disk by then."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
-    for path, name in tqdm(media, desc="judging", unit="file", disable=None):
+    # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
+    hidden = False if "ipykernel" in sys.modules else None
+    for path, name in tqdm(media, desc="judging", unit="file", disable=hidden):
         record = resumed.get(printable_path(path))
         if record is None:
             verdict = judge(path, network.model, network.recipe, network.detect, settings)
@@ -225,51 +243,6 @@ def exit_code(result: dict) -> int:
     if not count["scored"] and not count["no_face"]:
         return 2
     return 1 if count["unreadable"] or count["error"] or result["unreadable_folders"] else 0
-
-
-def line(verdict: dict, threshold: float | None = None) -> str:
-    """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE.
-
-    When `threshold` is given and lies inside the interval, the line says so: other frames might have turned the label.
-    """
-    name = printable_path(verdict["file"])
-    if verdict["status"] != "scored":
-        return f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
-    interval = verdict["interval"]
-    spread = "" if not interval else " ({:.2f}-{:.2f})".format(*interval)
-    count = len(verdict["faces"]) + verdict["faces_not_judged"]
-    faces = "whole frame" if verdict["whole_frame"] else f"{count} face{'' if count == 1 else 's'}"
-    timeline = verdict["faces"][0]["timeline"]
-    worst = max(timeline, key=lambda point: point["probability"])
-    when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
-    near = threshold is not None and interval and interval[0] <= threshold <= interval[1]
-    unsure = f", close to the threshold {threshold:.2f}" if near else ""
-    wrong = verdict.get("true_label", verdict["label"]) != verdict["label"]
-    told = f", wrong: it is labelled {verdict['true_label']}" if wrong else ""
-    after = f"{when}{unsure}{remarks(verdict, threshold)}{told}"
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{after}"
-
-
-def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
-    """Yields the last lines: coverage, what was skipped, where the page is."""
-    count = result["counts"]
-    rest = [f"{count[status]} {STATUS_TEXT[status].lower()}" for status in STATUS_TEXT if count[status]]
-    yield (
-        f"{count['scored']} of {count['files']} scored ({count[FAKE]} FAKE, {count[REAL]} REAL)"
-        + "".join(f", {text}" for text in rest)
-        + "."
-    )
-    if labelled := count["right"] + count["wrong"]:
-        yield f"{count['right']} of {labelled} scored files with a label are judged right."
-    for what, names in (
-        ("are neither video nor image", result["other_files"]),
-        ("of the labels are not among the files", result["unmatched_labels"]),
-    ):
-        if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            yield f"{len(names)} {what}: {', '.join(printable_path(n) for n in names[:5])}{more}."
-    if out_dir:
-        yield f"Page: {printable_path(Path(out_dir) / PAGE)}"
 
 
 def predict(

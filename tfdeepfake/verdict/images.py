@@ -150,7 +150,7 @@ def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "fr
     chosen, faces = {}, {}
     if record["status"] == "scored":
         chosen = choose_frames(record["faces"], IMAGES_PER_VIDEO)
-        faces = _most_suspicious_boxes(record["faces"])
+        faces = most_suspicious_boxes(record["faces"])
     elif record["status"] == "no_face":
         spread = video.spaced_indices(record["video"]["frame_count"], 3)
         chosen = {int(frame): (None, []) for frame in spread}
@@ -171,7 +171,7 @@ def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "fr
             images.append({"file": name.as_posix(), "kind": "frame", "frame": where[0], "time_s": where[1]})
         for number, box in faces.get(where[0], ()):
             name = below / f"face_{number}.jpg"
-            _save(_thumb(frame, [v * scale for v in box]), Path(out_dir) / name, 85)
+            _save(thumb(frame, [v * scale for v in box]), Path(out_dir) / name, 85)
             thumbs.append(
                 {"file": name.as_posix(), "kind": "face", "face": number, "frame": where[0], "time_s": where[1]}
             )
@@ -186,7 +186,7 @@ def _mark(face, box, probability, scale, whole_frame):
     return [v * scale for v in box], colour, [text for text in texts if text]
 
 
-def _most_suspicious_boxes(faces):
+def most_suspicious_boxes(faces):
     """{frame: [(number of the face, box)]}: where each face that gets a thumbnail is most suspicious."""
     frames = {}
     for face in [face for face in faces if not face["brief"]][:FACES_SHOWN]:
@@ -195,7 +195,7 @@ def _most_suspicious_boxes(faces):
     return frames
 
 
-def _thumb(frame, box):
+def thumb(frame, box):
     """The face with a little around it, square, at most 192 px."""
     height, width = frame.shape[:2]
     side = min(1.3 * max(box[2] - box[0], box[3] - box[1], 8), height, width)

@@ -42,6 +42,7 @@ class Verdict:
       whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
       video: width, height, fps, duration_s, frame_count, codec, is_image, missing (frames cut off the end of the
         file); empty when it could not be read.
+      threshold: probability from which a face is FAKE; None unless scored. Not in JSON, where the run has it.
       timings: seconds for decode (reading, tracking, cropping), detect, network.
       traceback: of an unexpected error, when asked for.
     """
@@ -62,6 +63,7 @@ class Verdict:
     num_samples: int = 0
     whole_frame: bool = False
     video: dict = field(default_factory=dict)
+    threshold: float | None = None
     timings: dict = field(default_factory=dict)
     traceback: str = ""
 
@@ -79,9 +81,16 @@ class Verdict:
         """JSON-able dict; `interval` as a list."""
         values = dataclasses.asdict(self)
         values["interval"] = None if self.interval is None else list(self.interval)
+        del values["threshold"]
         if not self.traceback:
             del values["traceback"]
         return values
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the line, the faces, each one's probability over time."""
+        from tfdeepfake.verdict.card import card
+
+        return card(self.to_dict(), self.threshold)
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,7 @@ def _scored(path, info, plan, clock):
         faces_not_judged=max(examples[0].face_count, len(faces)) - len(judged),
         num_samples=num_samples,
         whole_frame=plan.data.detector == "none",
+        threshold=plan.recipe.threshold,
     )
 
 

@@ -1,0 +1,69 @@
+"""`tfdeepfake detectors`: published detectors by name, what is known of them, and whether they are here."""
+
+from tfdeepfake.errors import InputError
+
+ACTIONS = ("list", "fetch", "remove")
+
+
+def add(verbs):
+    p = verbs.add_parser("detectors", help="published detectors by name: size, licence, accuracy; fetch, remove")
+    p.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="[list]")
+    p.add_argument("name", nargs="?", help="which one to fetch or remove")
+    p.add_argument("--to", metavar="DIR", help="fetch into this folder, for a machine without a network")
+    return p
+
+
+def run(args):
+    from tfdeepfake.published.fetch import fetch_published
+    from tfdeepfake.verdict import named
+    from tfdeepfake.weights.download import size_text
+
+    if args.to is not None and args.action != "fetch":
+        raise InputError("--to", f"says where to fetch to; this is {args.action}.", "Leave it out.")
+    if args.action == "list":
+        print("\n".join(table(args.name)))
+        return
+    if args.name is None:
+        raise InputError(args.action, "needs the name of a detector.", "`tfdeepfake detectors` lists them.")
+    if args.action == "fetch":
+        print(fetch_published(args.name, to=args.to, log=print))
+    else:
+        print(f"{args.name}: {size_text(named.remove(args.name))} freed.")
+
+
+def table(name: str | None = None):
+    """Yields the lines of the list: a line of figures for each detector, and two of what is known of it.
+
+    Args:
+      name: one of them alone.
+    Raises:
+      InputError: no detector has this name.
+    """
+    from tfdeepfake.published.fetch import listing
+    from tfdeepfake.published.sources import find_published
+
+    if name is not None:
+        find_published(name)
+    rows = [row for row in listing() if row.known.is_detector and name in (None, row.source)]
+    width = max((len(row.source) for row in rows), default=4)
+    columns = f"{{:{width}}}  {{:20}}  {{:>14}}  {{:>6}}  {{}}"
+    yield columns.format("name", "network", "size", "GMACs", "here")
+    for row in rows:
+        known = row.known
+        cost = f"{known.gmacs:.3g}" if known.gmacs else "?"
+        yield columns.format(row.source, known.network, known.size, cost, here(row))
+        yield f"    licence: {known.licence}; data: {known.trained_on} ({known.data_terms})"
+        yield f"    accuracy: {known.accuracy or 'nothing stated'}"
+    yield "GMACs: 10^9 multiply-accumulates for one face, or one clip of a face. Licence: of the weights; the terms of"
+    yield "the data that they were trained on stand in brackets."
+
+
+def here(row) -> str:
+    """Whether a detector is on this machine: "yes", "fetched", "in part", "no", or that it has to be got by hand."""
+    from tfdeepfake.verdict import named
+
+    if named.is_ready(row.source):
+        return "yes"
+    if row.cached:
+        return "fetched" if row.cached.is_whole else "in part"
+    return "no" if row.address else "get it by hand: tfdeepfake convert"

@@ -1,0 +1,95 @@
+"""`Detector`: the Python interface, a detector by name or folder that judges files."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tfdeepfake.recipe import Recipe
+from tfdeepfake.verdict import batch, judging, named
+from tfdeepfake.verdict.settings import JudgeSettings
+
+
+class Detector:
+    """A detector, loaded once, that judges as many files as it is given.
+
+    It may be made and used in any thread, one at a time, and does not depend on the working directory where paths are
+    absolute.
+
+    Args:
+      model: name of a published detector (`tfdeepfake detectors`), which is fetched and converted once; a saved model
+        folder or run folder; or with `source` a file of weights. The default detector when not given.
+      source: published name whose layout the file `model` has.
+      settings: how files are judged, see `JudgeSettings`; fewer samples by default where a network is large and there
+        is no GPU.
+      detector: face detector instead of the recipe's own.
+      detector_weights: path of the BlazeFace file.
+      log: called with lines for the user, such as size, licence and training data before a download; prints them when
+        not given.
+      progress: bar of the download; None shows it on a terminal and in a notebook.
+    Raises:
+      InputError: no such name or folder, or it cannot be fetched or loaded.
+    """
+
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        *,
+        source: str | None = None,
+        settings: JudgeSettings | None = None,
+        detector: str | None = None,
+        detector_weights: Path | str | None = None,
+        log: Callable[[str], None] = print,
+        progress: bool | None = None,
+    ):
+        located = named.locate(model, source, log=log, progress=progress)
+        folder = located.ready(log)
+        self._settings = located.affordable(settings, log)
+        self._network = batch.load_network(folder, detector, detector_weights)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How faces are cut and scored, where the weights come from, their licence and terms."""
+        return self._network.recipe
+
+    @property
+    def folder(self) -> Path:
+        """The saved model folder."""
+        return self._network.folder
+
+    def __call__(self, path: Path | str) -> judging.Verdict:
+        """Judges one video or still image.
+
+        Args:
+          path: of the file.
+        Returns:
+          Verdict, which shows itself in a notebook. Whatever is wrong with the file is its status.
+        Raises:
+          TypeError: `path` is no path, such as a list of them: `predict` takes those.
+        """
+        network = self._network
+        return judging.judge(os.fspath(path), network.model, network.recipe, network.detect, self._settings)
+
+    def predict(
+        self,
+        paths: Path | str | Iterable[Path | str],
+        out_dir: Path | str | None = None,
+        *,
+        labels: Path | str | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> dict:
+        """Judges files and folders of them, as `tfdeepfake predict` does.
+
+        Args:
+          paths: one file or folder, or several.
+          out_dir: gets the page, predictions.json, scores.csv and images; nothing is written when not given.
+          labels: CSV file,label with the truth.
+          log: called with each verdict's line, and with the summary.
+        Returns:
+          dict, the content of predictions.json (docs/predictions.md).
+        Raises:
+          InputError: there is no media file, out_dir or the labels cannot be used, or the disk is full.
+        """
+        return batch.judge_many(paths, self._network, out_dir, settings=self._settings, labels=labels, log=log)
+
+    def __repr__(self):
+        return f"Detector({str(self.folder)!r}): {self.recipe.network}, licence {self.recipe.licence}"
