@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import struct
 import zipfile
 
 import h5py
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from support import torch_files
+from support.published_files import write_safetensors
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -67,16 +67,6 @@ def write_stream(path, arrays):
 
 def write_network(path, arrays):
     torch_files.write_stream(path, torch_files.network(arrays))
-
-
-def write_safetensors(path, arrays):
-    arrays = {name: array.astype("float32") for name, array in arrays.items()}
-    header, start = {}, 0
-    for name, array in arrays.items():
-        entry = {"dtype": "F32", "shape": array.shape, "data_offsets": [start, start + array.nbytes]}
-        header[name], start = entry, start + array.nbytes
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in arrays.values()))
 
 
 def write_h5(path, arrays):

@@ -6,6 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from support.published_files import CONVS, write_checkpoint
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -18,36 +19,6 @@ SHARED = Path(__file__).parents[2] / "shared"
 needs_weights = pytest.mark.skipif(
     not (SHARED / "weights" / "Meso4_DF.h5").exists(), reason="the MesoNet authors' weights are not on this machine"
 )
-# Trainable sizes by layer of the file, as the authors' files have them, in the order of their counters.
-CONVS = {
-    "meso4": [(3, 3, 3, 8), (5, 5, 8, 8), (5, 5, 8, 16), (5, 5, 16, 16)],
-    "meso_inception4": [
-        *[(1, 1, 3, 1), (1, 1, 3, 4), (3, 3, 4, 4), (1, 1, 3, 4), (3, 3, 4, 4), (1, 1, 3, 2), (3, 3, 2, 2)],
-        *[(1, 1, 11, 2), (1, 1, 11, 4), (3, 3, 4, 4), (1, 1, 11, 4), (3, 3, 4, 4), (1, 1, 11, 2), (3, 3, 2, 2)],
-        *[(5, 5, 12, 16), (5, 5, 16, 16)],
-    ],
-}
-NORMS = {"meso4": [8, 8, 16, 16], "meso_inception4": [11, 12, 16, 16]}
-
-
-def write_checkpoint(path, network, first=5, seed=0):
-    """A random file in the layout of Keras 2.1; layer counters start at `first`. Returns its arrays."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for number, shape in enumerate(CONVS[network], start=first):
-        arrays[f"conv2d_{number}/kernel:0"] = rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
-        arrays[f"conv2d_{number}/bias:0"] = rng.normal(0, 0.1, shape[-1])
-    for number, size in enumerate(NORMS[network], start=first):
-        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-            arrays[f"batch_normalization_{number}/{weight}:0"] = rng.uniform(0.5, 1.5, size)
-    for number, shape in enumerate([(1024, 16), (16, 1)], start=first):
-        arrays[f"dense_{number}/kernel:0"] = rng.normal(0, 0.1, shape)
-        arrays[f"dense_{number}/bias:0"] = rng.normal(0, 0.1, shape[-1])
-    with h5py.File(path, "w") as file:
-        file.create_group("max_pooling2d_1")
-        for name, array in arrays.items():
-            file[f"{name.split('/')[0]}/{name}"] = array.astype(np.float32)
-    return arrays
 
 
 @pytest.mark.parametrize("source", ["meso4_df", "meso_inception4_f2f"])

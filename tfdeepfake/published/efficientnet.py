@@ -72,6 +72,7 @@ def _bonettini(form, trained_on, digest):
         positive="fake",
         network_args={"input_size": (224, 224)} | ({"spare_head": True} if siamese else {}),
         sha256=digest,
+        gmacs=1.502,
     )
 
 
@@ -109,6 +110,7 @@ def _dfdc_winner(seed, epoch):
         # Left over from ImageNet; the authors' network does not call it.
         unused=("num_batches_tracked", "encoder.classifier.weight", "encoder.classifier.bias"),
         about_mb=267,
+        gmacs=15.112,
         accuracy="the average of all seven won the DFDC (its authors' page); of one alone nothing is stated",
     )
 
@@ -127,6 +129,7 @@ PUBLISHED = {
         data=_faces(380, 0.125),
         positive=1,
         network_args={"input_size": (380, 380), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+        gmacs=4.392,
         accuracy="AUC on Celeb-DF v2 .932 with the raw file (its authors' page)",
     ),
     **{f"dfdc_winner_b7_{seed}_{epoch}": _dfdc_winner(seed, epoch) for seed, epoch in _DFDC_WINNER},
@@ -146,6 +149,7 @@ PUBLISHED = {
             "std": (0.5, 0.5, 0.5),
         },
         num_bytes=70_979_261,
+        gmacs=1.952,
         accuracy="AUC over frames: Celeb-DF v2 .749, DFDC .696; FaceForensics++ itself .957 (its authors' page)",
     ),
 }

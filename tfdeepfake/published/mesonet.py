@@ -30,6 +30,7 @@ def _mesonet(network, file, trained_on, digest):
         positive="real",
         sha256=digest,
         num_bytes={"meso4": 156_128, "meso_inception4": 197_504}[network],
+        gmacs={"meso4": 0.060, "meso_inception4": 0.057}[network],
         accuracy="AUC on Celeb-DF v2 about .54 (measured by others, arXiv:1909.12962)",
     )
 

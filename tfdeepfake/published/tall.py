@@ -26,5 +26,6 @@ PUBLISHED = {
         network_args={"mean": imagenet.MEAN, "std": imagenet.STD},
         extra=Later("tfdeepfake.models.tall:tables"),
         unused=imagenet.SWIN_UNUSED,
+        gmacs=16.315,
     ),
 }

@@ -48,6 +48,7 @@ def _bonettini(trained_on, digest):
         # All networks of these authors get ImageNet's mean and standard deviation, Xception too.
         network_args={"input_size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
         sha256=digest,
+        gmacs=4.551,
     )
 
 
@@ -63,6 +64,7 @@ def _faceforensics(naming, head):
         data=_FF_DATA,
         positive=1,
         network_args={"input_size": (299, 299)},
+        gmacs=8.355,
         unreachable="the server seems to be gone (https://github.com/ondyari/FaceForensics/issues/65)",
     )
 
@@ -96,6 +98,7 @@ PUBLISHED = {
         # In the file, and not called by the authors' network.
         unused=("num_batches_tracked", *(f"backbone.adjust_channel.{part}" for part in _ADJUST_CHANNEL)),
         num_bytes=87_763_531,
+        gmacs=5.951,
         accuracy="AUC over frames: Celeb-DF v2 .737, DFDC .708; FaceForensics++ itself .964 (its authors' page)",
     ),
     **{f"bonettini_xception_{data}": _bonettini(data, digest) for data, digest in _BONETTINI.items()},
