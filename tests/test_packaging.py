@@ -20,7 +20,8 @@ assert main(["train", "--preset", "no_such_preset"]) == 2
 from tfdeepfake.cli.presets import load_preset
 print(load_preset("demo").network)
 from tfdeepfake.report.html import environment
-assert all(environment().get_template(name) for name in ("page.html", "verdicts.html", "card.html", "page.css", "verdicts.css"))
+templates = ("page.html", "verdicts.html", "card.html", "page.css", "verdicts.css")
+assert all(environment().get_template(name) for name in templates)
 """
 
 

@@ -41,10 +41,12 @@ def run(args):
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
     if args.out:
         check_output_folder(args.out)
-    if not any(map(os.path.lexists, args.paths)):
-        raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
+    from tfdeepfake.published.sources import SOURCES
     from tfdeepfake.verdict import named
 
+    # A slip in the name of a video should not cost a download.
+    if (args.model is None or args.model in SOURCES) and not any(map(os.path.lexists, args.paths)):
+        raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
     # Before TensorFlow, which takes seconds: without a network a name ends here.
     located = named.locate(args.model, args.source, log=print_line)
     load_tensorflow()
