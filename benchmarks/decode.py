@@ -110,7 +110,7 @@ def pyav_sequential(threads):
 
 
 def ours(path, indices, **options):
-    video._INDICES.clear()  # the packets are read again, as for a file seen for the first time
+    video.forget_packets()  # the packets are read again, as for a file seen for the first time
     return video.read_frames(path, indices, **options).frames
 
 

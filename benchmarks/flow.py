@@ -78,7 +78,7 @@ def methods():
     for preset in ("ULTRAFAST", "FAST", "MEDIUM"):
         dis = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
         by_name[f"dis {preset.lower()}"] = lambda before, after, dis=dis: dis.calc(before, after, None)
-    by_name["farneback"] = flows._method("farneback")
+    by_name["farneback"] = flows.flow_method("farneback")
     return by_name
 
 

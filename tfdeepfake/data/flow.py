@@ -32,7 +32,7 @@ def optical_flow(frames: np.ndarray, method: str = "dis") -> np.ndarray:
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
         raise ValueError(f"frames needs uint8 [T, H, W, 3] with T, H, W >= 1, got {frames.dtype} {frames.shape}.")
-    calculate = _method(method)
+    calculate = flow_method(method)
     count, height, width, _ = frames.shape
     flow = np.zeros((count, height, width, 2), np.float32)
     if count == 1:
@@ -47,7 +47,7 @@ def optical_flow(frames: np.ndarray, method: str = "dis") -> np.ndarray:
     return flow
 
 
-def _method(name):
+def flow_method(name):
     """The function (before, after: uint8 [H, W]) -> float32 [H, W, 2] of a method's name."""
     if name == "dis":
         dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

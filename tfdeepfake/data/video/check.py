@@ -36,7 +36,7 @@ class Deadline:
 
 
 def check_file(path):
-    """Raises VideoError when the path is not a file with something in it that may be read, or a folder of frames."""
+    """Whether the path is a folder; raises VideoError when it is neither that nor a file with something in it."""
     try:
         is_folder = os.path.isdir(path)
         if not is_folder:
@@ -50,13 +50,9 @@ def check_file(path):
         raise VideoError(path, f"cannot be opened ({error.strerror}).", "Check its permissions.") from None
     except ValueError as error:  # a NUL in the name
         raise VideoError(path, f"is not a path ({error}).", "Check the path.") from None
-    if is_folder:
-        from tfdeepfake.data.video.frame_folder import check_folder
-
-        check_folder(path)
-        return
-    if is_empty:
+    if not is_folder and is_empty:
         raise VideoError(path, "is empty (0 bytes).", "Copy or download it again.")
+    return is_folder
 
 
 def encrypted(path, name):

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfdeepfake.data.video import decode, images
 from tfdeepfake.data.video.check import Deadline, VideoError, check_file
+from tfdeepfake.data.video.frame_folder import check_folder
 from tfdeepfake.data.video.index import read_index
 from tfdeepfake.data.video.shown import Converter, canvas_px, turn_degrees
 
@@ -137,7 +138,7 @@ def probe(path, time_limit_s=None, stream=None, frame_rate=None):
       VideoError: missing, empty, damaged, cut off before half of it, encrypted, audio only, too large, not a video,
         without that stream, too slow.
     """
-    check_file(path)
+    _check(path)
     if images.is_still(path):
         size, turned, codec, notes = images.describe(path)
         return VideoInfo(str(path), *size, 1, 0.0, 0.0, turned, codec, is_image=True, notes=notes)
@@ -167,7 +168,7 @@ def frame_times(path, time_limit_s=None, stream=None, frame_rate=None):
 
     Args, Raises: as in `probe`.
     """
-    check_file(path)
+    _check(path)
     if images.is_still(path):
         return np.zeros(1)
     index = _index(path, Deadline(path, time_limit_s), stream, frame_rate)
@@ -192,7 +193,7 @@ def read_frames(
       VideoError: see `probe`; also when more than half of the frames asked for cannot be decoded.
       ValueError: an index is outside the video.
     """
-    check_file(path)
+    _check(path)
     indices = np.asarray(indices)
     if indices.ndim != 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
         raise ValueError(f"indices needs integers [n], got {indices.dtype} {indices.shape}.")
@@ -245,7 +246,7 @@ def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, st
       VideoError: see `probe`.
     """
     _positive(length=length, max_side_px=max_side_px)
-    check_file(path)
+    _check(path)
     if images.is_still(path):
         yield read_frames(path, [0], max_side_px)
         return
@@ -270,3 +271,14 @@ def _chunk(index, frames, positions, span, damaged):
     positions = np.array(positions, np.int64)
     times_s = (index.times[positions] - index.times[0]) * index.time_base
     return Frames(frames, positions, times_s, span - len(positions), damaged)
+
+
+def _check(path):
+    """Raises VideoError where `path` is neither a file with content nor the folder of one video's frames."""
+    if check_file(path):
+        check_folder(path)
+
+
+def forget_packets() -> None:
+    """Forgets the packets of the files read last, which are then read as files seen for the first time."""
+    _INDICES.clear()
