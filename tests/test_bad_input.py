@@ -252,10 +252,10 @@ def test_recipe_missing(clip, model, capsys):
 @pytest.mark.parametrize("text, what", [
     ("{\"network\": \"meso4\"", "not valid JSON"),
     ("[]", "JSON object"),
-    ('{"network": "meso4", "color": 3}', "color"),
-    ('{"network": "meso4", "positive": "real"}', "fake"),
-    ('{"network": "meso4", "threshold": 7}', "threshold"),
-    ('{"network": "meso4", "data": {"height_px": -1}}', "height_px"),
+    ('{"schema": 1, "network": "meso4", "color": 3}', "color"),
+    ('{"schema": 1, "network": "meso4", "positive": "real"}', "fake"),
+    ('{"schema": 1, "network": "meso4", "threshold": 7}', "threshold"),
+    ('{"schema": 1, "network": "meso4", "data": {"height_px": -1}}', "height_px"),
     ("\0\0\0", "not valid JSON"),
 ])  # fmt: skip
 def test_damaged_recipe(clip, model, capsys, text, what):

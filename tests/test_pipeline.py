@@ -1,5 +1,6 @@
 """Batches: what a network of each input type gets, order and flips by (seed, epoch), damaged files."""
 
+import json
 import os
 import shlex
 import shutil
@@ -323,6 +324,20 @@ def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare_verb, "run", given.append)
     main(shlex.split(command)[1:])
     assert given[0].option == ["methods=Face Swap,Deepfakes", "masks=True"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [
+        (None, "Prepare it again: tfdeepfake prepare tiny --input-type clip --data-dir .* --overwrite"),
+        (2, "Update tfdeepfake"),
+    ],
+)
+def test_data_of_another_schema_is_refused_with_the_command(own_copy, schema, remedy):
+    path = own_copy[1].parent / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
+    with pytest.raises(InputError, match=f"1.0.0: is of schema {schema}; this version reads schema 1. {remedy}"):
+        pipeline.open_data("tiny", path.parents[3])
 
 
 @pytest.mark.parametrize("how", ["missing", "cut"])

@@ -144,6 +144,16 @@ def test_a_prepared_set_is_left_as_it_is(videos, tmp_path):
     assert sum(third["splits"].values()) == sum(first["splits"].values()) + 2
 
 
+def test_a_set_of_another_schema_is_not_taken_for_a_prepared_one(videos, tmp_path):
+    arguments = {"input_type": "clip", "dir": videos, "data_dir": tmp_path, "workers": 0}
+    summary = prepare("video_folder", **arguments, **WHOLE)
+    path = Path(summary["path"]) / "metadata.json"
+    assert json.loads(path.read_text())["schema"] == 1
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 0}))
+    with pytest.raises(InputError, match="is of schema 0.* Prepare it again: tfdeepfake prepare video_folder .*--over"):
+        prepare("video_folder", **arguments, **WHOLE)
+
+
 def test_a_full_disk_keeps_the_old_set(videos, tmp_path, monkeypatch):
     from tensorflow_datasets.core import writer
 

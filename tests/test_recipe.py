@@ -94,6 +94,12 @@ def test_folder_errors_name_file_and_next_step(folder, tmp_path):
     with pytest.raises(InputError, match="has no recipe.json"):
         load_model(path)
 
+    assert values["schema"] == 1
+    for schema, remedy in ((2, "Update tfdeepfake"), (None, "Write the folder again"), ("1", "Write the folder again")):
+        write_json(path / "recipe.json", values | {"schema": schema})
+        with pytest.raises(InputError, match=f"recipe.json: is of schema {schema}; this .* schema 1. {remedy}"):
+            load_model(path)
+
     write_json(path / "recipe.json", values | {"threshold": 2})
     with pytest.raises(InputError, match="threshold"):
         load_model(path)

@@ -11,9 +11,11 @@ from tfdeepfake.recipe import Recipe
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
 BEST = "best"  # of a run folder: the saved model folder of its best epoch
+# Of recipe.json. It goes up when an older version would read a recipe wrongly, or this one an older recipe.
+SCHEMA = 1
 
 
-def software_versions():
+def software_versions() -> dict[str, str]:
     """Versions that a run folder and a model folder record."""
     import platform
 
@@ -29,7 +31,12 @@ def software_versions():
     return versions | {"python": platform.python_version()}
 
 
-def save_model(folder, model, recipe):
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Writes `recipe.json` with the number of its schema."""
+    write_json(folder / RECIPE_FILE, {"schema": SCHEMA} | recipe.to_dict())
+
+
+def save_model(folder: str | Path, model, recipe: Recipe) -> Recipe:
     """Writes `model.weights.h5` and `recipe.json`; the folder is then all that inference needs.
 
     Args:
@@ -43,7 +50,7 @@ def save_model(folder, model, recipe):
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         _write_weights(model, temporary)
     recipe = dataclasses.replace(recipe, versions=software_versions(), weights_sha256=sha256(folder / WEIGHTS_FILE))
-    write_json(folder / RECIPE_FILE, recipe.to_dict())
+    write_recipe(folder, recipe)
     return recipe
 
 
@@ -78,17 +85,29 @@ def load_recipe(folder: Path | str) -> Recipe:
     """Reads the recipe of a saved model folder or of a run folder's best network.
 
     Raises:
-      InputError: the folder or its recipe is missing or damaged.
+      InputError: the folder or its recipe is missing, damaged or of another schema.
     """
     folder = find_model_folder(folder)
     remedy = "Copy the folder again from where it was written."
     values = read_json(folder / RECIPE_FILE, remedy)
+    _check_schema(values.pop("schema", None), folder / RECIPE_FILE)
     try:
         return Recipe.from_dict(values, folder / RECIPE_FILE)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(folder / RECIPE_FILE, f"is not a valid recipe: {error}", remedy) from None
+
+
+def _check_schema(schema, path):
+    """Refuses a recipe of another schema: its fields may mean something else."""
+    if schema == SCHEMA:
+        return
+    if isinstance(schema, int) and schema > SCHEMA:
+        remedy = "Update tfdeepfake: a newer version wrote it."
+    else:
+        remedy = "Write the folder again: `tfdeepfake convert` for a published file, `tfdeepfake train` for a run."
+    raise InputError(path, f"is of schema {schema}; this version reads schema {SCHEMA}.", remedy)
 
 
 def _by_name(model):
@@ -132,7 +151,7 @@ def _read_weights(model, path):
             variable.assign(found[name][()])
 
 
-def load_model(folder):
+def load_model(folder: str | Path) -> tuple:
     """Builds the network of a saved model folder, or of a run folder's best/, and loads its weights.
 
     Only weights are read, into a network of ours: a foreign file cannot bring code.
@@ -156,7 +175,7 @@ def load_model(folder):
     return model, recipe
 
 
-def load_weights(model, folder, recipe):
+def load_weights(model, folder: str | Path, recipe: Recipe) -> None:
     """Loads the weights of a saved model folder, whose recipe is given, into `model`: all of them or none.
 
     Raises:
@@ -179,7 +198,7 @@ def load_weights(model, folder, recipe):
         ) from error
 
 
-def copy_model(folder, into):
+def copy_model(folder: str | Path, into: str | Path) -> None:
     """Copies a saved model folder over `into`, which is made when absent.
 
     Raises:

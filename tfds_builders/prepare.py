@@ -88,6 +88,8 @@ def prepare(
     beam = None if beam_options is None else parse_options(beam_options)
     cls, config, data_dir = _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
+    from tfdeepfake.data.batches.prepared import check_metadata
+
     with hide_tfds():
         path = Path(cls(config=config, data_dir=data_dir).data_dir)
     with _hold(path), hide_tfds():
@@ -99,6 +101,7 @@ def prepare(
         builder = cls(config=config, data_dir=data_dir)
         builder.workers, builder.folder = workers, folder
         if there and not overwrite:
+            check_metadata(builder.info.metadata, name, config.name, path)
             _check_same_videos(builder, folder)
         else:
             _build(builder, path, beam)

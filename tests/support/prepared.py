@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
+from tfdeepfake.data.batches.prepared import SCHEMA
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.features import feature_dict, has_flow
 
@@ -89,7 +90,12 @@ def write_prepared(
         for split, (real, fake) in splits.items()
     }
     builder = _Tiny(
-        metadata={"recipe": dataclasses.asdict(recipe), "coverage": coverage, "options": options or {}},
+        metadata={
+            "schema": SCHEMA,
+            "recipe": dataclasses.asdict(recipe),
+            "coverage": coverage,
+            "options": options or {},
+        },  # fmt: skip
         name=name,
         version="1.0.0",
         config=config,

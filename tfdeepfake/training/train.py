@@ -31,7 +31,7 @@ from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, load_model, save_model
+from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
@@ -237,7 +237,7 @@ def _finish(run, log):
     else:
         chosen = {"calibration": "not calibrated: the data set has no validation split"}
         recipe = dataclasses.replace(recipe, **chosen)
-    write_json(run.run_dir / "best" / RECIPE_FILE, recipe.to_dict())
+    write_recipe(run.run_dir / "best", recipe)
     write_json(run.run_dir / "result.json", result | chosen)
     best = result["best"]
     auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""

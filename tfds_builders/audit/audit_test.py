@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
 from tfdeepfake.cli.main import main
+from tfdeepfake.data.batches.prepared import SCHEMA
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import SPLITS
 from tfds_builders.audit import read
@@ -59,7 +60,7 @@ def write(data_dir, name, splits):
             return tfds.core.DatasetInfo(
                 builder=self,
                 features=self._feature_spec,
-                metadata=tfds.core.MetadataDict({"recipe": RECIPE.to_dict(), "options": {}}),
+                metadata=tfds.core.MetadataDict({"schema": SCHEMA, "recipe": RECIPE.to_dict(), "options": {}}),
             )
 
     keyed = {split: [(f"{k:05d}", e) for k, e in enumerate(examples)] for split, examples in splits.items()}

@@ -7,6 +7,7 @@ import sys
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from tfdeepfake.data.batches.prepared import SCHEMA
 from tfdeepfake.errors import InputError
 from tfdeepfake.vocabulary import SPLITS
 from tfdeepfake.workers import WorkerCrashed, imap_ordered
@@ -53,7 +54,7 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def dataset_info(builder, **facts):
     """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
     config = builder.builder_config
-    facts |= {"recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
+    facts |= {"schema": SCHEMA, "recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
     facts |= {name: getattr(config, name) for name in ("num_frames_real", "num_frames_fake", "image_format")}
     facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
     masks = bool(config.options.get("masks", False))

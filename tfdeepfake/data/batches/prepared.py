@@ -13,6 +13,10 @@ import tensorflow_datasets as tfds
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 
+# Of a prepared data set's features and metadata. It goes up when an older version would read one wrongly, or this one
+# an older data set.
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class PreparedData:
@@ -49,16 +53,45 @@ def prepare_command(name, data_dir=None, input_type=None, flow=False):
 def rebuild_command(prepared):
     """The command line that builds the same data set again."""
     name, _, config = prepared.version.partition(":")[0].partition("/")
-    root = Path(prepared.builder.data_dir).parents[1 + bool(config)]
-    words = [prepare_command(name, root, prepared.recipe.input_type)]
-    if config != prepared.recipe.input_type:  # a config of that name is the builder's own; any other has changes
-        changes = {n: v for n, v in prepared.recipe.to_dict().items() if n != "input_type"}
-        changes |= {n: prepared.metadata.get(n) for n in ("num_frames_real", "num_frames_fake", "image_format")}
+    return _command_again(name, config, Path(prepared.builder.data_dir), prepared.metadata)
+
+
+def _command_again(name, config, folder, metadata):
+    """The command line that builds the data set in `folder` again, from its metadata."""
+    recipe = metadata["recipe"]
+    words = [prepare_command(name, folder.parents[1 + bool(config)], recipe["input_type"])]
+    if config != recipe["input_type"]:  # a config of that name is the builder's own; any other has changes
+        changes = {n: v for n, v in recipe.items() if n != "input_type"}
+        changes |= {n: metadata.get(n) for n in ("num_frames_real", "num_frames_fake", "image_format")}
         words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
-        for name, value in (prepared.metadata.get("options") or {}).items():
+        for option, value in (metadata.get("options") or {}).items():
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-            words.append(shlex.join(["--option", f"{name}={text}"]))
+            words.append(shlex.join(["--option", f"{option}={text}"]))
     return " ".join([*words, "--overwrite"])
+
+
+def check_metadata(metadata: dict, name: str, config: str, folder: Path) -> None:
+    """Refuses a data set that this version cannot read.
+
+    Args:
+      metadata: of the data set `name`, `config` ("" for none) in `folder`.
+    Raises:
+      InputError: it has no recipe, or is of another schema; names the command that prepares it again.
+    """
+    if "recipe" not in metadata:
+        raise InputError(
+            folder,
+            "was not written by one of this project's builders: its metadata has no recipe.",
+            f"Run: {prepare_command(name)}",
+        )
+    schema = metadata.get("schema")
+    if schema == SCHEMA:
+        return
+    if isinstance(schema, int) and schema > SCHEMA:
+        remedy = "Update tfdeepfake: a newer version prepared it."
+    else:
+        remedy = f"Prepare it again: {_command_again(name, config, folder, metadata)}"
+    raise InputError(folder, f"is of schema {schema}; this version reads schema {SCHEMA}.", remedy)
 
 
 def serves(recipe, input_type, flow=False):
@@ -82,12 +115,7 @@ def _found(root, name):
 def _open_folder(folder, name, config):
     builder = tfds.builder_from_directory(folder)
     metadata = dict(builder.info.metadata or {})
-    if "recipe" not in metadata:
-        raise InputError(
-            folder,
-            "was not written by one of this project's builders: its metadata has no recipe.",
-            f"Run: {prepare_command(name)}",
-        )
+    check_metadata(metadata, name, config, folder)
     recipe = DataRecipe.from_dict(metadata["recipe"], folder)
     full = f"{name}/{config}" if config else name
     return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
