@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from support.prepared import write_prepared
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import calibration
-from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation import calibration, metrics, plots
 from tfdeepfake.evaluation.aggregation import face_scores, video_scores
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.run import differing_fields, evaluate_run
 from tfdeepfake.evaluation.text import format_metrics
+from tfdeepfake.model_folder import copy_model
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import concatenate, read_scores, select, table, write_scores
@@ -61,12 +62,12 @@ def test_auc_is_the_share_of_pairs_in_order(ties):
     labels, scores = draw(ties=ties)
     fakes, reals = scores[labels == 1][:, None], scores[labels == 0][None]
     pairs = np.mean((fakes > reals) + 0.5 * (fakes == reals))
-    assert measures.measure(labels, scores, 0.5)["auc"] == pytest.approx(pairs, abs=1e-12)
+    assert metrics.measure(labels, scores, 0.5)["auc"] == pytest.approx(pairs, abs=1e-12)
 
 
 def test_ranking_metrics_ignore_monotone_rescaling():
     labels, scores = draw()
-    plain, bent = measures.measure(labels, scores, 0.5), measures.measure(labels, scores**7, 0.5**7)
+    plain, bent = metrics.measure(labels, scores, 0.5), metrics.measure(labels, scores**7, 0.5**7)
     for name in ("auc", "average_precision", "eer", "accuracy", "f1", "confusion", "tpr_at_fpr"):
         assert plain[name] == pytest.approx(bent[name], abs=1e-12), name
     assert plain["log_loss"] != pytest.approx(bent["log_loss"])  # and this one must not
@@ -76,7 +77,7 @@ def test_ranking_metrics_ignore_monotone_rescaling():
 @pytest.mark.parametrize("seed", range(5))
 def test_eer_against_a_sweep_of_all_thresholds(seed, ties):
     labels, scores = draw(n=60, seed=seed, ties=ties)
-    eer = measures.equal_error_rate(labels, scores)
+    eer = metrics.equal_error_rate(labels, scores)
     cuts = np.concatenate([[-1], np.unique(scores), [2]])
     alarm = np.array([np.mean(scores[labels == 0] >= cut) for cut in cuts])
     missed = np.array([np.mean(scores[labels == 1] < cut) for cut in cuts])
@@ -93,7 +94,7 @@ def test_eer_against_a_sweep_of_all_thresholds(seed, ties):
 
 def test_metrics_against_their_formulas():
     labels, p = draw()
-    found = measures.measure(labels, p, 0.4)
+    found = metrics.measure(labels, p, 0.4)
     called = p >= 0.4
     tp, fp = np.sum(called & (labels == 1)), np.sum(called & (labels == 0))
     assert found["confusion"]["true_fake"] == tp and found["confusion"]["false_fake"] == fp
@@ -112,55 +113,55 @@ def test_calibration_error_of_honest_and_of_boasting_probabilities():
     rng = np.random.default_rng(0)
     p = rng.random(200_000)
     labels = (rng.random(len(p)) < p).astype(int)
-    assert measures.calibration_error(labels, p) < 0.01
+    assert metrics.calibration_error(labels, p) < 0.01
     # Half of these "sure" calls are wrong: off by 0.5 everywhere.
-    assert measures.calibration_error(np.tile([0, 1], 50), np.ones(100)) == pytest.approx(0.5)
+    assert metrics.calibration_error(np.tile([0, 1], 50), np.ones(100)) == pytest.approx(0.5)
 
 
 def test_perfect_reversed_and_constant_classifiers():
     labels = np.array([0] * 10 + [1] * 10)
-    perfect = measures.measure(labels, labels * 0.8 + 0.1, 0.5)
+    perfect = metrics.measure(labels, labels * 0.8 + 0.1, 0.5)
     assert (perfect["auc"], perfect["eer"], perfect["accuracy"], perfect["f1"]) == (1, 0, 1, 1)
-    wrong = measures.measure(labels, 0.9 - labels * 0.8, 0.5)
+    wrong = metrics.measure(labels, 0.9 - labels * 0.8, 0.5)
     assert (wrong["auc"], wrong["eer"], wrong["accuracy"], wrong["f1"]) == (0, 1, 0, 0)
-    constant = measures.measure(labels, np.full(20, 0.3), 0.5)
+    constant = metrics.measure(labels, np.full(20, 0.3), 0.5)
     assert (constant["auc"], constant["eer"]) == (0.5, 0.5)
     assert constant["precision"] is None and "nothing was called FAKE" in constant["undefined"]["precision"]
 
 
 def test_sure_and_wrong_costs_a_finite_log_loss():
-    found = measures.measure(np.array([0, 1]), np.array([1.0, 1.0]), 0.5)
+    found = metrics.measure(np.array([0, 1]), np.array([1.0, 1.0]), 0.5)
     assert 17 < found["log_loss"] < 19  # half of -log(2.2e-16)
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_has_no_auc_and_says_why(label):
     rows = make_rows()
-    metrics = evaluate(select(rows, rows["label"] == label), resamples=50)
-    for name, level in metrics["levels"].items():
+    report = evaluate(select(rows, rows["label"] == label), resamples=50)
+    for name, level in report["levels"].items():
         for metric in ("auc", "average_precision", "eer", "balanced_accuracy"):
             assert level[metric] is None, (name, metric)
             assert "needs both classes" in level["undefined"][metric]
         assert level["accuracy"] is not None and level["intervals"]["auc"] is None
-    json.dumps(metrics, allow_nan=False)
-    assert "needs both classes" in format_metrics(metrics)
+    json.dumps(report, allow_nan=False)
+    assert "needs both classes" in format_metrics(report)
 
 
 def test_low_false_positive_rates_need_enough_reals():
     labels, scores = draw(n=150)
-    found = measures.measure(labels, scores, 0.5)
+    found = metrics.measure(labels, scores, 0.5)
     assert found["tpr_at_fpr"]["0.01"] is None and found["tpr_at_fpr"]["0.10"] is not None
     assert "needs 100 reals" in found["undefined"]["tpr_at_fpr 0.01"]
 
 
 def test_nothing_scored_is_a_result_not_a_crash():
     rows = table([row(str(i), status="no_face") for i in range(3)])
-    metrics = evaluate(rows)
-    json.dumps(metrics, allow_nan=False)
-    video = metrics["levels"]["video"]
+    report = evaluate(rows)
+    json.dumps(report, allow_nan=False)
+    video = report["levels"]["video"]
     assert video["accuracy"] is None and video["log_loss"] is None and video["undefined"]["auc"] == "no scored item"
     assert video["accuracy_counting_unscored_as_wrong"] == 0
-    assert "Scored 0 of 3 videos" in format_metrics(metrics)
+    assert "Scored 0 of 3 videos" in format_metrics(report)
 
 
 # From frames to videos ----------------------------------------------------------------------------------------------
@@ -207,28 +208,28 @@ def test_videos_of_four_methods_with_one_file_name_stay_four():
         rows += [row(name, m, frame=t, probability=p, data_set="ff") for m, p in methods.items() for t in range(3)]
         rows += [row(f"{pair:03d}.mp4", "youtube", frame=t, label=0, probability=0.3, data_set="ff") for t in range(3)]
     rows.append(row("000_001.mp4", "Deepfakes", probability=0.9, data_set="another"))  # nor across data sets
-    metrics = evaluate(table(rows), resamples=0)
-    assert metrics["levels"]["video"]["n"] == 6 * 5 + 1
+    report = evaluate(table(rows), resamples=0)
+    assert report["levels"]["video"]["n"] == 6 * 5 + 1
     ff = evaluate(table(rows[:-1]), resamples=0)
     assert ff["levels"]["video"]["auc"] == pytest.approx(0.5)  # two methods of four are above every real
     assert {m: v["auc"] for m, v in ff["methods"].items()} == {
         "Deepfakes": 1.0, "Face2Face": 0.0, "FaceSwap": 1.0, "NeuralTextures": 0.0,
     }  # fmt: skip
     assert all(v["n_real"] == 6 and v["n_fake"] == 6 for v in ff["methods"].values())
-    assert set(metrics["methods"]) == {f"ff/{m}" for m in methods} | {"another/Deepfakes"}
+    assert set(report["methods"]) == {f"ff/{m}" for m in methods} | {"another/Deepfakes"}
 
 
 def test_unscored_videos_are_counted_never_scored():
     rows = make_rows(videos=40, unscored=10)
-    metrics = evaluate(rows, resamples=20)
+    report = evaluate(rows, resamples=20)
     bare = evaluate(make_rows(videos=40), resamples=20)
-    video = metrics["levels"]["video"]
-    assert metrics["coverage"] == {
+    video = report["levels"]["video"]
+    assert report["coverage"] == {
         "videos": 50, "scored": 40, "no_face": 10, "unreadable": 0, "error": 0, "share_scored": 0.8,
         "scored_without_label": 0,
     }  # fmt: skip
-    assert all(level["coverage"] == {"scored": 40, "videos": 50} for level in metrics["levels"].values())
-    assert metrics["methods"]["swap"]["coverage"] == {"scored": 40, "videos": 50}
+    assert all(level["coverage"] == {"scored": 40, "videos": 50} for level in report["levels"].values())
+    assert report["methods"]["swap"]["coverage"] == {"scored": 40, "videos": 50}
     for name in ("auc", "accuracy", "log_loss", "confusion"):
         assert video[name] == bare["levels"]["video"][name]
     assert video["accuracy_counting_unscored_as_wrong"] == pytest.approx(0.8 * video["accuracy"])
@@ -240,9 +241,9 @@ def test_scored_videos_without_label_are_left_out_and_said_so():
     for name, value in (("label", -1), ("video", "stranger")):
         rows[name] = rows[name].copy()
         rows[name][:6] = value
-    metrics = evaluate(rows, resamples=0)
-    assert metrics["levels"]["video"]["n"] == 19 and metrics["coverage"]["scored_without_label"] == 1
-    assert "1 scored videos have no label" in format_metrics(metrics)
+    report = evaluate(rows, resamples=0)
+    assert report["levels"]["video"]["n"] == 19 and report["coverage"]["scored_without_label"] == 1
+    assert "1 scored videos have no label" in format_metrics(report)
 
 
 # Intervals ----------------------------------------------------------------------------------------------------------
@@ -253,20 +254,20 @@ def test_bootstrap_auc_equals_scikit_learn_with_the_same_weights():
 
     labels, scores = draw(n=80, ties=True)
     groups = np.random.default_rng(1).integers(0, 12, 80)
-    counts = np.concatenate(list(measures.resampled_groups(12, 5, seed=3, items=80)))
+    counts = np.concatenate(list(metrics.resampled_groups(12, 5, seed=3, items=80)))
     assert counts.sum(1).tolist() == [12] * 5
     expected = [roc_auc_score(labels, scores, sample_weight=c[groups]) for c in counts]
-    assert measures._weighted_auc(labels, scores, groups)(counts) == pytest.approx(expected, abs=1e-12)
+    assert metrics._weighted_auc(labels, scores, groups)(counts) == pytest.approx(expected, abs=1e-12)
 
 
 def test_interval_is_seeded_and_holds_the_figure():
     labels, scores = draw()
     groups = np.arange(200)
-    first, _ = measures.intervals(labels, scores, groups, 0.5, seed=1)
-    again, _ = measures.intervals(labels, scores, groups, 0.5, seed=1)
-    other, _ = measures.intervals(labels, scores, groups, 0.5, seed=2)
+    first, _ = metrics.intervals(labels, scores, groups, 0.5, seed=1)
+    again, _ = metrics.intervals(labels, scores, groups, 0.5, seed=1)
+    other, _ = metrics.intervals(labels, scores, groups, 0.5, seed=2)
     assert first == again != other
-    found = measures.measure(labels, scores, 0.5)
+    found = metrics.measure(labels, scores, 0.5)
     for name, (low, high) in first.items():
         assert low < found[name] < high, name
 
@@ -274,9 +275,9 @@ def test_interval_is_seeded_and_holds_the_figure():
 def test_blocks_do_not_change_the_draw(monkeypatch):
     labels, scores = draw()
     groups = np.arange(200) // 4
-    whole, _ = measures.intervals(labels, scores, groups, 0.5, resamples=100)
-    monkeypatch.setattr(measures, "_BLOCK", 1000)
-    pieces, _ = measures.intervals(labels, scores, groups, 0.5, resamples=100)
+    whole, _ = metrics.intervals(labels, scores, groups, 0.5, resamples=100)
+    monkeypatch.setattr(metrics, "_BLOCK", 1000)
+    pieces, _ = metrics.intervals(labels, scores, groups, 0.5, resamples=100)
     assert whole == pieces
 
 
@@ -284,8 +285,8 @@ def test_resampling_by_source_widens_the_interval():
     rows = make_rows(videos=120, frames=10, sources=12)
     labels, scores = rows["label"].astype(int), expit(rows["logit"].astype(float))
     _, source = np.unique(rows["source"], return_inverse=True)
-    by_source, _ = measures.intervals(labels, scores, source, 0.5)
-    by_frame, _ = measures.intervals(labels, scores, np.arange(len(labels)), 0.5)
+    by_source, _ = metrics.intervals(labels, scores, source, 0.5)
+    by_frame, _ = metrics.intervals(labels, scores, np.arange(len(labels)), 0.5)
     for name in ("auc", "accuracy"):
         assert np.ptp(by_source[name]) > 2 * np.ptp(by_frame[name]), name
     frame = evaluate(rows, resamples=200)["levels"]["frame"]
@@ -305,9 +306,9 @@ def test_interval_covers_the_truth_by_source_and_not_by_frame():
     for seed in range(300):
         rng = np.random.default_rng(seed)
         scores = expit(rng.normal(size=60)[source] + rng.normal(labels, 1))
-        low, high = measures.intervals(labels, scores, source, 0.5, 300, seed)[0]["auc"]
+        low, high = metrics.intervals(labels, scores, source, 0.5, 300, seed)[0]["auc"]
         by_source += low <= truth <= high
-        low, high = measures.intervals(labels, scores, np.arange(480), 0.5, 300, seed)[0]["auc"]
+        low, high = metrics.intervals(labels, scores, np.arange(480), 0.5, 300, seed)[0]["auc"]
         by_frame += low <= truth <= high
     assert 270 <= by_source <= 297 and by_frame < 240, (by_source, by_frame)
 
@@ -322,9 +323,9 @@ def test_one_source_has_no_interval_and_says_why():
 def test_videos_without_source_stand_for_themselves():
     rows = make_rows(videos=30)
     rows["source"] = np.full(len(rows["video"]), "", object)
-    metrics = evaluate(rows, resamples=20)
-    assert metrics["levels"]["video"]["sources"] == 30 == metrics["levels"]["frame"]["sources"]
-    assert "30 of 30 videos name no source" in metrics["notes"][0]
+    report = evaluate(rows, resamples=20)
+    assert report["levels"]["video"]["sources"] == 30 == report["levels"]["frame"]["sources"]
+    assert "30 of 30 videos name no source" in report["notes"][0]
 
 
 # Calibration --------------------------------------------------------------------------------------------------------
@@ -370,7 +371,7 @@ def test_too_few_validation_videos_choose_nothing(n_fake, n_real):
 def test_threshold_is_the_best_of_all_cuts_and_halfway():
     labels, scores = draw(n=100, seed=4)
     cut = calibration.choose_threshold(labels, scores)
-    quality = {c: measures.measure(labels, scores, c)["balanced_accuracy"] for c in [*scores, cut]}
+    quality = {c: metrics.measure(labels, scores, c)["balanced_accuracy"] for c in [*scores, cut]}
     assert quality[cut] == max(quality.values())
     ordered = np.sort(scores)
     at = np.searchsorted(ordered, cut)
@@ -406,16 +407,16 @@ def test_calibration_ignores_unscored_and_unlabelled_rows():
 
 def test_thresholds_are_the_recipes_and_levels_are_named():
     rows = make_rows()
-    metrics = evaluate(rows, threshold=0.8, fraction_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
-    cuts = {name: level["threshold"] for name, level in metrics["levels"].items()}
+    report = evaluate(rows, threshold=0.8, fraction_threshold=0.3, temperature=2.0, resamples=50, unit="clip")
+    cuts = {name: level["threshold"] for name, level in report["levels"].items()}
     assert cuts == {"video": 0.8, "video_fraction": 0.3, "face": 0.8, "frame": 0.5}
-    assert metrics["levels"]["frame"]["auc"] != metrics["levels"]["video"]["auc"]
-    text = format_metrics(metrics)
+    assert report["levels"]["frame"]["auc"] != report["levels"]["video"]["auc"]
+    text = format_metrics(report)
     head = next(line for line in text.splitlines() if "video (mean)" in line)
     assert head.split("  ")[-1] == "clip" and "50 resamples by source" in text and "AUC" in text
-    low, high = metrics["levels"]["video"]["intervals"]["auc"]
-    assert f"{metrics['levels']['video']['auc']:.3f} [{low:.3f}, {high:.3f}]" in text
-    json.dumps(metrics, allow_nan=False)
+    low, high = report["levels"]["video"]["intervals"]["auc"]
+    assert f"{report['levels']['video']['auc']:.3f} [{low:.3f}, {high:.3f}]" in text
+    json.dumps(report, allow_nan=False)
 
 
 def test_data_of_another_recipe_is_told_by_field():
@@ -481,11 +482,11 @@ def test_a_run_is_scored_measured_and_imaged(run, capsys):
     from tfdeepfake.data.batches import pipeline
     from tfdeepfake.model_folder import load_model
 
-    metrics = evaluate_run(run, batch_size=3, resamples=30)
+    report = evaluate_run(run, batch_size=3, resamples=30)
     out = run / "evaluation" / "test"
     names = {"scores.csv", "metrics.json", "roc.png", "pr.png", "confusion.png", "histogram.png", "reliability.png"}
     assert {path.name for path in out.iterdir()} == names
-    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert json.loads((out / "metrics.json").read_text()) == report
     # The same logits as `predict`, for every example of the split, and the videos without a face counted.
     model, description = load_model(run / "best")
     data = pipeline.scoring_batches(pipeline.open_data("tiny/clip", run / "data"), "test", "clip", 8)
@@ -493,10 +494,10 @@ def test_a_run_is_scored_measured_and_imaged(run, capsys):
     rows = read_scores(out / "scores.csv")
     scored = rows["status"] == "scored"
     assert rows["logit"][scored] == pytest.approx(expected, abs=1e-5)  # other batch sizes sum in another order
-    assert metrics["coverage"]["videos"] == 9 and metrics["coverage"]["no_face"] == 1
-    assert metrics["weights_sha256"] == description.weights_sha256 and metrics["unit"] == "clip"
-    assert metrics["data"] == "tiny/clip:1.0.0" and metrics["split"] == "test"
-    assert metrics["levels"]["video"]["threshold"] == 0.45 and metrics["thresholds"]["temperature"] == 1.5
+    assert report["coverage"]["videos"] == 9 and report["coverage"]["no_face"] == 1
+    assert report["weights_sha256"] == description.weights_sha256 and report["unit"] == "clip"
+    assert report["data"] == "tiny/clip:1.0.0" and report["split"] == "test"
+    assert report["levels"]["video"]["threshold"] == 0.45 and report["thresholds"]["temperature"] == 1.5
     said = capsys.readouterr().out
     assert "Scored 8 of 9 videos (no_face 1" in said and "tiny/clip:1.0.0 test" in said
 
@@ -509,9 +510,9 @@ def test_listed_videos_are_excluded_and_counted(run, tmp_path, capsys):
     leaking = tmp_path / "leaking.csv"
     leaking.write_text(f"data_set,method,video\n{key}\ntiny,elsewhere,v0000\n")
     capsys.readouterr()
-    metrics = evaluate_run(run, exclude=leaking, resamples=0)
-    assert metrics["coverage"]["excluded"] == 1 and metrics["coverage"]["videos"] == whole["coverage"]["videos"] - 1
-    assert metrics["levels"]["video"]["n"] == whole["levels"]["video"]["n"] - 1
+    report = evaluate_run(run, exclude=leaking, resamples=0)
+    assert report["coverage"]["excluded"] == 1 and report["coverage"]["videos"] == whole["coverage"]["videos"] - 1
+    assert report["levels"]["video"]["n"] == whole["levels"]["video"]["n"] - 1
     assert "1 more videos of the split are excluded by" in capsys.readouterr().out
     left = read_scores(run / "evaluation" / "test-without-leaking" / "scores.csv")
     assert rows["video"][last] not in left["video"] and len(left["video"]) == len(rows["video"]) - 1
@@ -525,6 +526,32 @@ def test_listed_videos_are_excluded_and_counted(run, tmp_path, capsys):
     )
     with pytest.raises(InputError, match="lists all 9 videos"):
         evaluate_run(run, exclude=leaking)
+
+
+def test_each_data_set_has_a_folder_and_a_model_folder_stays_as_it_is(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plots, "write_plots", lambda *args: None)  # most of the time
+    write_prepared(tmp_path / "more", name="third")
+    there = {"data": "third", "data_dir": tmp_path / "more", "resamples": 0}
+    own, before = evaluate_run(run, resamples=0), sorted((run / "best").iterdir())
+    other = evaluate_run(run, **there)
+    assert json.loads((run / "evaluation" / "test" / "metrics.json").read_text()) == own
+    assert json.loads((run / "evaluation" / "third-clip-test" / "metrics.json").read_text()) == other
+    evaluate_run(run / "best", split="validation", **there)
+    copy_model(run / "best", tmp_path / "models" / "mine")
+    evaluate_run(tmp_path / "models" / "mine", tta="flip", **there)
+    names = [f"{run.name}-best-third-clip-validation", "mine-third-clip-test-tta-flip"]
+    assert sorted(path.name for path in (tmp_path / "evaluation").iterdir()) == sorted(names)
+    assert sorted((run / "best").iterdir()) == before and len(list((tmp_path / "models" / "mine").iterdir())) == 2
+    # The run's own data set by its name, and another one of that name.
+    evaluate_run(run, data="tiny/clip", resamples=0)
+    write_prepared(tmp_path / "more")
+    evaluate_run(run, **there | {"data": "tiny"})
+    folders = {"test", "third-clip-test", "tiny-clip-test"}
+    assert folders <= {path.name for path in (run / "evaluation").iterdir()}
+    capsys.readouterr()
+    with pytest.raises(InputError, match="names no data set. Add --data NAME"):
+        evaluate_run(run / "best")
 
 
 def test_data_prepared_otherwise_is_refused_by_field(run):

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfdeepfake.evaluation import metrics as measures
-from tfdeepfake.evaluation import plots
+from tfdeepfake.evaluation import metrics, plots
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.scoring.table import concatenate, table
 
@@ -36,8 +35,8 @@ def pixels(path, colour):
 
 def test_images_of_an_evaluation(tmp_path):
     rows = rows_of()
-    metrics = evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
-    plots.write_plots(tmp_path / "new", rows, metrics)
+    report = evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
+    plots.write_plots(tmp_path / "new", rows, report)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == list(IMAGES)
     assert pixels(tmp_path / "new" / "roc.png", plots.CURVE) > 500
     assert pixels(tmp_path / "new" / "pr.png", plots.CURVE) > 500
@@ -59,8 +58,8 @@ def test_one_class_one_video_and_none_give_images(tmp_path, n_fake, n_real):
 
 def test_title_says_data_split_level_count_and_coverage():
     rows = concatenate([rows_of(), table([{"video": "gone", "status": "unreadable"}])])
-    metrics = evaluate(rows, resamples=0) | {"network": "n", "data": "set/clip:1.0.0", "split": "test"}
-    text = plots.describe(metrics)
+    report = evaluate(rows, resamples=0) | {"network": "n", "data": "set/clip:1.0.0", "split": "test"}
+    text = plots.describe(report)
     for words in ("set/clip:1.0.0", "test", "video level", "30 fake, 20 real", "50 of 51 videos scored"):
         assert words in text
 
@@ -72,7 +71,7 @@ def test_band_holds_the_curve_and_shrinks_with_more_sources():
         rng = np.random.default_rng(1)
         labels = np.tile([0, 1], count // 2)
         scores = rng.normal(labels, 1)
-        low, high = measures.roc_band(labels, scores, np.arange(count), grid, resamples=200)
+        low, high = metrics.roc_band(labels, scores, np.arange(count), grid, resamples=200)
         fpr = [np.mean(scores[labels == 0] >= cut) for cut in np.sort(scores)[::-1]]
         tpr = [np.mean(scores[labels == 1] >= cut) for cut in np.sort(scores)[::-1]]
         curve = np.interp(grid, fpr, tpr)

@@ -1,20 +1,25 @@
-"""`tfdeepfake evaluate`: metrics of a run on a split."""
+"""`tfdeepfake evaluate`: metrics of a run, or of a saved model folder, on a split."""
 
 from pathlib import Path
 
 from tfdeepfake.cli.flags import whole
 from tfdeepfake.files import check_output_folder
+from tfdeepfake.model_folder import RECIPE_FILE
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import TTA
 
 
 def add(verbs):
-    p = verbs.add_parser("evaluate", help="metrics with intervals and images of a run on a split")
-    p.add_argument("run_dir", metavar="RUN", help="run folder")
+    p = verbs.add_parser("evaluate", help="metrics with intervals and images of a network on a split")
+    p.add_argument("folder", metavar="RUN", help="run folder, or a saved model folder together with --data")
     p.add_argument("--split", default="test")
     p.add_argument("--data", help="another prepared data set than the run's own")
     p.add_argument("--data-dir")
-    p.add_argument("--out", help="folder (default: RUN/evaluation/SPLIT)")
+    p.add_argument(
+        "--out",
+        help="folder to write to (default: RUN/evaluation/SPLIT; with --data RUN/evaluation/DATA-SPLIT; of a saved "
+        "model folder evaluation/MODEL-DATA-SPLIT in the working directory)",
+    )
     p.add_argument("--batch-size", type=whole(1), default=16)
     p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
     p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images")
@@ -22,12 +27,13 @@ def add(verbs):
 
 
 def run(args):
-    check_output_folder(args.out or Path(args.run_dir) / "evaluation")
+    is_run = not (Path(args.folder) / RECIPE_FILE).exists()
+    check_output_folder(args.out or (Path(args.folder) if is_run else Path()) / "evaluation")
     load_tensorflow()
     from tfdeepfake.evaluation.run import evaluate_run
 
     evaluate_run(
-        args.run_dir,
+        args.folder,
         split=args.split,
         data=args.data,
         data_dir=args.data_dir,

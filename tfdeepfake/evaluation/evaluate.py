@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
 from tfdeepfake.scoring.table import select, video_codes
 
 
 def evaluate(
-    rows, threshold=0.5, fraction_threshold=None, temperature=1.0, resamples=measures.RESAMPLES, seed=0, unit="frame"
+    rows, threshold=0.5, fraction_threshold=None, temperature=1.0, resamples=metrics.RESAMPLES, seed=0, unit="frame"
 ):
     """Metrics of a scores table at frame, face and video level.
 
-    Levels, each a dict as `measures.measure` describes, with `intervals` and `coverage`:
+    Levels, each a dict as `metrics.measure` describes, with `intervals` and `coverage`:
       video        mean rule and `threshold`
       video_fraction  fraction-of-frames rule and `fraction_threshold`
       face         mean over the face's frames, `threshold`
@@ -44,8 +44,8 @@ def evaluate(
     def level(labels, scores, group, cut, probabilities=True, seen=counted):
         usable = (labels >= 0) & np.isfinite(scores)
         labels, scores, group = labels[usable], scores[usable], group[usable]
-        out = measures.measure(labels, scores, cut, probabilities)
-        out["intervals"], reasons = measures.intervals(labels, scores, group, cut, resamples, seed, probabilities)
+        out = metrics.measure(labels, scores, cut, probabilities)
+        out["intervals"], reasons = metrics.intervals(labels, scores, group, cut, resamples, seed, probabilities)
         out["undefined"] |= {f"interval of {k}": why for k, why in reasons.items() if out[k] is not None}
         out["sources"] = len(np.unique(group))
         out["coverage"] = {name: seen[name] for name in ("scored", "videos")}

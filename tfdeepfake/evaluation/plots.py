@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tfdeepfake.evaluation import metrics as measures
+from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
 from tfdeepfake.report.palette import LIGHT
@@ -77,71 +77,71 @@ def _with_interval(name, value, interval):
     return text + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
-def roc(path, labels, scores, groups, metrics, subtitle="", resamples=measures.RESAMPLES, seed=0):
+def roc(path, labels, scores, groups, level, subtitle="", resamples=metrics.RESAMPLES, seed=0):
     """ROC curve with its 95 % band (sources resampled), AUC with interval, and the chosen threshold's point.
 
     Args:
       path: PNG file.
       labels: int [N]; scores: float64 [N], higher is more likely FAKE; groups: int [N], see
-        `measures.intervals`.
-      metrics: what `measures.measure` returns for them, with `intervals`.
+        `metrics.intervals`.
+      level: what `metrics.measure` returns for them, with `intervals`.
       subtitle: data set, split, level, number of videos, coverage.
     """
     with rc_context(STYLE):
         figure, axes = _figure("ROC curve", subtitle)
         _unit_square(axes, "fraction of reals called FAKE", "fraction of fakes called FAKE")
-        if metrics["auc"] is None:
-            _undefined(axes, metrics["undefined"]["auc"])
+        if level["auc"] is None:
+            _undefined(axes, level["undefined"]["auc"])
             return _save(figure, path)
         grid = np.linspace(0, 1, 201)
-        band = measures.roc_band(labels, scores, groups, grid, resamples, seed) if resamples else None
+        band = metrics.roc_band(labels, scores, groups, grid, resamples, seed) if resamples else None
         if band is not None:
             axes.fill_between(grid, *band, color=CURVE, alpha=0.16, linewidth=0, label="95 % band, by source")
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="chance")
         fpr, tpr, _ = roc_curve(labels, scores)
-        auc = _with_interval("AUC", metrics["auc"], metrics["intervals"].get("auc"))
+        auc = _with_interval("AUC", level["auc"], level["intervals"].get("auc"))
         axes.plot(fpr, tpr, color=CURVE, label=auc, clip_on=False)
-        cells = metrics["confusion"]
+        cells = level["confusion"]
         axes.plot(
-            cells["false_fake"] / metrics["n_real"],
-            cells["true_fake"] / metrics["n_fake"],
-            "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {metrics['threshold']:.3g}",
+            cells["false_fake"] / level["n_real"],
+            cells["true_fake"] / level["n_fake"],
+            "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {level['threshold']:.3g}",
         )  # fmt: skip
         axes.legend(loc="lower right")
         return _save(figure, path)
 
 
-def precision_recall(path, labels, scores, metrics, subtitle=""):
+def precision_recall(path, labels, scores, level, subtitle=""):
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
         figure, axes = _figure("Precision and recall of FAKE", subtitle)
         _unit_square(
             axes, "recall: fraction of fakes that are found", "precision: fraction of FAKE calls that are right"
         )
-        if metrics["average_precision"] is None:
-            _undefined(axes, metrics["undefined"]["average_precision"])
+        if level["average_precision"] is None:
+            _undefined(axes, level["undefined"]["average_precision"])
             return _save(figure, path)
         precision, recall, _ = precision_recall_curve(labels, scores)
-        fraction = metrics["n_fake"] / metrics["n"]
+        fraction = level["n_fake"] / level["n"]
         axes.axhline(
             fraction, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * fraction:.0f} % are fake"
         )
-        name = f"average precision {metrics['average_precision']:.3f}"
+        name = f"average precision {level['average_precision']:.3f}"
         axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=name, clip_on=False)
-        if metrics["precision"] is not None:
+        if level["precision"] is not None:
             axes.plot(
-                metrics["recall"], metrics["precision"],
-                "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {metrics['threshold']:.3g}",
+                level["recall"], level["precision"],
+                "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {level['threshold']:.3g}",
             )  # fmt: skip
         axes.legend(loc="lower left")
         return _save(figure, path)
 
 
-def confusion(path, metrics, subtitle=""):
+def confusion(path, level, subtitle=""):
     """Confusion matrix: counts, and fractions of each true class, by which the cells are shaded."""
     with rc_context(STYLE):
         figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
-        cells = metrics["confusion"]
+        cells = level["confusion"]
         counts = np.array([[cells["true_real"], cells["false_fake"]], [cells["false_real"], cells["true_fake"]]])
         totals = counts.sum(1, keepdims=True)
         fractions = counts / np.maximum(totals, 1)
@@ -157,7 +157,7 @@ def confusion(path, metrics, subtitle=""):
         for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
             labels[0].set_color(REAL)
             labels[1].set_color(FAKE)
-        axes.set(xlabel=f"called (FAKE from {metrics['threshold']:.3g})", ylabel="true")
+        axes.set(xlabel=f"called (FAKE from {level['threshold']:.3g})", ylabel="true")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         return _save(figure, path)
@@ -188,18 +188,18 @@ def histogram(path, labels, scores, threshold, subtitle="", bins=20):
         return _save(figure, path)
 
 
-def reliability(path, labels, probabilities, metrics, subtitle=""):
+def reliability(path, labels, probabilities, level, subtitle=""):
     """Share of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
         figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
-        count, mean, fraction = measures.calibration_bins(labels, probabilities)
+        count, mean, fraction = metrics.calibration_bins(labels, probabilities)
         filled = count > 0
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="calibrated")
         if filled.any():
             n, k = count[filled], np.round(fraction[filled] * count[filled])
             low, high = _wilson(k, n)
             axes.vlines(mean[filled], low, high, color=CURVE, alpha=0.35, linewidth=2.5, label="95 % (Wilson)")
-            name = f"calibration error {metrics['calibration_error']:.3f}"
+            name = f"calibration error {level['calibration_error']:.3f}"
             axes.plot(mean[filled], fraction[filled], "o-", color=CURVE, markersize=5, label=name, clip_on=False)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="fraction that is fake")
         axes.grid(color=PALE, linewidth=0.6)
@@ -251,28 +251,28 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
         return _save(figure, path)
 
 
-def describe(metrics, level="video"):
+def describe(report, level="video"):
     """Two lines under a title: data set and split; level, number of items and coverage."""
-    counted = metrics["levels"][level]
-    where = ", ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
+    counted = report["levels"][level]
+    where = ", ".join(str(report[name]) for name in ("network", "data", "split") if name in report)
     coverage = counted["coverage"]
     what = f"{level} level: {counted['n_fake']} fake, {counted['n_real']} real; "
     what += f"{coverage['scored']} of {coverage['videos']} videos scored"
     return f"{where}\n{what}" if where else what
 
 
-def write_plots(folder, rows, metrics):
+def write_plots(folder, rows, report):
     """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
 
     Args:
       rows: the scores table that was evaluated.
-      metrics: what `evaluation.evaluate` returned for it.
+      report: what `evaluate.evaluate` returned for it.
     """
-    folder, level, boot = Path(folder), metrics["levels"]["video"], metrics["bootstrap"]
-    videos = video_scores(rows, temperature=metrics["thresholds"]["temperature"])
+    folder, level, boot = Path(folder), report["levels"]["video"], report["bootstrap"]
+    videos = video_scores(rows, temperature=report["thresholds"]["temperature"])
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
     labels, scores = videos["label"][usable].astype(int), videos["score"][usable]
-    groups, text = source_groups(videos)[0][usable], describe(metrics)
+    groups, text = source_groups(videos)[0][usable], describe(report)
     roc(folder / "roc.png", labels, scores, groups, level, text, boot["resamples"], boot["seed"])
     precision_recall(folder / "pr.png", labels, scores, level, text)
     confusion(folder / "confusion.png", level, text)

@@ -1,21 +1,21 @@
-"""A whole run, or a saved model folder, evaluated on a split of a prepared data set."""
+"""A run's best network, or that of a saved model folder, evaluated on a split of a prepared data set."""
 
 from pathlib import Path
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import metrics as measures
-from tfdeepfake.evaluation import plots
+from tfdeepfake.evaluation import metrics, plots
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, load_model
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, read_videos, without, write_scores
 
 
-def differing_fields(recipe, data, input_type, wants_flow):
+def differing_fields(recipe: DataRecipe, data: DataRecipe, input_type: str, wants_flow: bool) -> list[str]:
     """Fields in which prepared data differ from what a network was trained on, as text.
 
     How many frames or clips of a video are scored is no part of a network's input, so `num_clips` may differ, and for
@@ -27,41 +27,40 @@ def differing_fields(recipe, data, input_type, wants_flow):
       input_type: "frame", "flow" or "clip": what the network takes.
       wants_flow: whether it has a flow input.
     """
-    free = {"input_type", "num_clips"} | (
-        {"num_frames", "sampling", "stride_frames"} if input_type == "frame" else set()
-    )
+    free = {"input_type", "num_clips"}
+    free |= {"num_frames", "sampling", "stride_frames"} if input_type == "frame" else set()
     free |= set() if wants_flow else {"flow"}
-    mine, theirs = recipe.to_dict(), data.to_dict()
-    found = [
-        f"{name}: network {mine[name]!r}, data {theirs[name]!r}"
-        for name in mine
-        if name not in free and mine[name] != theirs[name]
+    wanted, there = recipe.to_dict(), data.to_dict()
+    fields = [
+        f"{name}: network {wanted[name]!r}, data {there[name]!r}"
+        for name in wanted
+        if name not in free and wanted[name] != there[name]
     ]
     if data.input_type not in ("clip", input_type):
-        found.insert(0, f"input_type: network {input_type!r}, data {data.input_type!r}")
-    return found
+        fields.insert(0, f"input_type: network {input_type!r}, data {data.input_type!r}")
+    return fields
 
 
 def evaluate_run(
-    run_dir,
-    split="test",
-    data=None,
-    data_dir=None,
-    out=None,
-    batch_size=16,
-    exclude=None,
-    resamples=measures.RESAMPLES,
-    seed=0,
-    tta="none",
-):
-    """Scores a run's best network on a split; writes scores.csv, metrics.json and images; prints the table.
+    folder: str | Path,
+    split: str = "test",
+    data: str | None = None,
+    data_dir: str | None = None,
+    out: str | Path | None = None,
+    batch_size: int = 16,
+    exclude: str | Path | None = None,
+    resamples: int = metrics.RESAMPLES,
+    seed: int = 0,
+    tta: str = "none",
+) -> dict:
+    """Scores a network on a split; writes scores.csv, metrics.json and images; prints the table.
 
     Args:
-      run_dir: run folder of `tfdeepfake train`, or a saved model folder (then `data` is needed).
+      folder: run folder of `tfdeepfake train`, whose best network is taken, or a saved model folder (then `data` is
+        needed).
       split: of the prepared data set.
       data, data_dir: prepared data set and where it lies; the run's own when not given.
-      out: folder; run_dir/evaluation/SPLIT when not given, with `exclude` SPLIT-without-NAME, with `tta` -tta-flip
-        behind it.
+      out: folder to write to; when not given it is `default_folder`.
       batch_size: examples scored at a time.
       exclude: CSV file of videos that are left out of scores.csv and of all metrics, such as `tfdeepfake audit` writes
         of those that leak; how many there were stands in the coverage.
@@ -73,39 +72,23 @@ def evaluate_run(
     Raises:
       InputError: no model, no data, or data prepared with another recipe than the network's.
     """
-    from tfdeepfake.data.batches import pipeline
-
-    run_dir = Path(run_dir)
-    if not run_dir.is_dir():
-        raise InputError(run_dir, "is not a run folder.", "Give a folder written by `tfdeepfake train`.")
-    own = run_dir if (run_dir / RECIPE_FILE).exists() else run_dir / "best"
-    model, recipe = load_model(own)
-    if data is None and own == run_dir:
-        raise InputError(run_dir, "is a saved model folder and names no data set.", "Add --data NAME.")
-    config = {} if own == run_dir else read_json(run_dir / "config.json", "Give the data set with --data NAME.")
-    input_type, with_flow = models.input_type(model), models.wants_flow(model)
-    prepared = pipeline.open_data(data or config.get("data"), data_dir or config.get("data_dir"), input_type, with_flow)
-    different = differing_fields(recipe.data, prepared.recipe, input_type, with_flow)
-    if different:
-        raise InputError(
-            prepared.version,
-            f"was prepared otherwise than the network's training data ({'; '.join(different)}); scores would be wrong.",
-            "Prepare the data set again with the network's recipe.",
-        )
-    left_out = None if exclude is None else read_videos(exclude)
+    folder = Path(folder)
+    model, recipe, config = _load(folder, data)
+    input_type = models.input_type(model)
+    own = config or {}
+    prepared = _open_fitting(
+        data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model)
+    )
+    excluded_videos = None if exclude is None else read_videos(exclude)
     rows = score_data(model, prepared, split, batch_size, tta)
-    folder = split
     if exclude is not None:
-        rows, found = without(rows, left_out)
-        folder = f"{split}-without-{Path(exclude).stem}"
+        rows, num_excluded = without(rows, excluded_videos)
         if not len(rows["video"]):
-            raise InputError(exclude, f"lists all {found} videos of the split {split!r}.", "Nothing is left to score.")
-    folder += "" if tta == "none" else f"-tta-{tta}"
-    out = Path(out) if out else run_dir / "evaluation" / folder
-    write_scores(out / "scores.csv", rows)
-    unit = "clip" if input_type == "clip" else "frame"
-    metrics = {
-        "run": str(run_dir),
+            raise InputError(
+                exclude, f"lists all {num_excluded} videos of the split {split!r}.", "Nothing is left to score."
+            )
+    report = {
+        "run": str(folder),
         "network": recipe.network,
         "weights_sha256": recipe.weights_sha256,
         "data": prepared.version,
@@ -114,17 +97,84 @@ def evaluate_run(
         "trained_on": recipe.data_version,
         "calibration": recipe.calibration,
     }
-    metrics |= evaluate(rows, recipe.threshold, recipe.fraction_threshold, recipe.temperature, resamples, seed, unit)
+    unit = "clip" if input_type == "clip" else "frame"
+    report |= evaluate(rows, recipe.threshold, recipe.fraction_threshold, recipe.temperature, resamples, seed, unit)
     if exclude is not None:
-        metrics["coverage"] |= {"excluded": found, "excluded_by": str(exclude)}
+        report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":
-        metrics["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
-    metrics["notes"] += _optimism(run_dir, rows, split, recipe, prepared.version)
-    write_json(out / "metrics.json", metrics)
-    plots.write_plots(out, rows, metrics)
-    print(format_metrics(metrics))
+        report["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
+    report["notes"] += _optimism(folder, rows, split, recipe, prepared.version)
+    if out is None:
+        is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
+        out = default_folder(folder, config is not None, is_own, prepared.version, split, exclude, tta)
+    out = Path(out)
+    write_scores(out / "scores.csv", rows)
+    write_json(out / "metrics.json", report)
+    plots.write_plots(out, rows, report)
+    print(format_metrics(report))
     print(f"Written to {out}/: " + ", ".join(sorted(path.name for path in out.iterdir())))
-    return metrics
+    return report
+
+
+def _load(folder, data):
+    """(keras.Model, Recipe, config of the run) of a run folder; a saved model folder has no config: None."""
+    if not folder.is_dir():
+        raise InputError(
+            folder, "is not a run folder.", "Give a folder written by `tfdeepfake train`, or a saved model folder."
+        )
+    if not (folder / RECIPE_FILE).exists():
+        model, recipe = load_model(folder / "best")
+        return model, recipe, read_json(folder / "config.json", "Give the data set with --data NAME.")
+    if data is None:
+        raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
+    return *load_model(folder), None
+
+
+def _open_fitting(data, data_dir, recipe: Recipe, input_type, with_flow):
+    """PreparedData of the recipe that the network was trained with."""
+    from tfdeepfake.data.batches.prepared import open_data
+
+    prepared = open_data(data, data_dir, input_type, with_flow)
+    different = differing_fields(recipe.data, prepared.recipe, input_type, with_flow)
+    if different:
+        raise InputError(
+            prepared.version,
+            f"was prepared otherwise than the network's training data ({'; '.join(different)}); scores would be wrong.",
+            "Prepare the data set again with the network's recipe.",
+        )
+    return prepared
+
+
+def _is_own(config, recipe, version, data, data_dir):
+    """Whether a run is evaluated on the data set that it was trained on."""
+    there = [str(Path(path).expanduser().absolute()) if path else None for path in (config.get("data_dir"), data_dir)]
+    return (data is None or version == recipe.data_version) and (data_dir is None or there[0] == there[1])
+
+
+def default_folder(folder, is_run, is_own, version, split, exclude=None, tta="none") -> Path:
+    """Where an evaluation is written: no other one's result is there, and a saved model folder stays as it is.
+
+        RUN/evaluation/SPLIT             a run on its own data set
+        RUN/evaluation/DATA-SPLIT        on another one
+        evaluation/MODEL-DATA-SPLIT      a saved model folder, in the working directory
+
+    SPLIT has "-without-NAME" behind it with `exclude`, and "-tta-flip" with `tta`.
+
+    Args:
+      folder: Path of the run folder or saved model folder.
+      is_run, is_own: which of the three it is.
+      version: "name/config:1.0.0" of the data set.
+      split, exclude, tta: of `evaluate_run`.
+    """
+    part = split + ("" if exclude is None else f"-without-{Path(exclude).stem}")
+    part += "" if tta == "none" else f"-tta-{tta}"
+    data = version.partition(":")[0].replace("/", "-")
+    if is_run:
+        return folder / "evaluation" / (part if is_own else f"{data}-{part}")
+    path = folder.resolve()
+    # best/ and last/ of a run are named by the run.
+    model = f"{path.parent.name}-{path.name}" if path.name in ("best", "last") else path.name
+    return Path("evaluation") / f"{model}-{data}-{part}"
 
 
 def _optimism(run_dir, rows, split, recipe, version):
