@@ -58,7 +58,7 @@ def row(video="v", method="m", face=0, frame=0, label=1, probability=0.5, data_s
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_auc_is_the_share_of_pairs_in_order(ties):
+def test_auc_is_the_fraction_of_pairs_in_order(ties):
     labels, scores = draw(ties=ties)
     fakes, reals = scores[labels == 1][:, None], scores[labels == 0][None]
     pairs = np.mean((fakes > reals) + 0.5 * (fakes == reals))
@@ -94,19 +94,19 @@ def test_eer_against_a_sweep_of_all_thresholds(seed, ties):
 
 def test_metrics_against_their_formulas():
     labels, p = draw()
-    found = metrics.measure(labels, p, 0.4)
+    measured = metrics.measure(labels, p, 0.4)
     called = p >= 0.4
     tp, fp = np.sum(called & (labels == 1)), np.sum(called & (labels == 0))
-    assert found["confusion"]["true_fake"] == tp and found["confusion"]["false_fake"] == fp
-    assert sum(found["confusion"].values()) == found["n"] == 200
-    assert found["precision"] == pytest.approx(tp / (tp + fp))
-    assert found["recall"] == pytest.approx(tp / labels.sum())
-    assert found["f1"] == pytest.approx(2 / (1 / found["precision"] + 1 / found["recall"]))
-    assert found["accuracy"] == pytest.approx(np.mean(called == labels))
-    assert found["log_loss"] == pytest.approx(-np.mean(np.log(np.where(labels == 1, p, 1 - p))))
-    assert found["brier"] == pytest.approx(np.mean((labels - p) ** 2))
+    assert measured["confusion"]["true_fake"] == tp and measured["confusion"]["false_fake"] == fp
+    assert sum(measured["confusion"].values()) == measured["n"] == 200
+    assert measured["precision"] == pytest.approx(tp / (tp + fp))
+    assert measured["recall"] == pytest.approx(tp / labels.sum())
+    assert measured["f1"] == pytest.approx(2 / (1 / measured["precision"] + 1 / measured["recall"]))
+    assert measured["accuracy"] == pytest.approx(np.mean(called == labels))
+    assert measured["log_loss"] == pytest.approx(-np.mean(np.log(np.where(labels == 1, p, 1 - p))))
+    assert measured["brier"] == pytest.approx(np.mean((labels - p) ** 2))
     best = max(np.mean(p[labels == 1] >= cut) for cut in np.append(p, 2) if np.mean(p[labels == 0] >= cut) <= 0.1)
-    assert found["tpr_at_fpr"]["0.10"] == pytest.approx(best)
+    assert measured["tpr_at_fpr"]["0.10"] == pytest.approx(best)
 
 
 def test_calibration_error_of_honest_and_of_boasting_probabilities():
@@ -130,8 +130,8 @@ def test_perfect_reversed_and_constant_classifiers():
 
 
 def test_sure_and_wrong_costs_a_finite_log_loss():
-    found = metrics.measure(np.array([0, 1]), np.array([1.0, 1.0]), 0.5)
-    assert 17 < found["log_loss"] < 19  # half of -log(2.2e-16)
+    measured = metrics.measure(np.array([0, 1]), np.array([1.0, 1.0]), 0.5)
+    assert 17 < measured["log_loss"] < 19  # half of -log(2.2e-16)
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -149,9 +149,9 @@ def test_one_class_has_no_auc_and_says_why(label):
 
 def test_low_false_positive_rates_need_enough_reals():
     labels, scores = draw(n=150)
-    found = metrics.measure(labels, scores, 0.5)
-    assert found["tpr_at_fpr"]["0.01"] is None and found["tpr_at_fpr"]["0.10"] is not None
-    assert "needs 100 reals" in found["undefined"]["tpr_at_fpr 0.01"]
+    measured = metrics.measure(labels, scores, 0.5)
+    assert measured["tpr_at_fpr"]["0.01"] is None and measured["tpr_at_fpr"]["0.10"] is not None
+    assert "needs 100 reals" in measured["undefined"]["tpr_at_fpr 0.01"]
 
 
 def test_nothing_scored_is_a_result_not_a_crash():
@@ -170,9 +170,9 @@ def test_nothing_scored_is_a_result_not_a_crash():
 def test_video_is_the_mean_of_frames_and_the_maximum_of_faces():
     frames = [(0, 0.1), (0, 0.5), (1, 0.6), (1, 0.9), (1, 0.9), (2, 0.7)]
     rows = table([row(face=f, frame=i, probability=p) for i, (f, p) in enumerate(frames)])
-    found = video_scores(rows)
-    assert found["score"] == pytest.approx([0.8], abs=1e-6) and found["face"].tolist() == [1]
-    assert found["faces"].tolist() == [3] and found["frames"].tolist() == [3]
+    videos = video_scores(rows)
+    assert videos["score"] == pytest.approx([0.8], abs=1e-6) and videos["face"].tolist() == [1]
+    assert videos["faces"].tolist() == [3] and videos["frames"].tolist() == [3]
     assert video_scores(rows, "fraction")["score"].tolist() == [1.0]
     assert face_scores(rows)["score"] == pytest.approx([0.3, 0.8, 0.7], abs=1e-6)
     assert face_scores(rows, "fraction")["score"].tolist() == [0.5, 1.0, 1.0]
@@ -187,12 +187,12 @@ def test_aggregation_ignores_the_order_of_rows():
     assert [by_name[v] for v in a["video"]] == pytest.approx(a["score"].tolist(), nan_ok=True, abs=1e-12)
 
 
-def test_temperature_moves_probabilities_but_not_shares_and_not_half():
+def test_temperature_moves_probabilities_but_not_fractions_and_not_half():
     rows = make_rows()
     plain, warm = video_scores(rows), video_scores(rows, temperature=3.0)
     assert np.abs(warm["score"] - 0.5).mean() < np.abs(plain["score"] - 0.5).mean()
-    shares = [video_scores(rows, "fraction", t)["score"] for t in (1.0, 3.0)]
-    assert np.array_equal(*shares)
+    fractions = [video_scores(rows, "fraction", t)["score"] for t in (1.0, 3.0)]
+    assert np.array_equal(*fractions)
     with pytest.raises(ValueError, match="temperature needs to be above 0, got 0"):
         video_scores(rows, temperature=0)
     with pytest.raises(ValueError, match="rule needs one of"):
@@ -225,7 +225,7 @@ def test_unscored_videos_are_counted_never_scored():
     bare = evaluate(make_rows(videos=40), resamples=20)
     video = report["levels"]["video"]
     assert report["coverage"] == {
-        "videos": 50, "scored": 40, "no_face": 10, "unreadable": 0, "error": 0, "share_scored": 0.8,
+        "videos": 50, "scored": 40, "no_face": 10, "unreadable": 0, "error": 0, "fraction_scored": 0.8,
         "scored_without_label": 0,
     }  # fmt: skip
     assert all(level["coverage"] == {"scored": 40, "videos": 50} for level in report["levels"].values())
@@ -267,9 +267,9 @@ def test_interval_is_seeded_and_holds_the_figure():
     again, _ = metrics.intervals(labels, scores, groups, 0.5, seed=1)
     other, _ = metrics.intervals(labels, scores, groups, 0.5, seed=2)
     assert first == again != other
-    found = metrics.measure(labels, scores, 0.5)
+    measured = metrics.measure(labels, scores, 0.5)
     for name, (low, high) in first.items():
-        assert low < found[name] < high, name
+        assert low < measured[name] < high, name
 
 
 def test_blocks_do_not_change_the_draw(monkeypatch):
@@ -348,11 +348,11 @@ def test_temperature_is_found_again(true):
 def test_separable_validation_set_gives_no_absurd_figures():
     labels = np.tile([0, 1], 10)
     for size in (0.01, 1.0, 50.0):
-        found = calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
-        assert 0.2 <= found["temperature"] <= 10
-        assert 0 < found["threshold"] < 1 and 0.3 <= found["fraction_threshold"] <= 0.7
-        confident = expit(size / found["temperature"])
-        assert confident < 1 - 1e-2 or found["temperature"] == 10  # not surer than twenty videos allow
+        calibrated = calibrate(table_of(labels, size * (2 * labels - 1) + size * 0.01 * np.arange(20)))
+        assert 0.2 <= calibrated["temperature"] <= 10
+        assert 0 < calibrated["threshold"] < 1 and 0.3 <= calibrated["fraction_threshold"] <= 0.7
+        confident = expit(size / calibrated["temperature"])
+        assert confident < 1 - 1e-2 or calibrated["temperature"] == 10  # not surer than twenty videos allow
 
 
 @pytest.mark.parametrize("n_fake, n_real", [(4, 50), (50, 4), (0, 20), (0, 0)])
@@ -363,9 +363,12 @@ def test_too_few_validation_videos_choose_nothing(n_fake, n_real):
         if len(labels)
         else make_rows(0, unscored=2)
     )
-    found = calibrate(rows)
-    assert (found["threshold"], found["fraction_threshold"], found["temperature"]) == (0.5, 0.5, 1.0)
-    assert f"{n_fake} fake and {n_real} real" in found["calibration"] and "not calibrated" in found["calibration"]
+    calibrated = calibrate(rows)
+    assert (calibrated["threshold"], calibrated["fraction_threshold"], calibrated["temperature"]) == (0.5, 0.5, 1.0)
+    assert (
+        f"{n_fake} fake and {n_real} real" in calibrated["calibration"]
+        and "not calibrated" in calibrated["calibration"]
+    )
 
 
 def test_threshold_is_the_best_of_all_cuts_and_halfway():
@@ -382,7 +385,7 @@ def test_threshold_is_the_best_of_all_cuts_and_halfway():
     assert 0 < calibration.choose_threshold(np.array([0, 1]), np.array([0.0, 1e-300])) < 1
 
 
-def test_share_threshold_takes_the_best_of_the_grid_and_the_middle_of_ties():
+def test_fraction_threshold_takes_the_best_of_the_grid_and_the_middle_of_ties():
     labels = np.array([0, 0, 1, 1])
     assert calibration.choose_fraction_threshold(labels, np.array([0.0, 0.1, 0.9, 1.0])) == 0.5
     assert calibration.choose_fraction_threshold(labels, np.array([0.35, 0.55, 0.45, 0.9])) == 0.4  # as good: 0.6, 0.7

@@ -1,4 +1,4 @@
-"""Presets: each describes a run that can start; the grid makes a run per cell and a table."""
+"""Presets: each describes a run that can start; the grid has a run per cell and a table."""
 
 import csv
 import importlib
@@ -67,20 +67,20 @@ def test_a_grid_makes_a_run_per_cell_and_continues_after_a_failure(tmp_path):
     config = TrainConfig(
         network="baseline", network_args={"backbone": "small", "width": 4}, data=data, data_dir=data_dir, epochs=1
     )
-    got = grid(config, [8, 1000], [1e-2, 1e-5], tmp_path / "grid", log=lambda line: None)
-    assert [(row["batch_size"], row["learning_rate"]) for row in got] == [
+    cells = grid(config, [8, 1000], [1e-2, 1e-5], tmp_path / "grid", log=lambda line: None)
+    assert [(row["batch_size"], row["learning_rate"]) for row in cells] == [
         (8, 1e-2),
         (8, 1e-5),
         (1000, 1e-2),
         (1000, 1e-5),
     ]
-    assert [row["status"] == "finished" for row in got] == [True, True, False, False]
-    assert "only 64 examples" in got[2]["status"]
-    assert got[0]["val_loss"] != got[1]["val_loss"]
+    assert [row["status"] == "finished" for row in cells] == [True, True, False, False]
+    assert "only 64 examples" in cells[2]["status"]
+    assert cells[0]["val_loss"] != cells[1]["val_loss"]
     with open(tmp_path / "grid" / "grid.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    assert [row["val_auc"] for row in table] == [str(row.get("val_auc", "")) for row in got]
-    written_ns = (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns
+    assert [row["val_auc"] for row in table] == [str(row.get("val_auc", "")) for row in cells]
+    written_ns = (tmp_path / "grid" / cells[0]["run"] / "result.json").stat().st_mtime_ns
     again = grid(config, [8], [1e-2], tmp_path / "grid", log=lambda line: None)
-    assert again == got[:1]
-    assert (tmp_path / "grid" / got[0]["run"] / "result.json").stat().st_mtime_ns == written_ns
+    assert again == cells[:1]
+    assert (tmp_path / "grid" / cells[0]["run"] / "result.json").stat().st_mtime_ns == written_ns

@@ -116,7 +116,7 @@ def test_best_is_the_epoch_of_the_highest_validation_auc(whole):
     result, table = read_json(whole / "result.json"), rows(whole)
     best = max(table, key=lambda row: (row["val_auc"], -row["val_loss"]))
     assert result["best_epoch"] == best["epoch"]
-    # The kept weights score what that epoch scored: they are its weights, and the metrics are over every example.
+    # The weights of best/ score what that epoch scored: they are its weights, and the metrics are over every example.
     scores = read_scores(whole / "scores_validation.csv")
     scored = scores["status"] == "scored"
     assert scored.sum() == 13
@@ -242,9 +242,9 @@ def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path
         child.wait()
         kills += 1
         with np.load(tmp_path / "killed" / "checkpoint" / "state.npz") as saved:
-            kept = len(json.loads(str(saved["progress"]))["rows"])
-        assert kept >= told > finished, "an epoch that was announced as finished is lost"
-        finished = kept
+            saved_epochs = len(json.loads(str(saved["progress"]))["rows"])
+        assert saved_epochs >= told > finished, "an epoch that was announced as finished is lost"
+        finished = saved_epochs
         assert finished < config.epochs
     assert run_process(config, tmp_path / "killed", stdout=subprocess.DEVNULL).wait() == 0
     assert difference(tmp_path / "killed", tmp_path / "whole") < 1e-6
@@ -296,12 +296,12 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
         return validate
 
     monkeypatch.setattr(loop, "_validation", validation)
-    kept, save = [], save_model
-    monkeypatch.setattr(loop, "save_model", lambda folder, *args: kept.append(folder.name) or save(folder, *args))
+    written, save = [], save_model
+    monkeypatch.setattr(loop, "save_model", lambda folder, *args: written.append(folder.name) or save(folder, *args))
     config = change(config, epochs=9, early_stopping_epochs=2)
     run = train(config, tmp_path / "run")
     assert len(rows(run)) == epochs and read_json(run / "result.json")["best_epoch"] == best
-    assert kept == ["best"] * best + ["last"]
+    assert written == ["best"] * best + ["last"]
     assert "stopped" in capsys.readouterr().out
 
 
@@ -329,7 +329,7 @@ def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expecte
 
 
 def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
-    """The accuracy of a mixed example is about its larger part: exact equality with a share would always be wrong."""
+    """The accuracy of a mixed example is about its larger part: exact equality with a fraction would always be wrong."""
     train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
     assert rows(tmp_path / "run")[0]["accuracy"] > 0
     labels, logits = np.float32([[1], [0.7], [0.3], [0]]), np.float32([[2], [-1], [-1], [0.5]])

@@ -1,4 +1,4 @@
-"""The folder a trained network is kept in: its weights and its recipe, saved and loaded."""
+"""The folder of a trained network: its weights and its recipe, saved and loaded."""
 
 import dataclasses
 import shutil
@@ -40,7 +40,7 @@ def save_model(folder: str | Path, model, recipe: Recipe) -> Recipe:
     """Writes `model.weights.h5` and `recipe.json`; the folder is then all that inference needs.
 
     Args:
-      folder: made when absent.
+      folder: created when absent.
       model: keras.Model built by `build(recipe.network, **recipe.network_args)`.
       recipe: `Recipe`; its `versions` and `weights_sha256` are filled in here.
     Returns:
@@ -112,10 +112,10 @@ def _check_schema(schema, path):
 
 def _by_name(model):
     """{"layer/variable": variable} of all weights; counters of random draws and optimizer state are left out."""
-    found = {variable.path: variable for variable in model.weights}
-    if len(found) != len(model.weights):
+    variables = {variable.path: variable for variable in model.weights}
+    if len(variables) != len(model.weights):
         raise ValueError("layers of one network need different names.")
-    return found
+    return variables
 
 
 def _write_weights(model, path):
@@ -137,18 +137,18 @@ def _read_weights(model, path):
 
     wanted = _by_name(model)
     with h5py.File(path, "r") as file:
-        found = {}
-        file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-        problems = [f"missing {name}" for name in sorted(set(wanted) - set(found))]
-        problems += [f"left over {name}" for name in sorted(set(found) - set(wanted))]
-        for name in sorted(set(wanted) & set(found)):
-            if found[name].shape != tuple(wanted[name].shape):
-                problems.append(f"{name} has shape {found[name].shape}, the network {tuple(wanted[name].shape)}")
+        arrays = {}
+        file.visititems(lambda name, item: arrays.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        problems = [f"missing {name}" for name in sorted(set(wanted) - set(arrays))]
+        problems += [f"left over {name}" for name in sorted(set(arrays) - set(wanted))]
+        for name in sorted(set(wanted) & set(arrays)):
+            if arrays[name].shape != tuple(wanted[name].shape):
+                problems.append(f"{name} has shape {arrays[name].shape}, the network {tuple(wanted[name].shape)}")
         if problems:
             more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
             raise ValueError("; ".join(problems[:6]) + more)
         for name, variable in wanted.items():
-            variable.assign(found[name][()])
+            variable.assign(arrays[name][()])
 
 
 def load_model(folder: str | Path) -> tuple:
@@ -199,7 +199,7 @@ def load_weights(model, folder: str | Path, recipe: Recipe) -> None:
 
 
 def copy_model(folder: str | Path, into: str | Path) -> None:
-    """Copies a saved model folder over `into`, which is made when absent.
+    """Copies a saved model folder over `into`, which is created when absent.
 
     Raises:
       InputError: `folder` is no saved model folder, or `into` cannot be written to.

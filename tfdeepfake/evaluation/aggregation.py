@@ -1,9 +1,9 @@
 """From a scores table to one score per face and per video, and which videos have none.
 
 Two rules turn frames into a video:
-  mean   the face's probability is the mean over its frames (or clips) of sigmoid(logit / temperature)
-  share  the face's score is the share of its frames with a probability of at least 0.5 (P2 4.2.2); no temperature
-         can change it
+  mean      the face's probability is the mean over its frames (or clips) of sigmoid(logit / temperature)
+  fraction  the face's score is the fraction of its frames with a probability of at least 0.5 (P2 4.2.2); no
+            temperature can change it
 A video's score is the highest of its faces: one faked face makes a faked video.
 """
 
@@ -17,7 +17,7 @@ RULES = ("mean", "fraction")
 
 
 def frame_scores(rows, rule="mean", temperature=1.0):
-    """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the share rule.
+    """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the fraction rule.
 
     Args:
       rows: a scores table (see `tfdeepfake.scoring.table`).
@@ -79,14 +79,14 @@ def video_scores(rows, rule="mean", temperature=1.0):
     """
     _, first = video_codes(rows)
     out = {name: rows[name][first] for name in ("data_set", "method", "video", "source", "status", "label")}
-    found = face_scores(rows, rule, temperature)
+    faces = face_scores(rows, rule, temperature)
     count = len(first)
     out["score"], out["face"] = np.full(count, np.nan), np.full(count, -1, np.int32)
-    out["faces"] = np.bincount(found["video"], minlength=count)
+    out["faces"] = np.bincount(faces["video"], minlength=count)
     out["frames"] = np.zeros(count, np.int64)
-    order = np.lexsort((-found["face"], found["score"]))  # the best face is written last; of equals the first face
+    order = np.lexsort((-faces["face"], faces["score"]))  # the best face is written last; of equals the first face
     for name, values in (("score", "score"), ("face", "face"), ("frames", "frames")):
-        out[name][found["video"][order]] = found[values][order]
+        out[name][faces["video"][order]] = faces[values][order]
     return out
 
 
@@ -99,8 +99,8 @@ def coverage(videos):
     counts = {status: int(np.sum(videos["status"] == status)) for status in STATUSES}
     total = len(videos["status"])
     unlabelled = int(np.sum((videos["status"] == "scored") & (videos["label"] < 0)))
-    share = counts["scored"] / total if total else None
-    return {"videos": total, **counts, "share_scored": share, "scored_without_label": unlabelled}
+    fraction = counts["scored"] / total if total else None
+    return {"videos": total, **counts, "fraction_scored": fraction, "scored_without_label": unlabelled}
 
 
 def source_groups(videos):
@@ -111,8 +111,8 @@ def source_groups(videos):
     Returns:
       (int64 [V], number of videos without a source).
     """
-    alone = videos["source"] == ""
-    method = np.where(alone, videos["method"], "")
-    video = np.where(alone, videos["video"], "")
+    sourceless = videos["source"] == ""
+    method = np.where(sourceless, videos["method"], "")
+    video = np.where(sourceless, videos["video"], "")
     groups, _ = codes(videos["data_set"], videos["source"], method, video)
-    return groups, int(alone.sum())
+    return groups, int(sourceless.sum())

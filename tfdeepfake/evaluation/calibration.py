@@ -16,11 +16,11 @@ TEMPERATURES = (0.2, 10.0)
 THRESHOLDS = (1e-6, 1 - 1e-6)
 
 
-def calibrate(rows):
+def calibrate(rows: dict) -> dict:
     """Chooses what turns raw logits into verdicts.
 
-    temperature      see `fit_temperature`
-    threshold        see `choose_threshold`
+    temperature         see `fit_temperature`
+    threshold           see `choose_threshold`
     fraction_threshold  see `choose_fraction_threshold`
 
     With fewer than 5 scored videos of either class nothing can be chosen that would not be chance: temperature 1,
@@ -46,14 +46,14 @@ def calibrate(rows):
     out["fraction_threshold"] = choose_fraction_threshold(labels, video_scores(rows, "fraction")["score"])
     text = (
         f"on {seen}: temperature by log loss, threshold by balanced accuracy, "
-        "share of frames by accuracy on the grid 0.3 to 0.7"
+        "fraction of frames by accuracy on the grid 0.3 to 0.7"
     )
     if out["temperature"] in TEMPERATURES:
         text += f"; temperature stopped at its bound {out['temperature']:g}"
     return out | {"calibration": text}
 
 
-def fit_temperature(rows):
+def fit_temperature(rows: dict) -> float:
     """Temperature of the lowest video-level log loss, within 0.2 .. 10.
 
     The targets are (n_fake + 1) / (n_fake + 2) and 1 / (n_real + 2) instead of 1 and 0 (Platt 1999, Sec. 2.2): a
@@ -84,11 +84,11 @@ def fit_temperature(rows):
     return float(np.clip(np.exp(chosen), *TEMPERATURES))
 
 
-def choose_threshold(labels, scores):
+def choose_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     """Cut with the highest balanced accuracy, halfway between two neighbouring scores.
 
-    Of equally good cuts the one nearest 0.5 is taken. Balanced accuracy, because the share of fakes in a
-    validation set says little about the share a user will meet.
+    Of equally good cuts the one nearest 0.5 is taken. Balanced accuracy, because the fraction of fakes
+    in a validation set says little about the one a user will meet.
 
     Args:
       labels: int [V], both classes present.
@@ -104,13 +104,13 @@ def choose_threshold(labels, scores):
     return _best_nearest_half(cuts, (recall + specificity) / 2)
 
 
-def choose_fraction_threshold(labels, shares):
-    """Share of frames from which a video is FAKE, by accuracy on the grid 0.3, 0.4 .. 0.7 (P2 4.2.2).
+def choose_fraction_threshold(labels: np.ndarray, fractions: np.ndarray) -> float:
+    """Fraction of frames from which a video is FAKE, by accuracy on the grid 0.3, 0.4 .. 0.7 (P2 4.2.2).
 
     Ties go to the value nearest 0.5, and of 0.4 and 0.6 to 0.4. The paper chose on its test videos; here they are
     validation videos.
     """
-    accuracy = [np.mean((shares >= cut) == (labels == 1)) for cut in FRACTION_GRID]
+    accuracy = [np.mean((fractions >= cut) == (labels == 1)) for cut in FRACTION_GRID]
     return _best_nearest_half(np.array(FRACTION_GRID), np.array(accuracy))
 
 

@@ -35,11 +35,11 @@ def evaluate(
       video level of each manipulation against all reals of its data set.
     """
     videos = video_scores(rows, "mean", temperature)
-    shares = video_scores(rows, "fraction")["score"]
+    fractions = video_scores(rows, "fraction")["score"]
     faces = face_scores(rows, "mean", temperature)
-    groups, alone = source_groups(videos)
+    groups, num_sourceless = source_groups(videos)
     counted = coverage(videos)
-    share_cut = 0.5 if fraction_threshold is None else fraction_threshold
+    fraction_cut = 0.5 if fraction_threshold is None else fraction_threshold
 
     def level(labels, scores, group, cut, probabilities=True, seen=counted):
         usable = (labels >= 0) & np.isfinite(scores)
@@ -64,7 +64,7 @@ def evaluate(
     everything = np.ones(len(groups), bool)
     levels = {
         "video": video_level(everything, videos["score"], threshold),
-        "video_fraction": video_level(everything, shares, share_cut, probabilities=False),
+        "video_fraction": video_level(everything, fractions, fraction_cut, probabilities=False),
         "face": level(faces["label"], faces["score"], groups[faces["video"]], threshold),
         "frame": level(rows["label"], frame_scores(rows, "mean", temperature), groups[row_video], 0.5),
     }
@@ -76,7 +76,9 @@ def evaluate(
         methods[f"{data_set}/{key}" if len(set(videos["data_set"])) > 1 else key] = video_level(
             chosen, videos["score"], threshold
         )
-    notes = [f"{alone} of {len(groups)} videos name no source and were resampled one by one."] if alone else []
+    notes = []
+    if num_sourceless:
+        notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
     return {
         "coverage": counted,
         "levels": levels,
@@ -84,7 +86,7 @@ def evaluate(
         "unit": unit,
         "thresholds": {
             "threshold": float(threshold),
-            "fraction_threshold": float(share_cut),
+            "fraction_threshold": float(fraction_cut),
             "fraction_threshold_was_chosen": fraction_threshold is not None,
             "temperature": float(temperature),
         },

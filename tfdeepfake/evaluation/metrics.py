@@ -43,37 +43,37 @@ def calibration_bins(labels, probabilities, bins=BINS):
     """Probabilities in `bins` equally wide bins.
 
     Returns:
-      (count [bins], mean probability [bins], share of fakes [bins]); NaN where a bin is empty.
+      (count [bins], mean probability [bins], fraction of fakes [bins]); NaN where a bin is empty.
     """
     place = np.minimum((np.asarray(probabilities) * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(place, weights=probabilities, minlength=bins) / count
-        share = np.bincount(place, weights=labels, minlength=bins) / count
-    return count, mean, share
+        fraction = np.bincount(place, weights=labels, minlength=bins) / count
+    return count, mean, fraction
 
 
 def calibration_error(labels, probabilities, bins=BINS):
-    """Expected calibration error: mean |probability - share of fakes| over bins, weighted by their counts."""
-    count, mean, share = calibration_bins(labels, probabilities, bins)
+    """Expected calibration error: mean |probability - fraction of fakes| over bins, weighted by their counts."""
+    count, mean, fraction = calibration_bins(labels, probabilities, bins)
     filled = count > 0
-    return float(np.sum(count[filled] * np.abs(mean - share)[filled]) / count.sum())
+    return float(np.sum(count[filled] * np.abs(mean - fraction)[filled]) / count.sum())
 
 
 def measure(labels, probabilities, threshold, are_probabilities=True):
     """Metrics of one level.
 
-    log_loss               mean of -log(probability of the true class), natural logarithm; probabilities are kept
+    log_loss               mean of -log(probability of the true class), natural logarithm; probabilities are cut
                            2.2e-16 away from 0 and 1 (scikit-learn's default), so that one sure error costs 36
-    auc                    area under the ROC curve: the share of (fake, real) pairs put in the right order, ties
+    auc                    area under the ROC curve: the fraction of (fake, real) pairs put in the right order, ties
                            counting half (P0 IV-D)
     average_precision      area under the precision-recall curve as a step function
-    accuracy               share of right calls; P3's "true classification rate"
-    balanced_accuracy      mean of the right calls' shares in each class
+    accuracy               fraction of right calls; P3's "true classification rate"
+    balanced_accuracy      mean over the classes of the fraction of right calls
     precision, recall, f1  of FAKE
     eer                    see `equal_error_rate`
-    tpr_at_fpr             share of fakes found at the lowest threshold that calls at most 1 % (10 %) of the reals
-                           FAKE; None with fewer than 100 (10) reals, where that rate cannot be seen
+    tpr_at_fpr             fraction of fakes called FAKE at the lowest threshold that calls at most 1 % (10 %) of the
+                           reals FAKE; None with fewer than 100 (10) reals, where that rate cannot be seen
     brier                  mean squared difference of probability and label
     calibration_error      see `calibration_error`, 10 bins
 
@@ -81,7 +81,7 @@ def measure(labels, probabilities, threshold, are_probabilities=True):
       labels: int [N], 0 or 1.
       probabilities: float64 [N].
       threshold: from which an item is called FAKE.
-      are_probabilities: False for scores that only rank and cut (the share of frames); leaves out log_loss,
+      are_probabilities: False for scores that only rank and cut (the fraction of frames); leaves out log_loss,
         brier and calibration_error.
     Returns:
       Dict of the above with counts n, n_fake, n_real and `undefined`: {metric: why it is None}.
@@ -207,17 +207,17 @@ def intervals(labels, probabilities, groups, threshold, resamples=RESAMPLES, see
             drawn["f1"].append(2 * tp / (2 * tp + fp + fn))
             for name in ("log_loss", "brier") if are_probabilities else ():
                 drawn[name].append(total[name] / n)
-    found, undefined = {}, {}
+    bounds, undefined = {}, {}
     for name in names:
         values = np.concatenate(drawn[name])
         values = values[np.isfinite(values)]
-        found[name] = None
+        bounds[name] = None
         if 2 * len(values) < resamples:
             undefined[name] = f"undefined in {resamples - len(values)} of {resamples} resamples"
         else:
             tail = 50 * (1 - CONFIDENCE)
-            found[name] = [float(v) for v in np.percentile(values, [tail, 100 - tail])]
-    return found, undefined
+            bounds[name] = [float(v) for v in np.percentile(values, [tail, 100 - tail])]
+    return bounds, undefined
 
 
 def _weighted_auc(labels, scores, groups):

@@ -115,16 +115,14 @@ def precision_recall(path, labels, scores, level, subtitle=""):
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
         figure, axes = _figure("Precision and recall of FAKE", subtitle)
-        _unit_square(
-            axes, "recall: fraction of fakes that are found", "precision: fraction of FAKE calls that are right"
-        )
+        _unit_square(axes, "recall: fraction of fakes called FAKE", "precision: fraction of FAKE calls that are right")
         if level["average_precision"] is None:
             _undefined(axes, level["undefined"]["average_precision"])
             return _save(figure, path)
         precision, recall, _ = precision_recall_curve(labels, scores)
-        fraction = level["n_fake"] / level["n"]
+        chance = level["n_fake"] / level["n"]
         axes.axhline(
-            fraction, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * fraction:.0f} % are fake"
+            chance, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"chance: {100 * chance:.0f} % are fake"
         )
         name = f"average precision {level['average_precision']:.3f}"
         axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=name, clip_on=False)
@@ -150,8 +148,8 @@ def confusion(path, level, subtitle=""):
             dark = fractions[row, column] > 0.6
             colour = "white" if dark else INK
             axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=20, color=colour)
-            fraction = f"{100 * fractions[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
-            axes.text(column, row + 0.22, fraction, ha="center", va="center", fontsize=9, color=colour)
+            percent = f"{100 * fractions[row, column]:.1f} % of {('REAL', 'FAKE')[row]}" if totals[row, 0] else "none"
+            axes.text(column, row + 0.22, percent, ha="center", va="center", fontsize=9, color=colour)
         axes.set_xticks([0, 1], ["REAL", "FAKE"])
         axes.set_yticks([0, 1], ["REAL", "FAKE"])
         for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -189,7 +187,7 @@ def histogram(path, labels, scores, threshold, subtitle="", bins=20):
 
 
 def reliability(path, labels, probabilities, level, subtitle=""):
-    """Share of fakes against predicted probability in 10 bins, and how many items each bin holds."""
+    """Fraction of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
         figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
         count, mean, fraction = metrics.calibration_bins(labels, probabilities)
@@ -241,7 +239,7 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
             axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
         axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
         axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        end = last or 1.0  # an image has one time, 0 s
+        end = last or 1.0  # an image has one sample, at 0 s
         axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
         axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])

@@ -1,4 +1,4 @@
-"""What `evaluation.evaluate` returns, as text for a terminal."""
+"""What `evaluate.evaluate` returns, as text for a terminal."""
 
 from tfdeepfake.vocabulary import STATUSES
 
@@ -33,11 +33,11 @@ def _grid(header, body):
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [header, *body]]
 
 
-def format_metrics(metrics):
+def format_metrics(report: dict) -> str:
     """Text of what `evaluate` returns: figures with intervals and coverage, and why some are missing."""
-    seen, cuts, unit = metrics["coverage"], metrics["thresholds"], metrics["unit"]
+    seen, cuts, unit = report["coverage"], report["thresholds"], report["unit"]
     others = ", ".join(f"{name} {seen[name]}" for name in STATUSES[1:])
-    head = " ".join(str(metrics[name]) for name in ("network", "data", "split") if name in metrics)
+    head = " ".join(str(report[name]) for name in ("network", "data", "split") if name in report)
     lines = [head] if head else []
     lines.append(f"Scored {seen['scored']} of {seen['videos']} videos ({others}); metrics are of the scored ones.")
     if "excluded" in seen:
@@ -47,12 +47,12 @@ def format_metrics(metrics):
     chosen = "" if cuts["fraction_threshold_was_chosen"] else " (not chosen on validation data)"
     lines.append(
         f"Video is FAKE from probability {cuts['threshold']:.4g} (temperature {cuts['temperature']:.3g}), or from a "
-        f"share of {unit}s of {cuts['fraction_threshold']:.1f}{chosen}; a single {unit} from 0.5."
+        f"fraction of {unit}s of {cuts['fraction_threshold']:.1f}{chosen}; a single {unit} from 0.5."
     )
-    levels = dict(metrics["levels"])
+    levels = dict(report["levels"])
     if levels["face"]["n"] == levels["video"]["n"]:
         del levels["face"]  # one face in every video: the same figures twice
-    names = {"video": "video (mean)", "video_fraction": f"video (share of {unit}s)", "face": "face", "frame": unit}
+    names = {"video": "video (mean)", "video_fraction": f"video (fraction of {unit}s)", "face": "face", "frame": unit}
     counts = [f"{v['n']} ({v['n_fake']}/{v['n_real']})" for v in levels.values()]
     cells = [v["confusion"] for v in levels.values()]
     scored = [f"{v['coverage']['scored']} of {v['coverage']['videos']}" for v in levels.values()]
@@ -61,7 +61,7 @@ def format_metrics(metrics):
     body.append(["reals called REAL / FAKE", *(f"{c['true_real']} / {c['false_fake']}" for c in cells)])
     body.append(["fakes called REAL / FAKE", *(f"{c['false_real']} / {c['true_fake']}" for c in cells)])
     lines += ["", *_grid(["", *(names[name] for name in levels)], body)]
-    if metrics["methods"]:
+    if report["methods"]:
         body = [
             [
                 name,
@@ -69,11 +69,11 @@ def format_metrics(metrics):
                 f"{v['n_fake']}/{v['n_real']}",
                 *(_number(v, key) for key in ("auc", "accuracy", "recall")),
             ]
-            for name, v in metrics["methods"].items()
+            for name, v in report["methods"].items()
         ]
         header = ["method, against all reals", "videos scored", "fake/real", "video AUC", "accuracy", "recall"]
         lines += ["", *_grid(header, body)]
-    boot = metrics["bootstrap"]
+    boot = report["bootstrap"]
     lines += ["", f"[ ]: {boot['interval']}, {boot['resamples']} resamples by {boot['unit']} "
               f"({levels['video']['sources']} at video level), seed {boot['seed']}."]  # fmt: skip
     reasons = {}
@@ -84,4 +84,4 @@ def format_metrics(metrics):
     for (why, what), where in reasons.items():
         grouped.setdefault((why, ", ".join(where)), []).append(what)
     lines += [f"Not defined, {why}: {', '.join(what)} ({where})." for (why, where), what in grouped.items()]
-    return "\n".join(lines + [f"Note: {note}" for note in metrics["notes"]])
+    return "\n".join(lines + [f"Note: {note}" for note in report["notes"]])

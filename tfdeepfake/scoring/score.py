@@ -1,7 +1,4 @@
-"""Network + prepared data -> scores table; the table itself is described in `tfdeepfake.scoring.table`.
-
-What others call: `score_data`, `read_scores`, `write_scores`, `table`, `select`, `concatenate`.
-"""
+"""Network + prepared data -> scores table (`scoring.table`)."""
 
 import numpy as np
 from tqdm import tqdm
@@ -11,31 +8,27 @@ from tfdeepfake.scoring.table import (
     DTYPES,
     EMPTY,
     concatenate,
-    read_scores,
     select,
     table,
     video_codes,
-    write_scores,
 )
 from tfdeepfake.scoring.tta import predict_logits
-
-__all__ = ["concatenate", "read_scores", "score_data", "select", "table", "unscored_rows", "write_scores"]
 
 
 def score_data(model, prepared, split, batch_size=16, tta="none"):
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
-    Where two clips of a video overlap, a frame network meets a frame twice; its first score is kept.
+    Where two clips of a video overlap, a frame network meets a frame twice; its first score counts.
     A video for which the network gives a logit that is not finite is not scored: its status is "error".
     Videos the preparation could not use (no face, unreadable, too short: "error") come from the data set's
     metadata, so that they are counted. Memory grows with the number of scored frames, not with pixels.
 
     Args:
       model: network of `frames` (and `flow`) with one logit [B, 1]; input type frame, flow or clip.
-      prepared: what `tfdeepfake.data.batches.pipeline.open_data` returns.
+      prepared: what `tfdeepfake.data.batches.prepared.open_data` returns.
       split: "train", "validation" or "test".
       batch_size: examples scored at a time.
-      tta: "none" or "flip", see `test_time.predict_logits`.
+      tta: "none" or "flip", see `tta.predict_logits`.
     Returns:
       A scores table; a row of a clip network is a clip, named by its first frame.
     Raises:

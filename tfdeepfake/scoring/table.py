@@ -68,10 +68,10 @@ def codes(*columns):
     keys = columns[0].tolist() if len(columns) == 1 else list(zip(*(c.tolist() for c in columns), strict=True))
     # A dict is several times faster here than sorting strings with numpy.unique.
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    found = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
+    row_codes = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
     first = np.full(len(numbers), len(keys), np.int64)
-    np.minimum.at(first, found, np.arange(len(keys)))
-    return found, first
+    np.minimum.at(first, row_codes, np.arange(len(keys)))
+    return row_codes, first
 
 
 def video_codes(columns):
@@ -110,7 +110,7 @@ def check(columns, fail):
         lambda row: f"a row of status {status[row]!r} has no face, frame or logit, but one is given.",
     )
     video, first = video_codes(columns)
-    leader = first[video]  # row that spoke of this video first
+    leader = first[video]  # first row of each video
     refuse(
         label != label[leader],
         lambda row: f"{_name(columns, row)} has two labels: {_label(label[leader[row]])} and {_label(label[row])}.",
@@ -245,7 +245,7 @@ def _parse(path, lines, cells):
     columns = {}
     for name in COLUMNS:
         if name in TEXTS:
-            shared = {}  # equal strings are kept once: half a million rows name few videos
+            shared = {}  # equal strings are held once: half a million rows name few videos
             columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
             continue
         convert, need = _CELLS[name]

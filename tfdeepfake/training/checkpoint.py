@@ -16,7 +16,7 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def save_state(path, model, progress):
+def save_state(path: str | Path, model, progress: dict) -> None:
     """Writes the state atomically.
 
     Args:
@@ -29,7 +29,7 @@ def save_state(path, model, progress):
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
 
-def load_state(path, model):
+def load_state(path: str | Path, model) -> dict:
     """Puts a saved state into a model built by the same code and config. Returns `progress`.
 
     Raises:
@@ -56,7 +56,7 @@ def load_state(path, model):
     return progress
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder: str | Path) -> None:
     """Deletes the temporary files of writes that a kill cut off; call only while nobody else writes here."""
     for path in Path(folder).rglob(".tmp-*"):
         if path.is_file():

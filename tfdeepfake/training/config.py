@@ -29,7 +29,7 @@ class TrainConfig:
     start_from: str | None = setting(
         None,
         "saved model folder whose weights the run begins with (of `convert --fresh-head`, or of another run); its "
-        "network_args hold. Read once: the run goes on without it",
+        "network_args hold. Read once: the run is resumed without it",
     )
     data: str = setting("synthetic_faces", "prepared data set, `name`, `name/config` or `name/config:version`")
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
@@ -96,9 +96,9 @@ class TrainConfig:
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values, subject="config"):
+    def from_dict(cls, values: dict, subject: str | object = "config") -> "TrainConfig":
         return from_dict(cls, values, subject)

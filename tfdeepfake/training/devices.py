@@ -11,7 +11,7 @@ from tfdeepfake.errors import InputError
 SUPPORTED = "Training runs on one device or on several GPUs of one machine, for now."
 
 
-def strategy(devices):
+def strategy(devices: int) -> tf.distribute.Strategy:
     """tf.distribute strategy for a run.
 
     Args:
@@ -48,6 +48,6 @@ def strategy(devices):
     )
 
 
-def one_gpu(strategy):
+def one_gpu(strategy: tf.distribute.Strategy) -> bool:
     """Whether the strategy is a single GPU."""
     return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))

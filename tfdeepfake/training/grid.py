@@ -2,8 +2,9 @@
 
     tfdeepfake grid two_stream_video runs/grid --data-dir data
 
-The paper's grid: batch sizes 4, 16, 32; learning rates "10e-3" and "10e-6". Started again, finished cells are kept and
-an interrupted one goes on. Hardware, time: those of one run, times the cells; not yet run at the paper's size.
+The paper's grid: batch sizes 4, 16, 32; learning rates "10e-3" and "10e-6". Started again, finished cells stay as
+they are and an interrupted one is resumed. Hardware, time: those of one run, times the cells; not yet run at the
+paper's size.
 """
 
 import csv
@@ -12,9 +13,11 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake.files import read_json, write_json, write_text
+from tfdeepfake.training.config import TrainConfig
 
 COLUMNS = ("batch_size", "learning_rate", "status", "best_epoch", "val_auc", "val_loss", "val_accuracy", "run")
 CELL = """
@@ -30,7 +33,13 @@ except InputError as error:
 """
 
 
-def grid(config, batch_sizes, learning_rates, run_dir, log=print):
+def grid(
+    config: TrainConfig,
+    batch_sizes: list[int],
+    learning_rates: list[float],
+    run_dir: str | Path,
+    log: Callable[[str], None] = print,
+) -> list[dict]:
     """Trains every combination and tabulates the best epoch of each.
 
     Args:
@@ -39,8 +48,8 @@ def grid(config, batch_sizes, learning_rates, run_dir, log=print):
       run_dir: folder; a run folder per cell and grid.csv are written into it.
       log: function that gets a line of progress.
     Returns:
-      List of dicts with `COLUMNS`, in the order of the cells; status is "finished" or why the cell failed: the
-      others go on.
+      List of dicts with `COLUMNS`, in the order of the cells; status is "finished" or why the cell failed,
+      which does not stop the others.
     """
     run_dir, rows = Path(run_dir), []
     for batch_size in batch_sizes:
@@ -49,8 +58,8 @@ def grid(config, batch_sizes, learning_rates, run_dir, log=print):
             row = _run(cell, run_dir / f"batch{batch_size}_rate{learning_rate:g}")
             rows.append(row)
             _write(run_dir / "grid.csv", rows)
-            result = f"validation AUC {row['val_auc']}" if row["status"] == "finished" else row["status"]
-            log(f"batch size {batch_size}, learning rate {learning_rate:g}: {result}")
+            outcome = f"validation AUC {row['val_auc']}" if row["status"] == "finished" else row["status"]
+            log(f"batch size {batch_size}, learning rate {learning_rate:g}: {outcome}")
     return rows
 
 
@@ -66,11 +75,11 @@ def _run(config, folder):
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run([sys.executable, "-c", CELL, str(folder)], stderr=subprocess.PIPE, env=environment)
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            return row | {"status": said[-1] if said else f"ended with code {done.returncode}"}
-    result = read_json(folder / "result.json")
-    best = {name: result["best"].get(name) for name in ("val_auc", "val_loss", "val_accuracy")}
-    return row | {"status": "finished", "best_epoch": result["best_epoch"]} | best
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            return row | {"status": lines[-1] if lines else f"ended with code {done.returncode}"}
+    summary = read_json(folder / "result.json")
+    best = {name: summary["best"].get(name) for name in ("val_auc", "val_loss", "val_accuracy")}
+    return row | {"status": "finished", "best_epoch": summary["best_epoch"]} | best
 
 
 def _write(path, rows):
@@ -81,7 +90,7 @@ def _write(path, rows):
     write_text(path, text.getvalue())
 
 
-def best_cell(rows):
+def best_cell(rows: list[dict]) -> dict | None:
     """The row of `grid` with the best validation AUC; None when none has one."""
     scored = [row for row in rows if row.get("val_auc") is not None]
     return max(scored, key=lambda row: row["val_auc"]) if scored else None

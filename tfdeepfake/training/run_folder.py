@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, read_json, write_json, write_text
 from tfdeepfake.model_folder import software_versions
 from tfdeepfake.training import checkpoint, start_from
+from tfdeepfake.training.config import TrainConfig
 
 COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accuracy", "learning_rate", "seconds")
 
 
 @contextmanager
-def hold(run_dir):
+def hold(run_dir: Path):
     """Holds the folder for this process, and clears what a killed one left half written.
 
     Raises:
@@ -33,12 +35,12 @@ def hold(run_dir):
         yield
 
 
-def state_path(run_dir):
-    """Where the state of a run is kept; as long as there is none, the run has not begun."""
+def state_path(run_dir: str | Path) -> Path:
+    """The file of a run's state; as long as there is none, the run has not begun."""
     return Path(run_dir) / "checkpoint" / "state.npz"
 
 
-def check_config(config, run_dir):
+def check_config(config: TrainConfig, run_dir: Path) -> None:
     """Compares the config with that of the run that was begun here, if one was.
 
     Raises:
@@ -56,42 +58,42 @@ def check_config(config, run_dir):
         raise InputError(run_dir, f"holds a run of another config: {', '.join(differ)}.", "Choose another folder.")
 
 
-def begin(config, run_dir, data, found):
+def begin(config: TrainConfig, run_dir: Path, data: str, facts: Callable[[], dict]) -> dict:
     """Writes config.json and versions.json of a new run, or reads what an old one began with.
 
     Args:
       config: TrainConfig.
       run_dir: Path.
       data: version of the data set in use.
-      found: function without arguments giving what else the run has to remember; called for a new run only.
+      facts: function without arguments giving what else the run has to remember; called for a new run only.
     Returns:
       The content of versions.json: {"software": ..., "data": data, "seed": ..., ...}.
     """
     software = software_versions()
     if not state_path(run_dir).exists():
-        versions = {"software": software, "data": data, "seed": config.seed} | found()
+        versions = {"software": software, "data": data, "seed": config.seed} | facts()
         write_json(run_dir / "config.json", config.to_dict())
         write_json(run_dir / "versions.json", versions)
         return versions
     versions = read_json(run_dir / "versions.json")
     if versions["software"] != software:
-        print(f"{run_dir}: begun with {versions['software']}, goes on with {software}.", file=sys.stderr)
+        print(f"{run_dir}: begun with {versions['software']}, resumed with {software}.", file=sys.stderr)
     return versions
 
 
-def data_version(config, run_dir):
-    """The data a run reads: what the config names; once begun, the very version that was found then."""
+def data_version(config: TrainConfig, run_dir: Path) -> str:
+    """The data a run reads: what the config names; once begun, the very version that it was then."""
     return read_json(run_dir / "versions.json")["data"] if state_path(run_dir).exists() else config.data
 
 
-def started_from(config, run_dir):
-    """What `start_from.read` says of the folder a run starts from, or said of it when the run began; None without."""
+def started_from(config: TrainConfig, run_dir: Path) -> dict | None:
+    """What `start_from.read` tells of the folder a run starts from, as it was when the run began; None without one."""
     if state_path(run_dir).exists():
         return read_json(run_dir / "versions.json").get("start_from")
     return start_from.read(config.start_from, config.network, config.network_args) if config.start_from else None
 
 
-def write_curves(run_dir, rows, everything):
+def write_curves(run_dir: Path, rows: list[dict], everything: bool) -> None:
     """Writes metrics.csv and TensorBoard's files.
 
     Args:

@@ -33,7 +33,7 @@ def mixed_precision(precision: str):
 
 @dataclasses.dataclass
 class Run:
-    """What the steps of one run share."""
+    """What the steps of a run have in common."""
 
     config: TrainConfig
     run_dir: Path
@@ -116,7 +116,7 @@ def build(config: TrainConfig, run_dir: Path) -> Run:
 
 
 def _strategy(config):
-    """The run's tf.distribute strategy, whose replicas share a batch evenly."""
+    """The run's tf.distribute strategy, whose replicas take equal parts of a batch."""
     strategy = devices.strategy(config.devices)
     if config.batch_size % strategy.num_replicas_in_sync:
         raise InputError(

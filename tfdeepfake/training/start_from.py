@@ -12,7 +12,7 @@ from tfdeepfake.model_folder import load_recipe
 _FREE = ("input_size", "num_frames", "dropout", "drop_path", "drop_connect", "seed")
 
 
-def read(folder, network, network_args):
+def read(folder: str | Path, network: str, network_args: dict) -> dict:
     """What a folder gives a run.
 
     Args:
@@ -56,7 +56,7 @@ def read(folder, network, network_args):
     }
 
 
-def parent(start):
+def parent(start: dict) -> str:
     """How a recipe names the weights that a run started from: a chain back to the published file."""
     before = f", from {start['parent']}" if start["parent"] else ""
     return f"{start['name']} sha256:{start['weights_sha256']}{before}"

@@ -1,8 +1,8 @@
 """config -> strategy, compile, fit, resume.
 
 A run is one `fit` over a data set that is a function of (seed, epoch), and one state file written at every
-epoch's end. Everything else in the run folder is made from that state, so a run that is killed at any moment
-and started again with the same command ends with the same weights as one left alone. On a CPU that holds bit by bit;
+epoch's end. Everything else in the run folder follows from that state, so a run that is killed at any moment
+and started again with the same command ends with the same weights as one that was not. On a CPU that holds bit by bit;
 on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes them, and slower; not tried here).
 
     run_dir/
@@ -39,18 +39,18 @@ from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from
 from tfdeepfake.training.config import TrainConfig
 
 
-def train(config, run_dir, progress=True):
-    """Trains a network, or goes on with a run that was stopped.
+def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Path:
+    """Trains a network, or resumes a run that was stopped.
 
     Args:
       config: TrainConfig.
-      run_dir: folder of the run; made when absent.
+      run_dir: folder of the run, created when absent.
       progress: one line per epoch on stdout, and a bar on stderr where that is a terminal.
     Returns:
       Path of the run folder.
     Raises:
       InputError: the data is not prepared or cannot feed the network, the folder holds another run, another
-        process trains in it, the disk is full (the last epoch's state is kept), or the loss is not finite.
+        process trains in it, the disk is full (the state of the epoch before stays), or the loss is not finite.
     """
     run_dir = Path(run_dir)
     # Flushed, so that a log file follows the run.
@@ -67,7 +67,7 @@ def train(config, run_dir, progress=True):
     return run_dir
 
 
-def resume(run_dir, progress=True):
+def resume(run_dir: str | Path, progress: bool = True) -> Path:
     """`train` with the config that the folder holds."""
     path = Path(run_dir) / "config.json"
     return train(TrainConfig.from_dict(read_json(path, "Give the folder of a run."), path), run_dir, progress)
@@ -81,7 +81,7 @@ def _parent(run):
     return Path(weights).name if isinstance(weights, str) else None
 
 
-def _recipe(run, calibration="not calibrated"):
+def _recipe(run):
     """The recipe of a saved model folder. Inference extracts what this network reads, not what the data holds."""
     flow = run.prepared.recipe.flow if run.with_flow else "none"
     return Recipe(
@@ -90,7 +90,6 @@ def _recipe(run, calibration="not calibrated"):
         parent=_parent(run),
         licence=run.start["licence"] if run.start else "unknown",
         data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
-        calibration=calibration,
         data_version=run.prepared.version,
     )
 
@@ -99,7 +98,7 @@ def _fit(run, log, progress):
     """Trains the epochs that are left."""
     config, model = run.config, run.model
     if run.epoch:
-        log(f"{run.run_dir}: goes on after epoch {run.epoch}.")
+        log(f"{run.run_dir}: resumed after epoch {run.epoch}.")
         run_folder.write_curves(run.run_dir, run.rows, everything=True)
         _save_best(run)
     if run.done:
@@ -117,53 +116,71 @@ def _fit(run, log, progress):
         with_flow=run.with_flow,
     )
     validate = _validation(run) if run.has_validation else lambda: {}
-    started, bar = 0.0, None
-
-    def epoch_begin(epoch, logs=None):
-        nonlocal started, bar
-        started = time.monotonic()
-        # `disable=None` is silent where stderr is no terminal.
-        bar = tqdm(total=run.steps, desc=f"epoch {epoch + 1}/{config.epochs}", leave=False,
-                   disable=None if progress else True)  # fmt: skip
-
-    def epoch_end(epoch, logs):
-        bar.close()
-        if not np.isfinite(logs["loss"]):
-            raise InputError(
-                "learning_rate",
-                f"the loss is {logs['loss']} in epoch {epoch + 1}, with learning_rate {config.learning_rate}.",
-                f"Try a smaller one in another folder; {run.run_dir} keeps epoch {epoch}.",
-            )
-        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in ("loss", "auc", "accuracy")}
-        row |= validate()
-        row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.monotonic() - started}
-        run.rows.append(row)
-        best = run.rows[run.best_epoch - 1] if run.best_epoch else None
-        if best is None or _quality(row) > _quality(best) or not run.has_validation:
-            run.best_epoch = epoch + 1
-        # The order matters: what is derived comes after the state, so a kill in between is mended from the state.
-        state = {"rows": run.rows, "best_epoch": run.best_epoch}
-        checkpoint.save_state(run_folder.state_path(run.run_dir), model, state)
-        run_folder.write_curves(run.run_dir, run.rows, everything=epoch == 0)
-        _save_best(run)
-        log(_line(row, config.epochs))
-        if run.done and epoch + 1 < config.epochs:
-            log(f"no better validation AUC for {config.early_stopping_epochs} epochs: stopped.")
-            model.stop_training = True
-
-    callback = keras.callbacks.LambdaCallback(
-        on_epoch_begin=epoch_begin, on_epoch_end=epoch_end, on_train_batch_end=lambda batch, logs: bar.update()
-    )
     with run.strategy.scope(), pipeline.reading(run.prepared, "train", "validation"):
         model.fit(
             dataset,
             initial_epoch=run.epoch,
             epochs=config.epochs,
             steps_per_epoch=run.steps,
-            callbacks=[callback],
+            callbacks=[_epochs(run, validate, log, progress)],
             shuffle=False,  # the data set is shuffled already, and Keras warns otherwise
             verbose=0,
         )
+
+
+def _epochs(run, validate, log, progress):
+    """The callback that shows an epoch's progress, and ends it: metrics, state, curves, best/."""
+    started_s, bar = 0.0, None
+
+    def begin(epoch, logs=None):
+        nonlocal started_s, bar
+        started_s = time.monotonic()
+        name = f"epoch {epoch + 1}/{run.config.epochs}"
+        # `disable=None` is silent where stderr is no terminal.
+        bar = tqdm(total=run.steps, desc=name, leave=False, disable=None if progress else True)
+
+    def end(epoch, logs):
+        bar.close()
+        row = _row(run, epoch, logs) | validate()
+        row |= {"learning_rate": float(run.model.optimizer.learning_rate), "seconds": time.monotonic() - started_s}
+        _record(run, row)
+        log(_line(row, run.config.epochs))
+        if run.done and run.epoch < run.config.epochs:
+            log(f"no better validation AUC for {run.config.early_stopping_epochs} epochs: stopped.")
+            run.model.stop_training = True
+
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=lambda batch, logs: bar.update()
+    )
+
+
+def _row(run, epoch, logs):
+    """An epoch's number, which counts from 1, and training metrics.
+
+    Raises:
+      InputError: the loss is not finite.
+    """
+    if not np.isfinite(logs["loss"]):
+        rate = run.config.learning_rate
+        raise InputError(
+            "learning_rate",
+            f"the loss is {logs['loss']} in epoch {epoch + 1}, with learning_rate {rate}.",
+            f"Try a smaller one in another folder; {run.run_dir} keeps epoch {epoch}.",
+        )
+    return {"epoch": epoch + 1} | {name: float(logs[name]) for name in ("loss", "auc", "accuracy")}
+
+
+def _record(run, row):
+    """Adds a finished epoch to the run and its folder."""
+    run.rows.append(row)
+    best = run.rows[run.best_epoch - 1] if run.best_epoch else None
+    if best is None or _quality(row) > _quality(best) or not run.has_validation:
+        run.best_epoch = run.epoch
+    # The order matters: what is derived comes after the state, so a kill in between is mended from the state.
+    progress = {"rows": run.rows, "best_epoch": run.best_epoch}
+    checkpoint.save_state(run_folder.state_path(run.run_dir), run.model, progress)
+    run_folder.write_curves(run.run_dir, run.rows, everything=run.epoch == 1)
+    _save_best(run)
 
 
 def _quality(row):
@@ -227,18 +244,17 @@ def _finish(run, log):
     """Writes last/, scores the validation split with best/, and puts threshold and temperature into its recipe."""
     save_model(run.run_dir / "last", run.model, _recipe(run))
     model, recipe = load_model(run.run_dir / "best")
-    result = {"epochs": run.epoch, "best_epoch": run.best_epoch, "best": run.rows[run.best_epoch - 1]}
     if run.has_validation:
         rows = score_data(model, run.prepared, "validation", run.config.batch_size)
         write_scores(run.run_dir / "scores_validation.csv", rows)
-        found = calibrate(rows)
-        chosen = {name: found[name] for name in ("threshold", "fraction_threshold", "temperature", "calibration")}
-        recipe = dataclasses.replace(recipe, **chosen)
+        calibrated = calibrate(rows)
+        chosen = {n: calibrated[n] for n in ("threshold", "fraction_threshold", "temperature", "calibration")}
     else:
         chosen = {"calibration": "not calibrated: the data set has no validation split"}
-        recipe = dataclasses.replace(recipe, **chosen)
+    recipe = dataclasses.replace(recipe, **chosen)
     write_recipe(run.run_dir / "best", recipe)
-    write_json(run.run_dir / "result.json", result | chosen)
-    best = result["best"]
+    best = run.rows[run.best_epoch - 1]
+    summary = {"epochs": run.epoch, "best_epoch": run.best_epoch, "best": best}
+    write_json(run.run_dir / "result.json", summary | chosen)
     auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""
     log(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")

@@ -3,10 +3,10 @@
     augment    one example: colours, moves, shrinking, noise, compression
     cutmix     one batch: a box of every clip comes from its neighbour, labels are mixed (arXiv:1905.04899)
 
-Names, probabilities and ranges are in `policies`; `pipeline` calls both inside `tf.data`. Draws are functions of the
-generator alone. Only what is drawn is run, and neighbours of one sort take one pass: colours are one matrix, moves
-are one resample. On OpenCV, because P0's policy with `tf.image` took six times the processor time, and Keras's layers
-draw anew for every frame.
+Names, probabilities and ranges are in `augment_policies`; `augment_tf` calls both inside `tf.data`. Draws are functions
+of the generator. Only what is drawn is run, and neighbours of one sort take one pass: colours are one matrix, moves are
+one resample. On OpenCV, because P0's policy with `tf.image` took six times the processor time, and Keras's layers draw
+anew for every frame.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 
 from tfdeepfake.data.flow import ZERO_CODE
 
-# Share of examples that CutMix changes; the others stay whole, because faces to be judged are.
+# Fraction of examples that CutMix changes; the others stay whole, because faces to be judged are.
 CUTMIX_PROBABILITY = 0.5
 ALIGNED_BYTES = 64
 # Luma and two axes of chroma around which hue turns (NTSC). Grey has no chroma and stays as it is.
@@ -209,8 +209,8 @@ def augment(frames, flow, steps, rng, into=None):
     Args:
       frames: T images uint8 [H, W, 3] RGB, as a list or an array.
       flow: their maps, T of uint8 [2H, W, 1] as `flow.pack_flow` makes them; nothing (`()`) where there are none.
-      steps: of `policies.steps`.
-      rng: np.random.Generator of this example alone.
+      steps: of `augment_policies.steps`.
+      rng: np.random.Generator of this example.
       into: list of arrays to write to, as they are returned; None makes new ones.
     Returns:
       ([frames uint8 [T, H, W, 3], flow uint8 [T, 2H, W, 1] where there is any], turn float32 [2, 2]): the vectors of
@@ -239,8 +239,8 @@ def _each(images, changes, into):
             np.copyto(new, image)
 
 
-def aligned_empty(shape):
-    """Room for uint8 of a shape that begins where TensorFlow takes memory as it is; elsewhere it would copy."""
+def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+    """An empty uint8 array that begins where TensorFlow takes memory as it is; elsewhere it would copy."""
     count = math.prod(shape)
     more = np.empty(count + ALIGNED_BYTES, np.uint8)
     start = -more.ctypes.data % ALIGNED_BYTES
@@ -251,14 +251,14 @@ def cutmix(frames, flow, label, weight, rng):
     """Puts a box of the neighbour in the batch into half of the examples, the same box in all frames and maps.
 
     The box covers an even draw of the area before it is cut at the edge, its centre is anywhere (arXiv:1905.04899
-    Sec. 3.1, alpha 1). The label becomes the share of fake area, the class weight that of the two examples by area.
+    Sec. 3.1, alpha 1). The label becomes the fraction of fake area, the class weight that of the two examples by area.
 
     Args:
       frames: uint8 [B, (T,) H, W, 3].
       flow: float32 [B, (T,) H, W, 2] px/frame, or None.
       label: float32 [B, 1].
       weight: float32 [B], or None.
-      rng: np.random.Generator of this batch alone.
+      rng: np.random.Generator of this batch.
     Returns:
       (frames, flow, label, weight) of the same shapes and dtypes.
     """
@@ -272,11 +272,11 @@ def cutmix(frames, flow, label, weight, rng):
             # Pixels whose own middle is in the box.
             edges = (round(pixels * (middle - side)), round(pixels * (middle + side)))
             box.append(slice(*np.clip(edges, 0, pixels)))
-        share = np.float32(np.prod([s.stop - s.start for s in box]) / (height * width))
+        fraction = np.float32(np.prod([s.stop - s.start for s in box]) / (height * width))
         for new, old in zip(mixed[:2], (frames, flow), strict=True):
             if old is not None:
                 new[k, ..., box[0], box[1], :] = old[k - 1, ..., box[0], box[1], :]
         for new, old in zip(mixed[2:], (label, weight), strict=True):
             if old is not None:
-                new[k] += share * (old[k - 1] - old[k])
+                new[k] += fraction * (old[k - 1] - old[k])
     return tuple(mixed)

@@ -1,8 +1,8 @@
 """Which augmentation is drawn how often and how strongly: plain tables, read by `tfdeepfake.data.batches.augment`.
 
 A policy is a list of steps (probability, {operation: range, ...}): with that probability one of the operations runs,
-each of them as likely as the others. Steps run in the order given; those that move pixels share one resample with their
-neighbours, and so do those that change colours.
+each of them as likely as the others. Steps run in the order given; neighbours that move pixels are one
+resample together, and neighbours that change colours one matrix.
 
 P0 IV-C names operations and Albumentations but neither probabilities nor ranges: those below are Albumentations'
 defaults of 2020 (p 0.5, brightness and contrast 0.2, hue 20 of 180, saturation 30 and value 20 of 255, noise variance
@@ -45,46 +45,46 @@ def _only(name, **ranges):
     return {name: OPERATIONS[name][1] | ranges}
 
 
-def _alone(name, probability=None, **ranges):
+def _single(name, probability=None, **ranges):
     return (OPERATIONS[name][0] if probability is None else probability, _only(name, **ranges))
 
 
 POLICIES = {
     "none": (),
     "p0": (
-        _alone("downscale"),
-        _alone("brightness_contrast"),
-        _alone("hue_saturation"),
-        _alone("flip"),
-        _alone("shear"),
-        _alone("shift_scale_rotate", shift=0.0, scale=0.0),
-        _alone("noise"),
+        _single("downscale"),
+        _single("brightness_contrast"),
+        _single("hue_saturation"),
+        _single("flip"),
+        _single("shear"),
+        _single("shift_scale_rotate", shift=0.0, scale=0.0),
+        _single("noise"),
     ),
     "p1": (
-        _alone("jpeg"),
-        _alone("noise", 0.1),
+        _single("jpeg"),
+        _single("noise", 0.1),
         (0.7, _only("brightness_contrast") | _only("fancy_pca") | _only("hue_saturation", hue=20 / 180)),
-        _alone("grey"),
-        _alone("shift_scale_rotate"),
+        _single("grey"),
+        _single("shift_scale_rotate"),
     ),
 }
 
 
-def steps(augment):
+def steps(augment: str) -> tuple:
     """The steps of a name: a policy, an operation, or several of both joined by "+", such as "flip+jpeg+noise".
 
     Raises:
       ValueError: a part is neither, or an operation occurs twice (two flips by one draw would undo each other).
     """
-    found = ()
+    chosen = ()
     for part in augment.split("+"):
         if part not in POLICIES and part not in OPERATIONS:
             raise ValueError(
                 f"augment needs one of {', '.join(POLICIES)}, {', '.join(OPERATIONS)}, or several joined by +, "
                 f"got {augment!r}."
             )
-        found += POLICIES[part] if part in POLICIES else (_alone(part),)
-    names = [name for _, choices in found for name in choices]
+        chosen += POLICIES[part] if part in POLICIES else (_single(part),)
+    names = [name for _, choices in chosen for name in choices]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"augment needs every operation once, got {', '.join(twice)} twice in {augment!r}.")
-    return found
+    return chosen

@@ -2,7 +2,7 @@
 
     records -> [one per frame] -> shuffle (encoded) -> decode -> augment -> batch -> unpack flow, weight, CutMix
 
-The order and the augmentation of an epoch are a function of (seed, epoch) alone: a run that is killed and
+The order and the augmentation of an epoch are a function of (seed, epoch): a run that is killed and
 started again sees the batches it would have seen. Images stay encoded until they are past the shuffle
 buffer, so the buffer is small, and only what is taken is decoded; frames reach the network as uint8. A split
 that is small once decoded is decoded once, held in memory, and shuffled whole. Several hosts read parts that do not
@@ -49,7 +49,7 @@ GROUP_FRAMES = 16
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How training draws, changes and shares out its examples.
+    """How training draws, changes and distributes its examples.
 
     Args:
       seed: of order and augmentation, together with the epoch's number.
@@ -115,7 +115,7 @@ def training_batches(
     view = view_of(prepared, split, input_type, with_flow, settings.hosts, settings.host)
     paths = host_paths(view)
     examples_per_epoch = steps_per_epoch(prepared, split, input_type, batch_size, settings.hosts) * batch_size
-    # Built outside the epochs, so that they share it.
+    # Built outside the epochs: one for all.
     in_memory = decoded_examples(view, paths).cache() if view.decoded_bytes <= settings.cache_bytes else None
     change = _change(view, settings.augment, in_memory is not None)
 
@@ -255,7 +255,7 @@ def _scoring_batch(with_keys, batch):
 
 
 def _prefetched(dataset):
-    """Batches made ahead, in a fixed order."""
+    """Batches prepared ahead, in a fixed order."""
     options = tf.data.Options()
     options.deterministic = True
     # See `records.PARALLEL`.

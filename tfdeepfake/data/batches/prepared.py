@@ -40,7 +40,9 @@ class PreparedData:
         return splits[name]
 
 
-def prepare_command(name, data_dir=None, input_type=None, flow=False):
+def prepare_command(
+    name: str, data_dir: str | Path | None = None, input_type: str | None = None, flow: bool = False
+) -> str:
     """The command line that builds data set `name` such that a network of `input_type` can read it."""
     words = ["tfdeepfake", "prepare", name]
     words += ["--dir", "FOLDER"] if name == "video_folder" else []
@@ -50,7 +52,7 @@ def prepare_command(name, data_dir=None, input_type=None, flow=False):
     return shlex.join(words)
 
 
-def rebuild_command(prepared):
+def rebuild_command(prepared: PreparedData) -> str:
     """The command line that builds the same data set again."""
     name, _, config = prepared.version.partition(":")[0].partition("/")
     return _command_again(name, config, Path(prepared.builder.data_dir), prepared.metadata)
@@ -94,22 +96,22 @@ def check_metadata(metadata: dict, name: str, config: str, folder: Path) -> None
     raise InputError(folder, f"is of schema {schema}; this version reads schema {SCHEMA}.", remedy)
 
 
-def serves(recipe, input_type, flow=False):
+def serves(recipe: DataRecipe, input_type: str, flow: bool = False) -> bool:
     """Whether data of `recipe` can feed a network of `input_type`: clips may be read as a bag of frames (P2 3.1)."""
     if flow or input_type == "flow":
         return recipe.input_type in ("clip", input_type) and recipe.flow != "none"
     return recipe.input_type == "clip" or input_type == "frame"
 
 
-def _found(root, name):
+def _prepared_below(root, name):
     """{config: [(version numbers, folder)]} of what is prepared below root/name."""
-    found = {}
+    configs = {}
     for info in [*root.glob(f"{name}/*/dataset_info.json"), *root.glob(f"{name}/*/*/dataset_info.json")]:
         parts = info.parent.name.split(".")
         if len(parts) == 3 and all(p.isdigit() for p in parts):
             config = "/".join(info.parent.parent.relative_to(root / name).parts)
-            found.setdefault(config, []).append((tuple(map(int, parts)), info.parent))
-    return found
+            configs.setdefault(config, []).append((tuple(map(int, parts)), info.parent))
+    return configs
 
 
 def _open_folder(folder, name, config):
@@ -121,7 +123,9 @@ def _open_folder(folder, name, config):
     return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
 
 
-def open_data(data, data_dir=None, input_type=None, flow=False):
+def open_data(
+    data: str, data_dir: str | Path | None = None, input_type: str | None = None, flow: bool = False
+) -> PreparedData:
     """Opens a prepared data set.
 
     Args:
@@ -133,18 +137,18 @@ def open_data(data, data_dir=None, input_type=None, flow=False):
     Returns:
       PreparedData.
     Raises:
-      InputError: not prepared, or several configs fit; says which command prepares it.
+      InputError: not prepared, or several configs fit; names the command that prepares it.
     """
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
     rest, _, version = data.partition(":")
     name, _, config = rest.partition("/")
     run = f"Run: {prepare_command(name, data_dir, input_type, flow)}"
-    found = _found(root, name)
+    configs = _prepared_below(root, name)
     if config:
-        found = {c: folders for c, folders in found.items() if c == config}
+        configs = {c: folders for c, folders in configs.items() if c == config}
     if version:
-        found = {c: [f for f in folders if f[1].name == version] for c, folders in found.items()}
-    opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(found.items()) if folders]
+        configs = {c: [f for f in folders if f[1].name == version] for c, folders in configs.items()}
+    opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(configs.items()) if folders]
     if not opened:
         raise InputError(data, f"is not prepared below {root}.", run)
     fitting = [p for p in opened if input_type is None or serves(p.recipe, input_type, flow)]
@@ -159,7 +163,7 @@ def open_data(data, data_dir=None, input_type=None, flow=False):
     return exact[0]
 
 
-def shard_paths(prepared, split):
+def shard_paths(prepared: PreparedData, split: str) -> list[str]:
     """Shard paths; InputError when one is missing or the split is shorter than it was written."""
     info = prepared.split(split)
     paths = [str(p) for p in info.filepaths]
@@ -170,7 +174,7 @@ def shard_paths(prepared, split):
 
 
 def _damage(prepared, split):
-    """Finds the damaged shard: (path, what is wrong, command). Reads the split until it is found."""
+    """Finds the damaged shard: (path, what is wrong, command). Reads the split up to there."""
     info = prepared.split(split)
     command = rebuild_command(prepared)
     for path, expected in zip(map(str, info.filepaths), info.shard_lengths, strict=True):
@@ -193,7 +197,7 @@ def _damage(prepared, split):
 
 
 @contextlib.contextmanager
-def reading(prepared, *splits):
+def reading(prepared: PreparedData, *splits: str):
     """Turns a read error of the block into an InputError that names the damaged file and what rebuilds it."""
     try:
         yield

@@ -21,7 +21,7 @@ _running, _ended_s = 0, -REST_S
 
 
 def python_op(function, inputs, dtypes):
-    """`tf.numpy_function` of a function that depends on its inputs alone.
+    """`tf.numpy_function` of a function that depends on nothing but its inputs.
 
     Args:
       function: numpy arrays -> a list of numpy arrays. Not changed by AutoGraph.
