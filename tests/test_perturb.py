@@ -11,6 +11,7 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.data import synthetic, video
 from tfdeepfake.data.perturb import PERTURBATIONS, SEVERITIES, is_noop, perturb, value_of
 from tfdeepfake.data.perturb.files import LOG, perturb_files, write_perturbed
+from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 
 
@@ -194,6 +195,43 @@ def test_folders_that_cannot_be_used(folder, tmp_path):
     for out, match in ((folder / "real/a.mp4", "the file that is read"), (tmp_path / "a.avi", "suffix .mp4")):
         with pytest.raises(InputError, match=match):
             write_perturbed(folder / "real/a.mp4", out, "contrast", 1)
+
+
+@pytest.mark.parametrize("name", ["contrast", "gaussian_noise", "compression"])
+def test_a_folder_of_frames_stays_one_and_is_perturbed_as_the_video_is(name, tmp_path):
+    frames = moving_frames(6)
+    for label in ("real", "fake"):
+        for n, frame in enumerate(frames):
+            write_image(tmp_path / "set" / label / "clip" / f"f{n}.jpg", frame)
+    (tmp_path / "set" / "labels.csv").write_text("file,label\nreal/clip,real\nfake/clip,fake\n")
+    summary = perturb_files(tmp_path / "set", tmp_path / "out", name, 5)
+    assert summary["files"] == summary["written"] == 2 and not summary["unchanged"]
+    assert "2 folders of numbered images are videos" in summary["notes"][0]
+    assert (tmp_path / "out" / "labels.csv").is_file()
+    before = np.concatenate([chunk.frames for chunk in video.iter_chunks(tmp_path / "set" / "real" / "clip")])
+    after = np.concatenate([chunk.frames for chunk in video.iter_chunks(tmp_path / "out" / "real" / "clip")])
+    if name == "compression":
+        video.write_video(tmp_path / "a.mp4", before, 25, crf=value_of(name, 5), preset=None)
+        expected = next(video.iter_chunks(tmp_path / "a.mp4")).frames
+    elif name == "contrast":
+        expected = perturb(before, name, 5)[0]
+    else:
+        assert after.shape == before.shape and 5 < psnr(after, before) < 20
+        return
+    np.testing.assert_array_equal(after, expected)
+    again = perturb_files(tmp_path / "set", tmp_path / "out", name, 5)
+    assert again["kept"] == 2 and again["written"] == 0
+
+
+def test_linked_folders_and_files_without_suffix(tmp_path):
+    video.write_video(tmp_path / "set" / "a.mp4", moving_frames(3), 25)
+    video.write_video(tmp_path / "elsewhere" / "b.mp4", moving_frames(3), 25)
+    (tmp_path / "elsewhere" / "b.mp4").rename(tmp_path / "elsewhere" / "b")
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "loop").symlink_to(tmp_path / "set")
+    summary = perturb_files(tmp_path / "set", tmp_path / "out", "contrast", 1)
+    assert summary["written"] == 2 and (tmp_path / "out" / "linked" / "b.mp4").is_file()
+    assert len(summary["notes"]) == 1 and "loop" in summary["notes"][0]
 
 
 def test_the_verb(folder, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """`tfdeepfake audit`: what leaks from training into tests."""
 
-from tfdeepfake.cli.flags import add_options, read_options, whole
+from tfdeepfake.cli.flags import add_options, need_whole, read_options
 from tfdeepfake.files import check_output_file
 from tfdeepfake.quiet import load_tensorflow
 
@@ -9,8 +9,8 @@ def add(verbs):
     p = verbs.add_parser("audit", help="persons, videos and near-duplicate frames that leak from training into tests")
     p.add_argument("data", nargs="+", metavar="DATA", help="prepared data set, or builder=FOLDER of one that is not")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
-    p.add_argument("--num-frames", type=whole(0), default=4, help="frames of a video that are compared; 0: names only")
-    p.add_argument("--distance", type=whole(0, 64), default=48, help="bits of 256 by which near-duplicates may differ")
+    p.add_argument("--num-frames", type=int, default=4, help="frames of a video that are compared; 0: names only")
+    p.add_argument("--distance", type=int, default=48, help="bits of 256 by which near-duplicates may differ")
     add_options(p, "a choice of the builder whose FOLDER is given, for example training=unshared")
     p.add_argument("--out", help=".json or .csv file of all leaks")
     p.add_argument("--exclude-out", help="CSV file of the last set's test videos that leak, for evaluate --exclude")
@@ -18,6 +18,7 @@ def add(verbs):
 
 
 def run(args):
+    need_whole(args, num_frames=(0, None), distance=(0, 64))
     options = read_options(args)
     if args.out:
         check_output_file(args.out, (".json", ".csv"))

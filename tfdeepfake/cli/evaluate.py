@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfdeepfake.cli.flags import whole
+from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.model_folder import RECIPE_FILE
 from tfdeepfake.quiet import load_tensorflow
@@ -20,13 +20,14 @@ def add(verbs):
         help="folder to write to (default: RUN/evaluation/SPLIT; with --data RUN/evaluation/DATA-SPLIT; of a saved "
         "model folder evaluation/MODEL-DATA-SPLIT in the working directory)",
     )
-    p.add_argument("--batch-size", type=whole(1), default=16)
+    p.add_argument("--batch-size", type=int, default=16)
     p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
     p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images")
     return p
 
 
 def run(args):
+    need_whole(args, batch_size=(1, None))
     is_run = not (Path(args.folder) / RECIPE_FILE).exists()
     check_output_folder(args.out or (Path(args.folder) if is_run else Path()) / "evaluation")
     load_tensorflow()

@@ -1,6 +1,6 @@
 """`tfdeepfake export`: a SavedModel for TF Serving."""
 
-from tfdeepfake.cli.flags import whole
+from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 
@@ -9,11 +9,12 @@ def add(verbs):
     p = verbs.add_parser("export", help="SavedModel for TF Serving")
     p.add_argument("model", help="saved model folder, or a run folder: its best/")
     p.add_argument("out", help="folder of the served model; a version folder is made inside")
-    p.add_argument("--version", type=whole(1), default=1)
+    p.add_argument("--version", type=int, default=1)
     return p
 
 
 def run(args):
+    need_whole(args, version=(1, None))
     check_output_folder(args.out)
     load_tensorflow()
     from tfdeepfake.serving.export import export

@@ -1,6 +1,6 @@
 """`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
 
-from tfdeepfake.cli.flags import whole
+from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 
@@ -11,7 +11,7 @@ def add(verbs):
     p.add_argument("--out", default="faces.png", help="image file, its suffix decides the format [faces.png]")
     p.add_argument("--detector", choices=DETECTORS, default="mtcnn")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
-    p.add_argument("--num-frames", type=whole(1), default=16, help="frames of the video [16]")
+    p.add_argument("--num-frames", type=int, default=16, help="frames of the video [16]")
     p.add_argument(
         "--alignment",
         choices=("none", *ALIGNMENTS),
@@ -22,6 +22,7 @@ def add(verbs):
 
 
 def run(args):
+    need_whole(args, num_frames=(1, None))
     from tfdeepfake.data.video.write import image_name
 
     out = image_name(args.out)

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import math
-from collections.abc import Callable
 
 from tfdeepfake.errors import InputError
 
@@ -19,27 +18,36 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """The type of a flag that takes a whole number from `least` to `most`."""
-    bounds = f"a whole number from {least} on" if most is None else f"a whole number from {least} to {most}"
+def need_whole(args: argparse.Namespace, **bounds: tuple[int, int | None]) -> None:
+    """Refuses numbers that mean nothing, by their flags.
 
-    def parse(text):
-        if not text.strip().lstrip("+-").isdecimal() or not least <= int(text) <= (math.inf if most is None else most):
-            raise argparse.ArgumentTypeError(f"needs {bounds}, got {text}.")
-        return int(text)
+    Args:
+      bounds: {flag's name: (least, most or None)}; flags that were not given are None.
+    Raises:
+      InputError: one is outside its bounds.
+    """
+    for name, (least, most) in bounds.items():
+        for value in _values(args, name):
+            if value < least or (most is not None and value > most):
+                wanted = f"from {least} on" if most is None else f"{least}..{most}"
+                raise InputError(_flag(name), f"needs a whole number {wanted}, got {value}.")
 
-    return parse
+
+def need_above_zero(args: argparse.Namespace, *names: str) -> None:
+    """As `need_whole`, for flags such as seconds or rates."""
+    for name in names:
+        for value in _values(args, name):
+            if not 0 < value < math.inf:
+                raise InputError(_flag(name), f"needs a number above 0, got {value:g}.")
 
 
-def above_zero(text: str) -> float:
-    """The type of a flag that takes a number above 0, such as seconds or a rate."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"needs a number above 0, got {text}.")
-    return number
+def _values(args, name):
+    value = getattr(args, name)
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
 
 
 def add_fields(parser, cls, leave_out=(), note="[{default}]"):

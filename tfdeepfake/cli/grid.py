@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfdeepfake.cli.flags import above_zero, whole
+from tfdeepfake.cli.flags import need_above_zero, need_whole
 from tfdeepfake.cli.presets import load_preset
 from tfdeepfake.files import check_output_folder
 
@@ -11,15 +11,17 @@ def add(verbs):
     p = verbs.add_parser("grid", help="train a preset at several batch sizes and learning rates (P2 4.2.2)")
     p.add_argument("preset")
     p.add_argument("run_dir", help="a run folder per cell and grid.csv are written into it; started again, it resumes")
-    p.add_argument("--batch-sizes", type=whole(1), nargs="+", default=[4, 16, 32], help="[4 16 32]")
-    p.add_argument("--learning-rates", type=above_zero, nargs="+", default=[10e-3, 10e-6], help="[0.01 1e-05]")
+    p.add_argument("--batch-sizes", type=int, nargs="+", default=[4, 16, 32], help="[4 16 32]")
+    p.add_argument("--learning-rates", type=float, nargs="+", default=[10e-3, 10e-6], help="[0.01 1e-05]")
     p.add_argument("--data", help="another prepared data set than the preset's")
     p.add_argument("--data-dir", help="where prepared data sets are kept")
-    p.add_argument("--epochs", type=whole(1))
+    p.add_argument("--epochs", type=int)
     return p
 
 
 def run(args):
+    need_whole(args, batch_sizes=(1, None), epochs=(1, None))
+    need_above_zero(args, "learning_rates")
     check_output_folder(args.run_dir)
     from tfdeepfake.training.grid import best_cell, grid
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tfdeepfake.cli.flags import whole
+from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.files import check_output_file
 from tfdeepfake.quiet import load_tensorflow
 
@@ -11,12 +11,13 @@ def add(verbs):
     p = verbs.add_parser("models", help="table of the networks: input, parameters, FLOPs, latency")
     p.add_argument("names", nargs="*", help="networks (default: all)")
     p.add_argument("--latency", action=argparse.BooleanOptionalAction, default=True, help="measure it on this machine")
-    p.add_argument("--batch-size", type=whole(1), default=1)
+    p.add_argument("--batch-size", type=int, default=1)
     p.add_argument("--out", help="CSV file")
     return p
 
 
 def run(args):
+    need_whole(args, batch_size=(1, None))
     if args.out:
         check_output_file(args.out)
     load_tensorflow()

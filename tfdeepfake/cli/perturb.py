@@ -1,6 +1,6 @@
 """`tfdeepfake perturb`: perturbed copies of videos for tests."""
 
-from tfdeepfake.cli.flags import above_zero, whole
+from tfdeepfake.cli.flags import need_above_zero, need_whole
 
 
 def add(verbs):
@@ -13,13 +13,15 @@ def add(verbs):
         help="saturation, contrast, block_wise, gaussian_noise, gaussian_blur, pixelation or compression",
     )
     p.add_argument("--severity", type=int, required=True, help="1 to 5")
-    p.add_argument("--seed", type=whole(0), default=0, help="of noise and blocks")
-    p.add_argument("--crf", type=whole(0, 51), default=0, help="0 writes without loss, more makes smaller files")
-    p.add_argument("--time-limit-s", type=above_zero, help="give up on one file after this time")
+    p.add_argument("--seed", type=int, default=0, help="of noise and blocks")
+    p.add_argument("--crf", type=int, default=0, help="0 writes without loss, more makes smaller files")
+    p.add_argument("--time-limit-s", type=float, help="give up on one file after this time")
     return p
 
 
 def run(args):
+    need_whole(args, seed=(0, None), crf=(0, 51))
+    need_above_zero(args, "time_limit_s")
     from tfdeepfake.data.perturb import files
 
     summary = files.perturb_files(

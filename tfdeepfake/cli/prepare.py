@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tfdeepfake.cli.flags import add_fields, add_options, given_fields, read_options, whole
+from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_whole, read_options
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -17,21 +17,22 @@ def add(verbs):
     p.add_argument("--dir", help="folder of the data set as it is distributed (video_folder: real/ and fake/, or CSV)")
     add_options(p, "a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
-    p.add_argument("--workers", type=whole(0), help="processes (default: one per core)")
+    p.add_argument("--workers", type=int, help="processes (default: one per core)")
     p.add_argument(
         "--beam-options",
         metavar="NAME=VALUE,...",
         help="work on Apache Beam: runner=..., direct_num_workers=..., see docs/scale.md",
     )
     p.add_argument("--overwrite", action="store_true", help="build again")
-    p.add_argument("--num-frames-real", type=whole(1), help="frames of a real video, for balance (P1 2.2.2)")
-    p.add_argument("--num-frames-fake", type=whole(1), help="frames of a fake video")
+    p.add_argument("--num-frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
+    p.add_argument("--num-frames-fake", type=int, help="frames of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
     add_fields(p, DataRecipe, leave_out=("input_type",), note="[the builder's; in general {default}]")
     return p
 
 
 def run(args):
+    need_whole(args, workers=(0, None), num_frames_real=(1, None), num_frames_fake=(1, None))
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
     load_tensorflow()

@@ -68,7 +68,7 @@ class Example:
     mask: np.ndarray | None = None
 
 
-def extract(path, recipe, detect=None, change=None):
+def extract(path, recipe, detect=None, change=None, frame_rate=None):
     """Examples of a video or still image, in order of time, then face.
 
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are
@@ -84,12 +84,13 @@ def extract(path, recipe, detect=None, change=None):
     type flow and spaced sampling is that between successive samples of the face's smoothed track.
 
     Args:
-      path: file.
+      path: file, or folder of the frames of one video.
       recipe: DataRecipe.
       detect: a detector, see `faces.make_detector`; that of the recipe when None. Not called when the recipe's detector
         is "none": the whole frame is the input then.
       change: function of an Example that returns one with other frames, or None. It gets a run as one Example without
         flow (for input type frame, each frame as one); flow is computed from the new frames.
+      frame_rate: frames/s of a folder of frames, see `video.probe`.
     Returns:
       list of Example, at least one.
     Raises:
@@ -98,7 +99,7 @@ def extract(path, recipe, detect=None, change=None):
       TooShort: it has fewer frames than a clip takes, or fewer than two for input type flow.
       NoFace: no face was found.
     """
-    info = video.probe(path)
+    info = video.probe(path, frame_rate=frame_rate)
     runs = _runs(path, info.frame_count, recipe)
     if recipe.detector == "none":
         examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe, change)]
@@ -131,9 +132,9 @@ def _read(path, info, wanted):
     size = len(every) * 3 * info.width * info.height * shrink**2
     read = None
     if size <= MEMORY_BYTES or len(every) == max(map(len, wanted)):
-        read = video.read_frames(path, every)
+        read = video.read_frames(path, every, frame_rate=info.fps or None)
     for numbers in wanted:
-        got = video.read_frames(path, numbers) if read is None else read
+        got = video.read_frames(path, numbers, frame_rate=info.fps or None) if read is None else read
         rows = np.abs(got.indices[None] - numbers[:, None]).argmin(axis=1)
         yield video.Frames([got.frames[row] for row in rows], got.indices[rows], got.timestamps_s[rows])
 

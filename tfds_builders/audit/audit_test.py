@@ -102,6 +102,29 @@ def brighter(frame):
     return (frame * 0.7 + 50).astype(np.uint8)
 
 
+def test_a_folder_of_ones_own_videos_is_looked_at_as_the_prepared_set_is(tmp_path, capsys):
+    """A copy under another name is found before anything is prepared, as it is afterwards."""
+    for n in range(4):
+        folder = tmp_path / ("fake" if n % 2 else "real") / f"clip {'abcd'[n]}"
+        folder.mkdir(parents=True)
+        for index in range(4):
+            cv2.imwrite(str(folder / f"{index}.png"), image(n, index))
+    copy = tmp_path / "fake" / "copy"
+    copy.mkdir()
+    for index in range(4):
+        cv2.imwrite(str(copy / f"{index}.png"), brighter(image(0, index)))
+    (tmp_path / "real" / "broken.mp4").touch()
+    rows = ["real/clip a,real,train", "fake/clip b,fake,train", "real/clip c,real,validation", "fake/clip d,fake,test"]
+    rows += ["fake/copy,fake,test", "real/broken.mp4,real,train"]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]) + "\n")
+    (leak,) = audit([f"video_folder={tmp_path}"])
+    assert leak["kind"] == "frames" and leak["name"] == "video_folder/fake/fake/copy" and leak["frames"] == 4
+    out = capsys.readouterr().out
+    assert "train 3, validation 1, test 2; 20 frames compared, 1 videos cannot be read." in out
+    assert "the column split says where 6 of 6 videos belong." in out
+    assert audit([f"video_folder={tmp_path}"], num_frames=0) == []
+
+
 def test_clean_sets_pass(data_dir, capsys):
     assert main(["audit", "plain", "other", "--data-dir", str(data_dir)]) == 0
     out = capsys.readouterr().out

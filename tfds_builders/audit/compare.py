@@ -167,7 +167,9 @@ def report(sets, leaks: list):
         counts = {split: sum(key[0] == split for key in one.videos) for split in SPLITS}
         videos = ", ".join(f"{split} {count}" for split, count in counts.items() if count)
         frames = f"{len(one.owners)} frames compared" + (f", {one.flat} flat ones not" if one.flat else "")
+        frames += f", {one.unreadable} videos cannot be read" if one.unreadable else ""
         lines.append(f"{one.name}: videos: {videos}; {'names only' if one.listed_only else frames}.")
+        lines += [f"{one.name}: {note}" for note in one.notes]
     for kind, plural in KINDS.items():
         of_kind = [leak for leak in leaks if leak["kind"] == kind]
         if not of_kind:

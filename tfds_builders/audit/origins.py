@@ -8,6 +8,7 @@ from tfds_builders.deeper_forensics import listing as deeper_forensics
 from tfds_builders.dfdc_preview import listing as dfdc_preview
 from tfds_builders.face_forensics import listing as face_forensics
 from tfds_builders.kodf import listing as kodf
+from tfds_builders.video_folder import sources as video_folder
 
 
 def _synthetic_faces(method, video, source, /, seed=0, **_):
@@ -30,6 +31,7 @@ ORIGINS = {
     "kodf": kodf.origins,
     "synthetic_faces": _synthetic_faces,
     "self_blended": _self_blended,
+    "video_folder": video_folder.origins,
 }
 
 

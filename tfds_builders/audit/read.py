@@ -12,6 +12,9 @@ from tfds_builders.audit import hashes as duplicates
 from tfds_builders.audit.origins import origins
 from tfds_builders.prepare import BUILDERS, _like
 
+# Of frames of videos that are not prepared; the hash takes much less.
+FRAME_SIDE_PX = 512
+
 
 @dataclass
 class Audited:
@@ -23,7 +26,9 @@ class Audited:
       identities, recordings: of each video, see `origins`.
       hashes: uint64 [N, WORDS] of frames; `owners` int64 [N] are numbers of videos.
       flat: frames that are not compared because they show one colour.
-      listed_only: it is not prepared, so there are no frames.
+      listed_only: it is not prepared and its videos are not opened, so there are no frames.
+      unreadable: videos of which no frame can be read.
+      notes: sentences about the set that its builder has.
     """
 
     name: str
@@ -34,6 +39,8 @@ class Audited:
     owners: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     flat: int = 0
     listed_only: bool = False
+    unreadable: int = 0
+    notes: list = field(default_factory=list)
 
     def add(self, split, data_set, method, video, source, options):
         """Number of a video, which is new or known."""
@@ -50,14 +57,17 @@ def read(name: str, data_dir: str | Path | None = None, num_frames: int = 4, opt
     """Audited of a prepared set, or of "builder=FOLDER"; for arguments and errors see `compare.audit`."""
     builder, equals, folder = name.partition("=")
     if equals:
-        return read_folder(builder, folder, options or {})
+        return read_folder(builder, folder, options or {}, num_frames)
     from tfdeepfake.data.batches.prepared import open_data
 
     return read_prepared(name, open_data(name, data_dir), num_frames)
 
 
-def read_folder(name: str, folder: str | Path, options):
-    """Audited of the set that a builder would make from a folder; no video is opened.
+def read_folder(name: str, folder: str | Path, options, num_frames: int = 0):
+    """Audited of the set that a builder would make from a folder.
+
+    Published sets are compared by the names of their lists alone; of anyone's own videos (video_folder), whose names
+    tell little, frames are compared too, whole ones, where a prepared set has crops.
 
     Raises:
       InputError: unknown builder, or a folder it cannot use.
@@ -68,20 +78,47 @@ def read_folder(name: str, folder: str | Path, options):
     cls = importlib.import_module(BUILDERS[name]).Builder
     folder = Path(folder).expanduser()
     if not hasattr(cls, "LIST"):
-        from tfds_builders.video_folder.listing import list_videos
+        from tfds_builders.video_folder.listing import list_folder
 
-        videos, chosen = list_videos(folder), {}
+        listing, chosen = list_folder(folder), {}
     else:
         from tfds_builders.core.manual import need_folder
 
         chosen = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items() if key in cls.OPTIONS}
-        videos = cls.LIST(need_folder(folder, cls.MANUAL_DOWNLOAD_INSTRUCTIONS), **cls.OPTIONS | chosen).videos
-    audited = Audited(f"{name}={folder}", listed_only=True)
-    for v in videos:
+        listing = cls.LIST(need_folder(folder, cls.MANUAL_DOWNLOAD_INSTRUCTIONS), **cls.OPTIONS | chosen)
+    audited = Audited(f"{name}={folder}", listed_only=name != "video_folder" or not num_frames, notes=listing.notes)
+    for v in listing.videos:
         audited.add(v.split, name, v.method, v.name, v.source, chosen)
+    if not audited.listed_only:
+        _hash_videos(audited, [v.path for v in listing.videos], num_frames)
     if not audited.videos:
         raise InputError(folder, f"holds no video of {name} that can be used.", cls.MANUAL_DOWNLOAD_INSTRUCTIONS)
     return audited
+
+
+def _hash_videos(audited, paths, num_frames):
+    """Adds hashes of frames that are equally spaced over each video."""
+    from tqdm import tqdm
+
+    from tfdeepfake.data import video
+
+    hashes, owners = [], []
+    for number, path in enumerate(tqdm(paths, desc=f"{audited.name}: reading", unit="video", disable=None)):
+        try:
+            indices = video.spaced_indices(video.probe(path).frame_count, num_frames)
+            frames = video.read_frames(path, indices, max_side_px=FRAME_SIDE_PX).frames
+        except video.VideoError:
+            audited.unreadable += 1
+            continue
+        for frame in frames:
+            one = duplicates.image_hash(frame.mean(axis=2).astype(np.uint8))
+            if one is None:
+                audited.flat += 1
+            else:
+                hashes.append(one)
+                owners.append(number)
+    if hashes:
+        audited.hashes, audited.owners = np.stack(hashes), np.array(owners, np.int64)
 
 
 def read_prepared(name: str, prepared, num_frames: int):

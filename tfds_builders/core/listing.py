@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +23,20 @@ class VideoRecord:
     subgroups: dict = field(default_factory=dict, hash=False)
 
 
+def _size(path):
+    """Bytes of a file, or of all in a folder of frames; -1 of what cannot be read."""
+    try:
+        if path.is_dir():
+            return sum(entry.stat().st_size for entry in os.scandir(path) if entry.is_file())
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
 def fingerprint(listed):
     """Digest of a list of videos; tells whether a prepared set was built from what the folder holds now."""
     rows = [
-        [v.name, v.label, v.method, v.source, v.split, v.path.stat().st_size]
+        [v.name, v.label, v.method, v.source, v.split, _size(v.path)]
         + ([v.mask.stat().st_size] if v.mask else [])
         + ([v.subgroups] if v.subgroups else [])
         for v in listed

@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfdeepfake.data.video import is_media
+from tfdeepfake.data.video.walk import walk
 from tfdeepfake.errors import InputError
 from tfds_builders.core.splits import assign_splits
 
@@ -77,21 +77,27 @@ def read_text(path: str | Path):
 
 
 def media_in(folder: str | Path, remedy: str):
-    """Videos directly in a folder, by name.
+    """Videos directly in a folder, by name; a folder that holds the frames of one is one.
 
     Raises:
       InputError: the folder is missing or has none; says `remedy`.
     """
-    paths = sorted(p for p in need_folder(folder, remedy).iterdir() if is_media(p) and not p.name.startswith("."))
+    paths = [path for path in media_below(need_folder(folder, remedy)) if path.parent == Path(folder)]
     if not paths:
         raise InputError(folder, "holds no videos.", remedy)
     return paths
 
 
 def media_below(folder: str | Path):
-    """Videos in a folder and its subfolders, by path; hidden ones are not taken."""
-    paths = (p for p in Path(folder).rglob("*") if is_media(p) and p.is_file())
-    return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """Videos in a folder and its subfolders, by path; see `video.walk`.
+
+    Raises:
+      InputError: a folder cannot be read.
+    """
+    found = walk(folder, as_video=False)
+    for path, why in found.unreadable:
+        raise InputError(path, why, "Check its permissions.")
+    return found.media
 
 
 def hold_out(names, split: str = "validation"):
@@ -117,15 +123,10 @@ def listing_of(builder, folder: str | Path):
 def manual_generators(builder, dl_manager):
     """What `_split_generators` of a builder with `LIST` returns; writes into the metadata what was left out."""
     from tfds_builders.core.building import make_video, split_generators
-    from tfds_builders.core.listing import fingerprint
 
     folder = builder.folder or dl_manager.manual_dir
     listing = listing_of(builder, folder)
-    builder.info.metadata["videos"] = fingerprint(listing.videos)
-    builder.info.metadata["left_out"] = {
-        reason: {"videos": len(names), "names": names[:MOST_NAMES]} for reason, names in listing.left_out.items()
-    }
-    builder.info.metadata["notes"] = listing.notes
+    note_listing(builder, listing)
     videos = [
         make_video(
             builder.builder_config,
@@ -153,6 +154,17 @@ def left_out_lines(metadata: dict):
         f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
         for reason, entry in metadata.get("left_out", {}).items()
     ]
+
+
+def note_listing(builder, listing):
+    """Keeps in a builder's metadata what was listed, what was left out, and the notes."""
+    from tfds_builders.core.listing import fingerprint
+
+    builder.info.metadata["videos"] = fingerprint(listing.videos)
+    builder.info.metadata["left_out"] = {
+        reason: {"videos": len(names), "names": names[:MOST_NAMES]} for reason, names in listing.left_out.items()
+    }
+    builder.info.metadata["notes"] = listing.notes
 
 
 def _options(builder):

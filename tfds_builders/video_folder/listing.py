@@ -1,13 +1,16 @@
 """Which videos a folder holds, their labels, sources and splits: from subfolders real/ and fake/ or from a CSV file."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list, split_of
-from tfdeepfake.data.video import is_media
+from tfdeepfake.data.video.frame_folder import frame_files
+from tfdeepfake.data.video.walk import Folder, lines, walk
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
-from tfds_builders.core.splits import assign_splits
+from tfds_builders.video_folder.sources import DFDC, METADATA, by_name, image_sources, read_originals, stem_of
+from tfds_builders.video_folder.splitting import Told, with_splits
 
 NAMES = ("real", "fake")
 COLUMNS = ("file", "label", "source", "method", "split")
@@ -15,26 +18,63 @@ LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the column
 
 
 def list_videos(folder, needed=NAMES):
+    """The videos of `list_folder`."""
+    return list_folder(folder, needed).videos
+
+
+def list_folder(folder, needed=NAMES):
     """All videos of a folder (or of a CSV file), each with a split.
 
     Args:
-      folder: with real/ and fake/ or one CSV file inside; or the CSV file itself.
+      folder: with real/ and fake/ or one CSV file inside, or with DFDC's metadata.json; or the CSV file itself.
       needed: the classes of which there must be videos.
     Returns:
-      list of VideoRecord, ordered by name, no split None.
+      Listing, its videos ordered by name; its notes say what the splits rest on, and what was met in the folder.
     Raises:
       InputError: nothing there, or an entry of the CSV is wrong; says which line.
     """
     folder = Path(folder).expanduser()
+    table, found, originals = None, Folder(), {}
     if folder.is_file():
-        table, videos = folder, read_table(folder, needed)
+        table = folder
     elif not folder.is_dir():
         raise InputError(folder, "is no folder.", LAYOUT)
-    elif table := _table_in(folder, needed):
+    else:
+        table = _table_in(folder, needed)
+    if table:
         videos = read_table(table, needed)
     else:
-        videos = _from_subfolders(folder, needed)
-    return _with_splits(videos, table or folder)
+        originals = read_originals(folder)
+        videos, found = _from_subfolders(folder, needed, originals)
+    listing = with_splits(_told(videos, originals, [folder / name for name in NAMES]), table or folder)
+    listing.notes = lines(found) + _of_others(found) + listing.notes
+    return listing
+
+
+def _of_others(found):
+    names = [path.name for path in found.others if path.name != METADATA]
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return [f"{len(names)} are neither video nor image: {shown}."] if names else []
+
+
+def _told(videos, originals, classes):
+    """`Told` of each video; a manner counts where fakes are named in it."""
+    in_use = {told[0] for v in videos if v.label and not v.source and (told := by_name(stem_of(v.path), True))}
+    images = image_sources([v.path for v in videos], classes)
+    return [_told_of(v, originals, images.get(v.path), in_use) for v in videos]
+
+
+def _told_of(video, originals, image_source, manners):
+    if video.source:
+        return Told(video, (video.source,), "source")
+    stem = image_source or stem_of(video.path)
+    named = dataclasses.replace(video, source=stem)
+    if video.path.name in originals:
+        return Told(named, (originals[video.path.name][1] or stem,), DFDC)
+    told = by_name(stem, bool(video.label))
+    if told and told[0] in manners:
+        return Told(named, told[1], told[0])
+    return Told(named, (stem,), "images" if image_source else "name")
 
 
 def _table_in(folder, needed):
@@ -51,35 +91,52 @@ def _table_in(folder, needed):
     return (named or tables or [None])[0]
 
 
-def _from_subfolders(folder, needed):
+def _from_subfolders(folder, needed, originals):
+    """(videos, what was met), from real/ and fake/ or by DFDC's metadata.json."""
     missing = [name for name in NAMES if not (folder / name).is_dir()]
+    if len(missing) == 2 and originals:
+        found = _walked(folder)
+        told = [(path, originals[path.name][0]) for path in found.media if path.name in originals]
+        found.others += [path for path in found.media if path.name not in originals]
+        videos = [
+            VideoRecord(path, path.relative_to(folder).as_posix(), label, NAMES[label], "") for path, label in told
+        ]
+        _check_classes(videos, needed, folder)
+        return videos, found
     if len(missing) == 2:
         raise InputError(folder, "has no subfolders real/ and fake/ and no CSV file.", LAYOUT)
     if missing and missing[0] in needed:
         raise InputError(folder / missing[0], "this folder is missing.", LAYOUT)
-    videos = []
+    videos, met = [], Folder()
     for label, name in enumerate(NAMES):
-        found = _media_below(folder / name) if name not in missing else []
-        if not found and name in needed:
+        if name in missing:
+            continue
+        found = _walked(folder / name)
+        if not found.media and name in needed:
             raise InputError(
                 folder / name, "holds no videos.", f"Put {name} videos there; a network learns from both classes."
             )
-        for path in found:
+        for path in found.media:
             inside = path.relative_to(folder / name)
             method = inside.parts[0] if label and len(inside.parts) > 1 else name
-            videos.append(VideoRecord(path, path.relative_to(folder).as_posix(), label, method, path.stem))
-    return videos
+            videos.append(VideoRecord(path, path.relative_to(folder).as_posix(), label, method, ""))
+        for field in dataclasses.fields(Folder):
+            getattr(met, field.name).extend(getattr(found, field.name))
+    return videos, met
 
 
-def _media_below(folder):
-    def complain(error):
-        raise InputError(error.filename, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
-
-    found = []
-    for root, folders, files in os.walk(folder, onerror=complain):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root) / name for name in sorted(files) if not name.startswith(".") and is_media(name)]
+def _walked(folder):
+    """`walk` of a folder that is no video itself; all of it must be readable."""
+    found = walk(folder, as_video=False)
+    for path, why in found.unreadable:
+        raise InputError(path, why, "Check its permissions.")
     return found
+
+
+def _check_classes(videos, needed, subject):
+    for label, name in enumerate(NAMES):
+        if name in needed and not any(video.label == label for video in videos):
+            raise InputError(subject, f"has no {name} video.", "A network learns from both classes.")
 
 
 def read_table(path, needed=NAMES):
@@ -90,7 +147,7 @@ def read_table(path, needed=NAMES):
         other columns are not read. Paths are absolute or relative to the file's folder.
       needed: as of `list_videos`.
     Returns:
-      list of VideoRecord in the order of the lines.
+      list of VideoRecord in the order of the lines; source and split are empty where the table does not tell.
     Raises:
       InputError: names file, line, what is wrong and what to do.
     """
@@ -109,9 +166,7 @@ def read_table(path, needed=NAMES):
                 f"line {video.line}: {video.name!r} is already in line {first.line}.",
                 "Delete one of the two lines.",
             )
-    for label, name in enumerate(NAMES):
-        if name in needed and not any(video.label == label for video in videos):
-            raise InputError(path, f"has no {name} video.", "A network learns from both classes.")
+    _check_classes(videos, needed, path)
     return videos
 
 
@@ -121,37 +176,9 @@ def _row(path, line, cells):
         raise InputError(path, f"line {line}: names no file.", "Write the video's path, as seen from the CSV file.")
     label, split = label_of(path, line, cells["label"]), split_of(path, line, cells["split"])
     video = listed_path(path, cells["file"])
-    if not os.path.isfile(video):
+    if not os.path.isfile(video) and not (os.path.isdir(video) and frame_files(video)):
         raise InputError(
             path, f"line {line}: there is no file {cells['file']!r}.", f"Paths are as seen from {path.parent}."
         )
-    method, source = cells["method"] or NAMES[label], cells["source"] or video.stem
-    return VideoRecord(video, Path(cells["file"]).as_posix(), label, method, source, split, line)
-
-
-def _with_splits(videos, subject):
-    """Gives every video its source's split.
-
-    Raises:
-      InputError: a source was given two splits.
-    """
-    given, first = {}, {}
-    for video in videos:
-        if video.split is None:
-            continue
-        if given.setdefault(video.source, video.split) != video.split:
-            raise InputError(
-                subject,
-                f"line {video.line}: source {video.source!r} is in {video.split}, but in {given[video.source]} in line "
-                f"{first[video.source].line}.",
-                "A source must be in one split only, or the test measures what was learned by heart.",
-            )
-        first.setdefault(video.source, video)
-    labels = {}
-    for video in videos:
-        labels.setdefault(video.source, set()).add(video.label)
-    splits = assign_splits(labels, given)
-    return [
-        VideoRecord(v.path, v.name, v.label, v.method, v.source, splits[v.source], v.line)
-        for v in sorted(videos, key=lambda v: v.name)
-    ]
+    method = cells["method"] or NAMES[label]
+    return VideoRecord(video, Path(cells["file"]).as_posix(), label, method, cells["source"], split, line)

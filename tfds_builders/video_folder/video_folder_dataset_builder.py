@@ -1,11 +1,15 @@
 """video_folder: anyone's videos, labelled by folder or by a CSV file."""
 
+import functools
+
 import tensorflow_datasets as tfds
 
+from tfdeepfake.data.examples import extract
+from tfdeepfake.data.video.frame_folder import FRAME_RATE
 from tfds_builders.core.building import VideoBuilder, make_video, split_generators
 from tfds_builders.core.configs import FACE_CONFIGS
-from tfds_builders.core.listing import fingerprint
-from tfds_builders.video_folder.listing import LAYOUT, list_videos
+from tfds_builders.core.manual import note_listing
+from tfds_builders.video_folder.listing import LAYOUT, list_folder
 
 
 class Builder(VideoBuilder):
@@ -16,12 +20,14 @@ class Builder(VideoBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the videos. {LAYOUT}"
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
-    OPTIONS = {}
+    # Frames/s of videos that are folders of images, which carry no times.
+    OPTIONS = {"frame_rate": FRAME_RATE}
 
     def _split_generators(self, dl_manager):
         folder = self.folder or dl_manager.manual_dir
-        listed = list_videos(folder)
-        self.info.metadata["videos"] = fingerprint(listed)
+        listing = list_folder(folder)
+        note_listing(self, listing)
+        rate = (self.OPTIONS | self.builder_config.options)["frame_rate"]
         videos = [
             make_video(
                 self.builder_config,
@@ -32,7 +38,8 @@ class Builder(VideoBuilder):
                 method=v.method,
                 video=v.name,
                 source=v.source,
+                read=functools.partial(extract, str(v.path), frame_rate=rate) if v.path.is_dir() else None,
             )
-            for v in listed
+            for v in listing.videos
         ]
         return split_generators(self, videos, str(folder))

@@ -22,15 +22,15 @@ class InThisProcess:
 
 class ClipTest(InThisProcess, tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ["clip"]
-    # Six real and six fake videos of 24 frames; four runs of 16 in each.
-    SPLITS = {"train": 8 * 4, "validation": 2 * 4, "test": 2 * 4}
+    # Six real and six fake videos of 24 frames, fakes beside both persons they were made of; four runs of 16 in each.
+    SPLITS = {"train": 4 * 4, "validation": 3 * 4, "test": 5 * 4}
 
 
 class FrameTest(InThisProcess, tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ["frame"]
-    SPLITS = {"train": 8 * 16, "validation": 2 * 16, "test": 2 * 16}
+    SPLITS = {"train": 4 * 16, "validation": 3 * 16, "test": 5 * 16}
 
 
 class FlowTest(InThisProcess, tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ["flow"]
-    SPLITS = {"train": 8 * 16, "validation": 2 * 16, "test": 2 * 16}
+    SPLITS = {"train": 4 * 16, "validation": 3 * 16, "test": 5 * 16}

@@ -2,12 +2,17 @@
 
 import hashlib
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from tfdeepfake.data import video
 from tfdeepfake.data.perturb import PERTURBATIONS, even, is_noop, perturb, value_of
+from tfdeepfake.data.video.frame_folder import frame_files
+from tfdeepfake.data.video.walk import lines as lines_of_folder
+from tfdeepfake.data.video.walk import walk
+from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import (
     append_json_line,
@@ -33,8 +38,9 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     so that what is measured later is the perturbation and not a second coding; such files are large.
 
     Args:
-      path: video or image.
-      out: file with one of `SUFFIXES`; of an image .png. Replaced only when whole.
+      path: video or image, or a folder of the frames of one video.
+      out: file with one of `SUFFIXES`; of an image .png. Replaced only when whole. Of a folder of frames a folder,
+        which gets an image (PNG) under the name of each.
       name, severity, seed: see `perturb.perturb`.
       crf: above 0, all but compression are written with loss at this rate factor (H.264, full chroma).
       time_limit_s: seconds after which to give up; None for no limit.
@@ -46,6 +52,8 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     """
     value, path, out = value_of(name, severity), Path(path), Path(out)
     info = video.probe(path, time_limit_s)
+    if path.is_dir():
+        return _write_frames(path, out, name, value, seed, info.frame_count, time_limit_s)
     wanted = (".png",) if info.is_image else SUFFIXES
     if out.suffix.lower() not in wanted:
         raise video.VideoError(out, f"needs the suffix {' or '.join(wanted)} for what is in {path.name}.")
@@ -67,12 +75,25 @@ def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None)
     return summary
 
 
-def _write_image(path, out, name, severity, seed):
-    import cv2
+def _write_frames(folder, out, name, value, seed, count, time_limit_s):
+    """`write_perturbed` of a folder of frames; compression is that of the video which they are."""
+    summary = {"frames": 0, "missing": 0, "changed": name == "compression"}
+    frames = _every_frame(folder, count, summary, time_limit_s)
+    with tempfile.TemporaryDirectory() as temporary:
+        if name == "compression":
+            coded = Path(temporary, "coded.mp4")
+            video.write_video(coded, map(even, frames), 25.0, crf=value, preset=None)
+            perturbed = (frame for chunk in video.iter_chunks(coded, 16) for frame in chunk.frames)
+        else:
+            perturbed = _perturbed(frames, PERTURBATIONS[name][1], value, seed, summary)
+        for file, frame in zip(frame_files(folder), perturbed, strict=True):
+            write_image(out / f"{file.stem}.png", frame)
+    return summary
 
+
+def _write_image(path, out, name, severity, seed):
     image, changed = perturb(video.read_frames(path, [0]).frames[0], name, severity, seed)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+    write_image(out, image)
     return {"frames": 1, "missing": 0, "changed": changed}
 
 
@@ -117,7 +138,8 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
       name, severity, seed, crf, time_limit_s: see `write_perturbed`.
     Returns:
       {"files": media files, "written", "kept" (of an earlier run), "unchanged": names that the perturbation did nothing
-      to, "missing": frames that could not be decoded, "failed": {name: why}}.
+      to, "missing": frames that could not be decoded, "failed": {name: why}}, and of a folder "notes": sentences on
+      what is in it.
     Raises:
       InputError: nothing can be read, the folder holds another perturbation, the disk is full.
     """
@@ -133,24 +155,25 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     check_output_folder(out)
     if out.resolve().is_relative_to(path.resolve()) or path.resolve().is_relative_to(out.resolve()):
         raise InputError(out, "lies in the folder that is read, or around it.", "Give a folder beside it.")
-    paths = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", LOG)))
-    media = [p for p in paths if video.is_media(p)]
+    found = walk(path)
+    media = found.media
     if not media:
         raise InputError(path, "holds no videos or images.", "Give a folder of videos.")
     earlier = _read_log(out, settings)
     # Before all else: by it a run that is stopped on the way finds its folder again.
     if earlier is None:
         begin_json_lines(out / LOG, [settings])
-    for source in paths:
-        if source.suffix.lower() in LISTS:
+    for source in found.others:
+        if source.suffix.lower() in LISTS and source.is_file() and not source.name.startswith("."):
             with atomic_path(out / source.relative_to(path)) as temporary:
                 shutil.copyfile(source, temporary)
-    summary |= {"files": len(media), "written": 0}
+    summary |= {"files": len(media), "written": 0, "notes": lines_of_folder(found)}
+    summary["failed"] |= {str(folder): why for folder, why in found.unreadable}
     for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
         file = source.relative_to(path).as_posix()
-        target = out / _named(source.relative_to(path))
+        target = out / _named(source, path)
         done = (earlier or {}).get(file, {})
-        if "frames" in done and target.is_file():
+        if "frames" in done and target.exists():
             summary["kept"] += 1
         else:
             try:
@@ -176,7 +199,8 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
 
 def lines(summary, name):
     """What to tell about a summary: what was done, and files that failed or that nothing changed in."""
-    told = [f"{summary['written']} of {summary['files']} files written, {summary['kept']} were there."]
+    told = list(summary.get("notes", ()))
+    told.append(f"{summary['written']} of {summary['files']} files written, {summary['kept']} were there.")
     if names := summary["unchanged"]:
         why = " (it does nothing below 256 px)" if is_noop(name, 1, 1) else ""
         told.append(f"{len(names)} of {summary['files']} are as they were: {name} changes nothing{why}: {_few(names)}")
@@ -192,12 +216,12 @@ def _few(names, most=5):
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _named(path):
-    """Name of the perturbed file; no two files of a folder get the same."""
-    suffix = path.suffix.lower()
-    if suffix in (*SUFFIXES, ".png"):
+def _named(source, folder):
+    """Name of the perturbed file below the new folder; no two files of a folder get the same."""
+    path, suffix = source.relative_to(folder), source.suffix.lower()
+    if source.is_dir() or suffix in (*SUFFIXES, ".png"):
         return path
-    return path.with_name(f"{path.name}{'.png' if suffix in video.IMAGE_SUFFIXES else '.mp4'}")
+    return path.with_name(f"{path.name}{'.png' if video.sniff(source) == 'image' else '.mp4'}")
 
 
 def _number(file):

@@ -3,6 +3,7 @@
 A still image is a video of one frame.
 """
 
+import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ _INDICES = OrderedDict()
 
 
 def _index(path, deadline, stream, frame_rate):
-    status = Path(path).stat()
+    status, frame_rate = Path(path).stat(), frame_rate if os.path.isdir(path) else None
     key = str(path), status.st_size, status.st_mtime_ns, status.st_ino, stream, frame_rate
     if key not in _INDICES:
         _INDICES[key] = read_index(path, deadline, stream, frame_rate)
