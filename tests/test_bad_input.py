@@ -15,6 +15,7 @@ from support.verdicts import brightness_network, recipe
 from tfdeepfake import models
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import faces, video
+from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
@@ -353,10 +354,34 @@ def test_a_file_that_fails_does_not_end_the_batch(clip, tmp_path, model, monkeyp
     assert "2 of 3 scored" in said and "ERROR" in said and "MemoryError: too much" in said and "Traceback" in said
 
 
+def test_folders_of_frames_links_and_labels_as_spreadsheets_write_them(clip, tmp_path, model, capsys):
+    tree = tmp_path / "tree"
+    (tree / "fake").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b").write_bytes(clip.read_bytes())
+    (tree / "fake" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tree / "fake" / "loop").symlink_to(tree)
+    for n, frame in enumerate(moving_frames(20)):
+        write_image(tree / "fake" / "001" / f"frame{n}.png", frame)
+    rows = ["fake\\linked\\b;FAKE", f"{tree / 'fake' / '001'};real"]
+    (tree / "labels.csv").write_bytes("\r\n".join(["\ufeffPath;Label", *rows, ""]).encode())
+    result = judge_many(tree, model, labels=tree / "labels.csv", settings=JudgeSettings(frame_rate=10))
+    frames, linked = result["verdicts"]
+    assert (frames["name"], frames["true_label"]) == ("fake/001", "REAL") and frames["video"]["frame_count"] == 20
+    assert frames["video"]["fps"] == pytest.approx(10) and frames["faces"][0]["timeline"][-1]["time_s"] > 1.8
+    assert (linked["name"], linked["true_label"]) == ("fake/linked/b", "FAKE")
+    assert result["unmatched_labels"] == [] and len(result["folder_notes"]) == 2
+    assert main(["predict", str(tree / "fake" / "001"), "--model", str(model), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "1 folder of numbered images is a video of 25 frames/s (--frame-rate says otherwise): 001." in told
+    assert "1 of 1 scored" in told
+
+
 def test_arguments_that_make_no_sense(clip, tmp_path, model, capsys):
     assert "num_samples" in message(capsys, clip, model, "--num-samples", 0)
     for seconds in (-1, 0):
         assert "time_limit_s: needs seconds above 0" in message(capsys, clip, model, "--time-limit-s", seconds)
+    assert "frame_rate: needs frames/s above 0" in message(capsys, clip, model, "--frame-rate", 0)
     assert "blazeface" in message(capsys, clip, model, "--detector-weights", tmp_path / "x.tflite")
     assert "cannot be read" in message(capsys, clip, model, "--labels", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="still|kind|frames|spaced"):

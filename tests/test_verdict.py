@@ -435,7 +435,7 @@ def test_labels_reach_scores_csv_and_unmatched_ones_are_named(folder, capsys):
     result = judge_many([tree], model, labels=tree / "list.csv")
     assert (result["counts"]["right"], result["counts"]["wrong"]) == (0, 1)
     for text, what in (
-        ("file,label\nfake.mp4,maybe\n", "line 2: 'maybe'"),
+        ("file,label\nfake.mp4,maybe\n", "line 2: label 'maybe' is unknown"),
         ("name,y\n", "line 1"),
         ("file,label\nfake.mp4,1\nfake.mp4,1\n", "line 3.*twice"),
     ):

@@ -56,8 +56,6 @@ def read_list(
 def _text(path):
     try:
         data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(path, "this file is missing.", "Check the path.") from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

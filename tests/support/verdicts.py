@@ -54,7 +54,7 @@ def example(brightness, face=0, frame=0, count=1, fps=10.0, flow=None, score=0.9
 def pretend(monkeypatch, made, frame_count=100, is_image=False):
     """Makes every file a video of 10 frames/s, 64 x 48 px, whose examples are `made` (or what `made(path)` gives)."""
 
-    def probe(path):
+    def probe(path, **_):
         return video.VideoInfo(
             path=str(path),
             width=64,
@@ -67,7 +67,7 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
             is_image=is_image,
         )
 
-    def extract(path, data, detect=None):
+    def extract(path, data, detect=None, **_):
         return made(Path(path)) if callable(made) else made
 
     def read_frames(path, indices, max_side_px=None):

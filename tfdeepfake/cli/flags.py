@@ -6,7 +6,7 @@ import math
 
 from tfdeepfake.errors import InputError
 
-NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int}
+NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int, float | None: float}
 
 
 class Once(argparse.Action):

@@ -81,9 +81,11 @@ def judge_many(
     if not isinstance(model_folder, Network):
         model_folder = find_model_folder(model_folder)
         load_recipe(model_folder)  # what is wrong with it is said before anything else is read
-    files = find_media(paths, out_dir)
+    files = find_media(paths, out_dir, settings.frame_rate)
     for folder, reason in files.unreadable_folders:
         log(f"UNREADABLE  folder {folder}: {reason}")
+    for note in files.notes:
+        log(note)
     _check_there_are_media(paths, files)
     true_labels, unmatched_labels = read_labels(labels, files.media) if labels else ({}, [])
     network = model_folder
@@ -118,6 +120,7 @@ def judge_many(
         "counts": counts(verdicts),
         "other_files": files.other_files,
         "unreadable_folders": [{"folder": f, "reason": r} for f, r in files.unreadable_folders],
+        "folder_notes": files.notes,
         "unmatched_labels": unmatched_labels,
         "startup_s": round(startup_s, 3),
     }

@@ -130,7 +130,7 @@ def judge(
     briefly are listed and do not decide.
 
     Args:
-      path: video or image.
+      path: video or image, or folder of the frames of one video.
       model: keras.Model; recipe: both as from `model_folder.load_model`.
       detect: `faces.make_detector(...)`; the recipe's own when not given.
       settings: `JudgeSettings()` when not given.
@@ -150,7 +150,7 @@ def judge(
     path, clock, facts, trace = Path(path), Clock(settings.time_limit_s), {}, ""
     try:
         with clock.alarm():
-            info = video.probe(path)
+            info = video.probe(path, frame_rate=settings.frame_rate)
             facts = {name: getattr(info, name) for name in VIDEO_FACTS}
             return dataclasses.replace(_scored(path, info, plan, clock), video=facts, timings=clock.seconds)
     except examples.NoFace as error:
@@ -232,7 +232,8 @@ def _examples(path, info, plan, clock):
             f"is a still image; {plan.recipe.network} takes clips of {plan.data.num_frames} frames.",
             "Give a video, or use a network for single frames.",
         )
-    return examples.extract(path, plan.data, detect=None if plan.data.detector == "none" else detect)
+    detect = None if plan.data.detector == "none" else detect
+    return examples.extract(path, plan.data, detect=detect, frame_rate=plan.settings.frame_rate)
 
 
 def _check_for_a_face(path, info, detect):

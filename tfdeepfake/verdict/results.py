@@ -1,7 +1,6 @@
 """The files around a run of `predict`: which media there are, their labels, and the folder of results."""
 
 import collections
-import csv
 import hashlib
 import json
 import os
@@ -9,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import begin_json_lines, read_json_lines
 from tfdeepfake.report.text import printable
 from tfdeepfake.vocabulary import LABEL_NAMES
 
 LINES, RESULT, SCORES, PAGE, IMAGES = "predictions.jsonl", "predictions.json", "scores.csv", "index.html", "frames"
-LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 # Keys of predictions.jsonl by which a stopped run knows its verdicts again.
 RESUME_KEYS = ("run", "stamp")
 
@@ -32,63 +31,60 @@ class MediaFiles(NamedTuple):
       media: [(Path, name below the given folder)], in a stable order.
       other_files: files in the folders that are neither video nor image, as text.
       unreadable_folders: [(folder as text, why)].
+      notes: lines on what the folders hold: folders that are videos, links that are not followed.
     """
 
     media: list
     other_files: list
     unreadable_folders: list
+    notes: list
 
 
-def find_media(paths: Iterable[Path | str], out_dir: Path | str | None = None) -> MediaFiles:
-    """Media files below the given files and folders.
+def find_media(
+    paths: Iterable[Path | str], out_dir: Path | str | None = None, frame_rate: float | None = None
+) -> MediaFiles:
+    """Media files below the given files and folders, see `data.video.walk`.
 
     A file that is named itself is always taken, whatever its suffix: what is wrong with it will be its verdict.
 
     Args:
       paths: files and folders.
       out_dir: results of an earlier run; its files and images are not judged.
+      frame_rate: of folders of frames, as the user gave it, for the notes.
     """
-    from tfdeepfake.data.video import is_media
+    from tfdeepfake.data.video.walk import lines, walk
 
-    media, other_files, unreadable_folders, seen = [], [], [], set()
-    own_images, own_files = set(), set()
+    media, other_files, unreadable_folders, notes, seen, own = [], [], [], [], set(), []
     if out_dir:
-        own_images = {os.path.abspath(Path(out_dir) / IMAGES)}
-        own_files = {os.path.abspath(Path(out_dir) / name) for name in (LINES, RESULT, SCORES, PAGE)}
+        own = [os.path.abspath(Path(out_dir) / name) for name in (IMAGES, LINES, RESULT, SCORES, PAGE)]
 
     def take(path, name):
         key = os.path.abspath(path)
-        if key not in seen and key not in own_files:
+        if key not in seen and key not in own:
             seen.add(key)
             media.append((path, name))
 
-    def walk(folder, root):
-        try:
-            with os.scandir(folder) as entries:
-                entries = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            unreadable_folders.append((printable_path(folder), f"cannot be opened ({error.strerror})."))
-            return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if os.path.abspath(entry.path) not in own_images:
-                    walk(entry.path, root)
-            elif is_media(entry.path) and not entry.name.startswith("."):
-                take(Path(entry.path), Path(entry.path).relative_to(root).as_posix())
-            elif os.path.abspath(entry.path) not in own_files:
-                other_files.append(printable_path(entry.path))
-
     for path in map(Path, paths):
         # os.path.isdir, because Path.is_dir raises where a parent folder may not be entered.
-        walk(path, path) if os.path.isdir(path) else take(path, path.name)
+        if not os.path.isdir(path):
+            take(path, path.name)
+            continue
+        folder = walk(path, skip=own)
+        for below in folder.media:
+            take(below, path.resolve().name if below == path else below.relative_to(path).as_posix())
+        other_files += map(printable_path, folder.others)
+        unreadable_folders += [(printable_path(one), why) for one, why in folder.unreadable]
+        notes += map(printable, lines(folder, frame_rate))
     # Two folders may hold files of one name: then the whole path tells them apart, here and in scores.csv.
     often = collections.Counter(name for _, name in media)
     media = [(path, printable_path(name if often[name] == 1 else path)) for path, name in media]
-    return MediaFiles(media, other_files, unreadable_folders)
+    return MediaFiles(media, other_files, unreadable_folders, notes)
 
 
 def read_labels(path: Path | str, media: list) -> tuple[dict[str, dict], list[str]]:
-    """Reads `file,label[,data_set,method,source]`; files are named as below the given folder, or by path.
+    """Reads `file,label[,data_set,method,source]`; see `csv_lists`.
+
+    Files are named by path, absolute or as seen from the list, or as below the given folder.
 
     Args:
       path: the CSV file.
@@ -98,38 +94,28 @@ def read_labels(path: Path | str, media: list) -> tuple[dict[str, dict], list[st
     Raises:
       InputError: the file is missing, has no such columns, a label that is not real/fake/0/1, or a file twice.
     """
-    remedy = "The first line is file,label; a label is real or fake (or 0 or 1)."
-    names = {}
-    for media_path, name in media:
-        for key in {name, media_path.name, str(media_path), os.path.abspath(media_path)}:
+    remedy = "The first line names the columns file and label; a label is real or fake (or 0 or 1)."
+    places, names = {os.path.realpath(place): name for place, name in media}, {}
+    for place, name in media:
+        for key in {name, place.name, str(place)}:
             names.setdefault(key, []).append(name)
+    columns = {"file": FILE_NAMES} | dict.fromkeys(("label", "data_set", "method", "source"), ())
     labels, unmatched = {}, []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if not {"file", "label"} <= set(reader.fieldnames or ()):
-                raise InputError(path, f"line 1: needs the columns file and label, got {reader.fieldnames}.", remedy)
-            for row in reader:
-                label = LABELS.get((row["label"] or "").strip().lower())
-                if label is None:
-                    raise InputError(path, f"line {reader.line_num}: {row['label']!r} is no label.", remedy)
-                matching = names.get(row["file"], [])
-                if len(matching) > 1:
-                    raise InputError(
-                        path,
-                        f"line {reader.line_num}: {row['file']!r} is the name of {len(matching)} files.",
-                        "Write it with its folder.",
-                    )
-                if not matching:
-                    unmatched.append(row["file"])
-                elif matching[0] in labels:
-                    raise InputError(path, f"line {reader.line_num}: {row['file']!r} stands here twice.", remedy)
-                else:
-                    labels[matching[0]] = {**row, "label": label}
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a CSV file in UTF-8 ({error}).", remedy) from None
+    for line, row in read_list(path, columns, ("file", "label"), remedy):
+        label, file = label_of(path, line, row["label"]), row["file"]
+        # As seen from the list, before the names as they are printed here.
+        seen_from_list = places.get(os.path.realpath(listed_path(path, file)))
+        matching = [seen_from_list] if seen_from_list else names.get(file, names.get(file.replace("\\", "/"), []))
+        if len(matching) > 1:
+            raise InputError(
+                path, f"line {line}: {file!r} is the name of {len(matching)} files.", "Write it with its folder."
+            )
+        if not matching:
+            unmatched.append(file)
+        elif matching[0] in labels:
+            raise InputError(path, f"line {line}: {file!r} stands here twice.", remedy)
+        else:
+            labels[matching[0]] = {**row, "label": label}
     return labels, unmatched
 
 

@@ -33,6 +33,9 @@ class JudgeSettings:
         (*VIDEO_RULES, None),
     )
     time_limit_s: float = setting(300.0, "seconds after which a file is given up with status `error`")
+    frame_rate: float | None = setting(
+        None, "frames/s of folders that hold the frames of a video as images (default: 25)"
+    )
     batch_size: int | None = setting(None, "inputs for each call of the network (default: 32 frames or 4 clips)")
     debug: bool = setting(False, "keep and show the traceback of unexpected errors")
 
@@ -42,10 +45,12 @@ class JudgeSettings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(name, f"needs a whole number from 1 on, got {value!r}.")
+        if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
+            raise InputError("frame_rate", f"needs frames/s above 0, got {self.frame_rate}.")
         if not (self.time_limit_s > 0 and math.isfinite(self.time_limit_s)):
             raise InputError("time_limit_s", f"needs seconds above 0, got {self.time_limit_s}.")
 
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
         values = dataclasses.asdict(self)
-        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule")}
+        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "frame_rate")}
