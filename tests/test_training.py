@@ -329,7 +329,7 @@ def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expecte
 
 
 def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
-    """The accuracy of a mixed example is about its larger part: exact equality with a fraction would always be wrong."""
+    """The accuracy of a mixed example is about its larger part: exact equality with a fraction is always wrong."""
     train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
     assert rows(tmp_path / "run")[0]["accuracy"] > 0
     labels, logits = np.float32([[1], [0.7], [0.3], [0]]), np.float32([[2], [-1], [-1], [0.5]])
