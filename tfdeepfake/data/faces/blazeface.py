@@ -10,14 +10,13 @@ The boxes are squares and smaller than those of MTCNN: a network needs crops of 
 
 import functools
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
 from tfdeepfake.errors import InputError
-from tfdeepfake.quiet import hide_stderr, hide_warnings
+from tfdeepfake.runtime.network import Network, cpu_threads
 from tfdeepfake.weights import cache
 
 FILE = "face_detection_full_range_sparse.tflite"
@@ -64,46 +63,25 @@ def network(path, threads):
     Args:
       path: str; threads: CPU threads.
     Returns:
-      (run, side): run(images uint8 [side, side, 3]) -> raw regressors float32 [A, 16] and logits [A].
+      (run, side): run(image uint8 [side, side, 3]) -> raw regressors float32 [A, 16] and logits [A].
     Raises:
       InputError: the file is no such network.
     """
-    import tensorflow as tf
-
-    Interpreter = getattr(getattr(tf, "lite", None), "Interpreter", None)
-    if Interpreter is None:  # a later TensorFlow may come without it
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise InputError(
-                "blazeface", "needs TensorFlow Lite, which this TensorFlow lacks.", "pip install ai-edge-litert"
-            ) from error
     remedy = f"Give the path of {FILE}."
     try:
-        # TensorFlow Lite announces its CPU kernels and cannot be told not to; and "tf.lite.Interpreter is deprecated",
-        # for which there is the fallback above.
-        with hide_warnings(), hide_stderr():
-            interpreter = Interpreter(path, num_threads=threads)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+        loaded = Network(path, threads)
+    except ValueError as error:
         raise InputError(path, f"is no TensorFlow Lite network ({error}).", remedy) from error
-    (entry, *more), exits = interpreter.get_input_details(), interpreter.get_output_details()
-    side = int(entry["shape"][1]) if len(entry["shape"]) == 4 else 0
+    (entry, (shape, _)), *more = loaded.inputs.items()
+    side = shape[1] if len(shape) == 4 else 0
     count = sum((side // stride) ** 2 * each for stride, each in ANCHORS.get(side, ()))
-    shapes = {tuple(e["shape"].tolist()): e["index"] for e in exits}
-    if more or not count or set(shapes) != {(1, count, 16), (1, count, 1)}:
-        raise InputError(path, f"is no BlazeFace network (input {entry['shape']}, outputs {list(shapes)}).", remedy)
-    # One interpreter holds one image: threads of the caller take turns.
-    lock = threading.Lock()
+    exits = {shape: name for name, (shape, _) in loaded.outputs.items()}
+    if more or not count or set(exits) != {(1, count, 16), (1, count, 1)}:
+        raise InputError(path, f"is no BlazeFace network (input {shape}, outputs {list(exits)}).", remedy)
 
     def run(image):
-        with lock:
-            interpreter.set_tensor(entry["index"], image[None].astype(np.float32) / 127.5 - 1)
-            interpreter.invoke()
-            return (
-                interpreter.get_tensor(shapes[1, count, 16])[0].copy(),
-                interpreter.get_tensor(shapes[1, count, 1])[0, :, 0].copy(),
-            )
+        values = loaded(**{entry: image[None].astype(np.float32) / 127.5 - 1})
+        return values[exits[1, count, 16]][0], values[exits[1, count, 1]][0, :, 0]
 
     return run, side
 
@@ -139,7 +117,7 @@ def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_face
     """
     if not (0 < min_score < 1 and 0 < candidate_score < 1):
         raise ValueError(f"min_score and candidate_score need 0..1, got {min_score} and {candidate_score}.")
-    threads = threads or min(4, os.cpu_count() or 1)
+    threads = threads or min(4, cpu_threads())
     run, side = network(str(weights_file(weights)), threads)
     centres = anchors(side)
 

@@ -1,9 +1,8 @@
 """MTCNN face detector on many frames at once (Zhang et al. 2016, arXiv:1604.02878).
 
 The weights of the three networks are those that come inside the `mtcnn` package, so nothing is downloaded;
-how they are run is ours. Where we differ from that package:
-  * P-Net sees all frames of a size in one call per pyramid level, R-Net and O-Net see the windows of all frames
-    in one call; functions are traced once for every size of frame.
+how they are run is ours (`mtcnn_networks`). Where we differ from that package:
+  * R-Net and O-Net see the windows of all frames together.
   * frames are shrunk first (`detect_side_px`); a frame without a face is tried again at twice the size.
   * a face that passed O-Net is looked at by it once more, at full resolution and mirrored, and the means are
     returned: they tell faces from the rest much better, and the boxes shake less.
@@ -13,129 +12,16 @@ how they are run is ours. Where we differ from that package:
   * suppression is greedy (a box that was itself suppressed suppresses nothing).
 """
 
-import functools
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, make_detections, resize, suppress
+from tfdeepfake.data.faces.mtcnn_networks import networks
 from tfdeepfake.data.faces.upright import upright_landmarks
-from tfdeepfake.errors import InputError
 
 # Side of what P-Net looks at, its stride, and the ratio of neighbouring pyramid levels.
 CELL_PX, STRIDE_PX, PYRAMID = 12, 2, 0.709
 # How many windows of a frame may reach R-Net: noise or a crowd of thousands must not take minutes.
 MAX_WINDOWS = 1000
-
-
-def load_weights():
-    """Weights of P-, R- and O-Net as the `mtcnn` package ships them.
-
-    Only the three weight files are read; the package's code is not imported.
-
-    Returns:
-      tuple of three lists of float32 arrays, in the order of the layers.
-    Raises:
-      InputError: the package is not installed or its files are not the known ones.
-    """
-    remedy = 'Install it: pip install "mtcnn>=1.0.0" lz4'
-    found = importlib.util.find_spec("mtcnn")
-    if found is None or not found.origin:
-        raise InputError(
-            "mtcnn", "this package, which holds the weights of the face detector, is not installed.", remedy
-        )
-    folder = Path(found.origin).parent / "assets" / "weights"
-    lists = []
-    for name, first, last in (("pnet", 10, 2), ("rnet", 28, 2), ("onet", 32, 2)):
-        path = folder / f"{name}.lz4"
-        try:
-            import joblib
-
-            arrays = [np.asarray(a, np.float32) for a in joblib.load(path)]
-        except (ImportError, OSError, ValueError, EOFError) as error:
-            raise InputError(path, f"cannot be read ({error}).", remedy) from error
-        if arrays[0].shape != (3, 3, 3, first) or arrays[-1].shape != (last,):
-            raise InputError(path, f"holds no {name} weights (first shape {arrays[0].shape}).", remedy)
-        lists.append(arrays)
-    return tuple(lists)
-
-
-@functools.cache
-def networks(device):
-    """The three networks as TensorFlow functions of uint8 windows, traced once each.
-
-    Args:
-      device: TensorFlow device they run on.
-    Returns:
-      (pnet, rnet, onet): functions uint8 [B, H, W, 3] -> float32 arrays:
-        pnet: [B, h, w, 5], box offsets and the logit of "face", for every second pixel.
-        rnet: [B, 5], offsets and logit, of 24 x 24 windows.
-        onet: [B, 15], offsets, five x and five y of landmarks, logit, of 48 x 48 windows.
-    """
-    import tensorflow as tf
-
-    def prelu(x, slope):
-        return tf.nn.relu(x) + slope * tf.minimum(x, 0.0)
-
-    def conv(x, arrays):
-        kernel, bias, slope = arrays
-        return prelu(tf.nn.conv2d(x, kernel, 1, "VALID") + bias, slope)
-
-    def dense(x, arrays):
-        kernel, bias, slope = arrays
-        # Permuted, because the dense weights were trained on maps with x before y.
-        return prelu(tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, kernel.shape[0]]) @ kernel + bias, slope)
-
-    def heads(*pairs):
-        """Several outputs as one matrix; a softmax of two is a sigmoid of the difference."""
-        *rest, (kernel, bias) = pairs
-        face = kernel[..., 1:] - kernel[..., :1], bias[1:] - bias[:1]
-        kernels, biases = zip(*rest, face, strict=True)
-        return np.concatenate(kernels, -1), np.concatenate(biases, -1)
-
-    def scaled(windows):
-        return (tf.cast(windows, tf.float32) - 127.5) / 128.0
-
-    p, r, o = load_weights()
-    p_head, r_head, o_head = heads(p[9:11], p[11:]), heads(r[12:14], r[14:]), heads(o[15:17], o[17:19], o[19:])
-
-    def pnet(windows):
-        x = tf.nn.max_pool2d(conv(scaled(windows), p[0:3]), 2, 2, "SAME")
-        x = conv(conv(x, p[3:6]), p[6:9])
-        return tf.nn.conv2d(x, p_head[0], 1, "VALID") + p_head[1]
-
-    def rnet(windows):
-        x = tf.nn.max_pool2d(conv(scaled(windows), r[0:3]), 3, 2, "SAME")
-        x = tf.nn.max_pool2d(conv(x, r[3:6]), 3, 2, "VALID")
-        return dense(conv(x, r[6:9]), r[9:12]) @ r_head[0] + r_head[1]
-
-    def onet(windows):
-        x = tf.nn.max_pool2d(conv(scaled(windows), o[0:3]), 3, 2, "SAME")
-        x = tf.nn.max_pool2d(conv(x, o[3:6]), 3, 2, "VALID")
-        x = tf.nn.max_pool2d(conv(x, o[6:9]), 2, 2, "SAME")
-        return dense(conv(x, o[9:12]), o[12:15]) @ o_head[0] + o_head[1]
-
-    def traced(network, side):
-        def counted(windows):
-            call.traces += 1  # Python runs this only while tracing
-            return network(windows)
-
-        signature = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
-        function = tf.function(counted, input_signature=signature, autograph=False)
-
-        def call(windows, piece):
-            # In pieces: the maps of one piece stay in the processor's cache, and memory is bounded.
-            # TensorFlow's convolution gives wrong shapes for no windows: one empty one stands in.
-            full = windows if len(windows) else np.zeros([1, *windows.shape[1:]], np.uint8)
-            with tf.device(device):
-                parts = [function(full[i : i + piece]).numpy() for i in range(0, len(full), piece)]
-            return np.concatenate(parts)[: len(windows)]
-
-        call.traces = 0
-        return call
-
-    return traced(pnet, None), traced(rnet, 24), traced(onet, 48)
 
 
 def load(
@@ -146,7 +32,7 @@ def load(
     max_faces=100,
     stage_scores=(0.6, 0.7, 0.7),
     second_look=True,
-    device="CPU:0",
+    threads=None,
 ):
     """Makes a detector; the networks are loaded once per process.
 
@@ -162,7 +48,7 @@ def load(
         0.99), and found 6 (1) wrong boxes in 544 frames whose faces had been blurred away; O-Net's first score
         kept 99.1 % at 0.9 with 11 wrong boxes. Boxes of a frame and of its mirror image overlap by 0.97 with it
         and by 0.91 without (medians).
-      device: TensorFlow device; the CPU leaves the memory of a GPU to training.
+      threads: CPU threads; `runtime.network.cpu_threads()` when None.
     Returns:
       detect(frames) -> list of `Detections`, one per frame, boxes in px of the frame as given. `frames`: uint8
       [T, H, W, 3] or a list of uint8 [H, W, 3], RGB, sizes may differ.
@@ -175,7 +61,7 @@ def load(
         raise ValueError(
             f"detect_side_px and min_face_px need at least {CELL_PX}, got {detect_side_px} and {min_face_px}."
         )
-    nets = networks(device)
+    nets = networks(threads)
 
     def detect(frames):
         frames = check_frames(frames)
@@ -217,7 +103,7 @@ def _search(frames, search_px, min_face_px, min_score, stage_scores, second_look
         small = np.stack([resize(f, *size) for f in originals])
         owner, boxes = _proposals(small, min_face_px, stage_scores[0], pnet)
         boxes = _squares(boxes)
-        output = rnet(_windows(small, owner, boxes, 24), 256)
+        output = rnet(_windows(small, owner, boxes, 24))
         boxes = boxes + output[:, :4] * (boxes[:, 2:3] - boxes[:, :1])
         scores = _sigmoid(output[:, 4])
         good = np.flatnonzero(scores >= stage_scores[1])
@@ -235,7 +121,7 @@ def _search(frames, search_px, min_face_px, min_score, stage_scores, second_look
         good = good[_suppress_each(owner[good], boxes[good], scores[good], "min")]
         owner, boxes, scores, landmarks = owner[good], boxes[good], scores[good], landmarks[good]
         if second_look:
-            look = lambda windows: _points(onet(_with_mirrored(windows), 64), mirror=True)  # noqa: E731
+            look = lambda windows: _points(onet(_with_mirrored(windows)), mirror=True)  # noqa: E731
             landmarks = upright_landmarks(originals, owner, landmarks, look)
         rows = np.concatenate([boxes, scores[:, None], landmarks.reshape(-1, 10)], axis=1).astype(np.float32)
         results += [rows[owner == i] for i in range(len(originals))]
@@ -255,7 +141,7 @@ def _faces(frames, owner, squares, onet, inset, mirror):
     corner = (squares[:, :2] + squares[:, 2:]) / 2 - side / 2
     squares = np.concatenate([corner, corner + side], 1)
     windows = _windows(frames, owner, squares, 48)
-    output = onet(_with_mirrored(windows) if mirror else windows, 64).reshape(1 + mirror, len(squares), 15)
+    output = onet(_with_mirrored(windows) if mirror else windows).reshape(1 + mirror, len(squares), 15)
     offsets, logits = output[:, :, :4], output[:, :, 14]
     if mirror:
         offsets = np.stack([offsets[0], offsets[1][:, [2, 1, 0, 3]] * [-1, 1, -1, 1]])
@@ -292,8 +178,7 @@ def _proposals(frames, min_face_px, min_score, pnet):
         size = round(height * scale), round(width * scale)
         ratio = np.array([width / size[1], height / size[0]] * 2, np.float32)
         level = np.stack([resize(f, *size) for f in frames])
-        # About a million pixels a call; smaller pieces at the fine levels.
-        output = pnet(level, max(1, 400_000 // (size[0] * size[1])))
+        output = pnet(level)
         owner, row, column = np.nonzero(output[..., 4] > limit)
         values = output[owner, row, column]
         corner = np.stack([column, row], 1).astype(np.float32) * STRIDE_PX

@@ -1,0 +1,1 @@
+"""Networks on the CPU without TensorFlow: `compiled` is the compiled form of a saved model folder."""
