@@ -70,8 +70,6 @@ def link_tracks(detections, frames=None, max_gap=3):
     Raises:
       ValueError: `frames` and `detections` differ in number.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if frames is not None and len(frames) != len(detections):
         raise ValueError(f"frames needs one frame per detections, {len(detections)}, got {len(frames)}.")
     looks = [None if frames is None else _looks(frames[i], found.boxes_px) for i, found in enumerate(detections)]
@@ -82,12 +80,9 @@ def link_tracks(detections, frames=None, max_gap=3):
         taken = set()
         if open_tracks and len(found):
             costs = _costs(open_tracks, detections, looks, position)
-            # A pair that is out of the question costs more than any number of good ones can save.
-            rows, columns = linear_sum_assignment(np.where(np.isfinite(costs), costs, 1e3))
-            for row, column in zip(rows, columns, strict=True):
-                if np.isfinite(costs[row, column]):
-                    open_tracks[row].append((position, column))
-                    taken.add(column)
+            for row, column in _pairs(costs):
+                open_tracks[row].append((position, column))
+                taken.add(column)
         open_tracks += [[(position, n)] for n in range(len(found)) if n not in taken]
     tracks = []
     for steps in closed + open_tracks:
@@ -127,6 +122,19 @@ def _expected(steps, detections, position):
     motion = (last - before).reshape(2, 2).mean(0) / (last_position - before_position)
     reach = last[2:] - last[:2]
     return last + np.tile(np.clip(motion, -reach, reach), 2)
+
+
+def _pairs(costs):
+    """Pairs (row, column) of least total cost; infinite ones are out of the question."""
+    rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
+    best = costs[rows].argmin(axis=1)
+    if len(set(best.tolist())) < len(rows):
+        # Only where two want the same: importing this takes as long as a second of video.
+        from scipy.optimize import linear_sum_assignment
+
+        # A pair that is out of the question costs more than any number of good ones can save.
+        rows, best = linear_sum_assignment(np.where(np.isfinite(costs), costs, 1e3))
+    return [(row, column) for row, column in zip(rows, best, strict=True) if np.isfinite(costs[row, column])]
 
 
 def _costs(tracks, detections, looks, position):
