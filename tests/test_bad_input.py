@@ -165,6 +165,8 @@ def test_still_image_on_frame_and_clip_networks(tmp_path):
 def model(tmp_path, monkeypatch):
     """A saved model folder, and a detector that needs no weights."""
     monkeypatch.setattr(models, "build", lambda name, **args: brightness_network())
+    # The converter's process would not know this network.
+    monkeypatch.setattr("tfdeepfake.compiled.choice.preferred", lambda recipe, num_files: "keras")
     monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: one_face)
     save_model(tmp_path / "model", FRAME, recipe())
     return tmp_path / "model"
@@ -289,6 +291,8 @@ def test_checkpoint_of_another_network(clip, tmp_path, capsys):
 
 def test_recipe_that_does_not_fit_the_network(clip, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(models, "build", lambda name, **args: brightness_network())
+    # The converter's process would not know this network.
+    monkeypatch.setattr("tfdeepfake.compiled.choice.preferred", lambda recipe, num_files: "keras")
     used = recipe()
     wrong = dataclasses.replace(used, data=dataclasses.replace(used.data, height_px=64))
     save_model(tmp_path / "wrong", FRAME, wrong)

@@ -46,7 +46,7 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     loopback.isolate(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(named, "has_gpu", lambda: False)
+    monkeypatch.setattr(named, "has_accelerator", lambda: False)
     yield
     keras.backend.clear_session()
 

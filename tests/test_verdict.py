@@ -319,6 +319,8 @@ def test_a_whole_frame_network_still_needs_a_face(monkeypatch):
 def folder(tmp_path, monkeypatch):
     """A model folder and a tree of files whose name says what becomes of them."""
     monkeypatch.setattr("tfdeepfake.models.build", lambda network, **args: brightness_network())
+    # The converter's process would not know this network.
+    monkeypatch.setattr("tfdeepfake.compiled.choice.preferred", lambda recipe, num_files: "keras")
     save_model(
         tmp_path / "model", NETWORK, Recipe("brightness", data=recipe().data, data_version="nothing/frame:1.0.0")
     )

@@ -23,6 +23,7 @@ class Detector:
         is no GPU.
       detector: face detector instead of the recipe's own.
       detector_weights: path of the BlazeFace file.
+      runtime: "litert" for the network compiled for CPUs, which loads at once; "keras"; "auto" for the faster one.
       log: called with lines for the user, such as size, licence and training data before a download; prints them when
         not given.
       progress: bar of the download; None shows it on a terminal and in a notebook.
@@ -38,13 +39,14 @@ class Detector:
         settings: JudgeSettings | None = None,
         detector: str | None = None,
         detector_weights: Path | str | None = None,
+        runtime: str = "auto",
         log: Callable[[str], None] = print,
         progress: bool | None = None,
     ):
         located = named.locate(model, source, log=log, progress=progress)
         folder = located.ready(log)
         self._settings = located.affordable(settings, log)
-        self._network = batch.load_network(folder, detector, detector_weights)
+        self._network = batch.load_network(folder, detector, detector_weights, runtime=runtime, log=log)
 
     @property
     def recipe(self) -> Recipe:

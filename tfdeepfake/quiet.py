@@ -1,6 +1,7 @@
 """Libraries kept silent while they are loaded and used: what they print is no news to whoever asked for a verdict.
 
     load_tensorflow   TensorFlow, without its start-up messages
+    load_backend      the same where it is Keras's backend
     hide_stderr       what C++ code writes, which heeds no setting
     hide_prints       what Python code prints
     hide_warnings     Python's warnings of one category
@@ -29,6 +30,12 @@ def load_tensorflow() -> None:
     if "tensorflow" not in sys.modules:
         with hide_stderr():
             import tensorflow  # noqa: F401
+
+
+def load_backend() -> None:
+    """`load_tensorflow` where Keras runs on it: another backend may be installed without it."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        load_tensorflow()
 
 
 @contextlib.contextmanager

@@ -24,3 +24,6 @@ FACE_SELECTIONS = ("largest", "most_confident", "all")
 BOX_SMOOTHINGS = ("clip", "smooth", "frame")
 ALIGNMENTS = ("gend", "deepfakebench")
 FLOW_METHODS = ("dis", "farneback")
+
+# What a network runs in when a verdict is made.
+RUNTIMES = ("auto", "litert", "keras")

@@ -17,9 +17,11 @@ def add(verbs):
 def run(args):
     check_output_folder(args.out)
     load_tensorflow()
+    from tfdeepfake.compiled.choice import compile_ahead
     from tfdeepfake.model_folder import load_recipe
     from tfdeepfake.published.convert import convert
 
     folder = convert(args.source, args.file, args.out, fresh_head=args.fresh_head, any_file=args.any_file)
     recipe = load_recipe(folder)
     print(f"{folder}: {recipe.network}; {recipe.calibration}; licence of the weights: {recipe.licence}")
+    compile_ahead(folder, print)

@@ -1,4 +1,4 @@
-"""`tfdeepfake export`: a SavedModel for TF Serving."""
+"""`tfdeepfake export`: a SavedModel for TF Serving, or the network compiled for LiteRT."""
 
 from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.files import check_output_folder
@@ -6,16 +6,22 @@ from tfdeepfake.quiet import load_tensorflow
 
 
 def add(verbs):
-    p = verbs.add_parser("export", help="SavedModel for TF Serving")
+    p = verbs.add_parser("export", help="SavedModel for TF Serving, or LiteRT file")
     p.add_argument("model", help="saved model folder, or a run folder: its best/")
-    p.add_argument("out", help="folder of the served model; a version folder is made inside")
-    p.add_argument("--version", type=int, default=1)
+    p.add_argument("out", help="folder to write; of a SavedModel, a version folder is made inside")
+    p.add_argument("--format", choices=("saved_model", "litert"), default="saved_model", help="[saved_model]")
+    p.add_argument("--version", type=int, default=1, help="of a SavedModel [1]")
     return p
 
 
 def run(args):
     need_whole(args, version=(1, None))
     check_output_folder(args.out)
+    if args.format == "litert":
+        from tfdeepfake.serving.litert import export_litert
+
+        print(export_litert(args.model, args.out, print))
+        return
     load_tensorflow()
     from tfdeepfake.serving.export import export
 

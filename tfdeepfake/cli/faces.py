@@ -1,7 +1,6 @@
 """`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
 
 from tfdeepfake.cli.flags import need_whole
-from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 
 
@@ -26,7 +25,6 @@ def run(args):
     from tfdeepfake.data.video.write import image_name
 
     out = image_name(args.out)
-    load_tensorflow()
     from tfdeepfake.data.faces import write_contact_sheet
 
     write_contact_sheet(

@@ -8,9 +8,8 @@ from tfdeepfake.cli.flags import Once, add_fields, given_fields
 from tfdeepfake.cli.process_age import process_age_s
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
-from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.vocabulary import DETECTORS
+from tfdeepfake.vocabulary import DETECTORS, RUNTIMES
 
 
 def add(verbs):
@@ -27,6 +26,12 @@ def add(verbs):
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
     p.add_argument("--labels", help="CSV file,label: written into scores.csv, the page shows what is right and wrong")
     add_fields(p, JudgeSettings, leave_out=("debug",))
+    p.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="litert: the network compiled for CPUs, without TensorFlow; auto: what was measured faster [auto]",
+    )
     p.add_argument("--debug", action="store_true", help=JudgeSettings.__dataclass_fields__["debug"].metadata["help"])
     return p
 
@@ -47,9 +52,7 @@ def run(args):
     # A slip in the name of a video should not cost a download.
     if (args.model is None or args.model in SOURCES) and not any(map(os.path.lexists, args.paths)):
         raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
-    # Before TensorFlow, which takes seconds: without a network a name ends here.
     located = named.locate(args.model, args.source, log=print_line)
-    load_tensorflow()
     folder, settings = located.ready(print_line), located.affordable(settings, print_line)
     from tfdeepfake.verdict.batch import predict
 
@@ -61,5 +64,7 @@ def run(args):
         detector=args.detector,
         detector_weights=args.detector_weights,
         labels=args.labels,
+        runtime=args.runtime,
+        notice=print_line,
         start=start,
     )

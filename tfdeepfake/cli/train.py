@@ -50,6 +50,7 @@ def run(args):
     if args.save_model:
         check_output_folder(args.save_model)
     load_tensorflow()
+    from tfdeepfake.compiled.choice import compile_ahead
     from tfdeepfake.model_folder import copy_model
     from tfdeepfake.training.train import train
 
@@ -57,3 +58,4 @@ def run(args):
     if args.save_model:
         copy_model(Path(run_dir) / "best", args.save_model)
         print(f"saved model: {args.save_model}")
+        compile_ahead(args.save_model, print)

@@ -5,6 +5,7 @@ layers named `features` (last map before pooling), `embedding` and `logits`; its
 [B, 1], or [B, K] when num_classes=K.
 """
 
-from tfdeepfake.models.by_name import MODELS, build, input_type, reads, wants_flow
+from tfdeepfake.model_inputs import input_type, wants_flow
+from tfdeepfake.models.by_name import MODELS, build, reads
 
 __all__ = ["MODELS", "build", "input_type", "reads", "wants_flow"]

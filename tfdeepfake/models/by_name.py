@@ -1,4 +1,4 @@
-"""All networks by name, single ones and ensembles; building one, and what it reads, before and after."""
+"""All networks by name, single ones and ensembles; building one, and what it would read."""
 
 import inspect
 
@@ -27,7 +27,7 @@ def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
     """What `build(name, **network_args)` will read, without building it; an ensemble reads what its members read.
 
     Returns:
-      (input type "frame", "flow" or "clip", whether it reads flow): `input_type` and `wants_flow` of the network.
+      (input type "frame", "flow" or "clip", whether it reads flow): `model_inputs.input_type` and `wants_flow` of the network.
     """
     if name not in ENSEMBLES:
         return READS.get(name, FRAME)
@@ -39,16 +39,3 @@ def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
     flow = any(with_flow for _, with_flow in of_members)
     clip = any(input_type == "clip" for input_type, _ in of_members)
     return "clip" if clip else "flow" if flow else "frame", flow
-
-
-def input_type(model: keras.Model) -> str:
-    """What a network reads: "frame" (frames alone), "flow" (a frame and its flow map) or "clip" ([B, T, H, W, C])."""
-    ranks = {tensor.name: len(tensor.shape) for tensor in model.inputs}
-    if ranks["frames"] == 5:
-        return "clip"
-    return "flow" if "flow" in ranks else "frame"
-
-
-def wants_flow(model: keras.Model) -> bool:
-    """Whether a network has the input `flow`."""
-    return any(tensor.name == "flow" for tensor in model.inputs)

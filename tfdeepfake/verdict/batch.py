@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfdeepfake import __version__
+from tfdeepfake.compiled.choice import load_for_verdict
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, write_json
-from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe
+from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
 from tfdeepfake.verdict.judging import judge
@@ -52,7 +53,9 @@ def judge_many(
     detector: str | None = None,
     detector_weights: Path | str | None = None,
     labels: Path | str | None = None,
+    runtime: str = "auto",
     log: Callable[[str], None] | None = None,
+    notice: Callable[[str], None] | None = None,
     start: float | None = None,
 ) -> dict:
     """Judges files and folders; goes on past bad files and counts them.
@@ -67,7 +70,9 @@ def judge_many(
       detector: instead of the recipe's; scores may differ from those of training, and the page says so.
       detector_weights: path of the BlazeFace file.
       labels: CSV file,label: written into scores.csv, and the page shows what is right and wrong.
+      runtime: "auto", "litert" or "keras", see `compiled.choice.load_for_verdict`.
       log: called with each verdict's line, and with the summary.
+      notice: called with what takes long before them, such as compiling the network.
       start: `time.perf_counter()` at which the start-up began, for `startup_s`; this call when not given.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
@@ -90,7 +95,8 @@ def judge_many(
     true_labels, unmatched_labels = read_labels(labels, files.media) if labels else ({}, [])
     network = model_folder
     if not isinstance(network, Network):
-        network = load_network(model_folder, detector, detector_weights)
+        how = {"runtime": runtime, "log": notice or log, "num_files": len(files.media)}
+        network = load_network(model_folder, detector, detector_weights, **how)
     run = digest(
         {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": __version__}
         | settings.that_change_scores()
@@ -139,7 +145,7 @@ class Network:
 
     Args:
       folder: saved model folder.
-      model: keras.Model; recipe: its own, with the face detector in use.
+      model: keras.Model or `compiled.folder.CompiledModel`; recipe: its own, with the face detector in use.
       detect: function of frames, see `data.faces.make_detector`.
       detector: name of the face detector in use; trained_with_detector: of the recipe's own.
     """
@@ -153,10 +159,19 @@ class Network:
 
 
 def load_network(
-    model_folder: Path | str, detector: str | None = None, detector_weights: Path | str | None = None
+    model_folder: Path | str,
+    detector: str | None = None,
+    detector_weights: Path | str | None = None,
+    *,
+    runtime: str = "auto",
+    log: Callable[[str], None] = lambda line: None,
+    num_files: int = 1,
 ) -> Network:
     """Loads the network and the face detector: the recipe's, or the one that was asked for.
 
+    Args:
+      model_folder, detector, detector_weights: as for `judge_many`.
+      runtime, log, num_files: see `compiled.choice.load_for_verdict`.
     Raises:
       InputError: the model folder or the detector's file cannot be used.
     """
@@ -176,7 +191,7 @@ def load_network(
         except ValueError as error:
             remedy = "Leave --detector out."
             raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
-    model, _ = load_model(model_folder)
+    model, _ = load_for_verdict(model_folder, runtime, log, num_files)
     return Network(model_folder, model, recipe, faces.make_detector(in_use, detector_weights), in_use, trained_with)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfdeepfake import model_inputs
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.tta import predict_logits
@@ -31,10 +32,8 @@ def check_model(model, recipe: Recipe, one_logit: bool = True) -> str:
       InputError: crop size, clip length or flow of the recipe are not what the network takes, its outputs are not as
         many as wanted or as the recipe names.
     """
-    from tfdeepfake import models
-
     data, wants = recipe.data, {i.name: tuple(i.shape) for i in model.inputs}
-    input_type, shape = models.input_type(model), wants["frames"]
+    input_type, shape = model_inputs.input_type(model), wants["frames"]
     remedy = "The folder's recipe.json and its weights do not belong together: copy both from one training run."
     size = tuple(
         want if want else have for want, have in zip(shape[-3:-1], (data.height_px, data.width_px), strict=True)
@@ -96,9 +95,9 @@ def score(
     """Raw logits of FAKE.
 
     Args:
-      model: keras.Model.
+      model: keras.Model or `compiled.folder.CompiledModel`.
       inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
-      batch_size: the last batch is padded to a power of two, so that a network is traced once or twice, not
+      batch_size: the last batch is padded to a power of two, so that a Keras network is traced once or twice, not
         once per video.
       check: called before each batch; what it raises passes, as when the time is up.
       tta: "none" or "flip", see `scoring.tta.predict_logits`.
@@ -108,10 +107,11 @@ def score(
       ValueError: the network gave NaN or infinity.
     """
     names, logits = {i.name for i in model.inputs}, []
+    one_by_one = getattr(model, "one_by_one", False)
     for start in range(0, len(inputs), batch_size):
         check()
         part = inputs[start : start + batch_size]
-        size = min(batch_size, 1 << (len(part) - 1).bit_length())
+        size = len(part) if one_by_one else min(batch_size, 1 << (len(part) - 1).bit_length())
         rows = part + [part[-1]] * (size - len(part))
         batch = {"frames": np.stack([row[0] for row in rows])}
         if "flow" in names:

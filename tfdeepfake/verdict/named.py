@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfdeepfake.compiled.choice import has_accelerator
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full, sha256
 from tfdeepfake.model_folder import WEIGHTS_FILE, find_model_folder, load_recipe
 from tfdeepfake.published.fetch import fetch_published, remove_published
 from tfdeepfake.published.sources import SOURCES, find_published
+from tfdeepfake.quiet import load_backend
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.weights.cache import home
 
@@ -47,7 +49,7 @@ class Located:
         """
         if self.file is None:
             return self.folder
-        # Needs Keras.
+        load_backend()
         from tfdeepfake.published.convert import convert
 
         try:
@@ -73,26 +75,13 @@ class Located:
         """`settings` with as many samples as this machine judges in seconds, where the user has not chosen."""
         settings = settings or JudgeSettings()
         known = SOURCES.get(self.source)
-        if known is None or known.cpu_samples is None or settings.num_samples is not None or has_gpu():
+        if known is None or known.cpu_samples is None or settings.num_samples is not None or has_accelerator():
             return settings
         log(
             f"{self.source}: {known.cpu_samples} samples of each video on this CPU, {known.gmacs:.3g} GMACs each; its "
             f"authors take {known.data.num_frames} (--num-samples)."
         )
         return dataclasses.replace(settings, num_samples=known.cpu_samples)
-
-
-def has_gpu() -> bool:
-    """Whether Keras's backend has an accelerator."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() != "cpu"
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def locate(

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, crop, make_detections, overlap, resize, square_box, suppress
 from tfdeepfake.errors import InputError
-from tfdeepfake.runtime.network import Network, cpu_threads
+from tfdeepfake.litert.network import Network, cpu_threads
 from tfdeepfake.weights import cache
 
 FILE = "face_detection_full_range_sparse.tflite"

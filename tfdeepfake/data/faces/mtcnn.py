@@ -48,7 +48,7 @@ def load(
         0.99), and found 6 (1) wrong boxes in 544 frames whose faces had been blurred away; O-Net's first score
         kept 99.1 % at 0.9 with 11 wrong boxes. Boxes of a frame and of its mirror image overlap by 0.97 with it
         and by 0.91 without (medians).
-      threads: CPU threads; `runtime.network.cpu_threads()` when None.
+      threads: CPU threads; `litert.network.cpu_threads()` when None.
     Returns:
       detect(frames) -> list of `Detections`, one per frame, boxes in px of the frame as given. `frames`: uint8
       [T, H, W, 3] or a list of uint8 [H, W, 3], RGB, sizes may differ.

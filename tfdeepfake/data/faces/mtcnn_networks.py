@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.runtime.network import Network
-from tfdeepfake.runtime.write import conv, max_pool, prelu, write_network
+from tfdeepfake.litert.network import Network
+from tfdeepfake.litert.write import conv, max_pool, prelu, write_network
 
 # Windows of R- and O-Net in one call. More are no faster: the maps of a few stay in the processor's cache.
 PIECE = 8
@@ -106,7 +106,7 @@ def networks(threads=None):
     """The three networks, loaded once per process.
 
     Args:
-      threads: CPU threads; `runtime.network.cpu_threads()` when None.
+      threads: CPU threads; `litert.network.cpu_threads()` when None.
     Returns:
       (pnet, rnet, onet): functions uint8 [B, H, W, 3] -> float32 arrays:
         pnet: [B, h, w, 5], box offsets and the logit of "face", for every second pixel.

@@ -1,11 +1,11 @@
 """LiteRT networks (`.tflite`) on the CPU: loaded without TensorFlow and without a word, called with numpy arrays."""
 
-import contextlib
 import os
-import sys
 import threading
 
 import numpy as np
+
+from tfdeepfake.quiet import hide_stderr
 
 
 def cpu_threads():
@@ -15,24 +15,6 @@ def cpu_threads():
         return int(wanted)
     cores = getattr(os, "sched_getaffinity", None)
     return len(cores(0)) if cores else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _no_stderr():
-    """Hides what C++ prints: LiteRT announces its CPU kernels and cannot be told not to."""
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, AttributeError):  # no stderr at all
-        yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 class Network:
@@ -55,7 +37,7 @@ class Network:
 
         given = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
         try:
-            with _no_stderr():
+            with hide_stderr():  # LiteRT announces its CPU kernels and cannot be told not to
                 self._interpreter = Interpreter(**given, num_threads=threads or cpu_threads())
                 entries, exits = self._interpreter.get_input_details(), self._interpreter.get_output_details()
                 if not any(-1 in _shape(entry) for entry in entries):
@@ -87,7 +69,7 @@ class Network:
             return {name: self._interpreter.get_tensor(index) for name, index in self._exits.items()}
 
     def _resize(self, shapes):
-        with _no_stderr():
+        with hide_stderr():
             for name, shape in shapes.items():
                 self._interpreter.resize_tensor_input(self._entries[name], shape)
             self._interpreter.allocate_tensors()

@@ -1,0 +1,1 @@
+"""The compiled form of a saved model folder: `choice.load_for_verdict` is the way in."""

@@ -1,0 +1,109 @@
+"""Which runtime makes a verdict: LiteRT, which starts at once, or Keras, which is faster for a few networks."""
+
+import importlib.util
+import math
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from tfdeepfake.compiled.folder import NoCompiledForm, compile_folder, load_compiled
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_model, load_recipe
+from tfdeepfake.quiet import load_backend
+from tfdeepfake.vocabulary import RUNTIMES
+
+# Keras runs these networks in about half of LiteRT's time (`benchmarks/runtimes.py` measures them): 3D convolutions,
+# and very wide matrix products. But it takes some ten seconds longer to start: from so many files on it ends earlier.
+_FILES_3D = 5
+KERAS_FROM_FILES = {"clip_vit_l14": 1} | dict.fromkeys(
+    ("cnn3d", "i3d", "light3d", "r3d_18", "mc3_18", "r2plus1d_18", "ensemble3d", "fusion_2d_3d")
+    + ("resnet3d_18", "resnet3d_34", "resnet3d_50", "resnet3d_101", "resnet3d_152", "resnet3d_200")
+    + ("resnext3d_50", "resnext3d_101", "r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101"),
+    _FILES_3D,
+)
+
+
+def load_for_verdict(folder, runtime="auto", log=lambda text: None, num_files=1):
+    """The network of a saved model folder in the runtime that suits it and this machine.
+
+    Args:
+      folder: saved model folder.
+      runtime: "litert", "keras", or "auto": see `preferred`; where LiteRT is preferred and cannot be had, Keras.
+      log: called with a line when the network is compiled, and when it cannot be.
+      num_files: that will be judged.
+    Returns:
+      (keras.Model or `folder.CompiledModel`, Recipe).
+    Raises:
+      InputError: the folder cannot be used, or its network has no compiled form and `runtime` is "litert".
+    """
+    if runtime not in RUNTIMES:
+        raise InputError("runtime", f"needs one of {', '.join(RUNTIMES)}, got {runtime!r}.")
+    if runtime == "litert" or (runtime == "auto" and preferred(load_recipe(folder), num_files) == "litert"):
+        try:
+            return load_compiled(folder, log)
+        except NoCompiledForm as error:
+            if runtime == "litert":
+                raise
+            log(f"{error.problem} Keras runs it instead.")
+    load_backend()
+    return load_model(folder)
+
+
+def preferred(recipe, num_files=1):
+    """ "keras" where it was measured to end earlier, and on a machine whose GPU it can use; else "litert"."""
+    if (
+        num_files >= _keras_from_files(recipe)
+        or has_accelerator()
+        or importlib.util.find_spec("ai_edge_litert") is None
+    ):
+        return "keras"
+    return "litert"
+
+
+def compile_ahead(folder, log=lambda text: None):
+    """Makes the compiled form of a saved model folder, so that its first verdict need not; says so where there is none.
+
+    Raises:
+      InputError: the folder cannot be used.
+    """
+    if _keras_from_files(load_recipe(folder)) > 1:
+        try:
+            compile_folder(folder, log)
+        except NoCompiledForm as error:
+            log(f"{error.problem} Keras will run it.")
+
+
+def _keras_from_files(recipe):
+    """Files from which Keras ends earlier on a CPU; infinity where it never does."""
+    names = _networks(recipe.network, recipe.network_args)
+    return min((KERAS_FROM_FILES[name] for name in names & KERAS_FROM_FILES.keys()), default=math.inf)
+
+
+def _networks(name, arguments):
+    """Names of a network and of the members of an ensemble."""
+    names = {name}
+    for key in ("members", "members_2d", "members_3d"):
+        for member in arguments.get(key) or ():
+            names |= _networks(*member) if isinstance(member, (list, tuple)) and len(member) == 2 else {str(member)}
+    return names
+
+
+def has_accelerator() -> bool:
+    """Whether there is a GPU or TPU and an installed backend for it, told without loading either."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    if sys.platform == "darwin":
+        return tensorflow and _installed("tensorflow-metal")
+    if not any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/accel0")):
+        return False
+    # tensorflow-cpu has another name.
+    return not tensorflow or _installed("tensorflow") or _installed("tensorflow-rocm")
+
+
+def _installed(name):
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False

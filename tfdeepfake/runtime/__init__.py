@@ -1,1 +1,0 @@
-"""Networks on the CPU without TensorFlow: `compiled` is the compiled form of a saved model folder."""
