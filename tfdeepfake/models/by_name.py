@@ -27,7 +27,7 @@ def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
     """What `build(name, **network_args)` will read, without building it; an ensemble reads what its members read.
 
     Returns:
-      (input type "frame", "flow" or "clip", whether it reads flow): `model_inputs.input_type` and `wants_flow` of the network.
+      (input type "frame", "flow" or "clip", whether it reads flow), as `model_inputs` says of a built network.
     """
     if name not in ENSEMBLES:
         return READS.get(name, FRAME)
