@@ -184,6 +184,20 @@ def test_a_folder_is_resumed_after_a_bad_file_and_after_an_interruption(folder, 
         perturb_files(folder, out, "gaussian_noise", 3)
 
 
+def test_animations_are_written_as_videos(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    first, *others = (Image.fromarray(frame) for frame in moving_frames(5, 64, 96))
+    for suffix in ("png", "webp"):
+        first.save(tmp_path / "in" / f"moving.{suffix}", save_all=True, append_images=others, duration=40)
+        first.save(tmp_path / "in" / f"still.{suffix}")
+    perturb_files(tmp_path / "in", tmp_path / "out", "compression", 1)
+    written = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix in (".png", ".mp4"))
+    assert written == ["moving.png.mp4", "moving.webp.mp4", "still.png", "still.webp.png"]
+    assert video.probe(tmp_path / "out" / "moving.png.mp4").frame_count == 5
+
+
 def test_folders_that_cannot_be_used(folder, tmp_path):
     with pytest.raises(InputError, match="beside"):
         perturb_files(folder, folder / "out", "contrast", 1)

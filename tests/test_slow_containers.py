@@ -6,7 +6,7 @@ import pytest
 from support.media import frame_number, join, make_video, moving_frames
 
 from tfdeepfake.data import video
-from tfdeepfake.data.video import index, packets
+from tfdeepfake.data.video import packets, survey
 
 MPEG2 = {"codec": "mpeg2video", "b": "900k", "g": 10, "bf": 2}
 HEVC = {"codec": "libx265", "x265_params": "log-level=none:keyint=10:min-keyint=10:bframes=3:open-gop=0"}
@@ -53,7 +53,7 @@ def fed(monkeypatch):
         count.extend([packet] if packet is not None else [])
         return packets.decoded(decoder, packet)
 
-    for module in (index, video.decode):
+    for module in (survey, video.decode):
         monkeypatch.setattr(module, "decoded", counted)
     original = packets.Sequence.__call__
 
@@ -70,7 +70,7 @@ def test_frames_are_counted_without_decoding_them(tmp_path, fed, name):
     path = make_video(tmp_path / name, moving_frames(150), **FILES[name])
     info = video.probe(path)
     assert info.frame_count == 150 and info.fps == pytest.approx(25, rel=1e-3)
-    assert 0 < len(fed) <= index.TRIED_PACKETS + 2
+    assert 0 < len(fed) <= survey.TRIED_PACKETS + 2
     fed.clear()
     got = video.read_frames(path, [137, 138, 4])
     assert len(fed) <= (70 if name == "raw.h264" else 60)
@@ -98,7 +98,7 @@ def test_a_recording_begins_in_the_middle_of_a_group(tmp_path, fed, codec, lost)
     every = plainly(tmp_path / "b.ts")
     info = video.probe(tmp_path / "b.ts")
     assert info.frame_count == len(every) < 150 and info.fps == pytest.approx(25, rel=1e-3)
-    assert len(fed) <= index.TRIED_PACKETS + 20
+    assert len(fed) <= survey.TRIED_PACKETS + 20
     wanted = np.array([0, 1, 2, 60, info.frame_count - 1])
     got = video.read_frames(tmp_path / "b.ts", wanted)
     assert got.missing == 0
@@ -112,7 +112,7 @@ def test_the_clock_starts_again(tmp_path, fed, suffix):
     path = tmp_path / f"b.{suffix}"
     path.write_bytes(part.read_bytes() * 3)
     info = video.probe(path)
-    assert len(fed) <= index.TRIED_PACKETS + 2
+    assert len(fed) <= survey.TRIED_PACKETS + 2
     # At each seam the demuxer may not be sure of one frame.
     assert 178 <= info.frame_count <= 180 and info.fps == pytest.approx(25, rel=0.02)
     got = video.read_frames(path, np.arange(info.frame_count))
@@ -170,4 +170,4 @@ def test_size_changes_in_a_raw_stream_without_decoding_it(tmp_path, fed):
     ]
     path = join(parts, tmp_path / "a.ts")
     info = video.probe(path)
-    assert (info.width, info.height, info.frame_count) == (128, 128, 160) and len(fed) <= index.TRIED_PACKETS + 3
+    assert (info.width, info.height, info.frame_count) == (128, 128, 160) and len(fed) <= survey.TRIED_PACKETS + 3

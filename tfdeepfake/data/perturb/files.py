@@ -219,9 +219,11 @@ def _few(names, most=5):
 def _named(source, folder):
     """Name of the perturbed file below the new folder; no two files of a folder get the same."""
     path, suffix = source.relative_to(folder), source.suffix.lower()
-    if source.is_dir() or suffix in (*SUFFIXES, ".png"):
+    is_animation = source.is_file() and video.is_animation(source)
+    if source.is_dir() or suffix in SUFFIXES or (suffix == ".png" and not is_animation):
         return path
-    return path.with_name(f"{path.name}{'.png' if video.sniff(source) == 'image' else '.mp4'}")
+    is_image = not is_animation and video.sniff(source) == "image"
+    return path.with_name(f"{path.name}{'.png' if is_image else '.mp4'}")
 
 
 def _number(file):

@@ -1,7 +1,7 @@
 """Video file to uint8 RGB frames and timestamps, and back: `read` is the way in."""
 
 from tfdeepfake.data.video.check import VideoError
-from tfdeepfake.data.video.formats import IMAGE_SUFFIXES, MEDIA_SUFFIXES, is_media, sniff
+from tfdeepfake.data.video.formats import IMAGE_SUFFIXES, MEDIA_SUFFIXES, is_animation, is_media, sniff
 from tfdeepfake.data.video.rate import Cadence, cadence, new_frames, runs_at_rate
 from tfdeepfake.data.video.read import (
     MAX_SIDE_PX,
@@ -28,6 +28,7 @@ __all__ = [
     "cadence",
     "forget_packets",
     "frame_times",
+    "is_animation",
     "is_media",
     "iter_chunks",
     "new_frames",

@@ -52,6 +52,11 @@ def is_media(path):
     return Path(path).suffix.lower() in MEDIA_SUFFIXES
 
 
+def is_animation(path):
+    """Whether a file with the suffix of an image holds an animation, which is read as a video."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES and sniff_content(path) == "video"
+
+
 def sniff(path):
     """Whether a file is a video or a still image, by its suffix, or by its first bytes where that says nothing.
 

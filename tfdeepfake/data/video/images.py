@@ -1,6 +1,5 @@
 """Still images: one upright RGB frame from a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file."""
 
-import functools
 import os
 import struct
 
@@ -135,18 +134,7 @@ def turn_of(image):
     return NOT_TURNED if image.format == "TIFF" else TURNS.get(_orientation(image), NOT_TURNED)
 
 
-def _quietly(function):
-    """The function without Pillow's warnings of damaged data, which would be printed."""
-
-    @functools.wraps(function)
-    def quiet(*args):
-        with hide_warnings():
-            return function(*args)
-
-    return quiet
-
-
-@_quietly
+@hide_warnings()
 def describe(path):
     """((width, height) as shown, clockwise degrees it is turned, format, notes) of a still image."""
     if _is_heif(path):
@@ -165,7 +153,7 @@ def describe(path):
         return size, turn_degrees(TURNS.get(orientation, NOT_TURNED)), FORMATS[image.format], notes
 
 
-@_quietly
+@hide_warnings()
 def read(path, max_side_px):
     """Reads a still image: uint8 RGB [H, W, 3], upright, shrunk to max_side_px; transparency is left out.
 

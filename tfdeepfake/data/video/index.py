@@ -10,46 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfdeepfake.data.video import animation, frame_folder, headers
+from tfdeepfake.data.video import animation, frame_folder
 from tfdeepfake.data.video.check import VideoError, check_pixels, encrypted
 from tfdeepfake.data.video.encrypted import encryption
-from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, decoded, demuxed, listed, opened, video_streams
-from tfdeepfake.data.video.shown import Looker, Shown, container_aspect
-
-# Here each packet is one frame that carries its time.
-INDEXED_CONTAINERS = ("mov", "matroska")
-INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
-# And here, where the beginning of the file, decoded, bears it out.
-TRIED_CODECS = (*INDEXED_CODECS, "vp8", "mpeg2video", "mpeg1video", "dvvideo", "rawvideo")
-TRIED_CONTAINERS = (
-    *INDEXED_CONTAINERS,
-    *(
-        "mpegts",
-        "mpeg",
-        "mpegvideo",
-        "flv",
-        "mxf",
-        "ivf",
-        "obu",
-        "nut",
-        "dv",
-        "mjpeg",
-        "mpjpeg",
-        "jpeg_pipe",
-        "yuv4mpegpipe",
-    ),
-)
-# AVI numbers packets as they are stored, which is how they are shown where none refers to a later one.
-IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4")
-TRIED_PACKETS = 48  # longer than any reordering of frames
-# Streams without any container carry no times: their frames are counted from places that decoding can start at.
-RAW_CONTAINERS = ("h264", "hevc")
-
-# Types of the slices of frames at which decoding can start, and of those that are shown before such a frame
-# (ITU-T H.264 and H.265, tables 7-1).
-IDR_H264, IDR_HEVC, OPEN_HEVC = 5, (19, 20), (16, 17, 18, 21)
-LEADING_HEVC, DROPPED_HEVC = (6, 7, 8, 9), (8, 9)
-MAX_LOOKS = 32
+from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, demuxed, listed, opened, video_streams
+from tfdeepfake.data.video.shown import Looker, Shown
+from tfdeepfake.data.video.survey import MAX_LOOKS, Survey
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,38 +88,38 @@ def read_index(path, deadline, number=None, frame_rate=None):
     if animation.is_animation(path):
         return _of_animation(path)
     with opened(path, 1, number) as (container, stream):
-        reading = _Reading(container, stream, deadline)
-        kind, streams = reading.kind, listed(container)
+        survey = Survey(container, stream, deadline)
+        kind, streams = survey.kind, listed(container)
         absent = _absent(stream, os.path.getsize(path)) if kind == "mov" else 0
         number = video_streams(container).index(stream)
         # Streams without a container state their rate in their parameter sets alone.
-        rate = stream.guessed_rate if reading.raw else stream.average_rate
+        rate = stream.guessed_rate if survey.raw else stream.average_rate
         time_base, rate = float(stream.time_base or 0), float(rate or 0) or None
-        whole = sum(reading.shown)
-        packets, starts = reading.packets(), reading.starts()
+        whole = sum(survey.shown)
+        packets, starts = survey.packets(), survey.starts()
     if absent > whole:
         raise VideoError(
             path, f"was cut off: {whole} of {absent + whole} frames are there.", "Copy or download it again."
         )
-    if not reading.looks:
+    if not survey.looks:
         name = encryption(path)
         if name:
             raise encrypted(path, name)
         raise VideoError(
             path,
-            f"holds no frame that can be decoded ({len(reading.ticks)} packets, codec {reading.codec}).",
+            f"holds no frame that can be decoded ({len(survey.ticks)} packets, codec {survey.codec}).",
             "It is damaged: copy or download it again.",
         )
-    check_pixels(path, *reading.looks[0].px)
+    check_pixels(path, *survey.looks[0].px)
     index = Index(
         str(path),
         number,
         streams,
-        reading.codec,
-        tuple(reading.looks),
-        reading.looker.pixel_aspect,
-        reading.interlaced,
-        reading.notes,
+        survey.codec,
+        tuple(survey.looks),
+        survey.looker.pixel_aspect,
+        survey.interlaced,
+        survey.notes,
         time_base,
         rate,
         missing=absent,
@@ -192,176 +158,6 @@ def _of_frame_folder(path, frame_rate):
         *(np.arange(count), np.ones(count, bool)),
         is_folder=True,
     )
-
-
-class _Reading:
-    """One pass over the packets of a stream, which decodes the first of them and those with new headers."""
-
-    def __init__(self, container, stream, deadline):
-        self.decoder = stream.codec_context
-        self.kind, self.codec = container.format.name.split(",")[0], self.decoder.codec.canonical_name
-        self.raw = self.kind in RAW_CONTAINERS
-        self.trusted = self.kind in INDEXED_CONTAINERS and self.codec in INDEXED_CODECS
-        self.lengths = headers.nal_lengths(self.codec, self.decoder.extradata)
-        self.looker = Looker(container_aspect(container, stream), self.codec)
-        self.looks, self.notes, self.interlaced = [], (), False
-        self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
-        known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
-        self.plain = self.codec in TRIED_CODECS and self.kind in known
-        self.doubted = self.plain and not self.trusted
-        self.out, self.tried, self.start = [], 0, None
-        trying, signatures = True, set()
-        for packet in demuxed(container, stream, deadline):
-            if packet.has_sidedata("encryption_info"):
-                raise encrypted(deadline.path, encryption(deadline.path) or "Common Encryption")
-            self._note(packet)
-            signature = headers.signature(self.codec, packet, self.lengths) if packet.is_keyframe else None
-            is_new = signature is not None and signature not in signatures and len(signatures) < MAX_LOOKS
-            if is_new:
-                signatures.add(signature)
-            if trying:
-                self._take(decoded(self.decoder, packet)[0])
-                self.tried += 1
-                trying = not self.looks or self._has_to_go_on()
-                if not trying:
-                    self._end()
-            elif is_new:
-                # A keyframe is decoded alone: what went before does not matter.
-                self._take(decoded(self.decoder, packet)[0], tried=False)
-                self._end(tried=False)
-        if trying:
-            self._end()
-
-    def _note(self, packet):
-        """Writes down what a packet tells by itself."""
-        shown = not packet.is_discard and headers.is_shown(self.codec, packet)
-        if self.start is None and packet.is_keyframe:
-            self.start = len(self.ticks)
-        # A frame that is shown before the first keyframe may need others that were cut away: only decoding tells.
-        first = self.ticks[0] if self.ticks else packet.pts
-        early = shown and packet.pts is not None and first is not None and packet.pts < first
-        self.doubted = self.doubted or (self.plain and (self.start is None or (early and self.shown[0])))
-        self.ticks.append(packet.pts)
-        self.order.append(packet.dts)
-        self.keys.append(packet.is_keyframe)
-        self.shown.append(shown)
-        if self.raw:
-            self.slices.append(headers.first_slice(self.codec, packet, self.lengths))
-        if self.codec == "mpeg4" and self.plain:
-            self.plain = _is_one_image(packet, self.kind != "avi")
-
-    def _has_to_go_on(self):
-        return self.doubted and (self.start is None or self.tried <= self.start + TRIED_PACKETS)
-
-    def _take(self, frames, tried=True):
-        for frame in frames:
-            if frame.is_corrupt:
-                continue
-            look = self.looker(frame, self.decoder)
-            if not self.looks:
-                self.interlaced = frame.interlaced_frame and not look.is_field
-                self.notes = tuple(_notes(self.looker.side_data(frame), look))
-            if look not in self.looks:
-                self.looks.append(look)
-            if tried:
-                self.out.append(frame.pts)
-
-    def _end(self, tried=True):
-        self._take(decoded(self.decoder, None)[0], tried)
-        self.decoder.flush_buffers()
-
-    def packets(self):
-        """`Index.packets`; None where packets and frames do not match."""
-        told = [tick for tick, shown in zip(self.ticks, self.shown, strict=True) if shown]
-        if not self.plain or self.raw or not told or None in told or self.ticks[0] is None:
-            return None
-        if self.doubted and self._has_to_go_on() and self.tried < len(self.ticks):
-            return None
-        ticks = np.array([tick or 0 for tick in self.ticks], np.int64)
-        keys, shown = np.array(self.keys), np.array(self.shown)
-        if self.doubted:
-            lost = self._lost()
-            ticks = None if lost is None else _steady(ticks, self.order)
-            if ticks is None:
-                return None
-            shown[lost] = False
-        distinct = len(np.unique(ticks[shown])) == shown.sum() > 0
-        return (ticks, keys, shown) if distinct else None
-
-    def _lost(self):
-        """Packets at the beginning whose frames cannot be decoded; None when what came out does not match."""
-        given = self.ticks[: self.tried]
-        lost = [place for place in range(self.tried) if self.shown[place] and given[place] not in set(self.out)]
-        start = len(given) if self.start is None else self.start
-        leads = all(place < start or given[place] < given[start] for place in lost)
-        matches = len(set(self.out)) == len(self.out) and set(self.out) <= set(given)
-        return lost if leads and matches else None
-
-    def starts(self):
-        """`Index.starts` of a raw stream; None where packets and frames do not match."""
-        if not self.raw or len(self.out) != self.tried or None in self.slices:
-            return None
-        starts = []
-        for place, kind in enumerate(self.slices):
-            if self.codec == "h264" and kind == IDR_H264:
-                starts.append((place, place))
-            if self.codec == "hevc" and kind in (*IDR_HEVC, *OPEN_HEVC):
-                # Leading frames that refer to what went before are dropped when decoding starts here.
-                after = self.slices[place + 1 :]
-                leading = next((n for n, later in enumerate(after) if later not in LEADING_HEVC), len(after))
-                dropped = sum(later in DROPPED_HEVC for later in after[:leading])
-                starts.append((place, place + (dropped if kind in OPEN_HEVC else 0)))
-        return np.array(starts, np.int64) if starts and starts[0] == (0, 0) else None
-
-
-def _steady(ticks, order):
-    """Ticks that go on where the clock of a transport stream starts again; None where packets have no order."""
-    # The first packets before frames that are shown out of order have no time of their own.
-    first = next((place for place, tick in enumerate(order) if tick is not None), len(order))
-    if None in order[first:]:
-        return None
-    steps = np.diff(np.array(order[first:], np.int64))
-    usual = int(np.median(steps)) if len(steps) else 1
-    # Within a stream, time neither stands nor goes back, nor does it leap by minutes.
-    leaps = (steps <= 0) | (steps > 10_000 * max(usual, 1))
-    if not leaps.any():
-        return ticks
-    return ticks + np.concatenate([np.zeros(first + 1, np.int64), np.cumsum(np.where(leaps, usual - steps, 0))])
-
-
-def _is_one_image(packet, may_refer_ahead):
-    """Whether a packet of MPEG-4 part 2 holds one image: not two packed together, nor a "repeat the last"."""
-    data = bytes(packet)
-    if len(data) < 8 or data.count(b"\0\0\1\xb6") != 1:
-        return False
-    kind = data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
-    return kind != 2 or may_refer_ahead  # 2: a B-frame
-
-
-_PROJECTIONS = {
-    0: "equirectangular",
-    1: "cube map",
-    2: "equirectangular tiles",
-    3: "half equirectangular",
-    5: "fisheye",
-}
-
-
-def _notes(side_data, look):
-    """What a viewer should know of the file, from what accompanies its first frame."""
-    for kind, data in side_data:
-        number = int.from_bytes(data[:4], "little")
-        if kind == "SPHERICAL":
-            yield f"a 360-degree video ({_PROJECTIONS.get(number, 'other')} projection): faces in it are distorted"
-        elif kind == "STEREO3D" and look.view:
-            where = "side by side" if look.view == "left" else "one above the other"
-            yield f"a 3D video with two views {where}: the {look.view} one is read"
-        elif kind == "STEREO3D" and number:
-            yield "a 3D video: one of its two views is read"
-        elif kind == "DOVI_METADATA":
-            yield "a Dolby Vision video: its base layer is read"
-    if look.is_field:
-        yield "a video coded in fields: each field is read as a frame"
 
 
 def _evenly(index, count):
