@@ -9,6 +9,7 @@ from PIL import Image
 from support.media import frame_number, graded, join, make_video, make_wide_video, moving_frames
 
 from tfdeepfake.data import video
+from tfdeepfake.data.video.deinterlace import deinterlaced_alone
 
 RATES = {"g": 10, "bf": 2, "crf": 12}
 
@@ -313,3 +314,29 @@ def test_a_colour_matrix_that_does_not_exist(tmp_path):
     np.testing.assert_array_equal(
         video.read_frames(tmp_path / "b.mp4", np.arange(4)).frames, video.read_frames(plain, np.arange(4)).frames
     )
+
+
+@pytest.mark.parametrize("suffix", ["ts", "h264"])
+def test_an_orientation_that_only_the_first_frame_carries(tmp_path, suffix):
+    # A message in an H.264 stream holds for what follows it, and need not be repeated (display orientation).
+    shown = moving_frames(20)
+    stored = np.ascontiguousarray(np.rot90(shown, axes=(1, 2)))
+    plain = make_video(tmp_path / "a.ts", stored, g=5, bf=0, crf=5)
+    with av.open(str(plain)) as given, av.open(str(tmp_path / f"b.{suffix}"), "w") as container:
+        stream = given.streams.video[0]
+        out = container.add_stream_from_template(stream)
+        turn = av.bitstream.BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=-90", stream, out)
+        for number, packet in enumerate(packet for packet in given.demux(stream) if packet.dts is not None):
+            for turned in turn.filter(packet) if number == 0 else [packet]:
+                turned.stream = out
+                container.mux(turned)
+    info = video.probe(tmp_path / f"b.{suffix}")
+    assert (info.width, info.height, info.frame_count, info.rotation_deg) == (128, 96, 20, 90)
+    got = video.read_frames(tmp_path / f"b.{suffix}", np.arange(20)).frames
+    assert difference(got, shown) < 4
+    np.testing.assert_array_equal(video.read_frames(tmp_path / f"b.{suffix}", [14, 2]).frames, got[[14, 2]])
+
+
+def test_frames_of_a_few_px_stay_as_they_are():
+    frame = av.VideoFrame(1, 1, "yuv420p")
+    assert deinterlaced_alone(frame) is frame

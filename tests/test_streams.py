@@ -127,3 +127,13 @@ def test_the_views_of_an_mp4(tmp_path, mode, view):
     assert (info.width, info.height) == (160, 96) and f"the {view} one is read" in info.notes[0]
     got = video.read_frames(tmp_path / "b.mp4", [2]).frames[0]
     assert np.abs(got.astype(int) - drawn[2]).mean() < 4
+
+
+def test_a_spatial_video_is_said_to_be_one(tmp_path):
+    # What phones and headsets write beside MV-HEVC, whose first view every decoder reads: both eyes are there.
+    stri = struct.pack(">I4sI", 13, b"stri", 0) + b"\3"
+    eyes = struct.pack(">I4s", 8 + len(stri), b"eyes") + stri
+    path = make_video(tmp_path / "a.mp4", moving_frames(5))
+    info = video.probe(insert(path, tmp_path / "b.mp4", (b"vexu", eyes)))
+    assert info.notes == ("a 3D video: one of its two views is read",)
+    assert (info.width, info.height, info.frame_count) == (128, 96, 5)

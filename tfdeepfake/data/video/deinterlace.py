@@ -21,6 +21,8 @@ def with_neighbours(wanted, count):
 def deinterlaced_alone(frame):
     """One of the two moments of an interlaced av.VideoFrame, made whole without its neighbours."""
     graph = filter_graph(frame, ALONE)
+    if graph is None:
+        return frame
     graph.push(frame)
     graph.push(None)
     return graph.pull()
@@ -46,6 +48,10 @@ class Deinterlacer:
             yield from self.flush()
         if self.graph is None:
             self.graph, self.kind = filter_graph(frame, FILTERS), kind
+        if self.graph is None:
+            if position != self.skip:
+                yield given
+            return
         # The filter orders by time, which damaged files may lack.
         frame.pts = position
         self.waiting.append((position, decoder, doubtful))

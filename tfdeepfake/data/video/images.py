@@ -9,7 +9,7 @@ from tfdeepfake.data.video import heif
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels
 from tfdeepfake.data.video.headers import exif_orientation
 from tfdeepfake.data.video.heif_boxes import is_heif, is_moving
-from tfdeepfake.data.video.shown import Shown, shrunk, turn_degrees, upright
+from tfdeepfake.data.video.shown import NOT_TURNED, Shown, shrunk, turn_degrees, upright
 from tfdeepfake.quiet import hide_warnings
 
 FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff"}
@@ -115,7 +115,6 @@ def _orientation(image):
         return 1
 
 
-NOT_TURNED = (False, False, False)
 # EXIF orientation -> (transpose, flip rows, flip columns).
 TURNS = {
     2: (False, False, True),

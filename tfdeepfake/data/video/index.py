@@ -14,7 +14,7 @@ from tfdeepfake.data.video import animation, frame_folder
 from tfdeepfake.data.video.check import VideoError, check_pixels, encrypted
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, demuxed, listed, opened, video_streams
-from tfdeepfake.data.video.shown import Looker, Shown
+from tfdeepfake.data.video.shown import Looker, Shown, canvas_px
 from tfdeepfake.data.video.survey import MAX_LOOKS, Survey
 
 
@@ -67,7 +67,7 @@ class Index:
 
     def looker(self):
         """A new `shown.Looker` for the frames of the file."""
-        return Looker(self.pixel_aspect, self.codec, {look.pixel_aspect for look in self.looks})
+        return Looker(self.pixel_aspect, self.codec, {look.pixel_aspect for look in self.looks}, self.looks[0].turn)
 
 
 def read_index(path, deadline, number=None, frame_rate=None):
@@ -110,7 +110,7 @@ def read_index(path, deadline, number=None, frame_rate=None):
             f"holds no frame that can be decoded ({len(survey.ticks)} packets, codec {survey.codec}).",
             "It is damaged: copy or download it again.",
         )
-    check_pixels(path, *survey.looks[0].px)
+    check_pixels(path, *canvas_px(survey.looks))
     index = Index(
         str(path),
         number,

@@ -14,6 +14,7 @@ from tfdeepfake.data.video import colours
 # Wider than any real format (2 is the most that is in use); a damaged header must not stretch a frame without bound.
 MAX_PIXEL_ASPECT = 8
 
+NOT_TURNED = (False, False, False)
 _STEREO = {1: "left", 2: "top"}  # AVStereo3DType: side by side, top and bottom
 
 
@@ -31,7 +32,7 @@ class Shown:
 
     stored_px: tuple
     pixel_aspect: float = 1.0
-    turn: tuple = (False, False, False)
+    turn: tuple = NOT_TURNED
     view: str = ""
     is_field: bool = False
 
@@ -60,10 +61,12 @@ class Looker:
       pixel_aspect: that of the container, which goes before those of the frames; None when it has none.
       codec: name of the codec.
       seen: pixel aspect ratios of frames of the file, as far as they are known.
+      turn: that of the first frame; H.264 and HEVC frames without one have it too: streams state it once.
     """
 
-    def __init__(self, pixel_aspect, codec, seen=()):
+    def __init__(self, pixel_aspect, codec, seen=(), turn=NOT_TURNED):
         self.pixel_aspect, self.codec = pixel_aspect, codec
+        self.turn = turn if codec in ("h264", "hevc") else NOT_TURNED
         self.seen, self.graphs = set(seen), {}
 
     def __call__(self, frame, decoder=None):
@@ -78,7 +81,7 @@ class Looker:
         aspect = self.pixel_aspect
         if aspect is None:
             aspect = self._own_aspect(frame) if len(self.seen) > 1 else next(iter(self.seen), 1.0)
-        turn, view = (False, False, False), ""
+        turn, view = self.turn, ""
         for kind, data in self.side_data(frame):
             if kind == "DISPLAYMATRIX":
                 turn = _turn(data)
@@ -94,11 +97,15 @@ class Looker:
             return [(side.type.name, bytes(side)) for side in frame.side_data]
         except ValueError:  # PyAV names all kinds as soon as one is asked for, and knows only those of its own time
             graph = self._graph("side data", frame, [("sidedata", f"mode=delete:type={n}") for n in _unnamed()])
+            if graph is None:
+                return []
             graph.push(frame)
             return [(side.type.name, bytes(side)) for side in graph.pull().side_data]
 
     def _own_aspect(self, frame):
         graph = self._graph("aspect", frame, [("scale", "w='clip(round(16*1000*sar),1,60000)':h=16:eval=frame")])
+        if graph is None:
+            return 1.0
         graph.push(frame)
         told = graph.pull().width / 16000
         return min(self.seen, key=lambda aspect: abs(aspect - told))
@@ -113,15 +120,19 @@ class Looker:
 
 
 def filter_graph(frame, filters):
-    """A configured av.filter.Graph of filters [(name, arguments)] for frames like this one."""
+    """A configured av.filter.Graph of filters [(name, arguments)] for frames like this one; None where they cannot be
+    filtered so, e.g. because they are of a few px."""
     import av
 
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
     )
-    graph.link_nodes(source, *[graph.add(name, args) for name, args in filters], graph.add("buffersink"))
-    graph.configure()
+    try:
+        graph.link_nodes(source, *[graph.add(name, args) for name, args in filters], graph.add("buffersink"))
+        graph.configure()
+    except (av.error.FFmpegError, OSError, ValueError):
+        return None
     return graph
 
 

@@ -125,6 +125,7 @@ class Survey:
             if not self.looks:
                 self.interlaced = frame.interlaced_frame and not look.is_field
                 self.notes = tuple(_notes(self.looker.side_data(frame), look))
+                self.looker = Looker(self.looker.pixel_aspect, self.codec, self.looker.seen, look.turn)
             if look not in self.looks:
                 self.looks.append(look)
             if tried:
