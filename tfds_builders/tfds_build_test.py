@@ -125,7 +125,7 @@ def test_face_forensics_of_real_files_has_the_official_splits(tmp_path):
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).symlink_to(REAL / file)
     summary = prepare(
-        "face_forensics", input_type="frame", dir=tmp_path / "set", data_dir=tmp_path, workers=0, frames=2,
+        "face_forensics", input_type="frame", dir=tmp_path / "set", data_dir=tmp_path, workers=0, num_frames=2,
         methods=("Deepfakes", "NeuralTextures"),
     )  # fmt: skip
     builder, read = tfds.builder_from_directory(summary["path"]), {"test": set()}
