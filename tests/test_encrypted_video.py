@@ -113,3 +113,14 @@ def test_scrambled_dvd(tmp_path):
         at = data.find(b"\0\0\1\xe0", at + 6 + size)
     (tmp_path / "b.vob").write_bytes(data)
     refused(tmp_path / "b.vob", "the scrambling of DVDs")
+
+
+def test_a_box_of_absurd_length(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x08ftyp" + b"\0\0\0\x01free" + b"\xff" * 8 + bytes(100))
+    assert encryption(tmp_path / "a.mp4") is None
+    with pytest.raises(video.VideoError):
+        video.probe(tmp_path / "a.mp4")
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0\0\0\x01free" + b"\xff" * 8
+    (tmp_path / "a.heic").write_bytes(head + bytes(100))
+    with pytest.raises(video.VideoError, match="damaged"):
+        video.probe(tmp_path / "a.heic")

@@ -72,6 +72,8 @@ def _top_boxes(stream):
             return
         yield kind, at + skip, size - skip
         at += size
+        if at >= end:
+            return
 
 
 def _of_transport_stream(head):

@@ -73,12 +73,14 @@ def _meta_box(stream):
         if size == 1:
             size, skip = int.from_bytes(head[8:16], "big"), 16
         size = size or end - at
+        if size < skip:
+            break
         if kind == b"meta":
             stream.seek(at + skip)
             return stream.read(min(size - skip, MAX_META_BYTES))
-        if size < skip:
-            break
         at += size
+        if at >= end:
+            break
     raise ValueError("no meta box")
 
 
