@@ -158,13 +158,15 @@ def test_no_face_unreadable_and_error_have_no_probability(monkeypatch):
         return judged(monkeypatch, made)
 
     for error, status in [
-        (examples.NoFace("clip.mp4", "no face.", "Choose another."), "no_face"),
         (video.VideoError("clip.mp4", "is damaged.", "Copy it again."), "unreadable"),
         (examples.TooShort("clip.mp4", "has 3 frames.", "Choose a longer one."), "error"),
     ]:
         verdict = fails(error)
         assert (verdict.status, verdict.reason, verdict.remedy) == (status, error.problem, error.remedy)
         assert verdict.probability is None and verdict.label is None and verdict.interval is None and not verdict.faces
+    verdict = fails(examples.NoFace("clip.mp4", "no face.", "Choose another."))
+    assert verdict.status == "no_face" and verdict.reason == "no face was found (searched 10 s every 0.5 s)."
+    assert verdict.probability is None and verdict.label is None and verdict.searched["num_frames"] == 20
     odd = fails(RuntimeError("odd"))
     assert odd.status == "error" and "RuntimeError: odd" in odd.reason and not odd.traceback
 
@@ -372,7 +374,7 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
     for word, name in (("NO FACE", "noface"), ("UNREADABLE", "broken"), ("ERROR", "odd"), ("REAL 0.02", "real")):
         line = next(x for x in lines if f"{name}.mp4" in x)
         assert line.startswith(word)
-        assert word.startswith("REAL") or not re.search(r"REAL|FAKE|0\.\d", line.replace(str(tree), ""))
+        assert word.startswith("REAL") or not re.search(r"REAL|FAKE|0\.\d\d", line.replace(str(tree), ""))
     assert "2 of 5 scored (1 FAKE, 1 REAL), 1 no face, 1 unreadable, 1 error." in text
     assert "2 are neither video nor image" in text and "notes.txt" in text
     result = json.loads((out / "predictions.json").read_text())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data import examples, video
+from tfdeepfake.data import examples, search, video
 from tfdeepfake.recipe import DataRecipe, Recipe
 
 SIZE = 8
@@ -70,7 +70,7 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
     def extract(path, data, detect=None, **_):
         return made(Path(path)) if callable(made) else made
 
-    def read_frames(path, indices, max_side_px=None):
+    def read_frames(path, indices, max_side_px=None, stream=None):
         indices = np.asarray(indices, np.int64)
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (len(indices), 48, 64, 3), np.uint8)
@@ -79,6 +79,8 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
     monkeypatch.setattr(video, "probe", probe)
     monkeypatch.setattr(video, "read_frames", read_frames)
     monkeypatch.setattr(examples, "extract", extract)
+    nowhere = search.Search(frame_count / 10, 0.5, 20, 0, np.zeros((0, 2), np.int64))
+    monkeypatch.setattr(search, "find_faces", lambda path, detect, stream=None: nowhere)
 
 
 def no_detector(frames):
@@ -133,6 +135,7 @@ def scored(name, faces):
         "faces_not_judged": 0,
         "num_samples": len(faces[0]["timeline"]),
         "whole_frame": False,
+        "searched": None,
         "video": {
             "width": 64,
             "height": 48,

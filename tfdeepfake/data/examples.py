@@ -12,7 +12,10 @@ import numpy as np
 
 from tfdeepfake.data import faces, video
 from tfdeepfake.data.faces import align
+from tfdeepfake.data.runs import TooShort, runs
 from tfdeepfake.errors import InputError
+
+__all__ = ["Example", "NoFace", "TooShort", "extract"]
 
 # Faces are looked for at both ends of a run of consecutive frames and between them about every so many frames of
 # video: in a third of a second a head does not move so far that its box could not be interpolated.
@@ -25,10 +28,6 @@ FROM_THE_FRONT = "Choose one that shows a face from the front."
 
 class NoFace(InputError):
     """The video can be read, but no face was found where the recipe looks."""
-
-
-class TooShort(InputError):
-    """The video has fewer frames than one clip takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ class Example:
     mask: np.ndarray | None = None
 
 
-def extract(path, recipe, detect=None, change=None, frame_rate=None):
+def extract(path, recipe, detect=None, change=None, places=None, stream=None, frame_rate=None):
     """Examples of a video or still image, in order of time, then face.
 
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are
@@ -91,6 +90,8 @@ def extract(path, recipe, detect=None, change=None, frame_rate=None):
       change: function of an Example that returns one with other frames, or None. It gets a run as one Example without
         flow (for input type frame, each frame as one); flow is computed from the new frames.
       frame_rate: frames/s of a folder of frames, see `video.probe`.
+      places: parts of the video that are sampled, see `runs.runs`; all of it when None.
+      stream: as in `video.probe`.
     Returns:
       list of Example, at least one.
     Raises:
@@ -99,29 +100,16 @@ def extract(path, recipe, detect=None, change=None, frame_rate=None):
       TooShort: it has fewer frames than a clip takes, or fewer than two for input type flow.
       NoFace: no face was found.
     """
-    info = video.probe(path, frame_rate=frame_rate)
-    runs = _runs(path, info.frame_count, recipe)
+    info = video.probe(path, stream=stream, frame_rate=frame_rate)
+    numbers = runs(path, info.frame_count, recipe, places)
     if recipe.detector == "none":
-        examples = [e for frames in _read(path, info, runs) for e in _whole(frames, info, recipe, change)]
+        examples = [e for frames in _read(path, info, numbers) for e in _whole(frames, info, recipe, change)]
     else:
-        examples = _of_faces(path, info, runs, recipe, detect or faces.make_detector(recipe.detector), change)
+        examples = _of_faces(path, info, numbers, recipe, detect or faces.make_detector(recipe.detector), change)
     if recipe.input_type != "clip":
         # Runs of a short video overlap.
         examples = list({(e.face, int(e.indices[0])): e for e in reversed(examples)}.values())
     return sorted(examples, key=lambda e: (int(e.indices[0]), e.face))
-
-
-def _runs(path, frame_count, recipe):
-    """Frame numbers of each run: a list of int64 [L]; spaced frames are one run."""
-    spaced, stride = recipe.sampling == "spaced", recipe.stride_frames
-    clip = recipe.num_frames if spaced else recipe.clip_span_frames
-    needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.input_type]
-    if frame_count < needed:
-        raise TooShort(path, f"needs {needed} frames, has {frame_count}.", "Use a frame network or a longer video.")
-    if spaced:
-        return [video.spaced_indices(frame_count, recipe.num_frames)]
-    length = min(recipe.num_frames, (frame_count - 1) // stride + 1)
-    return list(video.run_indices(frame_count, recipe.num_clips, length, stride))
 
 
 def _read(path, info, wanted):
@@ -132,9 +120,11 @@ def _read(path, info, wanted):
     size = len(every) * 3 * info.width * info.height * shrink**2
     read = None
     if size <= MEMORY_BYTES or len(every) == max(map(len, wanted)):
-        read = video.read_frames(path, every, frame_rate=info.fps or None)
+        read = video.read_frames(path, every, stream=info.stream, frame_rate=info.fps or None)
     for numbers in wanted:
-        got = video.read_frames(path, numbers, frame_rate=info.fps or None) if read is None else read
+        got = read
+        if read is None:
+            got = video.read_frames(path, numbers, stream=info.stream, frame_rate=info.fps or None)
         rows = np.abs(got.indices[None] - numbers[:, None]).argmin(axis=1)
         yield video.Frames([got.frames[row] for row in rows], got.indices[rows], got.timestamps_s[rows])
 

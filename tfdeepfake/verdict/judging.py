@@ -18,7 +18,7 @@ from tfdeepfake.verdict.settings import MAX_FACES, JudgeSettings
 from tfdeepfake.verdict.timelines import faces_of, network_inputs, point, ranked_faces
 from tfdeepfake.vocabulary import STATUSES
 
-VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing")
+VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ class Verdict:
       faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
       num_samples: frames or clips of the video that were looked at.
       whole_frame: the network looked at whole frames; the one entry of `faces` is the frame.
+      searched: where the usual samples show no face, what the search over the whole video was: length_s, every_s,
+        num_frames, num_with_face; None where there was none.
       video: width, height, fps, duration_s, frame_count, codec, is_image, missing (frames cut off the end of the
-        file); empty when it could not be read.
+        file), stream, other_streams, notes; empty when it could not be read.
       threshold: probability from which a face is FAKE; None unless scored. Not in JSON, where the run has it.
       timings: seconds for decode (reading, tracking, cropping), detect, network.
       traceback: of an unexpected error, when asked for.
@@ -62,6 +64,7 @@ class Verdict:
     faces_not_judged: int = 0
     num_samples: int = 0
     whole_frame: bool = False
+    searched: dict | None = None
     video: dict = field(default_factory=dict)
     threshold: float | None = None
     timings: dict = field(default_factory=dict)
@@ -147,14 +150,16 @@ def judge(
     data = sampling(recipe.data, input_type, settings.num_samples)
     detect = detect or faces.make_detector("mtcnn" if data.detector == "none" else data.detector)
     plan = _Plan(model, recipe, data, input_type, detect, settings)
-    path, clock, facts, trace = Path(path), Clock(settings.time_limit_s), {}, ""
+    path, clock, facts, trace, searched = Path(path), Clock(settings.time_limit_s), {}, "", None
     try:
         with clock.alarm():
-            info = video.probe(path, frame_rate=settings.frame_rate)
-            facts = {name: getattr(info, name) for name in VIDEO_FACTS}
+            info = video.probe(path, stream=settings.stream, frame_rate=settings.frame_rate)
+            facts = {name: getattr(info, name) for name in VIDEO_FACTS} | {"notes": list(info.notes)}
+            facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
             return dataclasses.replace(_scored(path, info, plan, clock), video=facts, timings=clock.seconds)
     except examples.NoFace as error:
         status, reason, remedy = "no_face", error.problem, error.remedy
+        searched = getattr(error, "searched", None)
     except video.VideoError as error:
         status, reason, remedy = "unreadable", error.problem, error.remedy
     except InputError as error:
@@ -166,13 +171,22 @@ def judge(
         status, reason = "error", f"unexpected {type(error).__name__}: {error}"
         remedy = "This is a fault of the program: run this file with --debug and report what it prints."
         trace = traceback.format_exc() if settings.debug else ""
-    return Verdict(str(path), status, reason=reason, remedy=remedy, video=facts, timings=clock.seconds, traceback=trace)
+    return Verdict(
+        str(path),
+        status,
+        reason=reason,
+        remedy=remedy,
+        searched=searched,
+        video=facts,
+        timings=clock.seconds,
+        traceback=trace,
+    )
 
 
 def _scored(path, info, plan, clock):
     """The verdict of a file whose faces can be judged, without what `judge` adds."""
     with clock.step("decode"):
-        examples = _examples(path, info, plan, clock)
+        examples, searched = _examples(path, info, plan, clock)
     faces = ranked_faces(examples, info.is_image)
     judged = faces[: plan.max_faces(info.is_image)]
     numbers = {face: 1 + rank for rank, face in enumerate(judged)}
@@ -207,23 +221,49 @@ def _scored(path, info, plan, clock):
         num_samples=num_samples,
         whole_frame=plan.data.detector == "none",
         threshold=plan.recipe.threshold,
+        searched=searched,
     )
 
 
 def _examples(path, info, plan, clock):
-    """Examples of the file as the recipe makes them.
+    """Examples of the file as the recipe makes them; where they show no face, those around faces that a search finds.
 
+    Returns:
+      (list of Example, what was searched as in `Verdict` or None).
     Raises:
+      NoFace: there is no face; of a video, also not where a search looked for one.
       InputError: it is a still image that shows a face, and the network takes clips; and see `data.examples.extract`.
     """
-    from tfdeepfake.data import examples
+    from tfdeepfake.data import examples, search
 
     def detect(frames):
         with clock.step("detect"):
             return plan.detect(frames)
 
+    stream = info.stream
+    try:
+        return _sampled(path, info, plan, detect), None
+    except examples.NoFace:
+        if info.is_image:
+            raise
+        looks = search.find_faces(path, detect, stream)
+    searched = {name: getattr(looks, name) for name in ("length_s", "every_s", "num_frames", "num_with_face")}
+    try:
+        if len(looks.places):
+            return _sampled(path, info, plan, detect, looks.places), searched
+        problem = f"no face was found ({looks.text})."
+        raise examples.NoFace(path, problem, examples.FROM_THE_FRONT)
+    except examples.NoFace as error:
+        error.searched = searched
+        raise
+
+
+def _sampled(path, info, plan, detect, places=None):
+    """Examples of the file, or of places in it."""
+    from tfdeepfake.data import examples
+
     still = info.is_image and plan.input_type == "clip"
-    if still or plan.data.detector == "none":
+    if (still or plan.data.detector == "none") and places is None:
         _check_for_a_face(path, info, detect)
     if still:
         # Behind the look for a face: an image without one is `no_face` whatever the network takes.
@@ -233,7 +273,8 @@ def _examples(path, info, plan, clock):
             "Give a video, or use a network for single frames.",
         )
     detect = None if plan.data.detector == "none" else detect
-    return examples.extract(path, plan.data, detect=detect, frame_rate=plan.settings.frame_rate)
+    where = {"places": places, "stream": info.stream, "frame_rate": plan.settings.frame_rate}
+    return examples.extract(path, plan.data, detect=detect, **where)
 
 
 def _check_for_a_face(path, info, detect):
@@ -244,10 +285,10 @@ def _check_for_a_face(path, info, detect):
     """
     from tfdeepfake.data import examples, video
 
-    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5)).frames
+    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5), stream=info.stream).frames
     if not any(len(detections.boxes_px) for detections in detect(frames)):
         where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the image"
-        raise examples.NoFace(path, f"no face was found in {where}.", "Choose one that shows a face from the front.")
+        raise examples.NoFace(path, f"no face was found in {where}.", examples.FROM_THE_FRONT)
 
 
 def _num_samples(timelines, info, plan):

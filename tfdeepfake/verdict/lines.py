@@ -15,7 +15,8 @@ def line(verdict: dict, threshold: float | None = None) -> str:
     """
     name = printable_path(verdict["file"])
     if verdict["status"] != "scored":
-        return f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
+        said = f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
+        return said + remarks(verdict, threshold)
     interval = verdict["interval"]
     spread = "" if not interval else " ({:.2f}-{:.2f})".format(*interval)
     count = len(verdict["faces"]) + verdict["faces_not_judged"]

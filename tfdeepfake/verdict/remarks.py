@@ -1,12 +1,35 @@
 """What must stand beside a verdict's figure, in its printed line and on the page: what contradicts it."""
 
+from tfdeepfake.report.text import printable
 from tfdeepfake.vocabulary import FAKE, REAL
 
 
 def remarks(verdict: dict, threshold: float | None = None) -> str:
     """Phrases for the end of a verdict's line, each after a comma; "" for none."""
-    phrases = [other_rule(verdict, threshold)]
+    phrases = [*other_streams(verdict), *verdict["video"].get("notes", ())]
+    if verdict["status"] == "scored":
+        phrases = [other_rule(verdict, threshold), searched(verdict), *phrases]
     return "".join(f", {phrase}" for phrase in phrases if phrase)
+
+
+def searched(verdict: dict) -> str:
+    """What part of the video was searched for faces, where the usual samples show none."""
+    if not verdict["searched"]:
+        return ""
+    every_s, times = verdict["searched"]["every_s"], [p for face in verdict["faces"] for p in face["timeline"]]
+    return (
+        f"searched {verdict['searched']['length_s']:.0f} s every {every_s:.{1 if every_s < 10 else 0}f} s, judged from "
+        f"{min(p['time_s'] for p in times):.1f} to {max(p['end_s'] for p in times):.1f} s"
+    )
+
+
+def other_streams(verdict: dict) -> list[str]:
+    """Videos of the file that were not judged, and how they are."""
+    return [
+        f"another video is in the file: --stream {s['number']} ({s['codec']}, {s['width']} x {s['height']} px"
+        + (f", {printable(s['title'])})" if s["title"] else ")")
+        for s in verdict["video"].get("other_streams", ())
+    ]
 
 
 def other_rule(verdict: dict, threshold: float | None) -> str:

@@ -32,6 +32,9 @@ class JudgeSettings:
         "`mean` over a face's samples, or `peak`: the mean of their most suspicious window (default: the recipe's)",
         (*VIDEO_RULES, None),
     )
+    stream: int | None = setting(
+        None, "number of the video, from 0, where a file holds several (default: the one that players show)"
+    )
     time_limit_s: float = setting(300.0, "seconds after which a file is given up with status `error`")
     frame_rate: float | None = setting(
         None, "frames/s of folders that hold the frames of a video as images (default: 25)"
@@ -47,10 +50,12 @@ class JudgeSettings:
                 raise InputError(name, f"needs a whole number from 1 on, got {value!r}.")
         if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
             raise InputError("frame_rate", f"needs frames/s above 0, got {self.frame_rate}.")
+        if self.stream is not None and (not isinstance(self.stream, int) or self.stream < 0):
+            raise InputError("stream", f"needs a whole number from 0 on, got {self.stream!r}.")
         if not (self.time_limit_s > 0 and math.isfinite(self.time_limit_s)):
             raise InputError("time_limit_s", f"needs seconds above 0, got {self.time_limit_s}.")
 
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
         values = dataclasses.asdict(self)
-        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "frame_rate")}
+        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "stream", "frame_rate")}

@@ -1,0 +1,127 @@
+"""Faces that are there for a moment: a search over the whole video, samples where they are, and what is said of it."""
+
+import numpy as np
+import pytest
+from support.media import make_video
+from support.verdicts import brightness_network, recipe
+
+from tfdeepfake.data import examples, faces, search, video
+from tfdeepfake.data.runs import runs
+from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.verdict import judging
+from tfdeepfake.verdict.batch import line
+from tfdeepfake.verdict.settings import JudgeSettings
+
+
+def bright_detector(frames):
+    """Sees a face in the middle of every frame that is bright there."""
+    detections = []
+    for frame in frames:
+        height, width = frame.shape[:2]
+        box = np.float32([0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height])
+        middle = frame[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
+        there = int(middle.mean() > 100)
+        landmarks = np.tile(box.reshape(2, 2).mean(0), (5, 1))
+        detections.append(
+            faces.make_detections(
+                np.float32([box] * there).reshape(-1, 4),
+                [0.99] * there,
+                np.float32([landmarks] * there).reshape(-1, 5, 2),
+            )
+        )
+    return detections
+
+
+def a_moment(path, bright, count=300, fps=10, **options):
+    """A dark video that is bright in the frames `bright`."""
+    frames = np.full((count, 64, 96, 3), 20, np.uint8)
+    frames[bright] = 220
+    return make_video(path, frames, fps=fps, **options)
+
+
+def judged(path, used, network=None, **settings):
+    network = network or brightness_network()
+    return judging.judge(path, network, used, bright_detector, JudgeSettings(**settings))
+
+
+def test_a_face_that_is_there_for_a_moment_is_judged(tmp_path):
+    path = a_moment(tmp_path / "moment.mp4", slice(123, 137))
+    with pytest.raises(examples.NoFace):
+        examples.extract(path, recipe(num_frames=4).data, bright_detector)
+    spaced = judged(path, recipe(num_frames=4))
+    clips = recipe(input_type="clip", sampling="consecutive", num_frames=4, num_clips=2)
+    # Three runs over the video do not meet it, and neither does a run between.
+    runs_of_frames = judged(path, clips, brightness_network(num_frames=4), num_samples=3)
+    for verdict in (spaced, runs_of_frames):
+        assert verdict.status == "scored" and verdict.label == "FAKE", verdict.reason
+        assert verdict.searched["num_frames"] == 60 and verdict.searched["num_with_face"] in (2, 3)
+        assert ", searched 30 s every 0.5 s, judged from 12." in line(verdict.to_dict(), 0.5)
+        seen = [p["frame"] for p in verdict.faces[0]["timeline"]]
+        assert min(seen) >= 118 and max(seen) < 142
+
+
+def test_no_face_says_what_was_searched(tmp_path):
+    verdict = judged(a_moment(tmp_path / "dark.mp4", []), recipe(num_frames=4))
+    assert verdict.status == "no_face" and verdict.reason == "no face was found (searched 30 s every 0.5 s)."
+    assert verdict.searched == {
+        "length_s": pytest.approx(30), "every_s": pytest.approx(0.5, abs=0.11), "num_frames": 60, "num_with_face": 0
+    }  # fmt: skip
+
+
+def test_a_video_whose_first_samples_show_a_face_is_not_searched(tmp_path, monkeypatch):
+    path = a_moment(tmp_path / "half.mp4", slice(150, 300))
+    monkeypatch.setattr(search, "find_faces", None)
+    verdict = judged(path, recipe(num_frames=4))
+    assert verdict.status == "scored" and verdict.searched is None and "searched" not in line(verdict.to_dict(), 0.5)
+    assert [p["frame"] for p in verdict.faces[0]["timeline"]] == [187, 262]
+
+
+def test_whole_frames_are_taken_where_a_face_is(tmp_path):
+    path = a_moment(tmp_path / "moment.mp4", slice(123, 137))
+    verdict = judged(path, recipe(num_frames=4, detector="none"))
+    assert verdict.status == "scored" and verdict.whole_frame and verdict.label == "FAKE"
+    assert verdict.searched["num_frames"] == 60
+
+
+@pytest.mark.parametrize("keyframes", [50, 10_000])
+def test_a_long_video_is_looked_at_more_seldom_and_the_search_says_so(tmp_path, monkeypatch, keyframes):
+    # An hour's proportions, made small: 30 looks at most.
+    monkeypatch.setattr(search, "MOST_FRAMES", 30)
+    path = a_moment(tmp_path / "long.mp4", slice(300, 420), count=900, fps=10, g=keyframes, keyint_min=1, bf=0)
+    looks = search.find_faces(path, bright_detector)
+    assert looks.length_s == pytest.approx(90) and looks.num_frames <= 33
+    assert looks.text in ("searched 90 s every 3.0 s", "searched 90 s every 3.1 s", "searched 90 s every 5.0 s")
+    ((first, end),) = looks.places[[0]].tolist()
+    assert 285 <= first <= 320 and looks.places[-1, 1] <= 435
+    assert (looks.places[:, 1] > looks.places[:, 0]).all() and end <= 900
+
+
+def test_runs_stay_in_their_places():
+    data = DataRecipe(sampling="consecutive", num_frames=4, num_clips=6, stride_frames=2)
+    places = [[10, 12], [40, 80], [98, 100]]
+    for run in runs("a.mp4", 100, data, places):
+        assert (np.diff(run) == 2).all() and 0 <= run[0] and run[-1] < 100
+        assert any(first - 4 <= run[0] and run[-1] < end + 4 for first, end in places)
+    (spaced,) = runs("a.mp4", 100, DataRecipe(num_frames=8), places)
+    assert len(spaced) == 8 and (np.diff(spaced) > 0).all()
+    whole = runs("a.mp4", 100, data)
+    np.testing.assert_array_equal(whole, video.run_indices(100, 6, 4, 2))
+
+
+def test_one_of_several_videos_is_chosen_and_the_others_are_named(tmp_path):
+    from test_streams import both
+
+    parts = [a_moment(tmp_path / "a.mp4", slice(0, 0), 30), a_moment(tmp_path / "b.mp4", slice(0, 30), 30)]
+    path = both(tmp_path / "both.mkv", parts, titles=("", "second camera"))
+    first = judged(path, recipe(num_frames=4))
+    assert first.status == "no_face" and first.video["stream"] == 0
+    named = {**first.to_dict(), "name": path.name}
+    assert line(named).endswith("another video is in the file: --stream 1 (h264, 96 x 64 px, second camera)")
+    second = judged(path, recipe(num_frames=4), stream=1)
+    assert (second.status, second.label, second.video["stream"]) == ("scored", "FAKE", 1)
+    assert [s["number"] for s in second.video["other_streams"]] == [0]
+    assert "--stream 0 (h264" in line(second.to_dict(), 0.5)
+    absent = judged(path, recipe(num_frames=4), stream=2)
+    assert absent.status == "unreadable" and "from 0 to 1" in absent.remedy
+    alone = judged(parts[1], recipe(num_frames=4))
+    assert alone.video["other_streams"] == [] and "another video" not in line(alone.to_dict(), 0.5)

@@ -1,0 +1,57 @@
+"""Which frames of a video become examples: spaced over it, or in runs, over all of it or over places in it."""
+
+import numpy as np
+
+from tfdeepfake.data import video
+from tfdeepfake.errors import InputError
+
+
+class TooShort(InputError):
+    """The video has fewer frames than one clip takes."""
+
+
+def runs(path, frame_count, recipe, places=None):
+    """Frame numbers of each run.
+
+    Args:
+      path: file, for errors.
+      frame_count: of the video.
+      recipe: DataRecipe.
+      places: int [P, 2], first frame and the one behind the last of the parts that are sampled, in order and
+        apart; all of it when None.
+    Returns:
+      list of int64 [L]; spaced frames are one run.
+    Raises:
+      TooShort: the video has fewer frames than an example takes.
+    """
+    spaced, stride = recipe.sampling == "spaced", recipe.stride_frames
+    clip = recipe.num_frames if spaced else recipe.clip_span_frames
+    needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.input_type]
+    if frame_count < needed:
+        raise TooShort(path, f"needs {needed} frames, has {frame_count}.", "Use a frame network or a longer video.")
+    if spaced:
+        if places is None:
+            return [video.spaced_indices(frame_count, recipe.num_frames)]
+        frames = np.concatenate([np.arange(*place) for place in _widened(places, needed, frame_count)])
+        return [frames[video.spaced_indices(len(frames), recipe.num_frames)]]
+    length = min(recipe.num_frames, (frame_count - 1) // stride + 1)
+    if places is None:
+        return list(video.run_indices(frame_count, recipe.num_clips, length, stride))
+    span = (length - 1) * stride + 1
+    starts = np.concatenate([np.arange(a, b - span + 1) for a, b in _widened(places, span, frame_count)])
+    chosen = starts[video.spaced_indices(len(starts), recipe.num_clips)]
+    return list(chosen[:, None] + stride * np.arange(length))
+
+
+def _widened(places, least, frame_count):
+    """Places with room for `least` frames each, in order, those that touch as one."""
+    wide = []
+    for first, end in np.asarray(places).tolist():
+        if end - first < least:
+            first = min(max(0, (first + end - least) // 2), frame_count - least)
+            end = first + least
+        if wide and first <= wide[-1][1]:
+            wide[-1][1] = max(end, wide[-1][1])
+        else:
+            wide.append([first, end])
+    return wide
