@@ -22,7 +22,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict
-from tfdeepfake.verdict.settings import MAX_FACES, JudgeSettings
+from tfdeepfake.verdict.settings import JudgeSettings
 
 FRAME = brightness_network()
 CLIP = brightness_network(num_frames=4)
@@ -51,8 +51,8 @@ def clip(tmp_path_factory):
     return make_video(tmp_path_factory.mktemp("media") / "clip.mp4", moving_frames(40))
 
 
-def judged(path, model=FRAME, used=None, detect=one_face):
-    return judge.judge(path, model, used or (recipe() if model is FRAME else CLIPS), detect)
+def judged(path, model=FRAME, used=None, detect=one_face, **settings):
+    return judge.judge(path, model, used or (recipe() if model is FRAME else CLIPS), detect, JudgeSettings(**settings))
 
 
 def refused(verdict, status):
@@ -129,10 +129,12 @@ def test_no_face(clip):
 def test_two_hundred_faces(tmp_path):
     path = make_video(tmp_path / "crowd.mp4", np.repeat(moving_frames(1, 96, 168), 12, axis=0))
     verdict = judged(path, detect=two_hundred_faces)
-    assert verdict.status == "scored" and len(verdict.faces) == MAX_FACES
-    assert len(verdict.faces) + verdict.faces_not_judged == 200
-    assert "200 faces" in line(verdict.to_dict())
-    assert len(json.dumps(verdict.to_dict())) < 200_000
+    assert verdict.status == "scored" and len(verdict.faces) == 200 and verdict.faces_not_judged == 0
+    assert "200 faces" in line(verdict.to_dict()) and "judged" not in line(verdict.to_dict())
+    limited = judged(path, detect=two_hundred_faces, max_faces=16)
+    assert len(limited.faces) == 16 and limited.faces_not_judged == 184
+    assert "16 of 200 faces judged" in line(limited.to_dict())
+    assert len(json.dumps(limited.to_dict())) < 200_000
 
 
 def test_8k_frame(tmp_path):

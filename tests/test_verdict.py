@@ -132,11 +132,38 @@ def test_a_brief_face_is_listed_and_does_not_decide(monkeypatch):
     assert only.label == "FAKE" and not only.faces[0]["brief"], "a face that is all there is decides"
 
 
+def test_small_and_doubtful_faces_do_not_decide_beside_others(monkeypatch):
+    def faces_in(*faces):
+        sides = {"small": 41, "doubtful": 80, "clear": 80}
+        return [
+            example(
+                b, face=number, frame=k, box=(0, 0, sides[kind], sides[kind]), score=0.99 - 0.1 * (kind == "doubtful")
+            )
+            for number, (kind, b) in enumerate(faces)
+            for k in range(16)
+        ]
+
+    for kind in ("small", "doubtful"):
+        verdict = judged(monkeypatch, faces_in(("clear", 0.2), (kind, 0.99)))
+        assert verdict.label == "REAL" and verdict.deciding_face == 1
+        assert [f["weak"] for f in verdict.faces] == [False, True]
+        told = line(verdict.to_dict(), 0.5)
+        assert (
+            "decided by face 1 (80 px)" in told and "but face 2 at 0.99 is too small or too unclear to decide" in told
+        )
+        assert judged(monkeypatch, faces_in((kind, 0.99))).label == "FAKE", "a face that is all there is decides"
+    assert judged(monkeypatch, faces_in(("clear", 0.2), ("clear", 0.99))).deciding_face == 2
+    crowd = judged(monkeypatch, faces_in(("doubtful", 0.2), ("small", 0.99)))
+    assert crowd.label == "REAL", "of weak faces the larger decide"
+
+
 def test_faces_beyond_the_limit_are_counted(monkeypatch):
     made = [example(0.2, face=f, frame=k) for f in range(30) for k in range(2 + (f == 29))]
     verdict = judged(monkeypatch, made, max_faces=5)
     assert len(verdict.faces) == 5 and verdict.faces_not_judged == 25
     assert max(len(f["timeline"]) for f in verdict.faces) == 3, "those seen longest are judged"
+    assert "5 of 30 faces judged, and nothing is said of the others" in line(verdict.to_dict(), 0.5)
+    assert len(judged(monkeypatch, made).faces) == 30, "without a limit all are"
 
 
 def test_of_a_still_image_every_face_is_judged_the_largest_first(monkeypatch):

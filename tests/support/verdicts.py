@@ -112,6 +112,9 @@ def face(number, probabilities, brief=False):
         "peak": peak(timeline),
         "fraction": 1.0,
         "brief": brief,
+        "side_px": 36.0,
+        "confidence": 0.99,
+        "weak": False,
         "timeline": timeline,
     }
 
@@ -124,6 +127,7 @@ def scored(name, faces):
         "status": "scored",
         "probability": faces[0]["probability"],
         "label": faces[0]["label"],
+        "deciding_face": faces[0]["face"],
         "video_rule": "mean",
         "mean": faces[0]["mean"],
         "peak": {**faces[0]["peak"], "face": faces[0]["face"]},
@@ -156,6 +160,7 @@ def unscored(name, status):
         "status": status,
         "probability": None,
         "label": None,
+        "deciding_face": None,
         "video_rule": None,
         "mean": None,
         "peak": None,

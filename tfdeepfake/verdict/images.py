@@ -181,7 +181,7 @@ def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "fr
 
 def _mark(face, box, probability, scale, whole_frame):
     """(box, colour, texts) of a face for `annotate`; its number is the one in the list below the images."""
-    colour = COLOURS[None if face["brief"] else face["label"]]
+    colour = COLOURS[None if face["brief"] or face["weak"] else face["label"]]
     number = "" if whole_frame else f"{face['face']}"
     texts = (f"{number}: {probability:.2f}".removeprefix(": "), number)
     return [v * scale for v in box], colour, [text for text in texts if text]
@@ -190,7 +190,7 @@ def _mark(face, box, probability, scale, whole_frame):
 def most_suspicious_boxes(faces):
     """{frame: [(number of the face, box)]}: where each face that gets a thumbnail is most suspicious."""
     frames = {}
-    for face in [face for face in faces if not face["brief"]][:FACES_SHOWN]:
+    for face in [face for face in faces if not (face["brief"] or face["weak"])][:FACES_SHOWN]:
         worst = max(face["timeline"], key=lambda point: point["probability"])
         frames.setdefault(worst["frame"], []).append((face["face"], worst["box"]))
     return frames

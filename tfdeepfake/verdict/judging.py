@@ -14,8 +14,8 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
-from tfdeepfake.verdict.settings import MAX_FACES, JudgeSettings
-from tfdeepfake.verdict.timelines import faces_of, network_inputs, point, ranked_faces
+from tfdeepfake.verdict.settings import JudgeSettings
+from tfdeepfake.verdict.timelines import faces_of, look_of, network_inputs, point, ranked_faces
 from tfdeepfake.vocabulary import STATUSES
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
@@ -31,6 +31,7 @@ class Verdict:
       probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face by `video_rule`; None
         unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL"; None unless scored.
+      deciding_face: number of the face whose probability and label these are.
       video_rule: "mean" or "peak"; mean: the highest mean of a deciding face; peak: the highest window of a deciding
         face (`windows.peak`, and "face"), None for a still image. The rule takes one, the other is there to be seen.
       interval: (low, high), 95 % bootstrap over the samples of the video; None when there is only one.
@@ -53,6 +54,7 @@ class Verdict:
     status: str
     probability: float | None = None
     label: str | None = None
+    deciding_face: int | None = None
     video_rule: str | None = None
     mean: float | None = None
     peak: dict | None = None
@@ -115,9 +117,6 @@ class _Plan:
     def batch_size(self):
         return self.settings.batch_size or (4 if self.input_type == "clip" else 32)
 
-    def max_faces(self, is_image):
-        return self.settings.max_faces or (None if is_image else MAX_FACES)
-
 
 def judge(
     path: Path | str,
@@ -130,7 +129,7 @@ def judge(
 
     The video's probability is the maximum over its faces of the face's mean probability over the sampled frames or
     clips, or of its most suspicious window (`video_rule`): one faked face makes the video a fake. Faces seen only
-    briefly are listed and do not decide.
+    briefly, small ones and those the detector is unsure of are listed and do not decide.
 
     Args:
       path: video or image, or folder of the frames of one video.
@@ -188,7 +187,7 @@ def _scored(path, info, plan, clock):
     with clock.step("decode"):
         examples, searched = _examples(path, info, plan, clock)
     faces = ranked_faces(examples, info.is_image)
-    judged = faces[: plan.max_faces(info.is_image)]
+    judged = faces[: plan.settings.max_faces]
     numbers = {face: 1 + rank for rank, face in enumerate(judged)}
     rows = [row for row in network_inputs(examples, plan.input_type) if row[0].face in numbers]
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
@@ -199,8 +198,9 @@ def _scored(path, info, plan, clock):
         of_face = timelines.setdefault(numbers[example.face], [])
         of_face.append(point(example, at, logit, plan.recipe.temperature))
     num_samples = _num_samples(timelines, info, plan)
-    of_faces = faces_of(timelines, num_samples, plan.recipe.threshold, plan.video_rule)
-    deciding = [face for face in of_faces if not face["brief"]]
+    looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.data) for face in judged}
+    of_faces = faces_of(timelines, looks, num_samples, plan.recipe.threshold, plan.video_rule)
+    deciding = [face for face in of_faces if not (face["brief"] or face["weak"])]
     highest = max(deciding, key=lambda face: face["peak"]["probability"])
     spread, no_spread = None, "the peak is of one window, which is not drawn again"
     if plan.video_rule == "mean":
@@ -211,6 +211,7 @@ def _scored(path, info, plan, clock):
         status="scored",
         probability=deciding[0]["probability"],
         label=deciding[0]["label"],
+        deciding_face=deciding[0]["face"],
         video_rule=plan.video_rule,
         mean=max(face["mean"] for face in deciding),
         peak=None if info.is_image else {**highest["peak"], "face": highest["face"]},

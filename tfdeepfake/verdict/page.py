@@ -123,7 +123,7 @@ def _section(number, verdict, threshold, folder, size):
         if image["kind"] == "face"
     }
     length_s = verdict["video"].get("duration_s") or 0
-    faces = [(face, thumbs.get(face["face"])) for face in verdict["faces"] if not face["brief"]]
+    faces = [(face, thumbs.get(face["face"])) for face in verdict["faces"] if not (face["brief"] or face["weak"])]
     plots = [(*pair, timeline(pair[0]["timeline"], length_s, threshold)) for pair in faces]
     return {
         "number": number,
@@ -135,6 +135,7 @@ def _section(number, verdict, threshold, folder, size):
         "tiles": [(face, thumb) for face, thumb, plot in plots if thumb and not plot],
         "listed": [face for face, thumb, plot in plots if not thumb and not plot],
         "brief": [face for face in verdict["faces"] if face["brief"]],
+        "weak": [face for face in verdict["faces"] if face["weak"] and not face["brief"]],
     }
 
 

@@ -8,8 +8,31 @@ def remarks(verdict: dict, threshold: float | None = None) -> str:
     """Phrases for the end of a verdict's line, each after a comma; "" for none."""
     phrases = [*other_streams(verdict), *verdict["video"].get("notes", ())]
     if verdict["status"] == "scored":
-        phrases = [other_rule(verdict, threshold), searched(verdict), *phrases]
+        phrases = [*faces_left(verdict, threshold), other_rule(verdict, threshold), searched(verdict), *phrases]
     return "".join(f", {phrase}" for phrase in phrases if phrase)
+
+
+def faces_left(verdict: dict, threshold: float | None) -> list[str]:
+    """Which face decides, where there are several, and what is not said of the others."""
+    faces, left = verdict["faces"], verdict["faces_not_judged"]
+    deciding = next(face for face in faces if face["face"] == verdict["deciding_face"])
+    phrases = []
+    if len(faces) > 1:
+        phrases.append(f"decided by face {deciding['face']} ({deciding['side_px']:.0f} px)")
+    if left:
+        nothing = f", and nothing is said of the other{'s' if left > 1 else ''}"
+        phrases.append(
+            f"{len(faces)} of {len(faces) + left} faces judged" + (nothing if verdict["label"] == REAL else "")
+        )
+    weak = [face for face in faces if face["weak"] and not face["brief"]]
+    suspicious = [f for f in weak if threshold is not None and f["probability"] >= threshold]
+    if suspicious and verdict["label"] == REAL:
+        worst = max(suspicious, key=lambda face: face["probability"])
+        phrases.append(
+            f"but face {worst['face']} at {worst['probability']:.2f} is too small or too unclear to decide "
+            f"({worst['side_px']:.0f} px)"
+        )
+    return phrases
 
 
 def searched(verdict: dict) -> str:

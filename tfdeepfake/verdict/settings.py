@@ -8,9 +8,6 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.settings import check_choices, setting
 from tfdeepfake.vocabulary import TTA, VIDEO_RULES
 
-# Faces of a video that are judged; every face of a still image is, because one look at it costs no more.
-MAX_FACES = 16
-
 
 @dataclass(frozen=True)
 class JudgeSettings:
@@ -24,7 +21,7 @@ class JudgeSettings:
         None, "frames or clips of the video that are looked at (default: the recipe's, and at least eight clips)"
     )
     max_faces: int | None = setting(
-        None, f"faces that are judged (default: of a video the {MAX_FACES} seen longest, of a still image all)"
+        None, "faces that are judged, of a video those seen longest, of a still image the largest (default: all)"
     )
     tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
     video_rule: str | None = setting(

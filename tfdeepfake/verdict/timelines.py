@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfdeepfake.data.examples import Example
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.verdict.inference import probability
 from tfdeepfake.verdict.windows import peak
 from tfdeepfake.vocabulary import FAKE, REAL
@@ -12,6 +13,10 @@ from tfdeepfake.vocabulary import FAKE, REAL
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
 # but does not decide.
 BRIEF_FRACTION = 0.1
+# Nor does a small one, or one that the detector is unsure of, where there are others: on a small face little is left of
+# a manipulation, and what detectors see in walls and lights is small or doubtful.
+LEAST_SIDE_PX = 48
+LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "none": 0.0}
 
 
 def ranked_faces(examples: list[Example], is_image: bool) -> list[int]:
@@ -67,16 +72,34 @@ def point(example: Example, at: int | slice, logit: float, temperature: float) -
     return values
 
 
-def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: float, video_rule: str) -> list[dict]:
-    """Timelines to faces: probability, mean and peak, label, fraction of the samples, whether too brief to decide.
+def look_of(examples: list[Example], data: DataRecipe) -> dict:
+    """How well a face can be seen, from its examples.
+
+    Returns:
+      {"side_px": median over the frames of the square root of the box's area, in px of the full frame, "confidence":
+      the detector's, mean over the frames where the face was looked for, "weak": whether one of them is too little}.
+    """
+    boxes = np.concatenate([example.face_boxes_px for example in examples])
+    side_px = float(np.median(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))))
+    confidence = float(np.mean([example.score for example in examples]))
+    weak = data.detector != "none" and (side_px < LEAST_SIDE_PX or confidence < LEAST_CONFIDENCE[data.detector])
+    return {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
+
+
+def faces_of(
+    timelines: dict[int, list[dict]], looks: dict[int, dict], num_samples: int, threshold: float, video_rule: str
+) -> list[dict]:
+    """Timelines to faces: probability, mean and peak, label, fraction of the samples, whether it may decide.
 
     Args:
       timelines: {number of the face: its points}.
+      looks: {number of the face: what `look_of` says of it}.
       num_samples: frames or clips of the video that were looked at.
       threshold: probability from which a face is called FAKE.
       video_rule: "mean" or "peak", which of them is the face's probability.
     Returns:
-      list of face dicts (docs/predictions.md), most suspicious first, brief ones last; at least one is not brief.
+      list of face dicts (docs/predictions.md), most suspicious first, brief and weak ones last; at least one is
+      neither.
     """
     faces = []
     for number, timeline in timelines.items():
@@ -93,6 +116,7 @@ def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: floa
                 "peak": highest,
                 "fraction": round(fraction, 4),
                 "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
+                **looks[number],
                 "timeline": timeline,
             }
         )
@@ -101,4 +125,10 @@ def faces_of(timelines: dict[int, list[dict]], num_samples: int, threshold: floa
         longest = max(face["fraction"] for face in faces)
         for face in faces:
             face["brief"] = face["fraction"] < longest
-    return sorted(faces, key=lambda face: (face["brief"], -face["probability"]))
+    solid = [face for face in faces if not face["brief"]]
+    if all(face["weak"] for face in solid):
+        # Small or doubtful faces are all there is: the largest decides, and those not much smaller with it.
+        largest = max(face["side_px"] for face in solid)
+        for face in solid:
+            face["weak"] = face["side_px"] < 0.7 * largest
+    return sorted(faces, key=lambda face: (face["brief"] or face["weak"], -face["probability"]))
