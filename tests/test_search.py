@@ -1,9 +1,11 @@
 """Faces that are there for a moment: a search over the whole video, samples where they are, and what is said of it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from support.media import make_video
-from support.verdicts import brightness_network, recipe
+from support.media import make_video, moving_frames
+from support.verdicts import SIZE, brightness_network, recipe
 
 from tfdeepfake.data import examples, faces, search, video
 from tfdeepfake.data.runs import runs
@@ -125,3 +127,34 @@ def test_one_of_several_videos_is_chosen_and_the_others_are_named(tmp_path):
     assert absent.status == "unreadable" and "from 0 to 1" in absent.remedy
     alone = judged(parts[1], recipe(num_frames=4))
     assert alone.video["other_streams"] == [] and "another video" not in line(alone.to_dict(), 0.5)
+
+
+def motion_network(num_frames):
+    """keras.Model: the logit grows with the difference between neighbouring frames of a clip."""
+    import keras
+
+    frames = keras.Input((num_frames, SIZE, SIZE, 3), name="frames")
+    motion = keras.ops.mean(keras.ops.abs(frames[:, 1:] / 255.0 - frames[:, :-1] / 255.0), (1, 2, 3, 4))
+    return keras.Model({"frames": frames}, motion[:, None] * 60 - 2)
+
+
+def test_a_clip_scores_the_same_at_other_frame_rates(tmp_path):
+    drawn = moving_frames(400)
+    versions = {25: drawn[::4], 50: drawn[::2], 60: drawn[::4][np.arange(240) * 25 // 60], 12.5: drawn[::8]}
+    used = recipe(input_type="clip", sampling="consecutive", num_frames=8, num_clips=8)
+    at_25 = dataclasses.replace(used, data=dataclasses.replace(used.data, runs_fps=25.0))
+    network, by_time, as_they_lie = motion_network(8), {}, {}
+    for fps, frames in versions.items():
+        path = make_video(tmp_path / f"{fps}.mp4", frames, fps=fps, crf=12)
+        by_time[fps] = judging.judge(path, network, at_25, middle_detector).probability
+        as_they_lie[fps] = judging.judge(path, network, used, middle_detector).probability
+    assert as_they_lie[25] == by_time[25]
+    for fps in (50, 60):
+        assert abs(by_time[fps] - by_time[25]) < 0.05 < abs(as_they_lie[fps] - as_they_lie[25]) - 0.05
+    # Frames that a slower video does not have are not made up: it is taken one frame after another.
+    assert by_time[12.5] == as_they_lie[12.5]
+
+
+def middle_detector(frames):
+    """A face in the middle of every frame."""
+    return bright_detector([np.full_like(frame, 255) for frame in frames])

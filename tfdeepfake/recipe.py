@@ -73,6 +73,11 @@ class DataRecipe:
         "`gend` or `deepfakebench`, after the authors; with `mtcnn` only",
         (*ALIGNMENTS, "none"),
     )
+    runs_fps: float | None = setting(
+        None,
+        "frames/s of the training videos: runs (`consecutive`) of a video that shows new frames at another rate are "
+        "taken by time, without frames that repeat the one before; as they lie in the file when not given",
+    )
     flow: str = setting(
         "none",
         "`dis`, `farneback` or `none`: optical flow stored beside the frames (input types flow and clip)",
@@ -85,6 +90,8 @@ class DataRecipe:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} needs a positive integer, got {value!r}.")
+        if self.runs_fps is not None and not 0 < self.runs_fps < 1000:
+            raise ValueError(f"runs_fps needs frames/s above 0, or None, got {self.runs_fps}.")
         if not 0 <= self.margin_frac <= 3:
             raise ValueError(f"margin_frac needs 0..3 (part of the box, each side), got {self.margin_frac}.")
         if self.sampling == "spaced" and self.num_clips != 1:

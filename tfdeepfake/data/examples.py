@@ -101,7 +101,7 @@ def extract(path, recipe, detect=None, change=None, places=None, stream=None, fr
       NoFace: no face was found.
     """
     info = video.probe(path, stream=stream, frame_rate=frame_rate)
-    numbers = runs(path, info.frame_count, recipe, places)
+    numbers = runs(path, info.frame_count, recipe, places, info.stream)
     if recipe.detector == "none":
         examples = [e for frames in _read(path, info, numbers) for e in _whole(frames, info, recipe, change)]
     else:
@@ -141,7 +141,7 @@ def _whole(frames, info, recipe, change):
 
 def _of_faces(path, info, runs, recipe, detect, change):
     """Examples of the faces of all runs."""
-    searched = [_searched(len(run), recipe) for run in runs]
+    searched = [_searched(run, recipe) for run in runs]
     looked = np.unique(np.concatenate([run[at] for run, at in zip(runs, searched, strict=True)]))
     reading = _read(path, info, [looked, *runs])
     frames = next(reading).frames
@@ -180,11 +180,12 @@ def _of_faces(path, info, runs, recipe, detect, change):
     return examples
 
 
-def _searched(length, recipe):
+def _searched(run, recipe):
     """Positions in a run at which faces are looked for."""
+    length = len(run)
     if recipe.sampling == "spaced":
         return np.arange(length)
-    count = min(length, -(-(length - 1) * recipe.stride_frames // DETECT_EVERY_FRAMES) + 1)
+    count = min(length, -(-int(run[-1] - run[0]) // DETECT_EVERY_FRAMES) + 1)
     return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
 
 

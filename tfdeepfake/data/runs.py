@@ -10,15 +10,16 @@ class TooShort(InputError):
     """The video has fewer frames than one clip takes."""
 
 
-def runs(path, frame_count, recipe, places=None):
+def runs(path, frame_count, recipe, places=None, stream=None):
     """Frame numbers of each run.
 
     Args:
-      path: file, for errors.
+      path: file.
       frame_count: of the video.
       recipe: DataRecipe.
       places: int [P, 2], first frame and the one behind the last of the parts that are sampled, in order and
         apart; all of it when None.
+      stream: as in `video.probe`.
     Returns:
       list of int64 [L]; spaced frames are one run.
     Raises:
@@ -36,7 +37,14 @@ def runs(path, frame_count, recipe, places=None):
         return [frames[video.spaced_indices(len(frames), recipe.num_frames)]]
     length = min(recipe.num_frames, (frame_count - 1) // stride + 1)
     if places is None:
-        return list(video.run_indices(frame_count, recipe.num_clips, length, stride))
+        at_rate = []
+        if recipe.runs_fps and frame_count > 1:
+            at_rate = list(video.runs_at_rate(path, recipe.num_clips, length, recipe.runs_fps, stride, stream=stream))
+        # A video too short for a run at that rate is taken as it lies in the file.
+        return at_rate or list(video.run_indices(frame_count, recipe.num_clips, length, stride))
+    if recipe.runs_fps:
+        stride *= max(1, round(video.cadence(path, stream=stream).fps / recipe.runs_fps))
+        stride = max(1, min(stride, (frame_count - 1) // max(1, length - 1)))
     span = (length - 1) * stride + 1
     starts = np.concatenate([np.arange(a, b - span + 1) for a, b in _widened(places, span, frame_count)])
     chosen = starts[video.spaced_indices(len(starts), recipe.num_clips)]

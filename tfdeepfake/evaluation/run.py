@@ -18,8 +18,9 @@ from tfdeepfake.scoring.table import read_scores, read_videos, without, write_sc
 def differing_fields(recipe: DataRecipe, data: DataRecipe, input_type: str, wants_flow: bool) -> list[str]:
     """Fields in which prepared data differ from what a network was trained on, as text.
 
-    How many frames or clips of a video are scored is no part of a network's input, so `num_clips` may differ, and for
-    frame networks also `num_frames`, `sampling` and `stride_frames`. A clip data set serves every network.
+    How many frames or clips of a video are scored is no part of a network's input, nor is the rate of other videos:
+    `num_clips` and `runs_fps` may differ, and for frame networks also `num_frames`, `sampling` and `stride_frames`. A
+    clip data set serves every network.
 
     Args:
       recipe: DataRecipe of the network.
@@ -27,7 +28,7 @@ def differing_fields(recipe: DataRecipe, data: DataRecipe, input_type: str, want
       input_type: "frame", "flow" or "clip": what the network takes.
       wants_flow: whether it has a flow input.
     """
-    free = {"input_type", "num_clips"}
+    free = {"input_type", "num_clips", "runs_fps"}
     free |= {"num_frames", "sampling", "stride_frames"} if input_type == "frame" else set()
     free |= set() if wants_flow else {"flow"}
     wanted, there = recipe.to_dict(), data.to_dict()
