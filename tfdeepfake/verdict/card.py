@@ -13,7 +13,7 @@ def card(verdict: dict, threshold: float | None) -> str:
       verdict: see docs/predictions.md.
       threshold: probability from which a face is FAKE; None where the file was not scored.
     """
-    faces = [face for face in verdict["faces"] if not face["brief"]]
+    faces = [face for face in verdict["faces"] if not (face["brief"] or face["weak"])]
     length_s = verdict["video"].get("duration_s") or 0
     pictures = _pictures(verdict)
     return (
