@@ -55,4 +55,6 @@ class JudgeSettings:
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
         values = dataclasses.asdict(self)
-        return {name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "stream", "frame_rate")}
+        return {
+            name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "stream", "frame_rate")
+        }
