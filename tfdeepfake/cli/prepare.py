@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_whole, read_options
+from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_above_zero, need_whole, read_options
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -27,18 +27,21 @@ def add(verbs):
     p.add_argument("--num-frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--num-frames-fake", type=int, help="frames of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
+    p.add_argument("--frame-rate", type=float, help="frames/s of videos that are folders of images (video_folder) [25]")
     add_fields(p, DataRecipe, leave_out=("input_type",), note="[the builder's; in general {default}]")
     return p
 
 
 def run(args):
     need_whole(args, workers=(0, None), num_frames_real=(1, None), num_frames_fake=(1, None))
+    need_above_zero(args, "frame_rate")
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
     load_tensorflow()
     from tfds_builders.prepare import prepare
 
     recipe = {name: value for name, value in given_fields(args, DataRecipe).items() if name != "input_type"}
+    rate = {} if args.frame_rate is None else {"frame_rate": args.frame_rate}
     summary = prepare(
         args.name,
         input_type=args.input_type,
@@ -51,6 +54,7 @@ def run(args):
         num_frames_fake=args.num_frames_fake,
         image_format=args.image_format,
         **recipe,
-        **read_options(args, taken=recipe),
+        **read_options(args, taken={*recipe, *rate}),
+        **rate,
     )
     print(json.dumps(summary, indent=2, ensure_ascii=False))

@@ -125,6 +125,20 @@ def test_a_folder_of_ones_own_videos_is_looked_at_as_the_prepared_set_is(tmp_pat
     assert audit([f"video_folder={tmp_path}"], num_frames=0) == []
 
 
+def test_persons_of_ones_own_videos_are_known_by_published_names(tmp_path):
+    for a, b in ("00", "01"), ("02", "03"), ("04", "05"), ("06", "07"):
+        for name in (f"real/0{a}", f"real/0{b}", f"fake/0{a}_0{b}", f"fake/0{b}_0{a}"):
+            write_file(tmp_path / "pairs", f"{name}.mp4", "")
+    assert audit([f"video_folder={tmp_path / 'pairs'}"], num_frames=0) == []
+    # Everybody with everybody: fakes go with their targets, and the other person is told of.
+    for a in range(5):
+        write_file(tmp_path / "all", f"real/id{a}_0000.mp4", "")
+        for b in {*range(5)} - {a}:
+            write_file(tmp_path / "all", f"fake/id{a}_id{b}_0000.mp4", "")
+    leaks = audit([f"video_folder={tmp_path / 'all'}"], num_frames=0)
+    assert leaks and {leak["kind"] for leak in leaks} == {"identity"}
+
+
 def test_clean_sets_pass(data_dir, capsys):
     assert main(["audit", "plain", "other", "--data-dir", str(data_dir)]) == 0
     out = capsys.readouterr().out

@@ -9,6 +9,7 @@ from tfdeepfake.data.video.frame_folder import frame_files
 from tfdeepfake.data.video.walk import Folder, lines, walk
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
+from tfds_builders.core.manual import Listing
 from tfds_builders.video_folder.sources import DFDC, METADATA, by_name, image_sources, read_originals, stem_of
 from tfds_builders.video_folder.splitting import Told, with_splits
 
@@ -22,12 +23,13 @@ def list_videos(folder, needed=NAMES):
     return list_folder(folder, needed).videos
 
 
-def list_folder(folder, needed=NAMES):
+def list_folder(folder: Path | str, needed: tuple[str, ...] = NAMES, frame_rate: float | None = None) -> Listing:
     """All videos of a folder (or of a CSV file), each with a split.
 
     Args:
       folder: with real/ and fake/ or one CSV file inside, or with DFDC's metadata.json; or the CSV file itself.
       needed: the classes of which there must be videos.
+      frame_rate: of folders of frames where it was given, for the notes.
     Returns:
       Listing, its videos ordered by name; its notes say what the splits rest on, and what was met in the folder.
     Raises:
@@ -47,7 +49,7 @@ def list_folder(folder, needed=NAMES):
         originals = read_originals(folder)
         videos, found = _from_subfolders(folder, needed, originals)
     listing = with_splits(_told(videos, originals, [folder / name for name in NAMES]), table or folder)
-    listing.notes = lines(found) + _of_others(found) + listing.notes
+    listing.notes = lines(found, frame_rate) + _of_others(found) + listing.notes
     return listing
 
 

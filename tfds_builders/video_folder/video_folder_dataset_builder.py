@@ -25,9 +25,9 @@ class Builder(VideoBuilder):
 
     def _split_generators(self, dl_manager):
         folder = self.folder or dl_manager.manual_dir
-        listing = list_folder(folder)
+        rate = self.builder_config.options.get("frame_rate")
+        listing = list_folder(folder, frame_rate=rate)
         note_listing(self, listing)
-        rate = (self.OPTIONS | self.builder_config.options)["frame_rate"]
         videos = [
             make_video(
                 self.builder_config,
