@@ -47,6 +47,8 @@ NAMES = [
 def alone(monkeypatch, tmp_path):
     loopback.isolate(monkeypatch, tmp_path / "home")
     monkeypatch.setattr(named, "has_accelerator", lambda: False)
+    # The converter's process would not know the shallow networks.
+    monkeypatch.setattr("tfdeepfake.compiled.choice.preferred", lambda recipe, num_files: "keras")
     yield
     keras.backend.clear_session()
 
