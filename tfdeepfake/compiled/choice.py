@@ -2,11 +2,8 @@
 
 import importlib.util
 import math
-import os
-import sys
-from importlib import metadata
-from pathlib import Path
 
+from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.compiled.folder import NoCompiledForm, compile_folder, load_compiled
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model, load_recipe
@@ -87,23 +84,3 @@ def _networks(name, arguments):
         for member in arguments.get(key) or ():
             names |= _networks(*member) if isinstance(member, (list, tuple)) and len(member) == 2 else {str(member)}
     return names
-
-
-def has_accelerator() -> bool:
-    """Whether there is a GPU or TPU and an installed backend for it, told without loading either."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
-        return False
-    tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
-    if sys.platform == "darwin":
-        return tensorflow and _installed("tensorflow-metal")
-    if not any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/accel0")):
-        return False
-    # tensorflow-cpu has another name.
-    return not tensorflow or _installed("tensorflow") or _installed("tensorflow-rocm")
-
-
-def _installed(name):
-    try:
-        return bool(metadata.version(name))
-    except metadata.PackageNotFoundError:
-        return False

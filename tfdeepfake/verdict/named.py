@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfdeepfake.compiled.choice import has_accelerator
+from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full, sha256
 from tfdeepfake.model_folder import WEIGHTS_FILE, find_model_folder, load_recipe
