@@ -29,11 +29,12 @@ PARTS = ("decode", "detect", "link, crop", "flow", "encode", "keep", "write")
 
 def decode(job):
     """Reads the frames that the recipe takes."""
-    from tfdeepfake.data import examples, video
+    from tfdeepfake.data import video
+    from tfdeepfake.data.runs import runs
 
     info = video.probe(job.video.path)
-    runs = examples._runs(job.video.path, info.frame_count, job.video.recipe)
-    return sum(len(frames.frames) for frames in examples._read(job.video.path, info, runs))
+    wanted = runs(job.video.path, info.frame_count, job.video.recipe)
+    return len(video.read_frames(job.video.path, sorted({int(i) for run in wanted for i in run})).frames)
 
 
 def work(job):

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import loopback
 import numpy as np
 import pytest
+from support import loopback
 
 from tfdeepfake.data import faces
 from tfdeepfake.data.faces import blazeface, mtcnn, mtcnn_networks

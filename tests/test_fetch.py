@@ -12,10 +12,10 @@ import sys
 import threading
 from types import SimpleNamespace
 
-import loopback
 import numpy as np
 import pytest
-from loopback import chunked, page, redirect, serve, status
+from support import loopback
+from support.loopback import chunked, page, redirect, serve, status
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights import cache, connection, download

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 import keras
-import loopback
 import numpy as np
 import pytest
-from loopback import serve
+from support import loopback
+from support.loopback import serve
 from support.published_files import shallow, write_published
 from support.verdicts import example, no_detector, pretend
 

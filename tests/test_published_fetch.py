@@ -3,9 +3,9 @@
 import dataclasses
 import shutil
 
-import loopback
 import pytest
-from loopback import serve, status
+from support import loopback
+from support.loopback import serve, status
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.published import fetch
