@@ -18,7 +18,7 @@ _REFUSALS = frozenset(
 )
 
 
-def raise_if_full(error, path):
+def raise_if_full(error, path: str | Path) -> None:
     """Turns "no space left" (or a quota) into an InputError that names the file; passes others on."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise InputError(
@@ -83,7 +83,7 @@ def _check_writable(folder, subject):
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: str | Path):
     """Yields a temporary path beside `path`; renames it over `path` when the block succeeds.
 
     The rename is atomic, so a reader (or a run that is started again after SIGKILL) sees the old file or
@@ -123,18 +123,18 @@ def atomic_path(path):
             os.unlink(temporary)
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value) -> None:
     """Writes a JSON file atomically; NaN is refused, because it is not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path, remedy=""):
+def read_json(path: str | Path, remedy: str = ""):
     """Reads a JSON object.
 
     Raises:
@@ -234,7 +234,7 @@ def _parsed(line, path, number):
         raise InputError(path, f"line {number + 1} is not valid JSON ({error}).") from None
 
 
-def sha256(path):
+def sha256(path: str | Path) -> str:
     """Hex digest of a file, read in pieces."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:

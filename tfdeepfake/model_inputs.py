@@ -13,6 +13,6 @@ def input_type(model):
     return "flow" if "flow" in ranks else "frame"
 
 
-def wants_flow(model):
+def wants_flow(model) -> bool:
     """Whether a network has the input `flow`."""
     return any(tensor.name == "flow" for tensor in model.inputs)

@@ -5,7 +5,7 @@ import dataclasses
 from tfdeepfake.errors import InputError
 
 
-def setting(default, text, choices=None):
+def setting(default, text: str, choices=None):
     """A dataclass field.
 
     Args:
@@ -19,7 +19,7 @@ def setting(default, text, choices=None):
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def check_choices(settings, error=None):
+def check_choices(settings, error=None) -> None:
     """Checks every field that has choices.
 
     Args:
@@ -35,7 +35,7 @@ def check_choices(settings, error=None):
             raise error(field.name, f"needs one of {choices}, got {value!r}.")
 
 
-def from_dict(cls, values, subject):
+def from_dict(cls, values, subject: str):
     """An object of a dataclass from a JSON object.
 
     Args:

@@ -26,7 +26,7 @@ class WorkerCrashed(Exception):
     """The process that worked on an item died, or took too long and was killed; the text says how."""
 
 
-def imap_ordered(function, items, workers=None, time_limit_s=600.0):
+def imap_ordered(function, items, workers: int | None = None, time_limit_s: float = 600.0):
     """Yields (item, result of function(item)) in the order of `items`.
 
     Processes are spawned, not forked: TensorFlow hangs in a forked child. Each process gets an equal
@@ -98,7 +98,7 @@ def imap_ordered(function, items, workers=None, time_limit_s=600.0):
 _mine = threading.local()
 
 
-def run_isolated(function, item, threads=1, time_limit_s=600.0):
+def run_isolated(function, item, threads: int = 1, time_limit_s: float = 600.0):
     """function(item) from a process that belongs to the calling thread, for callers that `imap_ordered` cannot serve.
 
     Returns:

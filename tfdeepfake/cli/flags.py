@@ -50,7 +50,7 @@ def _flag(name):
     return f"--{name.replace('_', '-')}"
 
 
-def add_fields(parser, cls, leave_out=(), note="[{default}]"):
+def add_fields(parser, cls, leave_out: tuple = (), note: str = "[{default}]") -> None:
     """A flag for every field of a dataclass of `settings.setting`, named as the field; None when it is not given.
 
     Args:
@@ -71,18 +71,18 @@ def add_fields(parser, cls, leave_out=(), note="[{default}]"):
         )
 
 
-def given_fields(args, cls):
+def given_fields(args, cls) -> dict:
     """{field: value} of the flags of `add_fields` that were given."""
     values = {field.name: getattr(args, field.name, None) for field in dataclasses.fields(cls)}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def add_options(parser, text):
+def add_options(parser, text: str) -> None:
     """`--option NAME=VALUE`, any number of times."""
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=text)
 
 
-def read_options(args, taken=()):
+def read_options(args, taken: tuple = ()) -> dict:
     """{name: value} of `--option`.
 
     Raises:

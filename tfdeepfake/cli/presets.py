@@ -8,12 +8,12 @@ import train_scripts
 from tfdeepfake.errors import InputError
 
 
-def presets():
+def presets() -> list:
     """Names of the presets, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(train_scripts.__path__))
 
 
-def load_preset(name):
+def load_preset(name: str):
     """The TrainConfig of a preset.
 
     Raises:

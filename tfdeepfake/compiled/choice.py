@@ -21,7 +21,7 @@ KERAS_FROM_FILES = {"clip_vit_l14": 1} | dict.fromkeys(
 )
 
 
-def load_for_verdict(folder, runtime="auto", log=lambda text: None, num_files=1):
+def load_for_verdict(folder, runtime: str = "auto", log=lambda text: None, num_files: int = 1):
     """The network of a saved model folder in the runtime that suits it and this machine.
 
     Args:
@@ -47,7 +47,7 @@ def load_for_verdict(folder, runtime="auto", log=lambda text: None, num_files=1)
     return load_model(folder)
 
 
-def preferred(recipe, num_files=1):
+def preferred(recipe, num_files: int = 1) -> str:
     """ "keras" where it was measured to end earlier, and on a machine whose GPU it can use; else "litert"."""
     if (
         num_files >= _keras_from_files(recipe)
@@ -58,7 +58,7 @@ def preferred(recipe, num_files=1):
     return "litert"
 
 
-def compile_ahead(folder, log=lambda text: None):
+def compile_ahead(folder, log=lambda text: None) -> None:
     """Makes the compiled form of a saved model folder, so that its first verdict need not; says so where there is none.
 
     Raises:

@@ -75,7 +75,7 @@ class CompiledModel:
         return np.concatenate(parts or [np.zeros((0, self.outputs[0].shape[1]), np.float32)])
 
 
-def load_compiled(folder, log=lambda text: None):
+def load_compiled(folder: str | Path, log=lambda text: None) -> tuple:
     """Loads the compiled form of a saved model folder; makes it where there is none yet.
 
     Args:
@@ -97,7 +97,7 @@ class NoCompiledForm(InputError):
     """The network cannot be converted, or not on this machine."""
 
 
-def compile_folder(folder, log=lambda text: None):
+def compile_folder(folder: str | Path, log=lambda text: None) -> tuple:
     """Makes the compiled form of a saved model folder unless it has one of these weights.
 
     Args:

@@ -67,7 +67,7 @@ class Example:
     mask: np.ndarray | None = None
 
 
-def extract(path, recipe, detect=None, change=None, places=None, stream=None, frame_rate=None):
+def extract(path, recipe, detect=None, change=None, places=None, stream=None, frame_rate=None) -> list:
     """Examples of a video or still image, in order of time, then face.
 
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are

@@ -10,7 +10,7 @@ class TooShort(InputError):
     """The video has fewer frames than one clip takes."""
 
 
-def runs(path, frame_count, recipe, places=None, stream=None):
+def runs(path, frame_count: int, recipe, places=None, stream=None) -> list:
     """Frame numbers of each run.
 
     Args:

@@ -16,7 +16,7 @@ from tfdeepfake.vocabulary import STATUSES
 RULES = ("mean", "fraction")
 
 
-def frame_scores(rows, rule="mean", temperature=1.0):
+def frame_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> np.ndarray:
     """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the fraction rule.
 
     Args:
@@ -34,7 +34,7 @@ def frame_scores(rows, rule="mean", temperature=1.0):
     return expit(logit / temperature)
 
 
-def face_scores(rows, rule="mean", temperature=1.0):
+def face_scores(rows, rule: str = "mean", temperature: float = 1.0) -> dict:
     """One entry per face of every scored video.
 
     Returns:
@@ -52,7 +52,7 @@ def face_scores(rows, rule="mean", temperature=1.0):
     return {"video": video, "face": faces, "label": labels, "score": mean, "frames": frames}
 
 
-def face_groups(rows):
+def face_groups(rows) -> tuple:
     """Numbers the faces of scored videos, sorted by video.
 
     Returns:
@@ -65,7 +65,7 @@ def face_groups(rows):
     return scored, faces >> 31, face
 
 
-def video_scores(rows, rule="mean", temperature=1.0):
+def video_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> dict:
     """One entry per video, in order of first appearance; videos without a score included.
 
     Args:
@@ -90,7 +90,7 @@ def video_scores(rows, rule="mean", temperature=1.0):
     return out
 
 
-def coverage(videos):
+def coverage(videos) -> dict:
     """How many videos there are, and how many of each status.
 
     Args:
@@ -103,7 +103,7 @@ def coverage(videos):
     return {"videos": total, **counts, "fraction_scored": fraction, "scored_without_label": unlabelled}
 
 
-def source_groups(videos):
+def source_groups(videos) -> tuple:
     """Numbers what resampling draws as one: all videos of a source, of a data set.
 
     A video without a source stands for itself.

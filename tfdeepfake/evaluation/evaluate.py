@@ -8,8 +8,14 @@ from tfdeepfake.scoring.table import select, video_codes
 
 
 def evaluate(
-    rows, threshold=0.5, fraction_threshold=None, temperature=1.0, resamples=metrics.RESAMPLES, seed=0, unit="frame"
-):
+    rows: dict,
+    threshold: float = 0.5,
+    fraction_threshold: float | None = None,
+    temperature: float = 1.0,
+    resamples=metrics.RESAMPLES,
+    seed: int = 0,
+    unit: str = "frame",
+) -> dict:
     """Metrics of a scores table at frame, face and video level.
 
     Levels, each a dict as `metrics.measure` describes, with `intervals` and `coverage`:

@@ -14,7 +14,7 @@ FPRS = (0.01, 0.10)
 _BLOCK = 2_000_000  # numbers held at a time while resampling
 
 
-def confusion(labels, scores, threshold):
+def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
     """Counts of the four outcomes; score >= threshold is called FAKE."""
     fake, called = np.asarray(labels) == 1, np.asarray(scores) >= threshold
     return {
@@ -25,7 +25,7 @@ def confusion(labels, scores, threshold):
     }
 
 
-def equal_error_rate(labels, scores):
+def equal_error_rate(labels: np.ndarray, scores: np.ndarray):
     """Error rate at which as many reals are called FAKE as fakes are called REAL.
 
     The ROC curve between two neighbouring thresholds is taken as a straight line, so the two rates can meet
@@ -39,7 +39,7 @@ def equal_error_rate(labels, scores):
     return float(fpr[before] + part * (fpr[after] - fpr[before]))
 
 
-def calibration_bins(labels, probabilities, bins=BINS):
+def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins=BINS) -> tuple:
     """Probabilities in `bins` equally wide bins.
 
     Returns:
@@ -53,14 +53,14 @@ def calibration_bins(labels, probabilities, bins=BINS):
     return count, mean, fraction
 
 
-def calibration_error(labels, probabilities, bins=BINS):
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins=BINS):
     """Expected calibration error: mean |probability - fraction of fakes| over bins, weighted by their counts."""
     count, mean, fraction = calibration_bins(labels, probabilities, bins)
     filled = count > 0
     return float(np.sum(count[filled] * np.abs(mean - fraction)[filled]) / count.sum())
 
 
-def measure(labels, probabilities, threshold, are_probabilities=True):
+def measure(labels, probabilities: np.ndarray, threshold: float, are_probabilities: bool = True) -> dict:
     """Metrics of one level.
 
     log_loss               mean of -log(probability of the true class), natural logarithm; probabilities are cut
@@ -142,7 +142,7 @@ def _one_class(n_fake, n_real):
     return "no scored item"
 
 
-def resampled_groups(groups, resamples, seed, items):
+def resampled_groups(groups: np.ndarray, resamples: int, seed: int, items):
     """Draws G of G groups with replacement, `resamples` times.
 
     Args:
@@ -159,7 +159,15 @@ def resampled_groups(groups, resamples, seed, items):
         yield np.bincount(drawn.ravel(), minlength=b * groups).reshape(b, groups).astype(np.float64)
 
 
-def intervals(labels, probabilities, groups, threshold, resamples=RESAMPLES, seed=0, are_probabilities=True):
+def intervals(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    are_probabilities: bool = True,
+) -> tuple:
     """Percentile bootstrap intervals (95 %), whole groups drawn with replacement.
 
     Frames of a video, and the fakes made from one source video, resemble each other: drawn one by one they would
@@ -239,7 +247,9 @@ def _weighted_auc(labels, scores, groups):
     return area
 
 
-def roc_band(labels, scores, groups, grid, resamples=RESAMPLES, seed=0):
+def roc_band(
+    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, grid, resamples: int = RESAMPLES, seed: int = 0
+):
     """Percentile band (95 %) of the ROC curve's height over a grid of false positive rates.
 
     Returns:

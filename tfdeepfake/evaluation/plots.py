@@ -77,7 +77,16 @@ def _with_interval(name, value, interval):
     return text + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
-def roc(path, labels, scores, groups, level, subtitle="", resamples=metrics.RESAMPLES, seed=0):
+def roc(
+    path: str | Path,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    level,
+    subtitle: str = "",
+    resamples=metrics.RESAMPLES,
+    seed: int = 0,
+):
     """ROC curve with its 95 % band (sources resampled), AUC with interval, and the chosen threshold's point.
 
     Args:
@@ -111,7 +120,7 @@ def roc(path, labels, scores, groups, level, subtitle="", resamples=metrics.RESA
         return _save(figure, path)
 
 
-def precision_recall(path, labels, scores, level, subtitle=""):
+def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, level, subtitle: str = ""):
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
         figure, axes = _figure("Precision and recall of FAKE", subtitle)
@@ -135,7 +144,7 @@ def precision_recall(path, labels, scores, level, subtitle=""):
         return _save(figure, path)
 
 
-def confusion(path, level, subtitle=""):
+def confusion(path: str | Path, level, subtitle: str = ""):
     """Confusion matrix: counts, and fractions of each true class, by which the cells are shaded."""
     with rc_context(STYLE):
         figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
@@ -161,7 +170,9 @@ def confusion(path, level, subtitle=""):
         return _save(figure, path)
 
 
-def histogram(path, labels, scores, threshold, subtitle="", bins=20):
+def histogram(
+    path: str | Path, labels: np.ndarray, scores: np.ndarray, threshold: float, subtitle: str = "", bins: int = 20
+):
     """Scores of each class in 20 bins, as fractions of their class: FAKE above the axis, REAL below."""
     with rc_context(STYLE):
         figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
@@ -186,7 +197,7 @@ def histogram(path, labels, scores, threshold, subtitle="", bins=20):
         return _save(figure, path)
 
 
-def reliability(path, labels, probabilities, level, subtitle=""):
+def reliability(path: str | Path, labels: np.ndarray, probabilities: np.ndarray, level, subtitle: str = ""):
     """Fraction of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
         figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
@@ -217,7 +228,7 @@ def _wilson(k, n, z=1.96):
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
 
 
-def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
+def timeline(path: str | Path, tracks, threshold: float, title: str = "", subtitle: str = "", duration_s=None):
     """Probability of FAKE over the time of one video.
 
     Args:
@@ -249,7 +260,7 @@ def timeline(path, tracks, threshold, title="", subtitle="", duration_s=None):
         return _save(figure, path)
 
 
-def describe(report, level="video"):
+def describe(report, level: str = "video"):
     """Two lines under a title: data set and split; level, number of items and coverage."""
     counted = report["levels"][level]
     where = ", ".join(str(report[name]) for name in ("network", "data", "split") if name in report)
@@ -259,7 +270,7 @@ def describe(report, level="video"):
     return f"{where}\n{what}" if where else what
 
 
-def write_plots(folder, rows, report):
+def write_plots(folder: str | Path, rows: dict, report) -> None:
     """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
 
     Args:

@@ -152,7 +152,9 @@ def _is_own(config, recipe, version, data, data_dir):
     return (data is None or version == recipe.data_version) and (data_dir is None or there[0] == there[1])
 
 
-def default_folder(folder, is_run, is_own, version, split, exclude=None, tta="none") -> Path:
+def default_folder(
+    folder: str | Path, is_run, is_own, version, split: str, exclude: str | Path | None = None, tta: str = "none"
+) -> Path:
     """Where an evaluation is written: no other one's result is there, and a saved model folder stays as it is.
 
         RUN/evaluation/SPLIT             a run on its own data set

@@ -23,7 +23,7 @@ from tfdeepfake.weights.check import check_weight_file
 _EXPLICIT = ("input_size", "num_frames", "mean", "std")
 
 
-def convert(source, file, out_dir, fresh_head=False, any_file=False):
+def convert(source, file: str | Path, out_dir: str | Path, fresh_head: bool = False, any_file: bool = False) -> Path:
     """Writes a saved model folder with the weights of a published checkpoint.
 
     Args:
@@ -79,7 +79,7 @@ def convert(source, file, out_dir, fresh_head=False, any_file=False):
     return Path(out_dir)
 
 
-def load_published(known, tensors, subject, fresh_head=False):
+def load_published(known, tensors: dict, subject: str, fresh_head: bool = False) -> tuple:
     """Builds the network of a checkpoint and gives it the checkpoint's weights.
 
     Args:

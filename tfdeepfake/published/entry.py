@@ -28,7 +28,7 @@ class Later:
         return getattr(importlib.import_module(module), name)
 
 
-def no_extra(model):
+def no_extra(model) -> dict:
     """For networks whose every tensor follows the naming rule of `torch_assign.assign`."""
     return {}
 

@@ -15,7 +15,7 @@ from tfdeepfake.scoring.table import (
 from tfdeepfake.scoring.tta import predict_logits
 
 
-def score_data(model, prepared, split, batch_size=16, tta="none"):
+def score_data(model, prepared, split: str, batch_size: int = 16, tta: str = "none"):
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
     Where two clips of a video overlap, a frame network meets a frame twice; its first score counts.
@@ -91,7 +91,7 @@ def _without_broken(rows):
     return concatenate([select(rows, ~np.isin(video, broken)), errors])
 
 
-def unscored_rows(prepared, split):
+def unscored_rows(prepared, split: str):
     """Row dicts of the videos that the preparation met and could not use, from the data set's metadata."""
     met = prepared.metadata.get("coverage", {}).get(split, {})
     rows = []

@@ -49,17 +49,17 @@ def table(rows):
     return columns
 
 
-def select(columns, chosen):
+def select(columns, chosen) -> dict:
     """The rows of a table picked by a boolean mask or an index array."""
     return {name: column[chosen] for name, column in columns.items()}
 
 
-def concatenate(tables):
+def concatenate(tables) -> dict:
     """One table of several."""
     return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
 
 
-def codes(*columns):
+def codes(*columns) -> tuple:
     """Numbers the distinct keys of parallel text columns in order of first appearance.
 
     Returns:
@@ -83,7 +83,7 @@ def _name(columns, row):
     return f"video {columns['data_set'][row]}/{columns['method'][row]}/{columns['video'][row]}"
 
 
-def check(columns, fail):
+def check(columns, fail) -> None:
     """Refuses a table that would give wrong figures.
 
     Args:
@@ -135,7 +135,7 @@ def _label(value):
     return "no label" if value < 0 else str(int(value))
 
 
-def write_scores(path, rows):
+def write_scores(path: str | Path, rows) -> None:
     """Writes a table (or a list of row dicts) as CSV, whole or not at all.
 
     Logits get nine significant digits: read back into float32 they are the same bits.
@@ -159,7 +159,7 @@ def write_scores(path, rows):
             writer.writerows(zip(*cells.values(), strict=True))
 
 
-def read_scores(path):
+def read_scores(path: str | Path):
     """Reads scores.csv strictly.
 
     Returns:
@@ -197,7 +197,7 @@ def read_scores(path):
     return columns
 
 
-def read_videos(path):
+def read_videos(path: str | Path) -> dict:
     """Keys of the videos that a CSV file lists, as `tfdeepfake audit --exclude-out` writes it.
 
     Returns:
@@ -209,7 +209,7 @@ def read_videos(path):
     return {tuple(cells.values()) for _, cells in read_list(path, dict.fromkeys(VIDEO, ()), VIDEO, remedy)}
 
 
-def without(columns, videos):
+def without(columns, videos) -> tuple:
     """(table without the rows of some videos, number of these videos that it had); `videos` as of `read_videos`."""
     video, first = video_codes(columns)
     keys = zip(*(columns[name][first].tolist() for name in VIDEO), strict=True)

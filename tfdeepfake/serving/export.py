@@ -13,7 +13,7 @@ from tfdeepfake.verdict.inference import check_model
 REMEDY = "Choose another version number, or remove this folder."
 
 
-def export(model_folder, out_dir, version=1):
+def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> Path:
     """Writes out_dir/<version>/, a SavedModel whose scores are those of `model.predict`.
 
     Its signature `serving_default` takes `frames` uint8 [B, (T,) H, W, 3] (RGB crops as the recipe makes them) and,

@@ -8,7 +8,7 @@ from tfdeepfake.files import atomic_path
 from tfdeepfake.model_folder import RECIPE_FILE
 
 
-def export_litert(model_folder, out_dir, log=lambda text: None):
+def export_litert(model_folder: str | Path, out_dir: str | Path, log=lambda text: None) -> Path:
     """Writes model.tflite, what it was made of, and the recipe; `predict --model out_dir` takes the folder as it is.
 
     The network takes one example: `frames` uint8 [1, (T,) H, W, 3] (RGB crops as the recipe makes them) and, where it

@@ -9,7 +9,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.weights import check
 
 
-def variables(layers):
+def variables(layers) -> dict:
     """Variables of layers by name: {"conv1_conv/kernel": Variable, ...}."""
     return {f"{layer.name}/{v.path.rsplit('/', 1)[-1]}": v for layer in layers for v in layer.weights}
 

@@ -19,7 +19,7 @@ _DTYPES = {
 MOST_HEADER_BYTES = 16 << 20
 
 
-def read(path):
+def read(path) -> dict:
     """dict name -> read-only numpy array of a file.
 
     The arrays are views of the mapped file: what is not looked at is not read, and the file must stay as it is while

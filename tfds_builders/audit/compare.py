@@ -160,7 +160,7 @@ def leaking_tests(sets, leaks: list):
     )
 
 
-def report(sets, leaks: list):
+def report(sets, leaks: list) -> list:
     """Lines of text: what was compared of each set, and of each kind of leak the number and the first ones."""
     lines = []
     for one in sets:

@@ -13,7 +13,7 @@ CROSSING = "a training fake that shows a person held out for validation"
 SHARED = "a training video of which the test holds the same recording"
 
 
-def read_test_list(path):
+def read_test_list(path) -> dict:
     """The official test videos.
 
     Returns:
@@ -36,7 +36,7 @@ def read_test_list(path):
     return labels
 
 
-def persons(method, name):
+def persons(method: str, name: str):
     """(target, source) of id0_id1_0002, (person,) of id0_0002, ("youtube_00170",) of a video of YouTube-real.
 
     Returns None for a name of another form.
@@ -47,13 +47,13 @@ def persons(method, name):
     return match and match.groups()
 
 
-def recording(method, name):
+def recording(method: str, name: str):
     """The video that a fake was made of: id0_0002 of id0_id1_0002; of a real one itself."""
     who = persons(method, name)
     return f"{who[0]}_{name.rpartition('_')[2]}" if FOLDERS[method] else name
 
 
-def origins(method, video, source, /, **_):
+def origins(method: str, video, source, /, **_) -> tuple:
     """Persons and recordings, see `audit.origins`: both persons of a fake, and the video it was made of."""
     who = method in FOLDERS and persons(method, video)
     if not who:
@@ -62,7 +62,7 @@ def origins(method, video, source, /, **_):
     return {f"celeb_df:{one}" for one in who}, {f"celeb_df:{taken}"}
 
 
-def list_videos(folder, training="official"):
+def list_videos(folder, training: str = "official"):
     """All videos; those of the list are the test, persons are held out of the others for validation.
 
     No person of the validation is in a training video, neither as target nor as source. The official test has all 59

@@ -193,7 +193,7 @@ def _lost(coverage):
     return [(why, entry) for counted in coverage.values() for why in REASONS for entry in counted[why]]
 
 
-def lost_lines(coverage: dict, most: int = 20):
+def lost_lines(coverage: dict, most: int = 20) -> list:
     """Lines of text that name the videos without examples, so many at most; none when all have some."""
     lost, total = _lost(coverage), sum(counted["videos"] for counted in coverage.values())
     if not lost:

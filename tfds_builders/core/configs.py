@@ -41,7 +41,7 @@ class VideoConfig(tfds.core.BuilderConfig):
         return self.recipe if frames is None else dataclasses.replace(self.recipe, num_frames=frames)
 
 
-def recipe_name(recipe: DataRecipe):
+def recipe_name(recipe: DataRecipe) -> str:
     """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; defaults are left
     out.
 

@@ -154,7 +154,7 @@ def draw_missing(video) -> None:
         video.draw()
 
 
-def make_examples(video):
+def make_examples(video) -> tuple:
     """Examples of a video: detect, crop, encode. A synthetic video is drawn before, see `draw_missing`.
 
     Args:

@@ -62,7 +62,7 @@ def find_file(folder: str | Path, names, remedy: str):
     raise InputError(Path(folder) / names[0], "this list is missing.", remedy)
 
 
-def read_text(path: str | Path):
+def read_text(path: str | Path) -> str:
     """Text of a UTF-8 file, with or without byte order mark.
 
     Raises:
@@ -100,7 +100,7 @@ def media_below(folder: str | Path):
     return found.media
 
 
-def hold_out(names, split: str = "validation"):
+def hold_out(names, split: str = "validation") -> list:
     """Names of a tenth of the names, chosen by a hash of each; none of fewer than three.
 
     Args:
@@ -148,7 +148,7 @@ def manual_generators(builder, dl_manager):
     return split_generators(builder, videos, str(folder))
 
 
-def left_out_lines(metadata: dict):
+def left_out_lines(metadata: dict) -> list:
     """Lines of text: the notes; for each reason to leave videos out, their number and the first names."""
     return list(metadata.get("notes", [])) + [
         f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
@@ -156,7 +156,7 @@ def left_out_lines(metadata: dict):
     ]
 
 
-def note_listing(builder, listing):
+def note_listing(builder, listing) -> None:
     """Keeps in a builder's metadata what was listed, what was left out, and the notes."""
     from tfds_builders.core.listing import fingerprint
 

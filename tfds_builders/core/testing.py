@@ -40,7 +40,7 @@ def write_file(folder: str | Path, name: str, content) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def splits_of(videos):
+def splits_of(videos) -> dict:
     """{split: names of videos, as method/name}."""
     names_by_split = {}
     for v in videos:
@@ -48,7 +48,7 @@ def splits_of(videos):
     return names_by_split
 
 
-def sources_of(videos):
+def sources_of(videos) -> dict:
     """{split: sources}."""
     sources_by_split = {}
     for v in videos:
@@ -56,7 +56,7 @@ def sources_of(videos):
     return sources_by_split
 
 
-def subgroup_of(summary: dict, column):
+def subgroup_of(summary: dict, column) -> dict:
     """{method/name: text} of a column of a prepared set, whose summary `prepare` returned."""
     import tensorflow_datasets as tfds
 

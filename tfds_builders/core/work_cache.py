@@ -72,13 +72,13 @@ def remove(folder: epath.PathLike, begun: bool = False) -> None:
         gone.rmtree()
 
 
-def jobs_of(videos, folder: epath.PathLike):
+def jobs_of(videos, folder: epath.PathLike) -> list:
     """A list of `Job`."""
     states, folder = {}, os.fspath(folder)
     return [Job(v, folder, name_of(v, states) if v.draw is None or Path(v.path).exists() else None) for v in videos]
 
 
-def finished_names(folder: epath.PathLike):
+def finished_names(folder: epath.PathLike) -> dict:
     """{name: "scored", "none" or "died"} of the videos that are finished."""
     kinds = {}
     for part in folder.iterdir():
@@ -93,7 +93,7 @@ def path_of(folder: epath.PathLike, name: str, kind):
     return epath.Path(folder) / name[:2] / f"{name}.{kind}"
 
 
-def finish(job):
+def finish(job) -> tuple:
     """Makes and writes the examples of a video, unless its file is there.
 
     Returns:
@@ -126,7 +126,7 @@ def write(folder: epath.PathLike, name: str, kind, content) -> None:
         raise_if_full(error, path)
 
 
-def read(folder: epath.PathLike, name: str, kind):
+def read(folder: epath.PathLike, name: str, kind) -> tuple:
     """What `features.make_examples` returned for a finished video.
 
     Raises:
@@ -140,7 +140,7 @@ def read(folder: epath.PathLike, name: str, kind):
     return status, [tuple(item) for item in examples_or_reason] if kind == SCORED else examples_or_reason
 
 
-def name_of(video, states=None):
+def name_of(video, states=None) -> str:
     """Hex digest of everything that the examples of a video depend on.
 
     Its file's path, size and time, the recipe and the facts stored with it, the code and the libraries, but not the

@@ -30,7 +30,7 @@ GET_OTHER = "It comes with FaceForensics++, dataset/splits of https://github.com
 OVERLAP = "its target is in the training part of FaceForensics++"
 
 
-def read_list(path):
+def read_list(path) -> list:
     """Names of one official list: ["000_M101", ...], target and actor.
 
     Raises:
@@ -45,7 +45,7 @@ def read_list(path):
     return [name[:-4] for name in names]
 
 
-def read_splits(folder):
+def read_splits(folder) -> dict:
     """The official lists, in lists/splits/, splits/ or the folder itself.
 
     Returns:
@@ -64,7 +64,7 @@ def read_splits(folder):
     return table
 
 
-def read_distortions(path):
+def read_distortions(path) -> dict:
     """The distortions of a list of lists/manipulated_videos_distortions_meta/.
 
     Returns:
@@ -84,7 +84,7 @@ def read_distortions(path):
     return levels_of
 
 
-def find_distortions(folder):
+def find_distortions(folder) -> dict:
     """Distortions of all lists of distortions below lists/ or in the folder itself, see `read_distortions`.
 
     Returns:
@@ -106,7 +106,7 @@ def overlap(table, trained):
     return sorted(name for name, split in table.items() if split != "train" and name[:3] in trained)
 
 
-def origins(method, video, source, /, **_):
+def origins(method: str, video, source, /, **_) -> tuple:
     """Persons and recordings, see `tfds_builders.audit.origins`: targets have their names in FaceForensics++."""
     if method == "source_videos":
         return {f"deeper_forensics:{source}"}, {f"deeper_forensics:{video}"}
@@ -115,7 +115,9 @@ def origins(method, video, source, /, **_):
     return recording | ({f"deeper_forensics:{actor}"} if actor else set()), recording
 
 
-def list_videos(folder, variants=("end_to_end",), real=("source_videos",), drop_overlap=False):
+def list_videos(
+    folder, variants: tuple = ("end_to_end",), real: tuple = ("source_videos",), drop_overlap: bool = False
+):
     """Fakes of the chosen variants in their official splits, and real videos.
 
     Args:

@@ -18,7 +18,7 @@ CROSSING = "its original is in another split"
 FEWEST_PARTS = 10
 
 
-def read_metadata(path):
+def read_metadata(path) -> dict:
     """Videos of a part.
 
     Returns:
@@ -44,7 +44,7 @@ def read_metadata(path):
     return videos
 
 
-def read_labels(path):
+def read_labels(path) -> dict:
     """Videos of a test folder: CSV with the columns filename,label.
 
     Returns:

@@ -14,7 +14,7 @@ GET = "It comes with the DFDC preview set, from https://ai.meta.com/datasets/dfd
 CROSSING = "a training fake of two persons of whom one is held out for validation"
 
 
-def read_dataset(path):
+def read_dataset(path) -> dict:
     """All videos of dataset.json.
 
     Returns:
@@ -44,7 +44,7 @@ def read_dataset(path):
     return videos
 
 
-def origins(method, video, source, /, **_):
+def origins(method: str, video, source, /, **_) -> tuple:
     """Persons and recordings, see `tfds_builders.audit.origins`: the person, and of a fake both that its path names."""
     named = list(dict.fromkeys(re.findall(r"\d{4,}", f"{method}/{video}")))
     named = named[: 1 if method.startswith("original") else 2]

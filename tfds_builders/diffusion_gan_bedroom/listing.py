@@ -34,7 +34,7 @@ class Group(VideoRecord):
     images: tuple = ()
 
 
-def list_videos(folder, generators=(), **_):
+def list_videos(folder: str | Path, generators: tuple = (), **_):
     """All pseudo-videos.
 
     In a split's folder the images of a generator lie in its folder or, beside the real ones meant for its training in
@@ -76,7 +76,7 @@ def list_videos(folder, generators=(), **_):
     return listing
 
 
-def split_of(name):
+def split_of(name: str):
     """The split of an image by a hash of its name."""
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     edges = np.cumsum(list(FRACTIONS.values()))
@@ -112,7 +112,7 @@ def places(images, recipe):
     return spaced_indices(len(images), recipe.num_frames)
 
 
-def read_image(path, recipe):
+def read_image(path: str | Path, recipe):
     """The Example of an image.
 
     Raises:

@@ -34,7 +34,7 @@ ACTOR_SPLITS = {
 }
 
 
-def read_pairs(path):
+def read_pairs(path) -> list:
     """Pairs of ids of one official list: [("071", "054"), ...].
 
     Raises:
@@ -53,7 +53,7 @@ def read_pairs(path):
     return [tuple(pair) for pair in pairs]
 
 
-def read_splits(folder):
+def read_splits(folder) -> dict:
     """The official lists of a folder, which lie in it or in its splits/ or dataset/splits/.
 
     Returns:
@@ -72,7 +72,7 @@ def read_splits(folder):
     return table
 
 
-def list_videos(folder, compression="c23", methods=METHODS, masks=False):
+def list_videos(folder, compression: str = "c23", methods=METHODS, masks: bool = False):
     """Videos of the chosen methods, and the real ones they were made from.
 
     Args:
@@ -120,7 +120,7 @@ def _add_masks(listing, folder):
             listing.videos.append(dataclasses.replace(v, mask=mask))
 
 
-def origins(method, video, source, /, **_):
+def origins(method: str, video, source, /, **_) -> tuple:
     """Persons and recordings, see `audit.origins`: both ids of a pair, both actors of DeepFakeDetection."""
     if method in ("actors", ACTORS):
         acted = re.match(r"(\d\d)_?(\d\d)?(__.+?)(__[A-Z0-9]{8})?$", video)

@@ -36,7 +36,7 @@ CROSSING = "a training fake of two persons of whom one is held out for validatio
 IN_TEST = "a training video that shows a person of the test"
 
 
-def read_metadata(path, label):
+def read_metadata(path, label) -> dict:
     """Rows of a CSV file.
 
     Returns:
@@ -116,7 +116,7 @@ def list_videos(folder):
     return listing
 
 
-def origins(method, video, source, /, **_):
+def origins(method: str, video, source, /, **_) -> tuple:
     """Persons and recordings, see `audit.origins`: the (target) person, and both videos a fake's name tells."""
     parts = video.split("_")
     made_of = parts[:2] if method != "real" and len(parts) == 4 else [video]

@@ -19,7 +19,7 @@ FAKES = "fakes, of which self_blended takes none"
 LAYOUT = "Real videos: in the folder itself, in its subfolder real/, or as real in a CSV file as video_folder reads it."
 
 
-def list_videos(folder, fakes_per_real=1, masks=False, **_):
+def list_videos(folder, fakes_per_real: int = 1, masks: bool = False, **_):
     """Real videos and their pseudo-fakes, which have the source and so the split of the real one.
 
     Sources have the splits that `video_folder` gives them, fakes of the folder included: what is trained here can be
@@ -58,7 +58,7 @@ def _all_videos(folder):
     return [VideoRecord(path, path.name, 0, "real", path.stem, splits[path.stem]) for path in paths]
 
 
-def blend(name, seed, drift, example):
+def blend(name: str, seed: int, drift, example):
     """The pseudo-fake of a run of frames. Its random draw depends on name, face, place and seed.
 
     Args:

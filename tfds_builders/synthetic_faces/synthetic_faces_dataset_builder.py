@@ -108,7 +108,7 @@ def videos_folder(data_dir, options):
     return Path(data_dir) / "synthetic_faces_videos_other" / text
 
 
-def open_folder(folder, options):
+def open_folder(folder: str | Path, options) -> None:
     """Keeps the files of an interrupted run in the folder; removes those of other drawing code or another set."""
     marker = {"options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}, "drawing": _drawing()}
     if (folder / MARKER).exists() and _marker(folder) == marker:

@@ -31,7 +31,7 @@ class Told:
     basis: str
 
 
-def with_splits(told: list[Told], subject) -> Listing:
+def with_splits(told: list[Told], subject: str) -> Listing:
     """Gives every video a split; `source` becomes its first origin.
 
     Args:

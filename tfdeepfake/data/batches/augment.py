@@ -145,7 +145,7 @@ def _recolouring(colour):
     return partial(cv2.transform, m=matrix)
 
 
-def resampling(move, size, shrunk, border=0):
+def resampling(move, size, shrunk, border: int = 0):
     """The changes, all of them, after which places have gone where `move` takes them: one bilinear look-up.
 
     Args:
@@ -201,7 +201,7 @@ def _drawn(frames, steps, rng):
     return of_frames, of_maps, turn
 
 
-def augment(frames, flow, steps, rng, into=None):
+def augment(frames, flow: np.ndarray, steps, rng: np.random.Generator, into=None) -> tuple:
     """One example with the steps that its generator draws, in their order.
 
     Colours are cut to 0..255 after the last of those that follow one another, not after each.
@@ -247,7 +247,7 @@ def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
     return more[start : start + count].reshape(shape)
 
 
-def cutmix(frames, flow, label, weight, rng):
+def cutmix(frames: np.ndarray, flow, label, weight, rng: np.random.Generator) -> tuple:
     """Puts a box of the neighbour in the batch into half of the examples, the same box in all frames and maps.
 
     The box covers an even draw of the area before it is cut at the edge, its centre is anywhere (arXiv:1905.04899

@@ -7,7 +7,7 @@ from tfdeepfake.data.batches import augment as augmentation
 from tfdeepfake.data.batches.python_op import python_op
 
 
-def images_of(example):
+def images_of(example) -> list:
     """Names of what an example has of frames and flow."""
     return [name for name in ("frames", "flow") if name in example]
 
@@ -50,7 +50,7 @@ def augmenter(steps, length):
     return run
 
 
-def cut_and_mixed(draw, number, inputs, label, weight):
+def cut_and_mixed(draw, number, inputs, label, weight) -> tuple:
     """`augment.cutmix` of a batch, by its number in the epoch."""
     given = {"frames": inputs["frames"], "flow": inputs.get("flow"), "label": label, "weight": weight}
     there = {name: x for name, x in given.items() if x is not None}

@@ -20,7 +20,7 @@ _lock = threading.Lock()
 _running, _ended_s = 0, -REST_S
 
 
-def python_op(function, inputs, dtypes):
+def python_op(function, inputs, dtypes) -> list:
     """`tf.numpy_function` of a function that depends on nothing but its inputs.
 
     Args:

@@ -33,19 +33,19 @@ TEMPLATES = {
 DEEPFAKEBENCH_SIDE_PX = 256
 
 
-def template_px(alignment, side_px, margin_frac):
+def template_px(alignment, side_px, margin_frac: float):
     """Where landmarks belong in a square of `side_px`: float64 [5, 2], x and y."""
     return side_px * (TEMPLATES[alignment] + margin_frac) / (1 + 2 * margin_frac)
 
 
-def alignable(landmarks_px):
+def alignable(landmarks_px: np.ndarray):
     """Which faces [N, 5, 2] can be aligned: bool [N]. Their landmarks are finite and not all on one spot."""
     points = np.asarray(landmarks_px, np.float64).reshape(-1, 5, 2)
     with np.errstate(invalid="ignore"):
         return np.isfinite(points).all((1, 2)) & (np.ptp(points, axis=1).max(1) > 1)
 
 
-def transform(landmarks_px, alignment, margin_frac=0.15):
+def transform(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.15) -> tuple:
     """The transform of one face.
 
     Args:
@@ -96,7 +96,7 @@ def similarity(points, target):
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
-def run_transforms(landmarks_px, alignment, margin_frac=0.15, smoothing="frame"):
+def run_transforms(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.15, smoothing: str = "frame") -> tuple:
     """The transforms of a face in all frames of a run.
 
     Args:
@@ -147,7 +147,7 @@ def squares_px(matrices, sides_px):
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
 
-def warped(frame, matrix, side_px, border=(0, 0, 0)):
+def warped(frame: np.ndarray, matrix, side_px, border: tuple = (0, 0, 0)):
     """The square that a transform cuts out, uint8 [side_px, side_px, 3], bilinear; `border` is past the frame."""
     import cv2
 
@@ -156,7 +156,7 @@ def warped(frame, matrix, side_px, border=(0, 0, 0)):
     return cv2.warpAffine(frame, centred, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
-def aligned_crop(frame, matrix, side_px, height_px, width_px):
+def aligned_crop(frame: np.ndarray, matrix, side_px, height_px: int, width_px: int) -> np.ndarray:
     """Warps a square out of a frame (bilinear, black past the border), then resizes it.
 
     It is resized as torchvision resizes PIL images: bicubic, averaged where it shrinks.

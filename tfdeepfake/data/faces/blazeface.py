@@ -35,7 +35,7 @@ ANCHORS = {192: ((4, 1),), 128: ((8, 2), (16, 6))}
 LOOK_MARGIN = 1.5
 
 
-def weights_file(weights=None):
+def weights_file(weights: str | Path | None = None) -> Path:
     """Path of the network: the argument, else $TFDEEPFAKE_BLAZEFACE, else the file of `cache.fetch`.
 
     Raises:
@@ -57,7 +57,7 @@ def weights_file(weights=None):
 
 
 @functools.cache
-def network(path, threads):
+def network(path: str | Path, threads: int) -> tuple:
     """Loads the network once.
 
     Args:
@@ -96,7 +96,14 @@ def anchors(side):
     return np.concatenate(grids).astype(np.float32)
 
 
-def load(weights=None, min_score=0.6, candidate_score=0.35, retry=True, max_faces=100, threads=None):
+def load(
+    weights: str | Path | None = None,
+    min_score: float = 0.6,
+    candidate_score: float = 0.35,
+    retry: bool = True,
+    max_faces: int = 100,
+    threads=None,
+):
     """Makes a detector; the network is loaded once per process.
 
     Args:

@@ -30,7 +30,7 @@ class Detections:
         return Detections(self.boxes_px[keep], self.scores[keep], self.landmarks_px[keep], self.dropped)
 
 
-def make_detections(boxes_px, scores, landmarks_px, max_faces=None):
+def make_detections(boxes_px: np.ndarray, scores: np.ndarray, landmarks_px: np.ndarray, max_faces: int | None = None):
     """Sorts by score and keeps the `max_faces` largest boxes; see `Detections` for shapes."""
     boxes_px = np.asarray(boxes_px, np.float32).reshape(-1, 4)
     scores = np.asarray(scores, np.float32).reshape(-1)
@@ -43,7 +43,7 @@ def make_detections(boxes_px, scores, landmarks_px, max_faces=None):
     return Detections(boxes_px, scores, landmarks_px, dropped).rows(keep)
 
 
-def check_frames(frames):
+def check_frames(frames: np.ndarray):
     """Returns frames as a list of uint8 [H, W, 3] arrays; raises ValueError for anything else."""
     frames = list(frames)
     for i, frame in enumerate(frames):
@@ -53,13 +53,13 @@ def check_frames(frames):
     return frames
 
 
-def box_area(boxes):
+def box_area(boxes: np.ndarray):
     """Area of boxes [..., 4], 0 for one turned inside out."""
     sides = np.maximum(boxes[..., 2:4] - boxes[..., 0:2], 0)
     return sides[..., 0] * sides[..., 1]
 
 
-def overlap(a, b, over="union"):
+def overlap(a, b, over: str = "union"):
     """Intersection of every box of `a` with every box of `b`, as a part of their union (or the smaller box).
 
     Args:
@@ -76,7 +76,7 @@ def overlap(a, b, over="union"):
     return shared / np.maximum(whole, 1e-9)
 
 
-def suppress(boxes, scores, limit, over="union"):
+def suppress(boxes: np.ndarray, scores: np.ndarray, limit, over: str = "union") -> np.ndarray:
     """Greedy non-maximum suppression.
 
     Args:
@@ -94,7 +94,7 @@ def suppress(boxes, scores, limit, over="union"):
     return np.array(best, np.int64)
 
 
-def square_box(box_px, margin_frac=0.0):
+def square_box(box_px, margin_frac: float = 0.0):
     """The square around the centre of a box, side = longer side * (1 + 2 * margin_frac).
 
     P3's "1.3x" box is margin_frac 0.15; P4's "30 % each side" is 0.30.
@@ -111,7 +111,7 @@ def square_box(box_px, margin_frac=0.0):
     return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
 
 
-def crop(frame, box_px, height_px, width_px):
+def crop(frame: np.ndarray, box_px: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     """Cuts a box out of a frame and resizes it; where it reaches past the border, the edge is repeated.
 
     The box is rounded to whole pixels. Shrinking averages areas (no aliasing), enlarging is bilinear.
@@ -150,7 +150,7 @@ def crop(frame, box_px, height_px, width_px):
     return resize(np.ascontiguousarray(inside), height_px, width_px)
 
 
-def resize(frame, height_px, width_px):
+def resize(frame: np.ndarray, height_px: int, width_px: int):
     """Resizes uint8 [H, W, 3]: area average when both sides shrink, bilinear otherwise."""
     import cv2
 

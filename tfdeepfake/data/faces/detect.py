@@ -16,7 +16,7 @@ from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import DETECTORS
 
 
-def make_detector(name, weights=None, **options):
+def make_detector(name: str, weights=None, **options):
     """The face detector of a name.
 
     Args:
@@ -44,8 +44,15 @@ def make_detector(name, weights=None, **options):
 
 
 def contact_sheet(
-    frames, tracks, margin_frac=0.3, box_smoothing="clip", alignment="none", cell_px=112, columns=16, rows=12
-):
+    frames,
+    tracks,
+    margin_frac: float = 0.3,
+    box_smoothing: str = "clip",
+    alignment: str = "none",
+    cell_px: int = 112,
+    columns: int = 16,
+    rows: int = 12,
+) -> np.ndarray:
     """An image of the face tracks: frames with boxes on top, below one row of crops per track, counted from 1.
 
     Args:
@@ -119,7 +126,9 @@ def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
     return lambda t: aligned_crop(frames[t], transforms[t], sides[t], side_px, side_px)
 
 
-def write_contact_sheet(path, out, detector="mtcnn", weights=None, num_frames=16, alignment="none"):
+def write_contact_sheet(
+    path, out, detector: str = "mtcnn", weights=None, num_frames: int = 16, alignment: str = "none"
+) -> list:
     """Detects and links the faces of a video or image and writes `contact_sheet`: `tfdeepfake faces`.
 
     Args:

@@ -25,13 +25,13 @@ MAX_WINDOWS = 1000
 
 
 def load(
-    min_score=0.98,
-    detect_side_px=640,
-    min_face_px=20,
-    retry=True,
-    max_faces=100,
-    stage_scores=(0.6, 0.7, 0.7),
-    second_look=True,
+    min_score: float = 0.98,
+    detect_side_px: int = 640,
+    min_face_px: int = 20,
+    retry: bool = True,
+    max_faces: int = 100,
+    stage_scores: tuple = (0.6, 0.7, 0.7),
+    second_look: bool = True,
     threads=None,
 ):
     """Makes a detector; the networks are loaded once per process.

@@ -102,7 +102,7 @@ def _contents():
 
 
 @functools.cache
-def networks(threads=None):
+def networks(threads=None) -> tuple:
     """The three networks, loaded once per process.
 
     Args:

@@ -49,7 +49,7 @@ class Track:
         return float(np.sqrt(sides.prod(1).mean()))
 
 
-def link_tracks(detections, frames=None, max_gap=3):
+def link_tracks(detections, frames=None, max_gap: int = 3) -> list:
     """Links faces of successive frames into tracks.
 
     Sampled frames may lie half a second apart: boxes of one face then often do not overlap, so a
@@ -165,7 +165,7 @@ def _costs(tracks, detections, looks, position):
     return costs
 
 
-def select_tracks(tracks, select):
+def select_tracks(tracks, select: str) -> list:
     """Selects one face or all.
 
     Args:
@@ -186,7 +186,7 @@ def select_tracks(tracks, select):
     return [max(tracks, key=lambda t: float(t.scores.sum()))]
 
 
-def track_boxes(track, count, box_smoothing="clip"):
+def track_boxes(track, count: int, box_smoothing: str = "clip") -> np.ndarray:
     """A box for each of `count` sampled frames.
 
     Frames in which the face was not detected get a box between their neighbours'; before the first and after the
@@ -225,7 +225,7 @@ def track_boxes(track, count, box_smoothing="clip"):
     return boxes.astype(np.float32)
 
 
-def track_landmarks(track, count):
+def track_landmarks(track, count: int) -> np.ndarray:
     """Landmarks of a face in all sampled frames, as `track_boxes` with `box_smoothing` "frame" has its boxes.
 
     Args:

@@ -18,7 +18,7 @@ WINDOW_PX = 48
 MOST_TIMES = 16
 
 
-def upright_landmarks(frames, owner, landmarks_px, look, rounds=3):
+def upright_landmarks(frames, owner, landmarks_px: np.ndarray, look, rounds: int = 3) -> np.ndarray:
     """Landmarks that turn with the face.
 
     Args:

@@ -30,7 +30,15 @@ LISTS = (".csv", ".json", ".txt")
 LOG = "perturbed.jsonl"
 
 
-def write_perturbed(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
+def write_perturbed(
+    path: str | Path,
+    out: str | Path,
+    name: str,
+    severity: int,
+    seed: int = 0,
+    crf: int = 0,
+    time_limit_s: float | None = None,
+) -> dict:
     """Perturbs a video or image. The memory does not grow with the video's length.
 
     Frames keep their numbers: one that cannot be decoded is replaced by the one before it. Sound is left out, and the
@@ -125,7 +133,15 @@ def _perturbed(frames, function, value, seed, summary):
         yield changed
 
 
-def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
+def perturb_files(
+    path: str | Path,
+    out: str | Path,
+    name: str,
+    severity: int,
+    seed: int = 0,
+    crf: int = 0,
+    time_limit_s: float | None = None,
+) -> dict:
     """Perturbs a file, or a folder into another of the same layout.
 
     In a folder each file has noise and blocks of its own, by its name there. Lists (.csv, .json, .txt) are copied, so
@@ -197,7 +213,7 @@ def perturb_files(path, out, name, severity, seed=0, crf=0, time_limit_s=None):
     return summary
 
 
-def lines(summary, name):
+def lines(summary: dict, name: str):
     """What to tell about a summary: what was done, and files that failed or that nothing changed in."""
     told = list(summary.get("notes", ()))
     told.append(f"{summary['written']} of {summary['files']} files written, {summary['kept']} were there.")

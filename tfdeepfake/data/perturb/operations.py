@@ -18,20 +18,20 @@ GREY_WEIGHTS = np.float32((0.299, 0.587, 0.114))  # BT.601, as OpenCV's YCrCb
 FROM_YCBCR = np.float32(((1, 0, 1.402), (1, -0.344136, -0.714136), (1, 1.772, 0)))
 
 
-def saturation(frames, part, rng):
+def saturation(frames: np.ndarray, part, rng: np.random.Generator):
     """Chroma of YCbCr scaled about its middle: each pixel moves towards its grey, of which it keeps `part` away."""
     for frame in frames:
         grey = (frame.astype(np.float32) @ GREY_WEIGHTS)[..., None]
         yield _cut(grey + part * (frame - grey))
 
 
-def contrast(frames, factor, rng):
+def contrast(frames: np.ndarray, factor, rng: np.random.Generator):
     """Pixels multiplied."""
     for frame in frames:
         yield _cut(frame * np.float32(factor))
 
 
-def block_wise(frames, blocks, rng):
+def block_wise(frames: np.ndarray, blocks, rng: np.random.Generator):
     """`blocks` squares of 8 px set to grey 128 for each whole 256 px of the shorter side, anew in each frame; they may
     overlap."""
     for frame in frames:
@@ -42,7 +42,7 @@ def block_wise(frames, blocks, rng):
         yield frame
 
 
-def gaussian_noise(frames, variance, rng):
+def gaussian_noise(frames: np.ndarray, variance, rng: np.random.Generator):
     """White noise on Y, Cb and Cr.
 
     The variance is for 0..1 in which luma takes 219/255 and chroma 224/255, as in video, so in 0..255 the deviation is
@@ -54,7 +54,7 @@ def gaussian_noise(frames, variance, rng):
         yield _cut(frame + noise @ (FROM_YCBCR * deviation).T)
 
 
-def gaussian_blur(frames, size_px, rng):
+def gaussian_blur(frames: np.ndarray, size_px: int, rng: np.random.Generator):
     """A kernel of `size_px` with a deviation of a sixth of it."""
     import cv2
 
@@ -62,7 +62,7 @@ def gaussian_blur(frames, size_px, rng):
         yield cv2.GaussianBlur(frame, (size_px, size_px), size_px / 6)
 
 
-def pixelation(frames, factor, rng):
+def pixelation(frames: np.ndarray, factor, rng: np.random.Generator):
     """Shrunk by a factor and enlarged again, both bilinear (its name is JPEG in DeeperForensics-1.0)."""
     import cv2
 
@@ -72,7 +72,7 @@ def pixelation(frames, factor, rng):
         yield cv2.resize(small, (width, height))
 
 
-def compression(frames, crf, rng):
+def compression(frames: np.ndarray, crf, rng: np.random.Generator):
     """H.264 by x264 at a constant rate factor, otherwise with FFmpeg's settings; all frames as one video.
 
     Frames of odd height or width are coded with their last row or column twice.
@@ -117,7 +117,7 @@ PERTURBATIONS = {
 }
 
 
-def value_of(name, severity):
+def value_of(name: str, severity: int):
     """The value of a perturbation at a severity, e.g. 0.4.
 
     Raises:
@@ -130,12 +130,12 @@ def value_of(name, severity):
     return PERTURBATIONS[name][0][int(severity) - 1]
 
 
-def is_noop(name, height_px, width_px):
+def is_noop(name: str, height_px: int, width_px: int) -> bool:
     """Whether a perturbation does nothing to frames of this size, as its authors define it."""
     return name == "block_wise" and min(height_px, width_px) < BLOCKS_FROM_PX
 
 
-def perturb(frames, name, severity, seed=0):
+def perturb(frames, name: str, severity: int, seed: int = 0) -> tuple:
     """Perturbs whole frames.
 
     Args:
@@ -164,7 +164,7 @@ def _cut(pixels):
     return np.clip(pixels + np.float32(1e-3), 0, 255).astype(np.uint8)
 
 
-def even(frame):
+def even(frame: np.ndarray):
     """uint8 [H, W, 3] with the last row or column twice where H or W is odd: chroma has half the resolution."""
     height, width = frame.shape[:2]
     if height % 2 or width % 2:

@@ -47,17 +47,17 @@ _VIDEO_MARKS = (
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
 
 
-def is_media(path):
+def is_media(path: str | Path) -> bool:
     """Whether the suffix is that of a video or a still image that can be read here."""
     return Path(path).suffix.lower() in MEDIA_SUFFIXES
 
 
-def is_animation(path):
+def is_animation(path: str | Path) -> bool:
     """Whether a file with the suffix of an image holds an animation, which is read as a video."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES and sniff_content(path) == "video"
 
 
-def sniff(path):
+def sniff(path: str | Path) -> str:
     """Whether a file is a video or a still image, by its suffix, or by its first bytes where that says nothing.
 
     For walks through folders: a file without a suffix, or with one that belongs to no kind of file, is opened; it need
@@ -76,7 +76,7 @@ def sniff(path):
     return sniff_content(path)
 
 
-def sniff_content(path):
+def sniff_content(path: str | Path) -> str:
     """As `sniff`, whatever the name."""
     from tfdeepfake.data.video.images import is_still
 

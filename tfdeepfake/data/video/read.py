@@ -78,14 +78,14 @@ class Frames:
         return len(self.indices)
 
 
-def spaced_indices(frame_count, n):
+def spaced_indices(frame_count: int, n):
     """The middle frames of n equal parts of a video: int64 [min(n, frame_count)], ascending, each once."""
     _positive(frame_count=frame_count, n=n)
     n = min(n, frame_count)
     return (2 * np.arange(n, dtype=np.int64) + 1) * frame_count // (2 * n)
 
 
-def run_indices(frame_count, num_clips, num_frames, stride_frames=1):
+def run_indices(frame_count: int, num_clips: int, num_frames: int, stride_frames: int = 1) -> np.ndarray:
     """Runs of consecutive frames, the first at the video's start, the last at its end, the others equally spaced.
 
     Args:
@@ -125,7 +125,7 @@ def _index(path, deadline, stream, frame_rate):
     return _INDICES[key]
 
 
-def probe(path, time_limit_s=None, stream=None, frame_rate=None):
+def probe(path: str | Path, time_limit_s: float | None = None, stream=None, frame_rate=None):
     """Says what a file holds. Reads the packets; decodes a frame or a few (all where nothing else tells how many).
 
     Args:
@@ -164,7 +164,7 @@ def probe(path, time_limit_s=None, stream=None, frame_rate=None):
     )
 
 
-def frame_times(path, time_limit_s=None, stream=None, frame_rate=None):
+def frame_times(path: str | Path, time_limit_s: float | None = None, stream=None, frame_rate=None):
     """When each frame is shown: float64 [F], seconds after the first; [0] of a still image.
 
     Args, Raises: as in `probe`.
@@ -177,7 +177,13 @@ def frame_times(path, time_limit_s=None, stream=None, frame_rate=None):
 
 
 def read_frames(
-    path, indices, max_side_px=MAX_SIDE_PX, keyframes_only=False, time_limit_s=None, stream=None, frame_rate=None
+    path: str | Path,
+    indices: np.ndarray,
+    max_side_px: int = MAX_SIDE_PX,
+    keyframes_only: bool = False,
+    time_limit_s: float | None = None,
+    stream=None,
+    frame_rate=None,
 ):
     """Reads chosen frames; decodes only what they need.
 
@@ -235,7 +241,14 @@ def read_frames(
     return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
 
 
-def iter_chunks(path, length=250, max_side_px=MAX_SIDE_PX, time_limit_s=None, stream=None, frame_rate=None):
+def iter_chunks(
+    path: str | Path,
+    length: int = 250,
+    max_side_px: int = MAX_SIDE_PX,
+    time_limit_s: float | None = None,
+    stream=None,
+    frame_rate=None,
+):
     """Reads all frames of a video, a chunk at a time (P1 3.2.2.3).
 
     Args:

@@ -33,7 +33,15 @@ def write_image(path: Path | str, rgb: np.ndarray) -> None:
 
 
 def write_video(
-    path, frames, fps, codec="libx264", crf=23, preset="veryfast", pix_fmt="yuv420p", rotation_deg=0, options=None
+    path: str | Path,
+    frames,
+    fps: float,
+    codec: str = "libx264",
+    crf: int = 23,
+    preset: str = "veryfast",
+    pix_fmt: str = "yuv420p",
+    rotation_deg: int = 0,
+    options: dict | None = None,
 ):
     """Writes an .mp4 (the container follows the suffix); the same frames give the same bytes.
 
