@@ -7,8 +7,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
-from support import tiny_networks
+from support import tiny_networks, train_process
 from support.prepared import write_prepared
 
 from tfdeepfake import losses, models
@@ -32,8 +30,6 @@ from tfdeepfake.training import checkpoint, devices, run_folder, run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
-
-PROCESS = Path(__file__).parent / "support" / "train_process.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -214,39 +210,43 @@ def test_another_seed_gives_another_run(whole, config, tmp_path):
     assert rows(run)[0]["loss"] != rows(whole)[0]["loss"]
 
 
-def run_process(config, run_dir, *args, **kwargs):
-    config_path = Path(run_dir).with_suffix(".json")
-    config_path.write_text(json.dumps(config.to_dict()))
-    return subprocess.Popen([sys.executable, str(PROCESS), str(config_path), str(run_dir), *map(str, args)], **kwargs)
+def run_process(config, run_dir, cpus=1):
+    """Trains to the end in a process of its own."""
+    process, lines = train_process.start(config, run_dir, cpus)
+    with lines:
+        printed = lines.read()
+    process.join()
+    assert process.exitcode == 0, printed
 
 
 @pytest.mark.slow
 def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path):
     """Real kills at moments spread over more than an epoch, its end and its writes included."""
-    config = change(config, epochs=50, network_args={"width": 1000})
-    assert run_process(config, tmp_path / "whole", stdout=subprocess.DEVNULL).wait() == 0
+    config = change(config, epochs=40, network_args={"width": 1000})
+    run_process(config, tmp_path / "whole")
     with open(tmp_path / "whole" / "metrics.csv", newline="") as file:
         epoch_s = float(np.median([float(row["seconds"]) for row in csv.DictReader(file)]))
     rng, finished, kills = np.random.default_rng(0), 0, 0
     while kills < 10:
-        child = run_process(config, tmp_path / "killed", stdout=subprocess.PIPE, text=True)
+        child, lines = train_process.start(config, tmp_path / "killed")
         told, stop_at = 0, finished + int(rng.integers(1, 3))
-        for line in child.stdout:
+        for line in lines:
             if line.startswith("epoch"):
                 told = int(line.split()[1].split("/")[0])
                 if told >= stop_at:
                     break
         time.sleep(float(rng.uniform(0, 1.5 * epoch_s)))
-        child.send_signal(signal.SIGKILL)
-        child.stdout.close()
-        child.wait()
+        child.kill()
+        lines.close()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
         kills += 1
         with np.load(tmp_path / "killed" / "checkpoint" / "state.npz") as saved:
             saved_epochs = len(json.loads(str(saved["progress"]))["rows"])
         assert saved_epochs >= told > finished, "an epoch that was announced as finished is lost"
         finished = saved_epochs
         assert finished < config.epochs
-    assert run_process(config, tmp_path / "killed", stdout=subprocess.DEVNULL).wait() == 0
+    run_process(config, tmp_path / "killed")
     assert difference(tmp_path / "killed", tmp_path / "whole") < 1e-6
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
     assert not list((tmp_path / "killed").rglob(".tmp-*"))
@@ -267,8 +267,8 @@ def test_two_replicas_follow_one_device(config, tmp_path, network):
         augment="flip", learning_rate=0.02, schedule="constant",
     )  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
-    assert run_process(config, one).wait() == 0
-    assert run_process(change(config, devices=2), two, 2).wait() == 0
+    run_process(config, one)
+    run_process(change(config, devices=2), two, 2)
     for a, b in zip(rows(one), rows(two), strict=True):
         assert b == pytest.approx(a, rel=1e-4, abs=1e-5)
     assert rows(one)[-1]["loss"] < 0.9 * rows(one)[0]["loss"], "a curve that stands still proves nothing"

@@ -1,27 +1,46 @@
-"""A training process for tests to kill: python train_process.py CONFIG.json RUN_DIR [logical CPU devices]."""
+"""Training processes for tests to kill, forked from one that has imported TensorFlow: `start(config, run_dir)`."""
 
+import multiprocessing
 import os
 import sys
-from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path[:0] = [str(Path(__file__).resolve().parents[n]) for n in (1, 2)]
+
+import tensorflow as tf
+from support import tiny_networks
+
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.train import train
+
+# Importing takes longer than what is killed. Nothing of TensorFlow but its modules is there before the fork.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
 
 
-def main(config_path, run_dir, cpus=1):
-    import tensorflow as tf
+def start(config, run_dir, cpus=1):
+    """Trains in a process of its own.
 
+    Args:
+      config: TrainConfig; its network may be a tiny one.
+      run_dir: folder of the run.
+      cpus: logical CPU devices.
+    Returns:
+      (process, text stream of the lines it prints).
+    """
+    reader, writer = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_train, args=(config.to_dict(), str(run_dir), cpus, writer))
+    # The server that forks is started by the first of them. Python 3.11 does not tell it where modules lie.
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        process.start()
+    writer.close()
+    with reader:
+        return process, open(os.dup(reader.fileno()))
+
+
+def _train(config, run_dir, cpus, writer):
+    os.dup2(writer.fileno(), 1)
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * cpus)
-    from support import tiny_networks
-
-    from tfdeepfake.files import read_json
-    from tfdeepfake.training.config import TrainConfig
-    from tfdeepfake.training.train import train
-
     tiny_networks.register()
-    train(TrainConfig.from_dict(read_json(config_path)), run_dir)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    train(TrainConfig.from_dict(config), run_dir)
