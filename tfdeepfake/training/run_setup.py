@@ -77,6 +77,7 @@ def build(config: TrainConfig, run_dir: Path) -> Run:
     input_type, with_flow = _reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
     network_args |= _sizes(config, prepared.recipe, input_type)
+    steps = _steps(config, prepared, input_type)
     with strategy.scope():
         # The state has every weight: published ones need not be fetched again to resume.
         model = _network(config.network, without_weights(network_args) if begun else network_args)
@@ -84,7 +85,6 @@ def build(config: TrainConfig, run_dir: Path) -> Run:
             raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
         if start and not begun:
             load_weights(model, config.start_from, load_recipe(config.start_from))
-    steps = _steps(config, prepared, input_type)
 
     def facts():
         examples = _examples_of_each_class(prepared, input_type)
