@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.media import moving_frames
 
 from tfdeepfake.data import video
+from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core import work_cache
@@ -91,6 +93,7 @@ def test_images_and_flow_survive_storage(videos, tmp_path):
     from tfdeepfake.data.flow import unpack_flow
 
     summary = prepare("video_folder", dir=videos, data_dir=tmp_path, workers=0, **WHOLE)
+
     builder = tfds.builder_from_directory(summary["path"])
     recipe = DataRecipe.from_dict(builder.info.metadata["recipe"])
     for stored in tfds.as_numpy(builder.as_dataset(split="train").take(4)):
@@ -333,3 +336,25 @@ def test_a_build_that_is_stopped(tmp_path, monkeypatch, sent):
     assert not list(Path(resumed["path"]).parent.glob("incomplete*")) and not list(tmp_path.glob("data/**/.tmp-*"))
     whole = prepare("synthetic_faces", data_dir=tmp_path / "other", workers=2, **tiny)
     assert records(resumed["path"]) == records(whole["path"]) != {}
+
+
+def test_folders_of_frames_are_prepared_at_their_rate(tmp_path):
+    for label in ("real", "fake"):
+        for n in range(3):
+            for k, frame in enumerate(moving_frames(6, seed=n)):
+                write_image(tmp_path / "set" / label / f"{label}{n}" / f"{k}.png", frame)
+    summary = prepare(
+        "video_folder", "frame", tmp_path / "set", tmp_path / "data",
+        workers=0, detector="none", num_frames=3, height_px=24, width_px=32, frame_rate=10.0,
+    )  # fmt: skip
+    assert summary["splits"] == {"test": 6, "train": 6, "validation": 6}
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(summary["path"])
+    notes = list(builder.info.metadata["notes"])
+    assert notes[0].startswith("6 folders of numbered images are videos of 10 frames/s: real0, real1, real2 and 3 more")
+    assert "rest on file names alone" in notes[1]
+    times = sorted({float(t) for e in tfds.as_numpy(builder.as_dataset("train")) for t in e["timestamps_s"]})
+    np.testing.assert_allclose(times, [0.1, 0.3, 0.5], atol=1e-6)
+    with pytest.raises(InputError, match="has no choice 'frame_rate'"):
+        prepare("celeb_df", "frame", tmp_path / "set", tmp_path / "data", frame_rate=10.0)
