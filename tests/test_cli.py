@@ -39,6 +39,14 @@ def test_input_errors_end_in_one_line_and_exit_code_2(tmp_path, capsys):
     assert "nowhere" in message and "Traceback" not in message
 
 
+def test_unknown_flags_end_in_one_line_and_exit_code_2(capsys):
+    for arguments in (["faces", "a.jpg", "--bad"], ["faces", "a.jpg", "--num-frames", "x"], ["fases"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2 and line.startswith("tfdeepfake") and line.endswith("--help`.")
+
+
 def test_train_needs_a_network_or_preset(capsys):
     assert main(["train"]) == 2
     assert "--preset" in capsys.readouterr().err

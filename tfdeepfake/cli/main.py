@@ -35,7 +35,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line, as every other error is said, instead of the whole usage."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')} See `{self.prog} --help`.\n")
+        message = message.removeprefix("argument ").rstrip(".")
+        self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
 
 
 def parser():
