@@ -13,6 +13,7 @@ from tfdeepfake import losses, models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe, load_weights
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.training import checkpoint, devices, run_folder
 from tfdeepfake.training.config import TrainConfig
 
@@ -144,8 +145,6 @@ def _own_network_args(config):
 
 def _way_to_weights(network):
     """How a run of a network without an argument `weights` begins with published ones."""
-    from tfdeepfake.published.convert import SOURCES
-
     sources = [name for name, known in SOURCES.items() if known.network == network]
     if not sources:
         return "Leave it out: no published weights of this network are known."
