@@ -263,7 +263,7 @@ def test_transforms_are_those_of_the_full_frame(tmp_path, monkeypatch):
     marks, painted_frames, detect = painter("gend", 3)
     video.write_video(tmp_path / "v.mp4", painted_frames, 25, **LOSSLESS)
     read = video.read_frames
-    monkeypatch.setattr(video, "read_frames", lambda path, indices: read(path, indices, max_side_px=100))
+    monkeypatch.setattr(video, "read_frames", lambda path, indices, **options: read(path, indices, max_side_px=100))
     recipe = DataRecipe(input_type="frame", num_frames=3, alignment="gend", margin_frac=0.15, height_px=64, width_px=64)
     for e in extract(tmp_path / "v.mp4", recipe, detect):
         assert e.sides_px[0] < 60  # of half the frame

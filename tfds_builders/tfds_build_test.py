@@ -52,7 +52,7 @@ def arguments(name, folder):
         recipe = cls.BUILDER_CONFIG_NAMES_TO_TEST[0].recipe.to_dict()
     else:
         # Six real and six fake videos.
-        splits, options, manual = {"train": 8, "validation": 2, "test": 2}, {}, FOLDER / "video_folder" / "dummy_data"
+        splits, options, manual = {"train": 4, "validation": 3, "test": 5}, {}, FOLDER / "video_folder" / "dummy_data"
     config = json.dumps({"name": "tiny", "recipe": recipe, "options": options})
     return ["--config", config, "--manual_dir", str(manual), "--data_dir", str(folder / "data")], splits
 

@@ -46,7 +46,8 @@ def recipe_name(recipe: DataRecipe) -> str:
     out.
 
     `clip_16x2_mtcnn_m0.3_64x64_dis`: two runs of 16 consecutive frames, margin 0.3, crops of 64 x 64 px (height x
-    width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame.
+    width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame. `25.0fps`: runs by
+    time.
     """
     sampling = (
         f"{recipe.num_frames}spaced" if recipe.sampling == "spaced" else f"{recipe.num_frames}x{recipe.num_clips}"
@@ -54,6 +55,7 @@ def recipe_name(recipe: DataRecipe) -> str:
     parts = [
         recipe.input_type,
         sampling + (f"s{recipe.stride_frames}" if recipe.stride_frames != 1 else ""),
+        "" if recipe.runs_fps is None else f"{float(recipe.runs_fps)!r}fps",
         "wholeframe" if recipe.detector == "none" else recipe.detector,
         {"largest": "", "most_confident": "confident", "all": "all"}[recipe.select],
         "" if recipe.alignment == "none" else recipe.alignment,
