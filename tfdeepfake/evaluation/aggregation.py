@@ -10,13 +10,13 @@ A video's score is the highest of its faces: one faked face makes a faked video.
 import numpy as np
 from scipy.special import expit
 
-from tfdeepfake.scoring.table import codes, video_codes
+from tfdeepfake.scoring.table import Table, codes, video_codes
 from tfdeepfake.vocabulary import STATUSES
 
 RULES = ("mean", "fraction")
 
 
-def frame_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> np.ndarray:
+def frame_scores(rows: Table, rule: str = "mean", temperature: float = 1.0) -> np.ndarray:
     """Scores of single frames: probability of FAKE, or 1.0 / 0.0 under the fraction rule.
 
     Args:
@@ -34,7 +34,7 @@ def frame_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> np
     return expit(logit / temperature)
 
 
-def face_scores(rows, rule: str = "mean", temperature: float = 1.0) -> dict:
+def face_scores(rows: Table, rule: str = "mean", temperature: float = 1.0) -> dict[str, np.ndarray]:
     """One entry per face of every scored video.
 
     Returns:
@@ -52,7 +52,7 @@ def face_scores(rows, rule: str = "mean", temperature: float = 1.0) -> dict:
     return {"video": video, "face": faces, "label": labels, "score": mean, "frames": frames}
 
 
-def face_groups(rows) -> tuple:
+def face_groups(rows: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers the faces of scored videos, sorted by video.
 
     Returns:
@@ -65,7 +65,7 @@ def face_groups(rows) -> tuple:
     return scored, faces >> 31, face
 
 
-def video_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> dict:
+def video_scores(rows: Table, rule: str = "mean", temperature: float = 1.0) -> dict[str, np.ndarray]:
     """One entry per video, in order of first appearance; videos without a score included.
 
     Args:
@@ -90,7 +90,7 @@ def video_scores(rows: dict, rule: str = "mean", temperature: float = 1.0) -> di
     return out
 
 
-def coverage(videos) -> dict:
+def coverage(videos: dict[str, np.ndarray]) -> dict:
     """How many videos there are, and how many of each status.
 
     Args:
@@ -103,7 +103,7 @@ def coverage(videos) -> dict:
     return {"videos": total, **counts, "fraction_scored": fraction, "scored_without_label": unlabelled}
 
 
-def source_groups(videos) -> tuple:
+def source_groups(videos: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
     """Numbers what resampling draws as one: all videos of a source, of a data set.
 
     A video without a source stands for itself.

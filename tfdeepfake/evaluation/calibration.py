@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from tfdeepfake.evaluation.aggregation import face_groups, video_scores
+from tfdeepfake.scoring.table import Table
 
 FRACTION_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 LEAST_VIDEOS = 5  # of each class; with fewer nothing is chosen
@@ -16,7 +17,7 @@ TEMPERATURES = (0.2, 10.0)
 THRESHOLDS = (1e-6, 1 - 1e-6)
 
 
-def calibrate(rows: dict) -> dict:
+def calibrate(rows: Table) -> dict:
     """Chooses what turns raw logits into verdicts.
 
     temperature         see `fit_temperature`
@@ -53,7 +54,7 @@ def calibrate(rows: dict) -> dict:
     return out | {"calibration": text}
 
 
-def fit_temperature(rows: dict) -> float:
+def fit_temperature(rows: Table) -> float:
     """Temperature of the lowest video-level log loss, within 0.2 .. 10.
 
     The targets are (n_fake + 1) / (n_fake + 2) and 1 / (n_real + 2) instead of 1 and 0 (Platt 1999, Sec. 2.2): a

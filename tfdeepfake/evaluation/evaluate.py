@@ -4,15 +4,15 @@ import numpy as np
 
 from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
-from tfdeepfake.scoring.table import select, video_codes
+from tfdeepfake.scoring.table import Table, select, video_codes
 
 
 def evaluate(
-    rows: dict,
+    rows: Table,
     threshold: float = 0.5,
     fraction_threshold: float | None = None,
     temperature: float = 1.0,
-    resamples=metrics.RESAMPLES,
+    resamples: int = metrics.RESAMPLES,
     seed: int = 0,
     unit: str = "frame",
 ) -> dict:

@@ -4,6 +4,8 @@ Everything here takes plain arrays: labels int [N] (1 = FAKE, 0 = REAL), probabi
 What cannot be computed is None with the reason beside it, never 0.5 and never an exception.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
@@ -25,7 +27,7 @@ def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
     }
 
 
-def equal_error_rate(labels: np.ndarray, scores: np.ndarray):
+def equal_error_rate(labels: np.ndarray, scores: np.ndarray) -> float:
     """Error rate at which as many reals are called FAKE as fakes are called REAL.
 
     The ROC curve between two neighbouring thresholds is taken as a straight line, so the two rates can meet
@@ -39,7 +41,9 @@ def equal_error_rate(labels: np.ndarray, scores: np.ndarray):
     return float(fpr[before] + part * (fpr[after] - fpr[before]))
 
 
-def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins=BINS) -> tuple:
+def calibration_bins(
+    labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities in `bins` equally wide bins.
 
     Returns:
@@ -53,14 +57,14 @@ def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins=BINS) -
     return count, mean, fraction
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins=BINS):
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
     """Expected calibration error: mean |probability - fraction of fakes| over bins, weighted by their counts."""
     count, mean, fraction = calibration_bins(labels, probabilities, bins)
     filled = count > 0
     return float(np.sum(count[filled] * np.abs(mean - fraction)[filled]) / count.sum())
 
 
-def measure(labels, probabilities: np.ndarray, threshold: float, are_probabilities: bool = True) -> dict:
+def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are_probabilities: bool = True) -> dict:
     """Metrics of one level.
 
     log_loss               mean of -log(probability of the true class), natural logarithm; probabilities are cut
@@ -142,7 +146,7 @@ def _one_class(n_fake, n_real):
     return "no scored item"
 
 
-def resampled_groups(groups: np.ndarray, resamples: int, seed: int, items):
+def resampled_groups(groups: int, resamples: int, seed: int, items: int) -> Iterator[np.ndarray]:
     """Draws G of G groups with replacement, `resamples` times.
 
     Args:
@@ -167,7 +171,7 @@ def intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
     are_probabilities: bool = True,
-) -> tuple:
+) -> tuple[dict, dict]:
     """Percentile bootstrap intervals (95 %), whole groups drawn with replacement.
 
     Frames of a video, and the fakes made from one source video, resemble each other: drawn one by one they would
@@ -248,8 +252,13 @@ def _weighted_auc(labels, scores, groups):
 
 
 def roc_band(
-    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, grid, resamples: int = RESAMPLES, seed: int = 0
-):
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    grid: np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> np.ndarray | None:
     """Percentile band (95 %) of the ROC curve's height over a grid of false positive rates.
 
     Returns:

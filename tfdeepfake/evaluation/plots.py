@@ -17,6 +17,7 @@ from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
 from tfdeepfake.report.palette import LIGHT
+from tfdeepfake.scoring.table import Table
 
 REAL, FAKE, CURVE, INK, GREY, PALE = (LIGHT[name] for name in ("real", "fake", "curve", "ink", "soft", "line"))
 DPI = 150
@@ -82,11 +83,11 @@ def roc(
     labels: np.ndarray,
     scores: np.ndarray,
     groups: np.ndarray,
-    level,
+    level: dict,
     subtitle: str = "",
-    resamples=metrics.RESAMPLES,
+    resamples: int = metrics.RESAMPLES,
     seed: int = 0,
-):
+) -> Path:
     """ROC curve with its 95 % band (sources resampled), AUC with interval, and the chosen threshold's point.
 
     Args:
@@ -120,7 +121,7 @@ def roc(
         return _save(figure, path)
 
 
-def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, level, subtitle: str = ""):
+def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, level: dict, subtitle: str = "") -> Path:
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
         figure, axes = _figure("Precision and recall of FAKE", subtitle)
@@ -144,7 +145,7 @@ def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, l
         return _save(figure, path)
 
 
-def confusion(path: str | Path, level, subtitle: str = ""):
+def confusion(path: str | Path, level: dict, subtitle: str = "") -> Path:
     """Confusion matrix: counts, and fractions of each true class, by which the cells are shaded."""
     with rc_context(STYLE):
         figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
@@ -172,7 +173,7 @@ def confusion(path: str | Path, level, subtitle: str = ""):
 
 def histogram(
     path: str | Path, labels: np.ndarray, scores: np.ndarray, threshold: float, subtitle: str = "", bins: int = 20
-):
+) -> Path:
     """Scores of each class in 20 bins, as fractions of their class: FAKE above the axis, REAL below."""
     with rc_context(STYLE):
         figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
@@ -197,7 +198,9 @@ def histogram(
         return _save(figure, path)
 
 
-def reliability(path: str | Path, labels: np.ndarray, probabilities: np.ndarray, level, subtitle: str = ""):
+def reliability(
+    path: str | Path, labels: np.ndarray, probabilities: np.ndarray, level: dict, subtitle: str = ""
+) -> Path:
     """Fraction of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
         figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
@@ -228,7 +231,14 @@ def _wilson(k, n, z=1.96):
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
 
 
-def timeline(path: str | Path, tracks, threshold: float, title: str = "", subtitle: str = "", duration_s=None):
+def timeline(
+    path: str | Path,
+    tracks: dict[int, tuple[np.ndarray, np.ndarray]],
+    threshold: float,
+    title: str = "",
+    subtitle: str = "",
+    duration_s: float | None = None,
+) -> Path:
     """Probability of FAKE over the time of one video.
 
     Args:
@@ -260,7 +270,7 @@ def timeline(path: str | Path, tracks, threshold: float, title: str = "", subtit
         return _save(figure, path)
 
 
-def describe(report, level: str = "video"):
+def describe(report: dict, level: str = "video") -> str:
     """Two lines under a title: data set and split; level, number of items and coverage."""
     counted = report["levels"][level]
     where = ", ".join(str(report[name]) for name in ("network", "data", "split") if name in report)
@@ -270,7 +280,7 @@ def describe(report, level: str = "video"):
     return f"{where}\n{what}" if where else what
 
 
-def write_plots(folder: str | Path, rows: dict, report) -> None:
+def write_plots(folder: str | Path, rows: Table, report: dict) -> None:
     """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
 
     Args:

@@ -153,7 +153,13 @@ def _is_own(config, recipe, version, data, data_dir):
 
 
 def default_folder(
-    folder: str | Path, is_run, is_own, version, split: str, exclude: str | Path | None = None, tta: str = "none"
+    folder: Path,
+    is_run: bool,
+    is_own: bool,
+    version: str,
+    split: str,
+    exclude: str | Path | None = None,
+    tta: str = "none",
 ) -> Path:
     """Where an evaluation is written: no other one's result is there, and a saved model folder stays as it is.
 
@@ -164,7 +170,7 @@ def default_folder(
     SPLIT has "-without-NAME" behind it with `exclude`, and "-tta-flip" with `tta`.
 
     Args:
-      folder: Path of the run folder or saved model folder.
+      folder: run folder or saved model folder.
       is_run, is_own: which of the three it is.
       version: "name/config:1.0.0" of the data set.
       split, exclude, tta: of `evaluate_run`.

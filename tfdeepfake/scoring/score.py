@@ -7,6 +7,7 @@ from tfdeepfake.scoring.table import (
     COLUMNS,
     DTYPES,
     EMPTY,
+    Table,
     concatenate,
     select,
     table,
@@ -15,7 +16,7 @@ from tfdeepfake.scoring.table import (
 from tfdeepfake.scoring.tta import predict_logits
 
 
-def score_data(model, prepared, split: str, batch_size: int = 16, tta: str = "none"):
+def score_data(model, prepared, split: str, batch_size: int = 16, tta: str = "none") -> Table:
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
     Where two clips of a video overlap, a frame network meets a frame twice; its first score counts.
@@ -91,7 +92,7 @@ def _without_broken(rows):
     return concatenate([select(rows, ~np.isin(video, broken)), errors])
 
 
-def unscored_rows(prepared, split: str):
+def unscored_rows(prepared, split: str) -> list[dict]:
     """Row dicts of the videos that the preparation met and could not use, from the data set's metadata."""
     met = prepared.metadata.get("coverage", {}).get(split, {})
     rows = []

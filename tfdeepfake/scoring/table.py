@@ -17,6 +17,7 @@ face, frame and logit: it is never given a score, but it is counted.
 
 import csv
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
+Table = dict[str, np.ndarray]
 REMEDY = "Write the table again with `tfdeepfake evaluate`, or mend the line."
 _CHUNK = 50_000  # rows held as Python strings at a time
 
 
-def table(rows):
+def table(rows: list[dict]) -> Table:
     """Columns from a list of dicts; a missing or None entry is empty, a missing status is "scored"."""
     columns = {}
     for name in COLUMNS:
@@ -49,17 +51,17 @@ def table(rows):
     return columns
 
 
-def select(columns, chosen) -> dict:
+def select(columns: Table, chosen: np.ndarray | slice) -> Table:
     """The rows of a table picked by a boolean mask or an index array."""
     return {name: column[chosen] for name, column in columns.items()}
 
 
-def concatenate(tables) -> dict:
+def concatenate(tables: list[Table]) -> Table:
     """One table of several."""
     return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
 
 
-def codes(*columns) -> tuple:
+def codes(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers the distinct keys of parallel text columns in order of first appearance.
 
     Returns:
@@ -74,7 +76,7 @@ def codes(*columns) -> tuple:
     return row_codes, first
 
 
-def video_codes(columns):
+def video_codes(columns: Table) -> tuple[np.ndarray, np.ndarray]:
     """`codes` of the videos: (int64 [N], int64 [videos])."""
     return codes(columns["data_set"], columns["method"], columns["video"])
 
@@ -83,7 +85,7 @@ def _name(columns, row):
     return f"video {columns['data_set'][row]}/{columns['method'][row]}/{columns['video'][row]}"
 
 
-def check(columns, fail) -> None:
+def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
     """Refuses a table that would give wrong figures.
 
     Args:
@@ -135,7 +137,7 @@ def _label(value):
     return "no label" if value < 0 else str(int(value))
 
 
-def write_scores(path: str | Path, rows) -> None:
+def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     """Writes a table (or a list of row dicts) as CSV, whole or not at all.
 
     Logits get nine significant digits: read back into float32 they are the same bits.
@@ -159,7 +161,7 @@ def write_scores(path: str | Path, rows) -> None:
             writer.writerows(zip(*cells.values(), strict=True))
 
 
-def read_scores(path: str | Path):
+def read_scores(path: str | Path) -> Table:
     """Reads scores.csv strictly.
 
     Returns:
@@ -197,7 +199,7 @@ def read_scores(path: str | Path):
     return columns
 
 
-def read_videos(path: str | Path) -> dict:
+def read_videos(path: str | Path) -> set[tuple[str, str, str]]:
     """Keys of the videos that a CSV file lists, as `tfdeepfake audit --exclude-out` writes it.
 
     Returns:
@@ -209,7 +211,7 @@ def read_videos(path: str | Path) -> dict:
     return {tuple(cells.values()) for _, cells in read_list(path, dict.fromkeys(VIDEO, ()), VIDEO, remedy)}
 
 
-def without(columns, videos) -> tuple:
+def without(columns: Table, videos: set[tuple[str, str, str]]) -> tuple[Table, int]:
     """(table without the rows of some videos, number of these videos that it had); `videos` as of `read_videos`."""
     video, first = video_codes(columns)
     keys = zip(*(columns[name][first].tolist() for name in VIDEO), strict=True)

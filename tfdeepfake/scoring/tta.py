@@ -5,7 +5,7 @@ import numpy as np
 from tfdeepfake.vocabulary import TTA
 
 
-def mirrored(batch) -> dict:
+def mirrored(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """{"frames": [..., H, W, 3], "flow": [..., H, W, 2]} mirrored left and right: what moved right now moves left."""
     views = {"frames": batch["frames"][..., ::-1, :]}
     if "flow" in batch:
@@ -13,7 +13,7 @@ def mirrored(batch) -> dict:
     return views
 
 
-def predict_logits(model, batch, tta: str = "none") -> np.ndarray:
+def predict_logits(model, batch: dict[str, np.ndarray], tta: str = "none") -> np.ndarray:
     """Logits of a batch.
 
     Args:

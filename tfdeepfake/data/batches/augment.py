@@ -10,6 +10,7 @@ anew for every frame.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import NormalDist
 
@@ -145,7 +146,9 @@ def _recolouring(colour):
     return partial(cv2.transform, m=matrix)
 
 
-def resampling(move, size, shrunk, border: int = 0):
+def resampling(
+    move: np.ndarray | None, size: tuple[int, int], shrunk: tuple[int, int], border: int = 0
+) -> list[Callable]:
     """The changes, all of them, after which places have gone where `move` takes them: one bilinear look-up.
 
     Args:
@@ -201,7 +204,13 @@ def _drawn(frames, steps, rng):
     return of_frames, of_maps, turn
 
 
-def augment(frames, flow: np.ndarray, steps, rng: np.random.Generator, into=None) -> tuple:
+def augment(
+    frames: Sequence[np.ndarray],
+    flow: Sequence[np.ndarray],
+    steps: tuple,
+    rng: np.random.Generator,
+    into: list[np.ndarray] | None = None,
+) -> tuple[list[np.ndarray], np.ndarray]:
     """One example with the steps that its generator draws, in their order.
 
     Colours are cut to 0..255 after the last of those that follow one another, not after each.
@@ -247,7 +256,13 @@ def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
     return more[start : start + count].reshape(shape)
 
 
-def cutmix(frames: np.ndarray, flow, label, weight, rng: np.random.Generator) -> tuple:
+def cutmix(
+    frames: np.ndarray,
+    flow: np.ndarray | None,
+    label: np.ndarray,
+    weight: np.ndarray | None,
+    rng: np.random.Generator,
+) -> tuple:
     """Puts a box of the neighbour in the batch into half of the examples, the same box in all frames and maps.
 
     The box covers an even draw of the area before it is cut at the edge, its centre is anywhere (arXiv:1905.04899

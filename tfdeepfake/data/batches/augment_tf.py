@@ -1,5 +1,7 @@
 """`augment` as steps of `tf.data`, drawn by the epoch and the example's or batch's number in it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ from tfdeepfake.data.batches import augment as augmentation
 from tfdeepfake.data.batches.python_op import python_op
 
 
-def images_of(example) -> list:
+def images_of(example: dict) -> list[str]:
     """Names of what an example has of frames and flow."""
     return [name for name in ("frames", "flow") if name in example]
 
@@ -17,7 +19,7 @@ def _generator(draw, *numbers):
     return np.random.default_rng([*draw.view(np.uint64).tolist(), *map(int, numbers)])
 
 
-def augmenter(steps, length):
+def augmenter(steps: tuple, length: int) -> Callable:
     """(draw, number, example with lists of images) -> the example augmented, images stacked.
 
     With flow it gains `turn` (`augment.augment`), one in front for each example. More images than `length` are
@@ -50,7 +52,9 @@ def augmenter(steps, length):
     return run
 
 
-def cut_and_mixed(draw, number, inputs, label, weight) -> tuple:
+def cut_and_mixed(
+    draw: tf.Tensor, number: tf.Tensor, inputs: dict, label: tf.Tensor, weight: tf.Tensor | None
+) -> tuple:
     """`augment.cutmix` of a batch, by its number in the epoch."""
     given = {"frames": inputs["frames"], "flow": inputs.get("flow"), "label": label, "weight": weight}
     there = {name: x for name, x in given.items() if x is not None}

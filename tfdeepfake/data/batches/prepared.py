@@ -27,7 +27,7 @@ class PreparedData:
     version: str
     metadata: dict
 
-    def split(self, name):
+    def split(self, name: str) -> tfds.core.SplitInfo:
         """tfds SplitInfo.
 
         Raises:

@@ -8,6 +8,7 @@ buffers are full, so the interpreter waits for that.
 import atexit
 import threading
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -20,7 +21,7 @@ _lock = threading.Lock()
 _running, _ended_s = 0, -REST_S
 
 
-def python_op(function, inputs, dtypes) -> list:
+def python_op(function: Callable, inputs: list[tf.Tensor], dtypes: list[tf.DType]) -> list[tf.Tensor]:
     """`tf.numpy_function` of a function that depends on nothing but its inputs.
 
     Args:
