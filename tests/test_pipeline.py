@@ -327,16 +327,20 @@ def test_the_command_that_rebuilds_a_config_of_ones_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("schema", "remedy"),
+    ("schema", "named", "remedy"),
     [
-        (None, "Prepare it again: tfdeepfake prepare tiny --input-type clip --data-dir .* --overwrite"),
-        (2, "Update tfdeepfake"),
+        (
+            None,
+            "names no schema",
+            "Prepare it again: tfdeepfake prepare tiny --input-type clip --data-dir .* --overwrite",
+        ),
+        (2, "is of schema 2", "Update tfdeepfake"),
     ],
 )
-def test_data_of_another_schema_is_refused_with_the_command(own_copy, schema, remedy):
+def test_data_of_another_schema_is_refused_with_the_command(own_copy, schema, named, remedy):
     path = own_copy[1].parent / "metadata.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
-    with pytest.raises(InputError, match=f"1.0.0: is of schema {schema}; this version reads schema 1. {remedy}"):
+    with pytest.raises(InputError, match=f"1.0.0: {named}; this version reads schema 1. {remedy}"):
         pipeline.open_data("tiny", path.parents[3])
 
 

@@ -95,9 +95,13 @@ def test_folder_errors_name_file_and_next_step(folder, tmp_path):
         load_model(path)
 
     assert values["schema"] == 1
-    for schema, remedy in ((2, "Update tfdeepfake"), (None, "Write the folder again"), ("1", "Write the folder again")):
+    for schema, named, remedy in (
+        (2, "is of schema 2", "Update tfdeepfake"),
+        (None, "names no schema", "Write the folder again"),
+        ("1", "is of schema 1", "Write the folder again"),
+    ):
         write_json(path / "recipe.json", values | {"schema": schema})
-        with pytest.raises(InputError, match=f"recipe.json: is of schema {schema}; this .* schema 1. {remedy}"):
+        with pytest.raises(InputError, match=f"recipe.json: {named}; this .* schema 1. {remedy}"):
             load_model(path)
 
     write_json(path / "recipe.json", values | {"threshold": 2})

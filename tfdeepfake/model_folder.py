@@ -107,7 +107,8 @@ def _check_schema(schema, path):
         remedy = "Update tfdeepfake: a newer version wrote it."
     else:
         remedy = "Write the folder again: `tfdeepfake convert` for a published file, `tfdeepfake train` for a run."
-    raise InputError(path, f"is of schema {schema}; this version reads schema {SCHEMA}.", remedy)
+    named = "names no schema" if schema is None else f"is of schema {schema}"
+    raise InputError(path, f"{named}; this version reads schema {SCHEMA}.", remedy)
 
 
 def _by_name(model):

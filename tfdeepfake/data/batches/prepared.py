@@ -93,7 +93,8 @@ def check_metadata(metadata: dict, name: str, config: str, folder: Path) -> None
         remedy = "Update tfdeepfake: a newer version prepared it."
     else:
         remedy = f"Prepare it again: {_command_again(name, config, folder, metadata)}"
-    raise InputError(folder, f"is of schema {schema}; this version reads schema {SCHEMA}.", remedy)
+    named = "names no schema" if schema is None else f"is of schema {schema}"
+    raise InputError(folder, f"{named}; this version reads schema {SCHEMA}.", remedy)
 
 
 def serves(recipe: DataRecipe, input_type: str, flow: bool = False) -> bool:
