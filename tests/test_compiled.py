@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfdeepfake.cli.main import main
 from tfdeepfake.compiled import choice
 from tfdeepfake.compiled import folder as compiled
 from tfdeepfake.data import synthetic, video
@@ -135,11 +136,20 @@ def test_weights_that_are_not_the_recipes_are_refused(copy):
         compiled.load_compiled(path)
 
 
-def test_a_folder_without_its_weights_file_is_enough(copy):
+def test_an_exported_folder_stands_alone(copy, tmp_path, monkeypatch, capsys):
     path, runs = copy
-    (path / "model.weights.h5").unlink()
-    model, _ = compiled.load_compiled(path)
-    assert model.predict_on_batch({"frames": frames()}).shape == (3, 1) and not runs
+    assert main(["export", str(path), str(tmp_path / "out"), "--format", "litert"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "model.tflite")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "model.tflite",
+        "model.tflite.json",
+        "recipe.json",
+    ]
+    expected = compiled.load_compiled(path)[0].predict_on_batch({"frames": frames()})
+    monkeypatch.setattr(compiled, "_code_sha256", lambda: "a later version")
+    model, recipe = choice.load_for_verdict(tmp_path / "out", "litert")
+    np.testing.assert_array_equal(model.predict_on_batch({"frames": frames()}), expected)
+    assert recipe.network == "meso4" and not runs
 
 
 def test_the_cache_serves_a_folder_that_cannot_be_written(copy, monkeypatch, tmp_path):

@@ -2,12 +2,15 @@
 
 import importlib.util
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.compiled.folder import NoCompiledForm, compile_folder, load_compiled
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model, load_recipe
 from tfdeepfake.quiet import load_backend
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.vocabulary import RUNTIMES
 
 # Keras runs these networks in about half of LiteRT's time (`benchmarks/runtimes.py` measures them): 3D convolutions,
@@ -21,7 +24,12 @@ KERAS_FROM_FILES = {"clip_vit_l14": 1} | dict.fromkeys(
 )
 
 
-def load_for_verdict(folder, runtime: str = "auto", log=lambda text: None, num_files: int = 1):
+def load_for_verdict(
+    folder: Path | str,
+    runtime: str = "auto",
+    log: Callable[[str], None] = lambda line: None,
+    num_files: int = 1,
+) -> tuple:
     """The network of a saved model folder in the runtime that suits it and this machine.
 
     Args:
@@ -47,7 +55,7 @@ def load_for_verdict(folder, runtime: str = "auto", log=lambda text: None, num_f
     return load_model(folder)
 
 
-def preferred(recipe, num_files: int = 1) -> str:
+def preferred(recipe: Recipe, num_files: int = 1) -> str:
     """ "keras" where it was measured to end earlier, and on a machine whose GPU it can use; else "litert"."""
     if (
         num_files >= _keras_from_files(recipe)
@@ -58,7 +66,7 @@ def preferred(recipe, num_files: int = 1) -> str:
     return "litert"
 
 
-def compile_ahead(folder, log=lambda text: None) -> None:
+def compile_ahead(folder: Path | str, log: Callable[[str], None] = lambda line: None) -> None:
     """Makes the compiled form of a saved model folder, so that its first verdict need not; says so where there is none.
 
     Raises:

@@ -18,7 +18,7 @@ class NotConverted(Exception):
     """LiteRT has no such operation, or the scores differ: says which."""
 
 
-def convert(model):
+def convert(model) -> bytes:
     """Makes the LiteRT form of a network and compares the two.
 
     Args:
@@ -83,7 +83,7 @@ def _reason(error):
     return (telling or lines)[0][:300]
 
 
-def main(folder, out):
+def main(folder: str, out: str) -> int:
     """Writes the LiteRT form of a saved model folder to a file; returns the exit code.
 
     2: the folder cannot be used; the last line printed is the InputError's subject, problem and remedy as JSON. 3: the

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.litert.network import Network
 from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
+from tfdeepfake.recipe import Recipe
 
 COMPILED_FILE = "model.tflite"
 FACTS_FILE = "model.tflite.json"
@@ -49,8 +51,8 @@ class CompiledModel:
 
     one_by_one = True
 
-    def __init__(self, path, name, threads=None):
-        """Loads a file; raises ValueError when it is no network of this kind."""
+    def __init__(self, path: Path | str | bytes, name: str, threads: int | None = None):
+        """Loads a file, or its content; raises ValueError when it is no network of this kind."""
         self.name, self._network = name, Network(path, threads)
         shapes = {name: shape for name, (shape, _) in self._network.inputs.items()}
         exits = [shape for shape, _ in self._network.outputs.values()]
@@ -59,7 +61,7 @@ class CompiledModel:
         self.inputs = [Tensor(name, (None, *shape[1:])) for name, shape in shapes.items()]
         self.outputs = [Tensor("logits", (None, *exits[0][1:]))]
 
-    def predict_on_batch(self, batch):
+    def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Logits float32 [B, K] of {"frames": [B, ...], "flow": [B, ...]}, as `keras.Model.predict_on_batch`.
 
         Raises:
@@ -75,7 +77,7 @@ class CompiledModel:
         return np.concatenate(parts or [np.zeros((0, self.outputs[0].shape[1]), np.float32)])
 
 
-def load_compiled(folder: str | Path, log=lambda text: None) -> tuple:
+def load_compiled(folder: Path | str, log: Callable[[str], None] = lambda line: None) -> tuple[CompiledModel, Recipe]:
     """Loads the compiled form of a saved model folder; makes it where there is none yet.
 
     Args:
@@ -97,7 +99,7 @@ class NoCompiledForm(InputError):
     """The network cannot be converted, or not on this machine."""
 
 
-def compile_folder(folder: str | Path, log=lambda text: None) -> tuple:
+def compile_folder(folder: Path | str, log: Callable[[str], None] = lambda line: None) -> tuple[Path, Recipe]:
     """Makes the compiled form of a saved model folder unless it has one of these weights.
 
     Args:
@@ -136,8 +138,12 @@ def compile_folder(folder: str | Path, log=lambda text: None) -> tuple:
 
 
 def _made_of(folder, recipe):
-    """What a compiled form must have been made of: JSON-able dict."""
+    """What a compiled form must have been made of: JSON-able dict.
+
+    A folder without its weights file was exported: it keeps its scores, whatever became of the code since then.
+    """
     weights, expected = folder / WEIGHTS_FILE, recipe.weights_sha256
+    code = {"code_sha256": _code_sha256()} if weights.is_file() else {}
     if weights.is_file():
         digest = sha256(weights)
         if expected and digest != expected:
@@ -149,12 +155,8 @@ def _made_of(folder, recipe):
         expected = digest
     if not expected:
         raise InputError(weights, "this file is missing.", "Copy the whole folder, weights included.")
-    return {
-        "network": recipe.network,
-        "network_args": json.loads(json.dumps(recipe.network_args)),
-        "weights_sha256": expected,
-        "code_sha256": _code_sha256(),
-    }
+    network_args = json.loads(json.dumps(recipe.network_args))
+    return {"network": recipe.network, "network_args": network_args, "weights_sha256": expected} | code
 
 
 @functools.cache
@@ -181,7 +183,8 @@ def _look(place, made_of):
         facts = read_json(place / FACTS_FILE)
     except InputError as error:
         return "bad", error.problem
-    if facts.get("made_of") != made_of:
+    known = facts.get("made_of")
+    if not isinstance(known, dict) or any(known.get(name) != value for name, value in made_of.items()):
         return "bad", "the last one is of other weights or another version"
     if "problem" in facts:
         # Another converter may do better.

@@ -2,13 +2,14 @@
 
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 
 from tfdeepfake.quiet import hide_stderr
 
 
-def cpu_threads():
+def cpu_threads() -> int:
     """Threads a network may take: $OMP_NUM_THREADS, which our worker processes are born with, else the cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdigit() and int(wanted):
@@ -24,7 +25,7 @@ class Network:
       inputs, outputs: {name: (shape, dtype)}; -1 in a shape is a free axis.
     """
 
-    def __init__(self, source, threads=None):
+    def __init__(self, source: Path | str | bytes, threads: int | None = None):
         """Loads a network.
 
         Args:
@@ -52,7 +53,7 @@ class Network:
         # An interpreter holds one input: threads of the caller take turns.
         self._lock = threading.Lock()
 
-    def __call__(self, **inputs):
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network once.
 
         Args:

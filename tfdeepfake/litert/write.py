@@ -6,22 +6,22 @@ import numpy as np
 SCHEMA_VERSION, IDENTIFIER = 3, b"TFL3"
 
 
-def conv(kernel, bias):
+def conv(kernel: np.ndarray, bias: np.ndarray) -> tuple:
     """Layer: convolution of stride 1 without padding; kernel float32 [h, w, C_in, C_out], bias float32 [C_out]."""
     return "conv", np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
 
 
-def prelu(slope):
+def prelu(slope: np.ndarray) -> tuple:
     """Layer: x where x > 0, else slope * x; slope float32 [C]."""
     return "prelu", np.asarray(slope, np.float32).reshape(1, 1, -1)
 
 
-def max_pool(size, padding):
+def max_pool(size: int, padding: str) -> tuple:
     """Layer: maximum over size x size, stride 2; padding "SAME" or "VALID", as TensorFlow means them."""
     return "max_pool", size, padding
 
 
-def write_network(layers, input_shape):
+def write_network(layers: list[tuple], input_shape: tuple[int, int, int, int]) -> bytes:
     """A chain of layers as the content of a .tflite file.
 
     Args:

@@ -1,14 +1,17 @@
 """Saved model folder -> a folder that gives verdicts without its weights file and without TensorFlow."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake.compiled.folder import COMPILED_FILE, FACTS_FILE, compile_folder
 from tfdeepfake.files import atomic_path
-from tfdeepfake.model_folder import RECIPE_FILE
+from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 
 
-def export_litert(model_folder: str | Path, out_dir: str | Path, log=lambda text: None) -> Path:
+def export_litert(
+    model_folder: Path | str, out_dir: Path | str, log: Callable[[str], None] = lambda line: None
+) -> Path:
     """Writes model.tflite, what it was made of, and the recipe; `predict --model out_dir` takes the folder as it is.
 
     The network takes one example: `frames` uint8 [1, (T,) H, W, 3] (RGB crops as the recipe makes them) and, where it
@@ -16,7 +19,7 @@ def export_litert(model_folder: str | Path, out_dir: str | Path, log=lambda text
     whose probability is sigmoid(logit / temperature).
 
     Args:
-      model_folder: as written by `model_folder.save_model`.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
       out_dir: made when absent.
       log: called with a line when the network is compiled.
     Returns:
@@ -24,9 +27,9 @@ def export_litert(model_folder: str | Path, out_dir: str | Path, log=lambda text
     Raises:
       InputError: the model folder cannot be used, or the disk is full. NoCompiledForm: LiteRT cannot run the network.
     """
+    model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
     path, _ = compile_folder(model_folder, log)
-    out_dir = Path(out_dir)
-    for source in (path, path.parent / FACTS_FILE, Path(model_folder) / RECIPE_FILE):
+    for source in (path, path.parent / FACTS_FILE, model_folder / RECIPE_FILE):
         with atomic_path(out_dir / source.name) as temporary:
             shutil.copyfile(source, temporary)
     return out_dir / COMPILED_FILE

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ PIECE = 8
 LEVELS_KEPT = 24
 
 
-def load_weights():
+def load_weights() -> tuple[list[np.ndarray], ...]:
     """Weights of P-, R- and O-Net as the `mtcnn` package ships them.
 
     Only the three weight files are read; the package's code is not imported.
@@ -102,7 +103,7 @@ def _contents():
 
 
 @functools.cache
-def networks(threads=None) -> tuple:
+def networks(threads: int | None = None) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
     """The three networks, loaded once per process.
 
     Args:
