@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 
 
@@ -20,6 +19,8 @@ def has_accelerator() -> bool:
 
 
 def _installed(name):
+    from importlib import metadata  # here: it takes longer than all else that is loaded for this
+
     try:
         return bool(metadata.version(name))
     except metadata.PackageNotFoundError:
