@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -251,7 +252,7 @@ def _keep(places, made_of, made, problem):
         try:
             if made:
                 with atomic_path(place / COMPILED_FILE) as temporary:
-                    temporary.write_bytes(made.read_bytes())
+                    shutil.copyfile(made, temporary)
             write_json(place / FACTS_FILE, facts)
             return place
         except (OSError, InputError) as error:
