@@ -59,7 +59,7 @@ def command_s(case, runtime):
         spent = time.perf_counter() - start
         _, error = process.communicate()
     if process.returncode:
-        sys.exit(error or line)
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}: {error or line}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -69,7 +69,7 @@ def parts_s(case, runtime):
     command = [sys.executable, __file__, "--parts-of", json.dumps({**case, "runtime": runtime, "began": time.time()})]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(done.stderr)
+        sys.exit(f"the parts' process ended with {done.returncode}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
