@@ -21,6 +21,7 @@ from tfdeepfake.verdict import images, inference, windows
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict
 from tfdeepfake.verdict.settings import JudgeSettings
+from tfdeepfake.verdict.unsure import doubt
 
 NETWORK = brightness_network()
 
@@ -52,7 +53,7 @@ def test_only_a_scored_verdict_has_a_probability_and_a_label():
 
 
 def test_the_most_suspicious_face_decides_by_its_mean(monkeypatch):
-    bright, dark = [0.55, 0.9, 0.6, 0.7] * 4, [0.1, 0.95, 0.2, 0.3] * 4
+    bright, dark = [0.55, 0.9, 0.6, 0.7] * 4, [0.1, 0.6, 0.2, 0.3] * 4
     made = [example(b, face=7, frame=6 * k) for k, b in enumerate(bright)]
     made += [example(b, face=2, frame=6 * k) for k, b in enumerate(dark)]
     verdict = judged(monkeypatch, made)
@@ -162,7 +163,11 @@ def test_faces_beyond_the_limit_are_counted(monkeypatch):
     verdict = judged(monkeypatch, made, max_faces=5)
     assert len(verdict.faces) == 5 and verdict.faces_not_judged == 25
     assert max(len(f["timeline"]) for f in verdict.faces) == 3, "those seen longest are judged"
-    assert "5 of 30 faces judged, and nothing is said of the others" in line(verdict.to_dict(), 0.5)
+    assert (verdict.label, verdict.faces[0]["label"]) == ("UNSURE", "REAL"), "no REAL over faces not looked at"
+    assert "clip.mp4: only 5 of 30 faces were judged; 30 faces" in line(verdict.to_dict(), 0.5)
+    few = [example(0.9, face=f, frame=k) for f in range(30) for k in range(2)]
+    fake = judged(monkeypatch, few, max_faces=5)
+    assert fake.label == "FAKE" and "5 of 30 faces judged" in line(fake.to_dict(), 0.5)
     assert len(judged(monkeypatch, made).faces) == 30, "without a limit all are"
 
 
@@ -402,7 +407,7 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
         line = next(x for x in lines if f"{name}.mp4" in x)
         assert line.startswith(word)
         assert word.startswith("REAL") or not re.search(r"REAL|FAKE|0\.\d\d", line.replace(str(tree), ""))
-    assert "2 of 5 scored (1 FAKE, 1 REAL), 1 no face, 1 unreadable, 1 error." in text
+    assert "2 of 5 scored (1 FAKE, 1 REAL, 0 UNSURE), 1 no face, 1 unreadable, 1 error." in text
     assert "2 are neither video nor image" in text and "notes.txt" in text
     result = json.loads((out / "predictions.json").read_text())
     assert result["counts"] == {
@@ -413,6 +418,7 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
         "error": 1,
         "FAKE": 1,
         "REAL": 1,
+        "UNSURE": 0,
         "right": 0,
         "wrong": 0,
     }
@@ -458,7 +464,7 @@ def test_labels_reach_scores_csv_and_unmatched_ones_are_named(folder, capsys):
     assert rows["sub/real.mp4"]["label"] == "0" and rows["sub/odd.mp4"]["label"] == ""
     told = capsys.readouterr().out
     assert "1 of the labels are not among the files: other.mp4" in told
-    assert "2 of 2 scored files with a label are judged right." in told
+    assert "2 of 2 files that have a label and are judged FAKE or REAL are judged right." in told
     result = json.loads((out / "predictions.json").read_text())
     assert (result["counts"]["right"], result["counts"]["wrong"]) == (2, 0)
     assert [v.get("true_label") for v in result["verdicts"]] == ["FAKE", None, None, None, "REAL"]
@@ -565,7 +571,12 @@ def test_every_key_of_predictions_json_is_documented(folder):
     keys = (
         set(result) | set(scored) | set(face) | set(face["timeline"][0]) | set(scored["video"]) | set(scored["timings"])
     )
-    keys |= set(scored["peak"]) | set(result["counts"]) | {key for image in scored["images"] for key in image}
+    keys |= (
+        set(doubt("", 0, 0, ""))
+        | set(scored["peak"])
+        | set(result["counts"])
+        | {key for image in scored["images"] for key in image}
+    )
     assert keys <= documented, keys - documented
     # ... and every key of the tables is there, but for those that only some verdicts have.
     told = set(re.findall(r"^\| `(\w+)`", text, re.M)) - {"images_problem", "traceback"}

@@ -6,6 +6,9 @@ STATUS_TEXT = {"no_face": "NO FACE", "unreadable": "UNREADABLE", "error": "ERROR
 
 # Label 1 is FAKE everywhere.
 REAL, FAKE = "REAL", "FAKE"
+# What a scored verdict says where it cannot tell; no video is labelled so.
+UNSURE = "UNSURE"
+VERDICT_LABELS = (FAKE, REAL, UNSURE)
 LABEL_NAMES = {0: REAL, 1: FAKE}
 
 SPLITS = ("train", "validation", "test")

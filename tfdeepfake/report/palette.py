@@ -1,4 +1,4 @@
-"""The colours of pages, images and plots: REAL and FAKE look the same wherever they stand.
+"""The colours of pages, images and plots: REAL, FAKE and UNSURE look the same wherever they stand.
 
 Their hues stay apart for people who confuse red and green, but in grey print they are equally dark: wherever they are
 used, a word, a side or a sign says the same.
@@ -14,6 +14,8 @@ LIGHT = {
     "fake_soft": "#fbe9e5",
     "real": "#12707f",
     "real_soft": "#e2f1f3",
+    "unsure": "#6a4c93",
+    "unsure_soft": "#f0ebf7",
     "grey": "#6a7280",
     "warn": "#94690a",
     "curve": "#5d4a9e",
@@ -29,6 +31,8 @@ DARK = {
     "fake_soft": "#31211f",
     "real": "#57c3d3",
     "real_soft": "#16333a",
+    "unsure": "#c3a6f0",
+    "unsure_soft": "#2a2338",
     "grey": "#98a1ae",
     "warn": "#e0b04a",
     "curve": "#b3a4ec",

@@ -39,9 +39,9 @@ from tfdeepfake.verdict.results import (
     with_label,
 )
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.vocabulary import FAKE, REAL, STATUSES
+from tfdeepfake.vocabulary import STATUSES, UNSURE, VERDICT_LABELS
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def judge_many(
@@ -98,7 +98,7 @@ def judge_many(
         how = {"runtime": runtime, "log": notice or log, "num_files": len(files.media)}
         network = load_network(model_folder, detector, detector_weights, **how)
     run = digest(
-        {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": __version__}
+        {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": [__version__, SCHEMA]}
         | settings.that_change_scores()
     )
     resumed = open_folder(out_dir, run) if out_dir else {}
@@ -249,14 +249,15 @@ def _finish(out_dir, result, labels):
 def counts(verdicts: list[dict]) -> dict:
     """How many verdicts there are of each status and label, and how many agree with the labels given."""
     by_status = {status: sum(v["status"] == status for v in verdicts) for status in STATUSES}
-    by_label = {label: sum(v["label"] == label for v in verdicts) for label in (FAKE, REAL)}
-    labelled = [v for v in verdicts if v["status"] == "scored" and v.get("true_label")]
+    by_label = {label: sum(v["label"] == label for v in verdicts) for label in VERDICT_LABELS}
+    # An UNSURE is neither right nor wrong.
+    labelled = [v for v in verdicts if v["status"] == "scored" and v["label"] != UNSURE and v.get("true_label")]
     right = sum(v["label"] == v["true_label"] for v in labelled)
     return {"files": len(verdicts), **by_status, **by_label, "right": right, "wrong": len(labelled) - right}
 
 
 def exit_code(result: dict) -> int:
-    """0: every file was scored or has no face. 1: some could not be read or failed. 2: nothing was usable."""
+    """0: all were scored (also UNSURE) or show no face. 1: some could not be read or failed. 2: none was usable."""
     count = result["counts"]
     if not count["scored"] and not count["no_face"]:
         return 2

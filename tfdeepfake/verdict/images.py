@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfdeepfake.files import atomic_path
 from tfdeepfake.report import palette
-from tfdeepfake.vocabulary import FAKE, REAL
+from tfdeepfake.vocabulary import VERDICT_LABELS
 
-COLOURS = {FAKE: palette.rgb("fake"), REAL: palette.rgb("real"), None: palette.rgb("grey")}
+COLOURS = {label: palette.rgb(label.lower()) for label in VERDICT_LABELS} | {None: palette.rgb("grey")}
 IMAGES_PER_VIDEO = 4
 FACES_SHOWN = 8  # most suspicious faces, which get a thumbnail
 FILE_SIDE_PX = 960

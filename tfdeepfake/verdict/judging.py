@@ -16,6 +16,7 @@ from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.verdict.timelines import faces_of, look_of, network_inputs, point, ranked_faces
+from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
@@ -30,7 +31,8 @@ class Verdict:
       status: one of STATUSES.
       probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face by `video_rule`; None
         unless scored.
-      label: "FAKE" from the recipe's threshold on, else "REAL"; None unless scored.
+      label: "FAKE" from the recipe's threshold on, else "REAL", or "UNSURE" where there are doubts; None unless scored.
+      doubts: why it is UNSURE, see `verdict.unsure`; empty otherwise.
       deciding_face: number of the face whose probability and label these are.
       video_rule: "mean" or "peak"; mean: the highest mean of a deciding face; peak: the highest window of a deciding
         face (`windows.peak`, and "face"), None for a still image. The rule takes one, the other is there to be seen.
@@ -54,6 +56,7 @@ class Verdict:
     status: str
     probability: float | None = None
     label: str | None = None
+    doubts: list = field(default_factory=list)
     deciding_face: int | None = None
     video_rule: str | None = None
     mean: float | None = None
@@ -206,11 +209,14 @@ def _scored(path, info, plan, clock):
     if plan.video_rule == "mean":
         spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
         no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
+    value, not_judged = deciding[0]["probability"], max(examples[0].face_count, len(faces)) - len(judged)
+    doubts = video_doubts(value, spread, plan.recipe.threshold, not_judged, len(judged))
     return Verdict(
         file=str(path),
         status="scored",
-        probability=deciding[0]["probability"],
-        label=deciding[0]["label"],
+        probability=value,
+        label=label_of(value, plan.recipe.threshold, doubts),
+        doubts=doubts,
         deciding_face=deciding[0]["face"],
         video_rule=plan.video_rule,
         mean=max(face["mean"] for face in deciding),
@@ -218,7 +224,7 @@ def _scored(path, info, plan, clock):
         interval=spread,
         interval_reason="" if spread else no_spread,
         faces=of_faces,
-        faces_not_judged=max(examples[0].face_count, len(faces)) - len(judged),
+        faces_not_judged=not_judged,
         num_samples=num_samples,
         whole_frame=plan.data.detector == "none",
         threshold=plan.recipe.threshold,

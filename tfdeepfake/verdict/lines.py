@@ -5,13 +5,13 @@ from pathlib import Path
 
 from tfdeepfake.verdict.remarks import remarks
 from tfdeepfake.verdict.results import PAGE, printable_path
-from tfdeepfake.vocabulary import FAKE, REAL, STATUS_TEXT
+from tfdeepfake.vocabulary import FAKE, REAL, STATUS_TEXT, UNSURE
 
 
 def line(verdict: dict, threshold: float | None = None) -> str:
     """One line of text for a verdict dict; a file that was not scored gets neither REAL nor FAKE.
 
-    When `threshold` is given and lies inside the interval, the line says so: other frames might have turned the label.
+    An UNSURE names its doubts first.
     """
     name = printable_path(verdict["file"])
     if verdict["status"] != "scored":
@@ -24,12 +24,12 @@ def line(verdict: dict, threshold: float | None = None) -> str:
     timeline = verdict["faces"][0]["timeline"]
     worst = max(timeline, key=lambda point: point["probability"])
     when = f", most suspicious at {worst['time_s']:.1f} s" if len(timeline) > 1 else ""
-    near = threshold is not None and interval and interval[0] <= threshold <= interval[1]
-    unsure = f", close to the threshold {threshold:.2f}" if near else ""
-    wrong = verdict.get("true_label", verdict["label"]) != verdict["label"]
-    told = f", wrong: it is labelled {verdict['true_label']}" if wrong else ""
-    more = f"{when}{unsure}{remarks(verdict, threshold)}{told}"
-    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {faces}{more}"
+    doubts = "".join(f"{doubt['text']}; " for doubt in verdict["doubts"])
+    told = ""
+    if verdict.get("true_label", verdict["label"]) != verdict["label"]:
+        told = f", {'' if verdict['label'] == UNSURE else 'wrong: '}it is labelled {verdict['true_label']}"
+    more = f"{when}{remarks(verdict, threshold)}{told}"
+    return f"{verdict['label']} {verdict['probability']:.2f}{spread} {name}: {doubts}{faces}{more}"
 
 
 def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
@@ -37,12 +37,12 @@ def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
     count = result["counts"]
     rest = [f"{count[status]} {STATUS_TEXT[status].lower()}" for status in STATUS_TEXT if count[status]]
     yield (
-        f"{count['scored']} of {count['files']} scored ({count[FAKE]} FAKE, {count[REAL]} REAL)"
+        f"{count['scored']} of {count['files']} scored ({count[FAKE]} FAKE, {count[REAL]} REAL, {count[UNSURE]} UNSURE)"
         + "".join(f", {text}" for text in rest)
         + "."
     )
     if labelled := count["right"] + count["wrong"]:
-        yield f"{count['right']} of {labelled} scored files with a label are judged right."
+        yield f"{count['right']} of {labelled} files that have a label and are judged FAKE or REAL are judged right."
     for what, names in (
         ("are neither video nor image", result["other_files"]),
         ("of the labels are not among the files", result["unmatched_labels"]),

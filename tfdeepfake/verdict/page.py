@@ -79,6 +79,7 @@ def _row(number, verdict, threshold):
     """What the table says of a verdict: all that is kept of every one while the page is written."""
     return {name: verdict[name] for name in ("name", "status", "label", "probability", "interval", "reason")} | {
         "number": number,
+        "doubts": "; ".join(doubt["text"] for doubt in verdict["doubts"]),
         "faces": "–" if verdict["whole_frame"] else len(verdict["faces"]) + verdict["faces_not_judged"],
         "worst_s": _worst_time(verdict),
         "other_rule": other_rule(verdict, threshold),

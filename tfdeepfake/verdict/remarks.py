@@ -1,7 +1,7 @@
 """What must stand beside a verdict's figure, in its printed line and on the page: what contradicts it."""
 
 from tfdeepfake.report.text import printable
-from tfdeepfake.vocabulary import FAKE, REAL
+from tfdeepfake.vocabulary import FAKE
 
 
 def remarks(verdict: dict, threshold: float | None = None) -> str:
@@ -20,13 +20,12 @@ def faces_left(verdict: dict, threshold: float | None) -> list[str]:
     if len(faces) > 1:
         phrases.append(f"decided by face {deciding['face']} ({deciding['side_px']:.0f} px)")
     if left:
-        nothing = f", and nothing is said of the other{'s' if left > 1 else ''}"
-        phrases.append(
-            f"{len(faces)} of {len(faces) + left} faces judged" + (nothing if verdict["label"] == REAL else "")
-        )
+        # Of a REAL it is a doubt, which the line names before.
+        if not any(doubt["measure"] == "faces_not_judged" for doubt in verdict["doubts"]):
+            phrases.append(f"{len(faces)} of {len(faces) + left} faces judged")
     weak = [face for face in faces if face["weak"] and not face["brief"]]
     suspicious = [f for f in weak if threshold is not None and f["probability"] >= threshold]
-    if suspicious and verdict["label"] == REAL:
+    if suspicious and verdict["label"] != FAKE:
         worst = max(suspicious, key=lambda face: face["probability"])
         phrases.append(
             f"but face {worst['face']} at {worst['probability']:.2f} is too small or too unclear to decide "
@@ -60,10 +59,10 @@ def other_rule(verdict: dict, threshold: float | None) -> str:
     peak, mean = verdict["peak"], verdict["mean"]
     if peak is None or threshold is None:
         return ""
-    if verdict["label"] == REAL and peak["probability"] >= threshold:
+    if verdict["probability"] < threshold <= peak["probability"]:
         return f"but {peak_text(peak)}"
     if verdict["video_rule"] == "peak":
-        below = f", but mean {mean:.2f}" if verdict["label"] == FAKE and mean < threshold else ""
+        below = f", but mean {mean:.2f}" if mean < threshold <= verdict["probability"] else ""
         return peak_text(peak) + below
     return ""
 

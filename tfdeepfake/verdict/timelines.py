@@ -6,9 +6,9 @@ import numpy as np
 
 from tfdeepfake.data.examples import Example
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.verdict.inference import probability
+from tfdeepfake.verdict.inference import interval, probability
+from tfdeepfake.verdict.unsure import interval_doubts, label_of
 from tfdeepfake.verdict.windows import peak
-from tfdeepfake.vocabulary import FAKE, REAL
 
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
 # but does not decide.
@@ -89,7 +89,7 @@ def look_of(examples: list[Example], data: DataRecipe) -> dict:
 def faces_of(
     timelines: dict[int, list[dict]], looks: dict[int, dict], num_samples: int, threshold: float, video_rule: str
 ) -> list[dict]:
-    """Timelines to faces: probability, mean and peak, label, fraction of the samples, whether it may decide.
+    """Timelines to faces: probability, mean and peak, label and doubts, fraction of the samples, whether it may decide.
 
     Args:
       timelines: {number of the face: its points}.
@@ -106,12 +106,17 @@ def faces_of(
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
         mean, highest = float(np.mean([p["probability"] for p in timeline])), peak(timeline)
-        value = highest["probability"] if video_rule == "peak" else mean
+        value, spread = highest["probability"], None
+        if video_rule == "mean":
+            value, spread = mean, interval([{p["frame"]: p["probability"] for p in timeline}])
+        doubts = interval_doubts(spread, threshold, number)
         faces.append(
             {
                 "face": number,
                 "probability": value,
-                "label": FAKE if value >= threshold else REAL,
+                "label": label_of(value, threshold, doubts),
+                "interval": None if spread is None else list(spread),
+                "doubts": doubts,
                 "mean": mean,
                 "peak": highest,
                 "fraction": round(fraction, 4),
