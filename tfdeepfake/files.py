@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 
@@ -18,7 +19,7 @@ _REFUSALS = frozenset(
 )
 
 
-def raise_if_full(error, path: str | Path) -> None:
+def raise_if_full(error: OSError, path: str | Path) -> None:
     """Turns "no space left" (or a quota) into an InputError that names the file; passes others on."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise InputError(
@@ -83,7 +84,7 @@ def _check_writable(folder, subject):
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path):
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it over `path` when the block succeeds.
 
     The rename is atomic, so a reader (or a run that is started again after SIGKILL) sees the old file or
@@ -129,12 +130,12 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, value) -> None:
+def write_json(path: str | Path, value: Any) -> None:
     """Writes a JSON file atomically; NaN is refused, because it is not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path, remedy: str = ""):
+def read_json(path: str | Path, remedy: str = "") -> Any:
     """Reads a JSON object.
 
     Raises:
@@ -163,7 +164,7 @@ def begin_json_lines(path: Path | str, values: Iterable = ()) -> None:
         stream.writelines(map(_json_line, values))
 
 
-def append_json_line(path: Path | str, value) -> None:
+def append_json_line(path: Path | str, value: Any) -> None:
     """Adds a line and waits until it is on the disk, so that whatever happens later cannot take it away.
 
     The file is made where it is missing. A last line that was cut off when its run was killed goes first.
@@ -244,7 +245,9 @@ def sha256(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path | str, busy: Exception | None = None, log: Callable[[str], None] | None = None):
+def exclusive_lock(
+    path: Path | str, busy: Exception | None = None, log: Callable[[str], None] | None = None
+) -> Iterator[bool]:
     """Holds a lock file; the system lets go of it when the process ends, however it ends. It keeps threads apart too.
 
     The file stays where it is: were it removed, a process that waits for it and one that comes later would both hold

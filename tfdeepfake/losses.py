@@ -4,6 +4,8 @@ Each is a function (labels, logits) -> float32 [B]: a vector, because Keras weig
 them over replicas; a scalar would count once per replica.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -11,7 +13,7 @@ LOSSES = ("bce", "bce_f1", "ce")
 EPSILON = 1e-7
 
 
-def get(name: str, alpha: float = 1.0, beta: float = 1.0):
+def get(name: str, alpha: float = 1.0, beta: float = 1.0) -> Callable:
     """The loss of a name, for `model.compile`.
 
     Args:
@@ -42,7 +44,7 @@ def _columns(labels, logits):
     return ops.cast(ops.reshape(labels, (-1,)), "float32"), ops.cast(ops.reshape(logits, (-1,)), "float32")
 
 
-def bce(labels, logits):
+def bce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy of each example (P2 Eq. 1).
 
     Args:
@@ -55,7 +57,7 @@ def bce(labels, logits):
     return ops.maximum(logits, 0.0) - labels * logits + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
-def ce(labels, logits):
+def ce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Cross-entropy of each example over K classes (P4 Eq. 3, Sec. 4.6); with one logit the same as `bce`.
 
     Args:
@@ -72,7 +74,7 @@ def ce(labels, logits):
     return -ops.sum(chosen * ops.log_softmax(logits), axis=-1)
 
 
-def f1(labels, logits):
+def f1(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """1 - F1 on probabilities, the mean of F1 for "fake" and for "real" (P2 Eqs. 2, 3; arXiv:1402.1892).
 
     With true positives sum(y * p) it has a gradient: F1 = 2 * sum(y * p) / (sum(y) + sum(p)). The paper's F1 is that of

@@ -3,10 +3,15 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
 
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
@@ -36,7 +41,7 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
     write_json(folder / RECIPE_FILE, {"schema": SCHEMA} | recipe.to_dict())
 
 
-def save_model(folder: str | Path, model, recipe: Recipe) -> Recipe:
+def save_model(folder: str | Path, model: "keras.Model", recipe: Recipe) -> Recipe:
     """Writes `model.weights.h5` and `recipe.json`; the folder is then all that inference needs.
 
     Args:
@@ -176,7 +181,7 @@ def load_model(folder: str | Path) -> tuple:
     return model, recipe
 
 
-def load_weights(model, folder: str | Path, recipe: Recipe) -> None:
+def load_weights(model: "keras.Model", folder: str | Path, recipe: Recipe) -> None:
     """Loads the weights of a saved model folder, whose recipe is given, into `model`: all of them or none.
 
     Raises:

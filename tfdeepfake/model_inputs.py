@@ -1,7 +1,12 @@
 """What a network reads, told from its inputs: of a Keras network and of its compiled form alike."""
 
+from typing import TYPE_CHECKING
 
-def input_type(model):
+if TYPE_CHECKING:
+    import keras
+
+
+def input_type(model: "keras.Model") -> str:
     """What a network reads: "frame" (frames alone), "flow" (a frame and its flow map) or "clip" ([B, T, H, W, C]).
 
     Args:
@@ -13,6 +18,6 @@ def input_type(model):
     return "flow" if "flow" in ranks else "frame"
 
 
-def wants_flow(model) -> bool:
+def wants_flow(model: "keras.Model") -> bool:
     """Whether a network has the input `flow`."""
     return any(tensor.name == "flow" for tensor in model.inputs)

@@ -15,6 +15,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 
 # Read by TensorFlow, its logging library and absl when they are loaded: errors only.
 LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "3", "ABSL_MIN_LOG_LEVEL": "3"}
@@ -39,7 +40,7 @@ def load_backend() -> None:
 
 
 @contextlib.contextmanager
-def hide_stderr():
+def hide_stderr() -> Iterator[None]:
     """Puts the process's standard error aside, for all its threads."""
     sys.stderr.flush()
     try:
@@ -63,13 +64,13 @@ def close_stderr() -> None:
     os.close(nowhere)
 
 
-def hide_prints():
+def hide_prints() -> contextlib.redirect_stdout:
     """Puts aside what Python code prints to standard output."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
 @contextlib.contextmanager
-def hide_warnings(category: type[Warning] = Warning):
+def hide_warnings(category: type[Warning] = Warning) -> Iterator[None]:
     """Ignores warnings of a category."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category)
@@ -77,7 +78,7 @@ def hide_warnings(category: type[Warning] = Warning):
 
 
 @contextlib.contextmanager
-def hide_tfds():
+def hide_tfds() -> Iterator[None]:
     """TFDS's own bars and notes stay silent: there is one bar over all videos."""
     from absl import logging
     from tensorflow_datasets.core.utils import tqdm_utils

@@ -107,15 +107,15 @@ class DataRecipe:
             raise ValueError("input_type 'flow' needs flow='dis' or flow='farneback', got 'none'.")
 
     @property
-    def clip_span_frames(self):
+    def clip_span_frames(self) -> int:
         """Frames of video that one clip covers; a shorter video has no clip."""
         return (self.num_frames - 1) * self.stride_frames + 1
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values, subject="data recipe"):
+    def from_dict(cls, values: dict, subject: str = "data recipe") -> "DataRecipe":
         return from_dict(cls, values, subject)
 
 
@@ -180,11 +180,11 @@ class Recipe:
         ):
             raise ValueError(f"classes needs a list of different names, or null, got {names!r}.")
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values, subject="recipe"):
+    def from_dict(cls, values: dict, subject: str = "recipe") -> "Recipe":
         values = dict(values)
         if "data" in values:
             values["data"] = DataRecipe.from_dict(values["data"], subject)

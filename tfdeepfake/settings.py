@@ -1,11 +1,13 @@
 """Fields of a frozen dataclass that say what they are: one text for --help and documentation, choices checked once."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tfdeepfake.errors import InputError
 
 
-def setting(default, text: str, choices=None):
+def setting(default: Any, text: str, choices: Sequence | None = None) -> Any:
     """A dataclass field.
 
     Args:
@@ -19,7 +21,7 @@ def setting(default, text: str, choices=None):
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def check_choices(settings, error=None) -> None:
+def check_choices(settings: Any, error: Callable | None = None) -> None:
     """Checks every field that has choices.
 
     Args:
@@ -35,7 +37,7 @@ def check_choices(settings, error=None) -> None:
             raise error(field.name, f"needs one of {choices}, got {value!r}.")
 
 
-def from_dict(cls, values, subject: str):
+def from_dict(cls, values: dict, subject: str) -> Any:
     """An object of a dataclass from a JSON object.
 
     Args:

@@ -11,7 +11,9 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.quiet import LOG_LEVELS, close_stderr
@@ -26,7 +28,9 @@ class WorkerCrashed(Exception):
     """The process that worked on an item died, or took too long and was killed; the text says how."""
 
 
-def imap_ordered(function, items, workers: int | None = None, time_limit_s: float = 600.0):
+def imap_ordered(
+    function: Callable, items: Sequence, workers: int | None = None, time_limit_s: float = 600.0
+) -> Iterator[tuple]:
     """Yields (item, result of function(item)) in the order of `items`.
 
     Processes are spawned, not forked: TensorFlow hangs in a forked child. Each process gets an equal
@@ -98,7 +102,7 @@ def imap_ordered(function, items, workers: int | None = None, time_limit_s: floa
 _mine = threading.local()
 
 
-def run_isolated(function, item, threads: int = 1, time_limit_s: float = 600.0):
+def run_isolated(function: Callable, item: Any, threads: int = 1, time_limit_s: float = 600.0) -> Any:
     """function(item) from a process that belongs to the calling thread, for callers that `imap_ordered` cannot serve.
 
     Returns:

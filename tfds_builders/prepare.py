@@ -9,6 +9,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full
@@ -36,18 +37,18 @@ BUILDERS = {
 
 
 def prepare(
-    name,
-    input_type="clip",
-    dir=None,
-    data_dir=None,
-    workers=None,
-    beam_options=None,
-    overwrite=False,
-    num_frames_real=None,
-    num_frames_fake=None,
-    image_format="jpeg95",
-    **changes,
-):
+    name: str,
+    input_type: str = "clip",
+    dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    workers: int | None = None,
+    beam_options: str | None = None,
+    overwrite: bool = False,
+    num_frames_real: int | None = None,
+    num_frames_fake: int | None = None,
+    image_format: str = "jpeg95",
+    **changes: Any,
+) -> dict:
     """Videos to TFRecords. A set that is there already stays as it is; an interrupted build is resumed (`work_cache`).
 
     Args:

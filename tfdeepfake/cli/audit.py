@@ -1,11 +1,13 @@
 """`tfdeepfake audit`: what leaks from training into tests."""
 
+import argparse
+
 from tfdeepfake.cli.flags import add_options, need_whole, read_options
 from tfdeepfake.files import check_output_file
 from tfdeepfake.quiet import load_tensorflow
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("audit", help="persons, videos and near-duplicate frames that leak from training into tests")
     p.add_argument("data", nargs="+", metavar="DATA", help="prepared data set, or builder=FOLDER of one that is not")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
@@ -17,7 +19,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     need_whole(args, num_frames=(0, None), distance=(0, 64))
     options = read_options(args)
     if args.out:

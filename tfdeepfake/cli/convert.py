@@ -1,10 +1,12 @@
 """`tfdeepfake convert`: a published checkpoint to a saved model folder."""
 
+import argparse
+
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("convert", help="published checkpoint to a saved model folder")
     p.add_argument("source", help="for example meso4_df; an unknown one lists them all")
     p.add_argument("file", help="the checkpoint file as its authors publish it")
@@ -14,7 +16,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     check_output_folder(args.out)
     load_tensorflow()
     from tfdeepfake.compiled.choice import compile_ahead

@@ -1,11 +1,19 @@
 """`tfdeepfake detectors`: published detectors by name, what is known of them, and whether they are here."""
 
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from tfdeepfake.errors import InputError
+
+if TYPE_CHECKING:
+    from tfdeepfake.published.fetch import Listed
+
 
 ACTIONS = ("list", "fetch", "remove")
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("detectors", help="published detectors by name: size, licence, accuracy; fetch, remove")
     p.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="[list]")
     p.add_argument("name", nargs="?", help="which one to fetch or remove")
@@ -13,7 +21,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from tfdeepfake.published.fetch import fetch_published
     from tfdeepfake.verdict import named
     from tfdeepfake.weights.download import size_text
@@ -31,7 +39,7 @@ def run(args):
         print(f"{args.name}: {size_text(named.remove(args.name))} freed.")
 
 
-def table(name: str | None = None):
+def table(name: str | None = None) -> Iterator[str]:
     """Yields the lines of the list: a line of figures for each detector, and two of what is known of it.
 
     Args:
@@ -58,7 +66,7 @@ def table(name: str | None = None):
     yield "the data that they were trained on stand in brackets."
 
 
-def here(row) -> str:
+def here(row: "Listed") -> str:
     """Whether a detector is on this machine: "yes", "fetched", "in part", "no", or that it has to be got by hand."""
     from tfdeepfake.verdict import named
 

@@ -1,5 +1,6 @@
 """`tfdeepfake evaluate`: metrics of a run, or of a saved model folder, on a split."""
 
+import argparse
 from pathlib import Path
 
 from tfdeepfake.cli.flags import need_whole
@@ -9,7 +10,7 @@ from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import TTA
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("evaluate", help="metrics with intervals and images of a network on a split")
     p.add_argument("folder", metavar="RUN", help="run folder, or a saved model folder together with --data")
     p.add_argument("--split", default="test")
@@ -26,7 +27,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     need_whole(args, batch_size=(1, None))
     is_run = not (Path(args.folder) / RECIPE_FILE).exists()
     check_output_folder(args.out or (Path(args.folder) if is_run else Path()) / "evaluation")

@@ -1,11 +1,13 @@
 """`tfdeepfake export`: a SavedModel for TF Serving, or the network compiled for LiteRT."""
 
+import argparse
+
 from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("export", help="SavedModel for TF Serving, or LiteRT file")
     p.add_argument("model", help="saved model folder, or a run folder: its best/")
     p.add_argument("out", help="folder to write; of a SavedModel, a version folder is made inside")
@@ -14,7 +16,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     need_whole(args, version=(1, None))
     check_output_folder(args.out)
     if args.format == "litert":

@@ -1,10 +1,12 @@
 """`tfdeepfake faces`: a contact sheet of face tracks and crops, to look at."""
 
+import argparse
+
 from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.vocabulary import ALIGNMENTS, DETECTORS
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("faces", help="contact sheet of face tracks and crops, to look at")
     p.add_argument("path", help="video or image")
     p.add_argument("--out", default="faces.png", help="image file, its suffix decides the format [faces.png]")
@@ -20,7 +22,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     need_whole(args, num_frames=(1, None))
     from tfdeepfake.data.video.write import image_name
 

@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import math
+from collections.abc import Collection
+from typing import Any
 
 from tfdeepfake.errors import InputError
 
@@ -12,7 +14,13 @@ NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int, 
 class Once(argparse.Action):
     """A flag that is refused when it is given again: of two values one would be dropped without a word."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         if getattr(namespace, self.dest) is not None:
             parser.error(f"{option_string}: takes one value, got {getattr(namespace, self.dest)} and {values}.")
         setattr(namespace, self.dest, values)
@@ -50,7 +58,7 @@ def _flag(name):
     return f"--{name.replace('_', '-')}"
 
 
-def add_fields(parser, cls, leave_out: tuple = (), note: str = "[{default}]") -> None:
+def add_fields(parser: argparse.ArgumentParser, cls, leave_out: tuple = (), note: str = "[{default}]") -> None:
     """A flag for every field of a dataclass of `settings.setting`, named as the field; None when it is not given.
 
     Args:
@@ -71,18 +79,18 @@ def add_fields(parser, cls, leave_out: tuple = (), note: str = "[{default}]") ->
         )
 
 
-def given_fields(args, cls) -> dict:
+def given_fields(args: argparse.Namespace, cls) -> dict:
     """{field: value} of the flags of `add_fields` that were given."""
     values = {field.name: getattr(args, field.name, None) for field in dataclasses.fields(cls)}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def add_options(parser, text: str) -> None:
+def add_options(parser: argparse.ArgumentParser, text: str) -> None:
     """`--option NAME=VALUE`, any number of times."""
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=text)
 
 
-def read_options(args, taken: tuple = ()) -> dict:
+def read_options(args: argparse.Namespace, taken: Collection[str] = ()) -> dict:
     """{name: value} of `--option`.
 
     Raises:

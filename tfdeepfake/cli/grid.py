@@ -1,5 +1,6 @@
 """`tfdeepfake grid`: a preset at every combination of batch sizes and learning rates."""
 
+import argparse
 import dataclasses
 
 from tfdeepfake.cli.flags import need_above_zero, need_whole
@@ -7,7 +8,7 @@ from tfdeepfake.cli.presets import load_preset
 from tfdeepfake.files import check_output_folder
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("grid", help="train a preset at several batch sizes and learning rates (P2 4.2.2)")
     p.add_argument("preset")
     p.add_argument("run_dir", help="a run folder per cell and grid.csv are written into it; started again, it resumes")
@@ -19,7 +20,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     need_whole(args, batch_sizes=(1, None), epochs=(1, None))
     need_above_zero(args, "learning_rates")
     check_output_folder(args.run_dir)

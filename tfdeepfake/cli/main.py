@@ -4,6 +4,8 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 from tfdeepfake import __version__
 from tfdeepfake.cli import (
@@ -34,12 +36,12 @@ FULL_OR_REFUSED = frozenset(
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line, as every other error is said, instead of the whole usage."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").rstrip(".")
         self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """The parser of all verbs; each verb's file adds its own and sets `run`."""
     about = "Finds faked faces in videos, and trains the networks that do."
     all_verbs = Parser(prog="tfdeepfake", description=about)
@@ -50,7 +52,7 @@ def parser():
     return all_verbs
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done."""
     args = parser().parse_args(argv)
     try:

@@ -7,7 +7,7 @@ from tfdeepfake.files import check_output_file
 from tfdeepfake.quiet import load_tensorflow
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("models", help="table of the networks: input, parameters, FLOPs, latency")
     p.add_argument("names", nargs="*", help="networks (default: all)")
     p.add_argument("--latency", action=argparse.BooleanOptionalAction, default=True, help="measure it on this machine")
@@ -16,7 +16,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     need_whole(args, batch_size=(1, None))
     if args.out:
         check_output_file(args.out)

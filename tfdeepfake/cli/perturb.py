@@ -1,9 +1,11 @@
 """`tfdeepfake perturb`: perturbed copies of videos for tests."""
 
+import argparse
+
 from tfdeepfake.cli.flags import need_above_zero, need_whole
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("perturb", help="a copy of a video or folder as a worse channel would show it (P4 4.5)")
     p.add_argument("path", help="video, image or folder")
     p.add_argument("out", help="file, or folder of the same layout")
@@ -19,7 +21,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     need_whole(args, seed=(0, None), crf=(0, 51))
     need_above_zero(args, "time_limit_s")
     from tfdeepfake.data.perturb import files

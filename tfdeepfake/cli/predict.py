@@ -1,5 +1,6 @@
 """`tfdeepfake predict`: verdicts on videos, images and folders of them."""
 
+import argparse
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS, RUNTIMES
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("predict", help="is a face in these videos faked, which, when, how sure")
     p.add_argument("paths", nargs="+", metavar="PATH", help="videos, images or folders of them")
     where = (
@@ -36,12 +37,12 @@ def add(verbs):
     return p
 
 
-def print_line(line):
+def print_line(line: str) -> None:
     """What the user is told on the way; verdicts alone are written to the standard output."""
     print(line, file=sys.stderr, flush=True)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     start = time.perf_counter() - process_age_s()
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
     if args.out:

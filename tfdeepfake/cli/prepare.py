@@ -1,5 +1,6 @@
 """`tfdeepfake prepare`: a data set's videos to TFRecords."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import INPUT_TYPES
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("prepare", help="videos to TFRecords: detect, track, crop, flow")
     p.add_argument("name", help="builder: synthetic_faces, video_folder, face_forensics, celeb_df, dfdc, ...")
     p.add_argument("--input-type", choices=INPUT_TYPES, default="clip", help="of the examples [clip]")
@@ -32,7 +33,7 @@ def add(verbs):
     return p
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     need_whole(args, workers=(0, None), num_frames_real=(1, None), num_frames_fake=(1, None))
     need_above_zero(args, "frame_rate")
     if args.data_dir:

@@ -3,9 +3,13 @@
 import difflib
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
 import train_scripts
 from tfdeepfake.errors import InputError
+
+if TYPE_CHECKING:
+    from tfdeepfake.training.config import TrainConfig
 
 
 def presets() -> list:
@@ -13,7 +17,7 @@ def presets() -> list:
     return sorted(m.name for m in pkgutil.iter_modules(train_scripts.__path__))
 
 
-def load_preset(name: str):
+def load_preset(name: str) -> "TrainConfig":
     """The TrainConfig of a preset.
 
     Raises:

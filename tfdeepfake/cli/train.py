@@ -1,5 +1,6 @@
 """`tfdeepfake train`: a network on a prepared data set, or a preset."""
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.training.config import TrainConfig
 
 
-def add(verbs):
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("train", help="train a network on a prepared data set; started again, it resumes")
     p.add_argument("network", nargs="?", help="baseline, two_stream_frame, two_stream_video, cnn_rnn, ...")
     p.add_argument("--preset", help="experiment of train_scripts/, for example baseline or demo")
@@ -22,7 +23,7 @@ def add(verbs):
     return p
 
 
-def read_config(args):
+def read_config(args: argparse.Namespace) -> TrainConfig:
     """The TrainConfig that the flags describe.
 
     Raises:
@@ -42,7 +43,7 @@ def read_config(args):
     return dataclasses.replace(config, **changes)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     config = read_config(args)
     default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
     run_dir = Path(args.run_dir or Path("runs") / default)

@@ -7,8 +7,13 @@ by other operations (`rewrite`).
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
 
 # Of the logit, or of its size where that is above 1: sums in another order give some 1e-6.
 TOLERANCE = 1e-5
@@ -18,7 +23,7 @@ class NotConverted(Exception):
     """LiteRT has no such operation, or the scores differ: says which."""
 
 
-def convert(model) -> bytes:
+def convert(model: "keras.Model") -> bytes:
     """Makes the LiteRT form of a network and compares the two.
 
     Args:

@@ -5,12 +5,17 @@ convolution takes several times as long as its 2D one, which XNNPACK runs.
 """
 
 import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from keras import layers, ops
 
+if TYPE_CHECKING:
+    import keras
+
 
 @contextlib.contextmanager
-def rewritten(model):
+def rewritten(model: "keras.Model") -> Iterator[None]:
     """A Keras network's own layers compute the same by other operations inside this block.
 
     Args:

@@ -45,7 +45,11 @@ LEAST, DRAWS = 1.0, 20
 
 
 def self_blend(
-    frames: np.ndarray, landmarks_px: np.ndarray, rng: np.random.Generator, region=None, drift: float = 0.0
+    frames: np.ndarray,
+    landmarks_px: np.ndarray,
+    rng: np.random.Generator,
+    region: np.ndarray | None = None,
+    drift: float = 0.0,
 ) -> tuple:
     """Pseudo-fakes of the frames of one real face.
 
@@ -100,7 +104,7 @@ def face_maps(landmarks_px: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, (centres - linear @ middle)[..., None]], axis=2)
 
 
-def draw_mask(rng: np.random.Generator, region=None):
+def draw_mask(rng: np.random.Generator, region: np.ndarray | None = None) -> np.ndarray:
     """A mask on the grid over the mean face, float32 [rows, columns], 0..1 but for rounding."""
     import cv2
 

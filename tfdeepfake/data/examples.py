@@ -6,7 +6,10 @@ A score is only right when prediction looks at a video as training did, so both 
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,10 @@ from tfdeepfake.data import faces, video
 from tfdeepfake.data.faces import align
 from tfdeepfake.data.runs import TooShort, runs
 from tfdeepfake.errors import InputError
+
+if TYPE_CHECKING:
+    from tfdeepfake.recipe import DataRecipe
+
 
 __all__ = ["Example", "NoFace", "TooShort", "extract"]
 
@@ -67,7 +74,15 @@ class Example:
     mask: np.ndarray | None = None
 
 
-def extract(path, recipe, detect=None, change=None, places=None, stream=None, frame_rate=None) -> list:
+def extract(
+    path: str | Path,
+    recipe: "DataRecipe",
+    detect: Callable | None = None,
+    change: Callable | None = None,
+    places: Callable | None = None,
+    stream: int | None = None,
+    frame_rate: float | None = None,
+) -> list:
     """Examples of a video or still image, in order of time, then face.
 
     Spaced frames are all searched for faces; of a run of consecutive ones a few are, and the boxes between are

@@ -5,10 +5,17 @@
 Map t says where the pixels of frame t - 1 went in frame t; map 0 repeats map 1, so T frames give T maps (P2 3.1).
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
 from tfdeepfake.vocabulary import FLOW_METHODS
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 # Codes 1..255 around 128: zero motion is exact, and left and right are treated alike.
 CODES = 127
@@ -47,7 +54,7 @@ def optical_flow(frames: np.ndarray, method: str = "dis") -> np.ndarray:
     return flow
 
 
-def flow_method(name):
+def flow_method(name: str) -> Callable:
     """The function (before, after: uint8 [H, W]) -> float32 [H, W, 2] of a method's name."""
     if name == "dis":
         dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -110,7 +117,7 @@ def unpack_flow(packed: np.ndarray, max_px: np.ndarray) -> np.ndarray:
     return (codes - ZERO_CODE) / CODES * max_px[..., None, None, None]
 
 
-def unpack_flow_ops(packed, max_px):
+def unpack_flow_ops(packed: "tf.Tensor", max_px: "tf.Tensor") -> "tf.Tensor":
     """`unpack_flow` on TensorFlow tensors, for use inside `tf.data` whatever backend Keras runs on.
 
     Args:

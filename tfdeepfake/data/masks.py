@@ -1,5 +1,7 @@
 """Where a fake was manipulated: crops of a data set's mask video, cut like the crops of the examples."""
 
+from pathlib import Path
+
 import numpy as np
 
 from tfdeepfake.data import faces, video
@@ -9,7 +11,7 @@ from tfdeepfake.data.faces import align
 AT_ONCE = 32
 
 
-def mask_crops(path, video_path, examples) -> list:
+def mask_crops(path: str | Path, video_path: str | Path, examples: list) -> list:
     """Cuts masks out of the same frames and squares as examples.
 
     Args:

@@ -1,16 +1,25 @@
 """Which frames of a video become examples: spaced over it, or in runs, over all of it or over places in it."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfdeepfake.data import video
 from tfdeepfake.errors import InputError
+
+if TYPE_CHECKING:
+    from tfdeepfake.recipe import DataRecipe
 
 
 class TooShort(InputError):
     """The video has fewer frames than one clip takes."""
 
 
-def runs(path, frame_count: int, recipe, places=None, stream=None) -> list:
+def runs(
+    path: str | Path, frame_count: int, recipe: "DataRecipe", places: Callable | None = None, stream: int | None = None
+) -> list:
     """Frame numbers of each run.
 
     Args:

@@ -1,6 +1,8 @@
 """Is a face anywhere in a video? A coarse look over all of it, for faces that are there for a moment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -35,13 +37,13 @@ class Search:
     places: np.ndarray
 
     @property
-    def text(self):
+    def text(self) -> str:
         """Such as "searched 63 s every 0.5 s"."""
         every = f"{self.every_s:.1f}" if self.every_s < 10 else f"{self.every_s:.0f}"
         return f"searched {self.length_s:.0f} s every {every} s"
 
 
-def find_faces(path, detect, stream=None):
+def find_faces(path: str | Path, detect: Callable, stream: int | None = None) -> Search:
     """Looks for faces in small frames of the whole video.
 
     Args:

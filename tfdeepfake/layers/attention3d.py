@@ -1,11 +1,16 @@
 """Attention inside convolutional networks: squeeze-and-excitation and non-local blocks (P3 Sec. 2.2)."""
 
+from typing import TYPE_CHECKING
+
 from keras import layers, ops
 
 from tfdeepfake.layers.exact import ExactBatchNormalization
 
+if TYPE_CHECKING:
+    import keras
 
-def squeeze_excite(x, reduction: int = 16, name: str = "se"):
+
+def squeeze_excite(x: "keras.KerasTensor", reduction: int = 16, name: str = "se") -> "keras.KerasTensor":
     """Channels weighted by a gate computed from their means (P3 Eqs. 4-6; arXiv:1709.01507).
 
     Args:
@@ -27,7 +32,7 @@ def squeeze_excite(x, reduction: int = 16, name: str = "se"):
     return layers.Multiply(name=f"{name}_scale")([x, gate])
 
 
-def nonlocal_block(x, inner: int | None = None, name: str = "nonlocal"):
+def nonlocal_block(x: "keras.KerasTensor", inner: int | None = None, name: str = "nonlocal") -> "keras.KerasTensor":
     """Self-attention over space and time, added to x (P3 Eqs. 2-3; arXiv:1711.07971, embedded Gaussian).
 
     The batch normalisation behind the output projection starts with scale zero, so the block is the identity until

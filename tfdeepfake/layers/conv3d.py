@@ -1,18 +1,31 @@
 """3D convolution, pooling and normalisation with the padding and constants of PyTorch, for published checkpoints."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from keras import config, layers, ops
 
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.initializers import he_by_outputs
 
+if TYPE_CHECKING:
+    import keras
 
-def triple(value):
+
+def triple(value: int | Sequence[int]) -> tuple[int, int, int]:
     """An integer, or three of them (time, height, width), as three."""
     return (value,) * 3 if isinstance(value, int) else tuple(value)
 
 
-def conv(x, filters: int, kernel, strides: int = 1, groups: int = 1, name=None):
+def conv(
+    x: "keras.KerasTensor",
+    filters: int,
+    kernel: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    groups: int = 1,
+    name: str | None = None,
+) -> "keras.KerasTensor":
     """3D convolution without bias, padded by kernel // 2 on both sides as PyTorch does.
 
     Args:
@@ -70,7 +83,9 @@ def _same(size, kernel, stride):
     return max((-(-size // stride) - 1) * stride + kernel - size, 0)
 
 
-def max_pool(x, size, strides, name: str):
+def max_pool(
+    x: "keras.KerasTensor", size: int | Sequence[int], strides: int | Sequence[int], name: str
+) -> "keras.KerasTensor":
     """Max-pool of a map without negative values, padded by size // 2 on both sides.
 
     Zeros are then as good as the minus infinity that PyTorch pads with.
@@ -79,6 +94,6 @@ def max_pool(x, size, strides, name: str):
     return layers.MaxPooling3D(size, strides, name=name)(x)
 
 
-def norm(x, name: str, epsilon: float = 1e-5, momentum: float = 0.9):
+def norm(x: "keras.KerasTensor", name: str, epsilon: float = 1e-5, momentum: float = 0.9) -> "keras.KerasTensor":
     """Batch normalisation with PyTorch's constants."""
     return ExactBatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(x)

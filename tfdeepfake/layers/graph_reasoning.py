@@ -1,13 +1,17 @@
 """TALL++'s graph reasoning block and the layer that adds its semantic consistency loss (P4 Secs. 3.3, 3.4)."""
 
 import threading
+from typing import TYPE_CHECKING
 
 from keras import layers, ops, saving
 
 from tfdeepfake.layers.thumbnail import cell_regions
 
+if TYPE_CHECKING:
+    import keras
 
-def graph_reasoning(x, inner: int = 512, name: str = "graph"):
+
+def graph_reasoning(x: "keras.KerasTensor", inner: int = 512, name: str = "graph") -> "keras.KerasTensor":
     """Places of a map as nodes of a complete graph that learn from each other; the result is added to the map.
 
     P4 names the steps and gives neither widths nor formulas. Here, for the nodes X [N, C]:
@@ -68,12 +72,12 @@ class SemanticConsistency(layers.Layer):
         losses = super()._get_own_losses()
         return [self._added.loss] if losses and hasattr(self._added, "loss") else losses
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"rows": self.rows, "columns": self.columns, "snake": self.snake, "alpha": self.alpha}
         return super().get_config() | own
 
 
-def semantic_consistency(features):
+def semantic_consistency(features: "keras.KerasTensor") -> "keras.KerasTensor":
     """How much the features of neighbouring frames differ (P4 Eqs. 1, 2): squares averaged over features and pairs.
 
     Args:

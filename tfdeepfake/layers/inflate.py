@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def inflate(kernel, time):
+def inflate(kernel: np.ndarray, time: int) -> np.ndarray:
     """A 2D kernel repeated over time and divided by its length.
 
     On a clip of one repeated frame the 3D convolution then equals the 2D one on that frame, at every time whose window
@@ -32,5 +32,5 @@ class Inflated:
         self.time = variable.shape[0] if len(variable.shape) == 5 else None
         self.shape = tuple(variable.shape) if self.time is None else tuple(variable.shape)[1:]
 
-    def assign(self, array):
+    def assign(self, array: np.ndarray) -> None:
         self.variable.assign(array if self.time is None else inflate(array, self.time))

@@ -4,14 +4,20 @@ by a seed from the import instead of the run's.
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from keras import initializers
+
+if TYPE_CHECKING:
+    import keras
+
 
 _UNDRAWN = contextvars.ContextVar("undrawn", default=False)
 
 
 @contextlib.contextmanager
-def undrawn():
+def undrawn() -> Iterator[None]:
     """Kernels of networks built inside start as zeros: for networks that a file then fills, whole.
 
     Drawing the 303 M numbers of `clip_vit_l14` takes longer than reading them.
@@ -28,11 +34,11 @@ def _start(initializer):
     return initializers.Zeros() if _UNDRAWN.get() else initializer
 
 
-def he_by_outputs():
+def he_by_outputs() -> "keras.Initializer":
     """He et al. (arXiv:1502.01852) by outputs, as the published convolutional networks start."""
     return _start(initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"))
 
 
-def small_normal():
+def small_normal() -> "keras.Initializer":
     """Normal, deviation 0.02, cut at two deviations, as the published transformers start."""
     return _start(initializers.TruncatedNormal(stddev=0.02))

@@ -1,9 +1,15 @@
 """The classifier that Bonettini et al. train on an embedding learnt by triplets (arXiv:2004.07676, Sec. III-B)."""
 
+from typing import TYPE_CHECKING
+
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
+
+if TYPE_CHECKING:
+    import keras
+
 
 # The layers trained in the second stage.
 HEAD = ("classifier_0", "logits")
@@ -11,8 +17,8 @@ HEAD = ("classifier_0", "logits")
 
 def siamese_head(
     name: str,
-    frames,
-    x,
+    frames: "keras.KerasTensor",
+    x: "keras.KerasTensor",
     num_classes: int,
     dropout: float = 0.0,
     seed: int | None = None,

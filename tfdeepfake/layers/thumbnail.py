@@ -1,13 +1,14 @@
 """A clip as one image: its frames side by side in a grid (TALL, P4 Sec. 3.1, Algorithm 1, Tables 8 to 10)."""
 
 import math
+from collections.abc import Sequence
 
 from keras import KerasTensor, initializers, layers, ops, random, saving
 
 ORDERS = ("forward", "reverse", "random")
 
 
-def cells(rows, columns, snake: bool = False):
+def cells(rows: int, columns: int, snake: bool = False) -> list[tuple[int, int]]:
     """Grid cells (row, column) in the order in which a clip's frames fill them.
 
     Args:
@@ -18,18 +19,18 @@ def cells(rows, columns, snake: bool = False):
 
 
 def thumbnail(
-    clip,
+    clip: KerasTensor,
     rows: int = 2,
     columns: int = 2,
     size: tuple = (224, 224),
-    tile_size=None,
+    tile_size: tuple[int, int] | None = None,
     snake: bool = False,
     order: str = "forward",
     empty: int = 0,
     mask_px: int = 0,
-    fill: tuple = (0.0, 0.0, 0.0),
+    fill: Sequence[float] = (0.0, 0.0, 0.0),
     seed: int | None = None,
-):
+) -> KerasTensor:
     """The frames of a clip in a grid.
 
     Frames are resized to `tile_size`, put side by side, and the whole is resized to `size`, both bilinearly without
@@ -109,7 +110,7 @@ def _resized(x, size):
     return x if tuple(x.shape[1:3]) == tuple(size) else ops.image.resize(x, size, antialias=False)
 
 
-def cell_regions(x, rows, columns, snake: bool = False):
+def cell_regions(x: KerasTensor, rows: int, columns: int, snake: bool = False) -> KerasTensor:
     """The region of each frame in a map computed from a thumbnail.
 
     Args:
@@ -174,7 +175,7 @@ class FrameMask(layers.Layer):
     def compute_output_spec(self, clip, training=False):
         return KerasTensor(clip.shape, dtype=clip.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"size_px": self.size_px, "fill": list(self.fill), "seed": self.seed}
 
 
@@ -200,7 +201,7 @@ class FrameShuffle(layers.Layer):
     def compute_output_spec(self, clip, training=False):
         return KerasTensor(clip.shape, dtype=clip.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"seed": self.seed}
 
 
@@ -220,7 +221,7 @@ class FramePosition(layers.Layer):
         super().__init__(**kwargs)
         self.rows, self.columns, self.snake = rows, columns, snake
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.embedding = self.add_weight(
             shape=(1, self.rows * self.columns, input_shape[-1]),
             initializer=initializers.TruncatedNormal(stddev=0.02),
@@ -236,5 +237,5 @@ class FramePosition(layers.Layer):
         index = [number[r, c] for r in rows for c in columns]
         return x + ops.reshape(ops.take(self.embedding[0], index, axis=0), (1, height, width, channels))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"rows": self.rows, "columns": self.columns, "snake": self.snake}

@@ -20,7 +20,7 @@ RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/re
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 
 
-def frame_map(x, backbone: str = "resnet50", width: int = 16):
+def frame_map(x: keras.KerasTensor, backbone: str = "resnet50", width: int = 16) -> keras.KerasTensor:
     """The map `features` of single frames.
 
     Args:
@@ -37,7 +37,7 @@ def frame_map(x, backbone: str = "resnet50", width: int = 16):
     raise ValueError(f"backbone needs one of {BACKBONES}, got {backbone!r}.")
 
 
-def load(model: keras.Model, backbone: str, weights):
+def load(model: keras.Model, backbone: str, weights: str | None) -> keras.Model:
     """Loads published weights into the backbone's layers of `model`; other layers keep theirs.
 
     Args:
@@ -60,7 +60,7 @@ def load(model: keras.Model, backbone: str, weights):
     return model
 
 
-def imagenet_file():
+def imagenet_file() -> str:
     """Path of ResNet50's ImageNet file, downloaded on first use."""
     try:
         return keras.utils.get_file(RESNET50_FILE, RESNET50_URL, cache_subdir="models", file_hash=RESNET50_MD5)
@@ -73,7 +73,7 @@ def imagenet_file():
         ) from None
 
 
-def resnet50(x):
+def resnet50(x: keras.KerasTensor) -> keras.KerasTensor:
     """ResNet50 up to its last map. Normalisation is that of its ImageNet file (BGR minus means) with any weights.
 
     Args:
@@ -106,7 +106,7 @@ def _conv_norm(x, filters, kernel, name, strides=1, padding="same"):
     return ExactBatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
 
 
-def small(x, width: int = 16):
+def small(x: keras.KerasTensor, width: int = 16) -> keras.KerasTensor:
     """Four residual blocks for small crops (64 to 128 px); 0.3 M parameters at width 16.
 
     Args:

@@ -9,7 +9,7 @@ from tfdeepfake.models import backbones
 def baseline(
     input_size: tuple = (108, 192),
     backbone: str = "resnet50",
-    weights=None,
+    weights: str | None = None,
     width: int = 16,
     dropout: float = 0.5,
     num_classes: int = 1,

@@ -1,6 +1,7 @@
 """All networks by name, single ones and ensembles; building one, and what it would read."""
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ ENSEMBLES = {"ensemble": ensemble, "ensemble3d": ensemble3d, "fusion_2d_3d": fus
 MODELS = NETWORKS | ENSEMBLES
 
 
-def build(name: str, **kwargs) -> keras.Model:
+def build(name: str, **kwargs: Any) -> keras.Model:
     """Builds a network.
 
     Args:

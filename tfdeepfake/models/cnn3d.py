@@ -16,7 +16,7 @@ def cnn3d(
     num_frames: int = 16,
     num_classes: int = 1,
     dropout: float = 0.5,
-    weights=None,
+    weights: str | None = None,
     width: int = 64,
     blocks: tuple = (3, 4, 6, 3),
 ) -> Model:
@@ -70,7 +70,7 @@ def _conv_norm(x, filters, kernel, name, strides=1, padding="same"):
     return ExactBatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
 
 
-def load_imagenet(model: Model, weights):
+def load_imagenet(model: Model, weights: str) -> Model:
     """Gives `model` the weights of a 2D ResNet50, inflated; the head keeps its own.
 
     Args:

@@ -12,7 +12,7 @@ def cnn_rnn(
     input_size: tuple = (108, 192),
     num_frames: int = 16,
     backbone: str = "resnet50",
-    weights=None,
+    weights: str | None = None,
     width: int = 16,
     cell: str = "lstm",
     frame_units: int = 128,

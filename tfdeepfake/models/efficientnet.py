@@ -8,6 +8,8 @@ that a checkpoint maps onto the network by name alone (`module_name`).
 import functools
 import math
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras import Model, layers
 
@@ -16,6 +18,10 @@ from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.initializers import he_by_outputs
 from tfdeepfake.layers.siamese import siamese_head
 from tfdeepfake.weights import imagenet
+
+if TYPE_CHECKING:
+    import keras
+
 
 # variant -> (width and depth multipliers, native size in px, dropout)
 VARIANTS = {
@@ -50,9 +56,9 @@ def efficientnet(
     seed: int | None = None,
     embedding_units: int | None = None,
     attention_stage: int | None = None,
-    width=None,
-    depth=None,
-    pad_size="native",
+    width: float | None = None,
+    depth: float | None = None,
+    pad_size: int | str | None = "native",
     stem_padding: str = "same",
     mean: tuple = imagenet.MEAN,
     std: tuple = imagenet.STD,
@@ -103,9 +109,9 @@ def efficientnet_siamese(
     seed: int | None = None,
     embedding_units: int | None = None,
     attention_stage: int | None = None,
-    width=None,
-    depth=None,
-    pad_size="native",
+    width: float | None = None,
+    depth: float | None = None,
+    pad_size: int | str | None = "native",
     stem_padding: str = "same",
     mean: tuple = imagenet.MEAN,
     std: tuple = imagenet.STD,
@@ -160,16 +166,16 @@ def _embedding(
 
 
 def feature_map(
-    x,
+    x: "keras.KerasTensor",
     variant: str,
     drop_connect: float = 0.2,
     seed: int | None = None,
     attention_stage: int | None = None,
-    width=None,
-    depth=None,
-    pad_size=None,
+    width: float | None = None,
+    depth: float | None = None,
+    pad_size: int | None = None,
     stem_padding: str = "same",
-):
+) -> "keras.KerasTensor":
     """The map `features` of normalised frames, for networks that build on an EfficientNet.
 
     Args:
@@ -330,7 +336,9 @@ def module_name_siamese(layer: str) -> str:
     return own[layer] if layer in own else module_name(layer, "feat_ext.efficientnet.", "classifier.1")
 
 
-def module_name_timm(layer: str, prefix: str = "encoder.", head: str = "fc", repeats=_B7_REPEATS) -> str:
+def module_name_timm(
+    layer: str, prefix: str = "encoder.", head: str = "fc", repeats: Sequence[int] = _B7_REPEATS
+) -> str:
     """PyTorch module in the naming of timm, which counts blocks by stage: "blocks_4_bn0" of B7 -> "blocks.1.0.bn1"."""
     if layer == "logits":
         return head

@@ -5,6 +5,7 @@ P0's.
 """
 
 import copy
+from collections.abc import Sequence
 
 from keras import Input, Model, layers, ops, saving
 
@@ -23,7 +24,7 @@ ATTENTION2D = (("attention2d", {"input_size": (224, 224)}),)
 
 def ensemble(
     members: tuple = (("efficientnet_b4", {}), ("efficientnet_b4_att", {})),
-    weights=None,
+    weights: Sequence[float] | None = None,
     rule: str = "soft",
     input_size: tuple | None = None,
     num_frames: int | None = None,
@@ -44,14 +45,14 @@ def ensemble(
 
 
 def ensemble3d(
-    members=ENSEMBLE3D,
-    weights=None,
+    members: tuple = ENSEMBLE3D,
+    weights: Sequence[float] | None = None,
     rule: str = "soft",
     input_size: tuple | None = None,
     num_frames: int | None = None,
     num_classes: int = 1,
     dropout: float | None = None,
-):
+) -> Model:
     """P0 III-B: I3D, 3D ResNet-34, MC3 and R(2+1)D, each with the same vote where `weights` does not say otherwise.
 
     For arguments and return see `ensemble`.
@@ -60,8 +61,8 @@ def ensemble3d(
 
 
 def fusion_2d_3d(
-    members_2d=ATTENTION2D,
-    members_3d=ENSEMBLE3D,
+    members_2d: tuple = ATTENTION2D,
+    members_3d: tuple = ENSEMBLE3D,
     weight_3d: float = 0.6,
     rule: str = "soft",
     input_size: tuple | None = None,
@@ -99,8 +100,8 @@ def _named(name, members, weights, rule, input_size, frames, num_frames_2d, num_
 
 
 def ensemble_of(
-    members,
-    weights=None,
+    members: Sequence,
+    weights: Sequence[float] | None = None,
     rule: str = "soft",
     input_size: tuple | None = None,
     num_frames: int | None = None,
@@ -257,7 +258,7 @@ class Vote(layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"rule": self.rule, "weights": self.member_weights}
 
 

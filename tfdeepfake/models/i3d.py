@@ -40,7 +40,7 @@ def i3d(
     num_classes: int = 1,
     dropout: float = 0.5,
     width: int = 64,
-    weights=None,
+    weights: str | None = None,
 ) -> keras.Model:
     """Scores a clip.
 

@@ -6,11 +6,17 @@ module that keeps parameters few in higher layers; 3D convolutions that fuse the
 widths and depths were decided here and are stated below.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from keras import Model, layers, ops
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
+
+if TYPE_CHECKING:
+    import keras
+
 
 # Residuals of second order along rows, of a 3 x 3 and of a 5 x 5 square (Fridrich and Kodovsky, doi
 # 10.1109/TIFS.2012.2190402); the three that arXiv:1805.04953 found enough. Each sums to zero.
@@ -69,7 +75,7 @@ def light3d(
     return Model({"frames": clip}, contract.logits(x, num_classes), name="light3d")
 
 
-def noise_residuals(clip, truncate: float = 3.0):
+def noise_residuals(clip: "keras.KerasTensor", truncate: float = 3.0) -> "keras.KerasTensor":
     """What the three filters leave of each colour of each frame.
 
     Args:

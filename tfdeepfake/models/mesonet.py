@@ -4,6 +4,7 @@ The authors' trained weights load through `tfdeepfake convert`. Their output nea
 """
 
 import re
+from pathlib import Path
 
 from keras import Model, layers
 
@@ -75,7 +76,7 @@ def _head(frames, x, dropout, num_classes, name):
     return Model({"frames": frames}, contract.logits(x, num_classes), name=name)
 
 
-def load_keras_weights(model: Model, file):
+def load_keras_weights(model: Model, file: str | Path) -> None:
     """Loads the authors' Keras 2 file and turns its polarity round: its output is the logit of real.
 
     Their layers are named by counters of the session that made them (conv2d_5 is the first of a file that starts at

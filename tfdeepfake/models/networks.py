@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from typing import Any
 
 import keras
 
@@ -110,7 +111,7 @@ READS = {
 FRAME = ("frame", False)
 
 
-def build_from(table, name: str, **kwargs):
+def build_from(table: dict, name: str, **kwargs: Any) -> keras.Model:
     """Builds a network of a dict; see `models.build`."""
     if name not in table:
         near = difflib.get_close_matches(name, table, n=3, cutoff=0.4)

@@ -32,17 +32,17 @@ DEPTHS = {
 
 def resnet3d(
     name: str,
-    depth,
+    depth: int,
     factorised: bool = False,
     input_size: tuple = (112, 112),
     num_frames: int = 16,
     num_classes: int = 1,
     dropout: float = 0.0,
     width: int = 64,
-    stem_width=None,
+    stem_width: int | None = None,
     expansion: int = 4,
     cardinality: int = 1,
-    blocks=None,
+    blocks: tuple | None = None,
     shortcut: str = "B",
     stem_kernel: tuple = (7, 7, 7),
     stem_strides: tuple = (1, 2, 2),
@@ -52,8 +52,8 @@ def resnet3d(
     nonlocal_after: tuple = (),
     nonlocal_inner: int | None = None,
     head_bias: bool = True,
-    mean=KINETICS_MEAN,
-    std=KINETICS_STD,
+    mean: tuple = KINETICS_MEAN,
+    std: tuple = KINETICS_STD,
 ) -> Model:
     """Scores a clip; the common body of all networks of this file.
 

@@ -5,6 +5,8 @@ name alone (`module_name`, `module_name_timm`, `tables`).
 """
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import Model, layers, ops, saving
@@ -12,6 +14,10 @@ from keras import Model, layers, ops, saving
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.initializers import small_normal
 from tfdeepfake.weights import imagenet
+
+if TYPE_CHECKING:
+    import keras
+
 
 EPSILON = 1e-5
 # Added to the scores of places that are no neighbours in the image although a shifted window holds both.
@@ -59,15 +65,15 @@ def swin_b(
 
 
 def swin(
-    x,
+    x: "keras.KerasTensor",
     embed_dim: int = 128,
     depths: tuple = (2, 2, 18, 2),
     heads: tuple = (4, 8, 16, 32),
     windows: tuple = (7, 7, 7, 7),
     drop_path: float = 0.1,
     seed: int | None = None,
-    position=None,
-):
+    position: Callable | None | None = None,
+) -> "keras.KerasTensor":
     """The normalised map before pooling.
 
     Args:
@@ -150,7 +156,7 @@ class WindowAttention(layers.Layer):
         super().__init__(**kwargs)
         self.heads, self.window, self.shift = heads, window, shift
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         _, height, width, channels = input_shape
         if height % self.window or width % self.window:
             raise ValueError(
@@ -219,7 +225,7 @@ class WindowAttention(layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] // 3)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"heads": self.heads, "window": self.window, "shift": self.shift}
 
 
@@ -247,12 +253,12 @@ def module_name_timm(layer: str) -> str:
     return re.sub(r"layers\.(\d+)\.downsample", lambda match: f"layers.{int(match[1]) + 1}.downsample", name)
 
 
-def naming(tensors: dict):
+def naming(tensors: dict) -> Callable:
     """Which of the two namings a file has, `module_name` or `module_name_timm`, by where its first halving stands."""
     return module_name if any(name.startswith("layers.0.downsample.") for name in tensors) else module_name_timm
 
 
-def tables(model: Model, name=module_name):
+def tables(model: Model, name: Callable = module_name) -> dict:
     """`extra` of `torch_assign.assign` for the tables of relative position bias."""
     return {
         f"{layer.name}/relative_position_bias_table": (_table(layer, name), _same)
@@ -266,7 +272,7 @@ def tables_timm(model: Model) -> dict:
     return tables(model, module_name_timm)
 
 
-def fitted(tensors: dict, model: Model, name=module_name) -> dict:
+def fitted(tensors: dict, model: Model, name: Callable = module_name) -> dict:
     """Position tables of a file enlarged (or shrunk) to the windows of `model`, bicubically, head by head.
 
     A window of 7 has 13 x 13 offsets, one of 14 has 27 x 27; the same offset then means half as much of a window, and

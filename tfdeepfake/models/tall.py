@@ -44,7 +44,7 @@ def tall(
     order: str = "forward",
     empty: int = 0,
     thumbnail_size: tuple = (224, 224),
-    tile_size=None,
+    tile_size: tuple[int, int] | None = None,
     mask_px: int = 16,
     frame_position: bool = True,
     graph: bool = False,
@@ -55,7 +55,7 @@ def tall(
     std: tuple | None = None,
     dropout: float = 0.0,
     num_classes: int = 1,
-    weights=None,
+    weights: str | None = None,
     seed: int | None = None,
 ) -> Model:
     """Scores a clip; the common body of all networks of this file.
@@ -178,7 +178,7 @@ tall_efficientnet_b4 = _named("tall_efficientnet_b4", "efficientnet_b4")
 tall_plus_plus = _named("tall_plus_plus", "swin", graph=True, consistency=0.5)
 
 
-def tables(model: Model):
+def tables(model: Model) -> dict:
     """`extra` of `torch_assign.assign` for a checkpoint of the authors' code over Swin-B."""
     return swin.tables(model) | {"frame_pos_embed/embedding": ("frame_pos_embed", _same)}
 

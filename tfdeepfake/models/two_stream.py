@@ -1,16 +1,21 @@
 """`two_stream_frame` and `two_stream_video`: a frame stream and a flow stream, concatenated (P2 Tables 3, 4)."""
 
+from typing import TYPE_CHECKING
+
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.models import backbones
 
+if TYPE_CHECKING:
+    import keras
+
 
 def two_stream_frame(
     input_size: tuple = (108, 192),
     backbone: str = "resnet50",
-    weights=None,
+    weights: str | None = None,
     width: int = 16,
     flow_widths: tuple = (32, 64),
     batch_norm: bool = False,
@@ -51,7 +56,7 @@ def two_stream_video(
     input_size: tuple = (108, 192),
     num_frames: int = 16,
     backbone: str = "resnet50",
-    weights=None,
+    weights: str | None = None,
     width: int = 16,
     flow_widths: tuple = (32, 64),
     batch_norm: bool = False,
@@ -86,7 +91,7 @@ def two_stream_video(
     return backbones.load(model, backbone, weights)
 
 
-def flow_features(x, widths, batch_norm: bool = False):
+def flow_features(x: "keras.KerasTensor", widths: tuple, batch_norm: bool = False) -> "keras.KerasTensor":
     """The flow stream's convolutions: 3 x 3 without padding, then a 2 x 2 max-pool, for each width (P2 Table 4).
 
     Args:

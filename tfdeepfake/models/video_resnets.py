@@ -25,7 +25,7 @@ DEPTHS = {
 
 def video_resnet(
     name: str,
-    form,
+    form: str,
     depth: int = 18,
     input_size: tuple = (112, 112),
     num_frames: int = 16,
@@ -33,9 +33,9 @@ def video_resnet(
     dropout: float = 0.0,
     width: int = 64,
     stem_middle: int = 45,
-    blocks=None,
-    mean=MEAN,
-    std=STD,
+    blocks: tuple | None = None,
+    mean: tuple = MEAN,
+    std: tuple = STD,
 ) -> Model:
     """Scores a clip; the common body of all networks of this file.
 

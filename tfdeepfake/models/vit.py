@@ -6,12 +6,18 @@ alone (`module_name`, `tokens`); GenD's file has names of its own (`module_name_
 """
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.initializers import small_normal
+
+if TYPE_CHECKING:
+    import keras
+
 
 # The ImageNet-21k files of the authors take -1..1; others of timm's take ImageNet's mean and deviation.
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -31,8 +37,8 @@ def vit_b(
     drop_path: float = 0.1,
     dropout: float = 0.0,
     num_classes: int = 1,
-    mean=MEAN,
-    std=STD,
+    mean: tuple = MEAN,
+    std: tuple = STD,
     seed: int | None = None,
 ) -> Model:
     """Scores one frame; 86 M parameters.
@@ -71,8 +77,8 @@ def clip_vit_l14(
     drop_path: float = 0.0,
     dropout: float = 0.0,
     num_classes: int = 1,
-    mean=CLIP_MEAN,
-    std=CLIP_STD,
+    mean: tuple = CLIP_MEAN,
+    std: tuple = CLIP_STD,
     seed: int | None = None,
 ) -> Model:
     """Scores one aligned face as GenD does; 303 M parameters, 81 GMACs.
@@ -102,12 +108,12 @@ def clip_vit_l14(
     return Model({"frames": frames}, contract.logits(x, num_classes), name="clip_vit_l14")
 
 
-def quick_gelu(x):
+def quick_gelu(x: "keras.KerasTensor") -> "keras.KerasTensor":
     """The approximation of GELU that CLIP was trained with: x * sigmoid(1.702 x)."""
     return x * ops.sigmoid(1.702 * x)
 
 
-def pooled(x, token):
+def pooled(x: "keras.KerasTensor", token: "keras.KerasTensor | None") -> "keras.KerasTensor":
     """Layer `embedding` [B, C] from what `vit` gives."""
     if token is None:
         return layers.GlobalAveragePooling2D(name="embedding")(x)
@@ -115,7 +121,7 @@ def pooled(x, token):
 
 
 def vit(
-    x,
+    x: "keras.KerasTensor",
     patch: int = 16,
     embed_dim: int = 768,
     depth: int = 12,
@@ -123,11 +129,11 @@ def vit(
     pool: str = "token",
     drop_path: float = 0.1,
     seed: int | None = None,
-    position=None,
+    position: Callable | None = None,
     norm_first: bool = False,
-    activation: str = "gelu",
-    epsilon=EPSILON,
-):
+    activation: str | Callable = "gelu",
+    epsilon: float = EPSILON,
+) -> tuple:
     """Map and class token.
 
     Args:
@@ -200,7 +206,7 @@ def _add(x, y, rate, seed, name):
 class ClassToken(layers.Layer):
     """Puts a learned token before the patches and adds a learned position to each: [B, N, C] -> [B, 1 + N, C]."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         _, count, channels = input_shape
         self.cls_token = self.add_weight(shape=(1, 1, channels), initializer=small_normal(), name="cls_token")
         self.pos_embed = self.add_weight(shape=(1, 1 + count, channels), initializer=small_normal(), name="pos_embed")
@@ -218,7 +224,7 @@ def module_name(layer: str) -> str:
     return "head" if layer == "logits" else layer.replace("_", ".").replace("patch.embed", "patch_embed")
 
 
-def tokens(model: Model):
+def tokens(model: Model) -> dict:
     """`extra` of `torch_assign.assign` for class token and positions."""
     return {f"tokens/{name}": (name, _same) for name in ("cls_token", "pos_embed")}
 
@@ -245,7 +251,7 @@ def module_name_gend(layer: str) -> str:
     return _GEND[layer]
 
 
-def tensors_gend(model: Model):
+def tensors_gend(model: Model) -> dict:
     """`extra` of `torch_assign.assign` for GenD's file: query, key and value, which are three layers there, token and
     positions."""
     extra = {

@@ -12,8 +12,12 @@ import statistics
 import textwrap
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +147,7 @@ def models_table(
     return rows
 
 
-def row(name: str, arguments=None, batch_size: int = 1, latency: bool = True):
+def row(name: str, arguments: dict | None = None, batch_size: int = 1, latency: bool = True) -> dict:
     """One row of `models_table`; cells that do not apply are None."""
     import keras
 
@@ -170,7 +174,7 @@ def row(name: str, arguments=None, batch_size: int = 1, latency: bool = True):
     return cells
 
 
-def latency_ms(model, batch_size: int = 1, runs: int = 5, limit_s: float = 3.0):
+def latency_ms(model: "keras.Model", batch_size: int = 1, runs: int = 5, limit_s: float = 3.0) -> float:
     """Median time of a forward pass through `predict_on_batch`, in milliseconds, on uint8 noise.
 
     Args:
@@ -271,7 +275,7 @@ def _markdown(file, cells, heads=False):
         file.write("|---" * len(cells) + "|\n")
 
 
-def machine():
+def machine() -> str:
     """The device that networks run on, in words."""
     if _on_gpu():
         import tensorflow as tf

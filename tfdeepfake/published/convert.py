@@ -6,6 +6,7 @@ array in it is used once, and every shape is equal. PyTorch is not needed and no
 
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,17 @@ from tfdeepfake.recipe import Recipe
 from tfdeepfake.weights import torch_assign
 from tfdeepfake.weights.check import check_weight_file
 
+if TYPE_CHECKING:
+    from tfdeepfake.published.entry import Published
+
+
 # Arguments that a file depends on beside its weights.
 _EXPLICIT = ("input_size", "num_frames", "mean", "std")
 
 
-def convert(source, file: str | Path, out_dir: str | Path, fresh_head: bool = False, any_file: bool = False) -> Path:
+def convert(
+    source: str, file: str | Path, out_dir: str | Path, fresh_head: bool = False, any_file: bool = False
+) -> Path:
     """Writes a saved model folder with the weights of a published checkpoint.
 
     Args:
@@ -79,7 +86,7 @@ def convert(source, file: str | Path, out_dir: str | Path, fresh_head: bool = Fa
     return Path(out_dir)
 
 
-def load_published(known, tensors: dict, subject: str, fresh_head: bool = False) -> tuple:
+def load_published(known: "Published", tensors: dict, subject: str, fresh_head: bool = False) -> tuple:
     """Builds the network of a checkpoint and gives it the checkpoint's weights.
 
     Args:

@@ -3,9 +3,13 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.weights.download import size_text
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Later:
 
     name: str
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
     @property
@@ -28,7 +32,7 @@ class Later:
         return getattr(importlib.import_module(module), name)
 
 
-def no_extra(model) -> dict:
+def no_extra(model: "keras.Model") -> dict:
     """For networks whose every tensor follows the naming rule of `torch_assign.assign`."""
     return {}
 
@@ -106,6 +110,6 @@ class Published:
         return f"about {self.about_mb} MB" if self.about_mb else "size unknown"
 
     @property
-    def whereabouts(self):
+    def whereabouts(self) -> str:
         """The address, and what is known against it."""
         return f"{self.address} ({self.unreachable})" if self.unreachable else self.address

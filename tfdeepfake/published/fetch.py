@@ -32,7 +32,7 @@ def fetch_published(
     to: Path | str | None = None,
     progress: bool | None = None,
     log: Callable[[str], None] = lambda line: None,
-    **limits,
+    **limits: float,
 ) -> Path:
     """The file of a checkpoint, from the cache folder or its address; see `cache.fetch`.
 

@@ -5,9 +5,14 @@ family in `models`.
 """
 
 import difflib
+from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.published import efficientnet, i3d, mesonet, resnet3d, swin, tall, video_resnets, vit, xception
+
+if TYPE_CHECKING:
+    from tfdeepfake.published.entry import Published
+
 
 SOURCES = {
     **resnet3d.PUBLISHED,
@@ -22,7 +27,7 @@ SOURCES = {
 }
 
 
-def find_published(source):
+def find_published(source: str) -> "Published":
     """The `Published` of a name.
 
     Raises:

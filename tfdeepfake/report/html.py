@@ -4,15 +4,20 @@ import base64
 import functools
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
 from tfdeepfake.report import palette
 from tfdeepfake.report.text import printable
 
+if TYPE_CHECKING:
+    import jinja2
+    from PIL import Image
+
 
 @functools.cache
-def environment():
+def environment() -> "jinja2.Environment":
     """jinja2.Environment of the templates in `templates/`: whatever a template names is escaped and printable.
 
     `{{ value | fixed(3) }}` is a number with three digits behind the point, two when no number is given.
@@ -32,7 +37,7 @@ def environment():
     return made
 
 
-def write_page(path: Path | str, template: str, **values) -> None:
+def write_page(path: Path | str, template: str, **values: Any) -> None:
     """Writes a page piece by piece: memory does not grow with what an iterator among the values yields.
 
     Args:
@@ -71,7 +76,7 @@ def embedded_image(path: Path | str, side_px: int, quality: int) -> dict | None:
         return None
 
 
-def embedded(image, side_px: int, quality: int) -> dict:
+def embedded(image: "Image.Image", side_px: int, quality: int) -> dict:
     """`embedded_image` of a PIL image, which is made as small as asked for."""
     from PIL import Image
 

@@ -1,5 +1,7 @@
 """Network + prepared data -> scores table (`scoring.table`)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tqdm import tqdm
 
@@ -15,8 +17,15 @@ from tfdeepfake.scoring.table import (
 )
 from tfdeepfake.scoring.tta import predict_logits
 
+if TYPE_CHECKING:
+    import keras
 
-def score_data(model, prepared, split: str, batch_size: int = 16, tta: str = "none") -> Table:
+    from tfdeepfake.data.batches.prepared import PreparedData
+
+
+def score_data(
+    model: "keras.Model", prepared: "PreparedData", split: str, batch_size: int = 16, tta: str = "none"
+) -> Table:
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
     Where two clips of a video overlap, a frame network meets a frame twice; its first score counts.
@@ -92,7 +101,7 @@ def _without_broken(rows):
     return concatenate([select(rows, ~np.isin(video, broken)), errors])
 
 
-def unscored_rows(prepared, split: str) -> list[dict]:
+def unscored_rows(prepared: "PreparedData", split: str) -> list[dict]:
     """Row dicts of the videos that the preparation met and could not use, from the data set's metadata."""
     met = prepared.metadata.get("coverage", {}).get(split, {})
     rows = []

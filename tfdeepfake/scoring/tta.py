@@ -1,8 +1,13 @@
 """Test-time augmentation: one logit from several views of the same input (P1 2.2.5 names it)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfdeepfake.vocabulary import TTA
+
+if TYPE_CHECKING:
+    import keras
 
 
 def mirrored(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -13,7 +18,7 @@ def mirrored(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return views
 
 
-def predict_logits(model, batch: dict[str, np.ndarray], tta: str = "none") -> np.ndarray:
+def predict_logits(model: "keras.Model", batch: dict[str, np.ndarray], tta: str = "none") -> np.ndarray:
     """Logits of a batch.
 
     Args:

@@ -4,11 +4,15 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
+
+if TYPE_CHECKING:
+    import keras
 
 
 def _variables(model):
@@ -16,7 +20,7 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def save_state(path: str | Path, model, progress: dict) -> None:
+def save_state(path: str | Path, model: "keras.Model", progress: dict) -> None:
     """Writes the state atomically.
 
     Args:
@@ -29,7 +33,7 @@ def save_state(path: str | Path, model, progress: dict) -> None:
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
 
-def load_state(path: str | Path, model) -> dict:
+def load_state(path: str | Path, model: "keras.Model") -> dict:
     """Puts a saved state into a model built by the same code and config. Returns `progress`.
 
     Raises:

@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accur
 
 
 @contextmanager
-def hold(run_dir: Path):
+def hold(run_dir: Path) -> Iterator[None]:
     """Holds the folder for this process, and clears what a killed one left half written.
 
     Raises:

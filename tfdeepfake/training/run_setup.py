@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tfdeepfake.training.config import TrainConfig
 
 
 @contextmanager
-def mixed_precision(precision: str):
+def mixed_precision(precision: str) -> Iterator[None]:
     """Sets the mixed precision policy for the networks built inside."""
     before = keras.config.dtype_policy()
     if precision != "float32":

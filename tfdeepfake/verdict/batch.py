@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake import __version__
 from tfdeepfake.compiled.choice import load_for_verdict
@@ -265,7 +266,10 @@ def exit_code(result: dict) -> int:
 
 
 def predict(
-    paths: Path | str | Iterable[Path | str], model_folder: Path | str, out_dir: Path | str | None = None, **options
+    paths: Path | str | Iterable[Path | str],
+    model_folder: Path | str,
+    out_dir: Path | str | None = None,
+    **options: Any,
 ) -> int:
     """`judge_many`, with its options, for the command line: prints a line per file, returns the exit code."""
     from tqdm import tqdm

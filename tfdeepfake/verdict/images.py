@@ -187,7 +187,7 @@ def _mark(face, box, probability, scale, whole_frame):
     return [v * scale for v in box], colour, [text for text in texts if text]
 
 
-def most_suspicious_boxes(faces) -> dict:
+def most_suspicious_boxes(faces: list) -> dict:
     """{frame: [(number of the face, box)]}: where each face that gets a thumbnail is most suspicious."""
     frames = {}
     for face in [face for face in faces if not (face["brief"] or face["weak"])][:FACES_SHOWN]:
@@ -196,7 +196,7 @@ def most_suspicious_boxes(faces) -> dict:
     return frames
 
 
-def thumb(frame: np.ndarray, box):
+def thumb(frame: np.ndarray, box: np.ndarray | list | None) -> Image.Image:
     """The face with a little around it, square, at most 192 px."""
     height, width = frame.shape[:2]
     side = min(1.3 * max(box[2] - box[0], box[3] - box[1], 8), height, width)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,17 +11,21 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.tta import predict_logits
 
+if TYPE_CHECKING:
+    import keras
+
+
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
 LEAST_CLIPS = 8
 RESAMPLES = 1000
 
 
-def probability(logit, temperature: float = 1.0) -> np.ndarray:
+def probability(logit: float | np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """sigmoid(logit / temperature) in float64, without overflow; any shape."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 
 
-def check_model(model, recipe: Recipe, one_logit: bool = True) -> str:
+def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) -> str:
     """Compares the network with the recipe; a mismatch is an error, not a worse score.
 
     Args:
@@ -90,7 +95,11 @@ def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None) 
 
 
 def score(
-    model, inputs: list[tuple], batch_size: int, check: Callable[[], None] = lambda: None, tta: str = "none"
+    model: "keras.Model",
+    inputs: list[tuple],
+    batch_size: int,
+    check: Callable[[], None] = lambda: None,
+    tta: str = "none",
 ) -> np.ndarray:
     """Raw logits of FAKE.
 

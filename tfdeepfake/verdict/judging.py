@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
@@ -18,6 +19,10 @@ from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.verdict.timelines import faces_of, look_of, network_inputs, point, ranked_faces
 from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
+
+if TYPE_CHECKING:
+    import keras
+
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
 
@@ -123,7 +128,7 @@ class _Plan:
 
 def judge(
     path: Path | str,
-    model,
+    model: "keras.Model",
     recipe: Recipe,
     detect: Callable | None = None,
     settings: JudgeSettings | None = None,

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list
 from tfdeepfake.errors import InputError
@@ -119,7 +119,7 @@ def read_labels(path: Path | str, media: list) -> tuple[dict[str, dict], list[st
     return labels, unmatched
 
 
-def digest(value) -> str:
+def digest(value: Any) -> str:
     """SHA-256 of a JSON-able value with sorted keys, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 

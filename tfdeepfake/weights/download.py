@@ -43,20 +43,20 @@ class Part:
     path: Path
 
     @property
-    def origin_path(self):
+    def origin_path(self) -> Path:
         return self.path.with_name(self.path.name + ".json")
 
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def origin(self):
+    def origin(self) -> dict:
         """Empty where it is missing or damaged: the part is then of unknown origin."""
         try:
             return read_json(self.origin_path)
         except InputError:
             return {}
 
-    def remove(self):
+    def remove(self) -> None:
         self.path.unlink(missing_ok=True)
         self.origin_path.unlink(missing_ok=True)
 

@@ -3,18 +3,23 @@
 Such files are read with h5py and nothing in them is run: a model definition inside them is ignored.
 """
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights import check
 
 
-def variables(layers) -> dict:
+def variables(layers: Iterable) -> dict:
     """Variables of layers by name: {"conv1_conv/kernel": Variable, ...}."""
     return {f"{layer.name}/{v.path.rsplit('/', 1)[-1]}": v for layer in layers for v in layer.weights}
 
 
-def load(path, wanted, rename=lambda names: {name: name for name in names}, ignore: tuple = ()) -> None:
+def load(
+    path: str | Path, wanted: dict, rename: Callable = lambda names: {name: name for name in names}, ignore: tuple = ()
+) -> None:
     """Assigns every array of a file to a variable, or nothing at all.
 
     Args:

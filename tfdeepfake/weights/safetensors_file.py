@@ -8,6 +8,7 @@ import json
 import math
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _DTYPES = {
 MOST_HEADER_BYTES = 16 << 20
 
 
-def read(path) -> dict:
+def read(path: str | Path) -> dict:
     """dict name -> read-only numpy array of a file.
 
     The arrays are views of the mapped file: what is not looked at is not read, and the file must stay as it is while
@@ -74,7 +75,7 @@ def _once(pairs):
     return value
 
 
-def numpy_dtype(name: str):
+def numpy_dtype(name: str) -> np.dtype:
     """numpy's type of that name, bfloat16 included."""
     if name == "bfloat16":
         import ml_dtypes

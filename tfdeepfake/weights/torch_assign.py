@@ -1,6 +1,8 @@
 """Tensors in PyTorch's names and axes into Keras networks, strictly: every one is used, every variable gets one."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import layers as keras_layers
@@ -8,6 +10,10 @@ from keras import layers as keras_layers
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights.torch_file import REMEDY
 from tfdeepfake.weights.torch_file import read as read
+
+if TYPE_CHECKING:
+    import keras
+
 
 _SHOWN = 20
 _SUFFIXES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -55,13 +61,13 @@ def _listed(words, names):
 
 
 def assign(
-    model,
+    model: "keras.Model",
     tensors: dict,
-    module_name,
+    module_name: Callable,
     subject: str,
-    extra=None,
+    extra: dict | None = None,
     unused: tuple = ("num_batches_tracked",),
-    keep: tuple = (),
+    keep: Sequence[str] = (),
 ) -> None:
     """Assigns every tensor to the network's variables, or nothing at all.
 

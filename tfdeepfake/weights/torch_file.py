@@ -11,6 +11,7 @@ import pickle
 import struct
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -257,7 +258,7 @@ def _tensors(value, path):
     return tensors
 
 
-def read(path) -> dict:
+def read(path: str | Path) -> dict:
     """Reads the tensors of a checkpoint.
 
     Args:

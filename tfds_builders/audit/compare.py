@@ -7,7 +7,9 @@ or from the folder of a set before it is built; images only from prepared sets.
 
 import csv
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +19,19 @@ from tfdeepfake.scoring.table import VIDEO
 from tfdeepfake.vocabulary import SPLITS
 from tfds_builders.audit import hashes, read
 
+if TYPE_CHECKING:
+    from tfds_builders.audit.read import Audited
+
+
 KINDS = {"identity": "identities", "source": "sources", "frames": "near-duplicate videos"}
 EXAMPLES = 3
 
 
 def audit(
-    names,
+    names: Sequence[str],
     data_dir: str | Path | None = None,
     num_frames: int = 4,
-    distance=hashes.DISTANCE,
+    distance: int = hashes.DISTANCE,
     options: dict | None = None,
     out: str | Path | None = None,
     exclude_out: str | Path | None = None,
@@ -70,14 +76,14 @@ def audit(
     return leaks
 
 
-def conflict(a, b) -> bool:
+def conflict(a: tuple, b: tuple) -> bool:
     """Whether nothing of one place, (number of set, split), may stand in the other."""
     if a[0] == b[0]:
         return a[1] != b[1]
     return (a[1] == "train") != (b[1] == "train")
 
 
-def shared_names(sets, kind):
+def shared_names(sets: "Sequence[Audited]", kind: str) -> list:
     """Leaks of kind "identity" or "source": names that stand in places in conflict."""
     index = {}
     for number, one in enumerate(sets):
@@ -94,7 +100,7 @@ def shared_names(sets, kind):
     return leaks
 
 
-def near_frames(sets, distance):
+def near_frames(sets: "Sequence[Audited]", distance: int) -> list:
     """Leaks of kind "frames": for each video of a later split, the nearest one in a place in conflict."""
     from tqdm import tqdm
 
@@ -135,7 +141,7 @@ def _place(sets, at, count, key):
     return {"data": sets[at[0]].name, "split": at[1], "videos": count, "example": "/".join(key[1:])}
 
 
-def leaking_tests(sets, leaks: list):
+def leaking_tests(sets: "Sequence[Audited]", leaks: list) -> list:
     """Test videos of the last set that leak: sorted (data_set, method, video)."""
     last, known_in = sets[-1], {(one.name, "train") for one in sets[:-1]}
     known_in = known_in or {(last.name, "train"), (last.name, "validation")}
@@ -160,7 +166,7 @@ def leaking_tests(sets, leaks: list):
     )
 
 
-def report(sets, leaks: list) -> list:
+def report(sets: "Sequence[Audited]", leaks: list) -> list:
     """Lines of text: what was compared of each set, and of each kind of leak the number and the first ones."""
     lines = []
     for one in sets:
@@ -186,7 +192,7 @@ def report(sets, leaks: list) -> list:
     return [*lines, ""]
 
 
-def verdict(sets, leaks: list):
+def verdict(sets: "Sequence[Audited]", leaks: list) -> str:
     """The last line."""
     if leaks:
         counts = {plural: sum(leak["kind"] == kind for leak in leaks) for kind, plural in KINDS.items()}

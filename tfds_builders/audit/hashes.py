@@ -11,6 +11,7 @@ cases, with all of that at once in 70 %. Of 627 pairs of different videos, each 
 """
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -27,7 +28,7 @@ _QUERIES = 2048
 _MOST_CANDIDATES = 1 << 21
 
 
-def image_hash(grey: np.ndarray):
+def image_hash(grey: np.ndarray) -> np.ndarray | None:
     """Perceptual hash.
 
     Args:
@@ -47,7 +48,9 @@ def image_hash(grey: np.ndarray):
     return np.concatenate([np.packbits(block) for block in blocks]).view(np.uint64)
 
 
-def near_pairs(queries, base, distance=DISTANCE):
+def near_pairs(
+    queries: np.ndarray, base: np.ndarray, distance: int = DISTANCE
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """All pairs of near hashes, without comparing each with each.
 
     Args:

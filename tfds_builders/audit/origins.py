@@ -35,7 +35,7 @@ ORIGINS = {
 }
 
 
-def origins(data_set: str, method: str, video, source, options: dict | None = None):
+def origins(data_set: str, method: str, video: str, source: str, options: dict | None = None) -> tuple:
     """Persons and recordings of a video.
 
     Args:

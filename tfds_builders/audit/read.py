@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from tfdeepfake.scoring.table import VIDEO
 from tfds_builders.audit import hashes as duplicates
 from tfds_builders.audit.origins import origins
 from tfds_builders.prepare import BUILDERS, _like
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.batches.prepared import PreparedData
+
 
 # Of frames of videos that are not prepared; the hash takes much less.
 FRAME_SIDE_PX = 512
@@ -42,7 +47,7 @@ class Audited:
     unreadable: int = 0
     notes: list = field(default_factory=list)
 
-    def add(self, split, data_set, method, video, source, options):
+    def add(self, split: str, data_set: str, method: str, video: str, source: str, options: dict | None) -> int:
         """Number of a video, which is new or known."""
         key = (split, data_set, method, video)
         if key not in self.videos:
@@ -53,7 +58,7 @@ class Audited:
         return self.videos[key]
 
 
-def read(name: str, data_dir: str | Path | None = None, num_frames: int = 4, options: dict | None = None):
+def read(name: str, data_dir: str | Path | None = None, num_frames: int = 4, options: dict | None = None) -> Audited:
     """Audited of a prepared set, or of "builder=FOLDER"; for arguments and errors see `compare.audit`."""
     builder, equals, folder = name.partition("=")
     if equals:
@@ -63,7 +68,7 @@ def read(name: str, data_dir: str | Path | None = None, num_frames: int = 4, opt
     return read_prepared(name, open_data(name, data_dir), num_frames)
 
 
-def read_folder(name: str, folder: str | Path, options, num_frames: int = 0):
+def read_folder(name: str, folder: str | Path, options: dict | None, num_frames: int = 0) -> Audited:
     """Audited of the set that a builder would make from a folder.
 
     Published sets are compared by the names of their lists alone; of anyone's own videos (video_folder), whose names
@@ -121,7 +126,7 @@ def _hash_videos(audited, paths, num_frames):
         audited.hashes, audited.owners = np.stack(hashes), np.array(owners, np.int64)
 
 
-def read_prepared(name: str, prepared, num_frames: int):
+def read_prepared(name: str, prepared: "PreparedData", num_frames: int) -> Audited:
     """The videos of a prepared set, and hashes of some frames of each.
 
     Of the frames of a video those are taken whose index comes first in an order drawn once for all videos: copies that

@@ -1,6 +1,8 @@
 """Celeb-DF v2 as it is distributed: three folders and the list of test videos, in which 1 means real."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
@@ -13,7 +15,7 @@ CROSSING = "a training fake that shows a person held out for validation"
 SHARED = "a training video of which the test holds the same recording"
 
 
-def read_test_list(path) -> dict:
+def read_test_list(path: str | Path) -> dict:
     """The official test videos.
 
     Returns:
@@ -36,7 +38,7 @@ def read_test_list(path) -> dict:
     return labels
 
 
-def persons(method: str, name: str):
+def persons(method: str, name: str) -> tuple | None:
     """(target, source) of id0_id1_0002, (person,) of id0_0002, ("youtube_00170",) of a video of YouTube-real.
 
     Returns None for a name of another form.
@@ -47,13 +49,13 @@ def persons(method: str, name: str):
     return match and match.groups()
 
 
-def recording(method: str, name: str):
+def recording(method: str, name: str) -> str:
     """The video that a fake was made of: id0_0002 of id0_id1_0002; of a real one itself."""
     who = persons(method, name)
     return f"{who[0]}_{name.rpartition('_')[2]}" if FOLDERS[method] else name
 
 
-def origins(method: str, video, source, /, **_) -> tuple:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple:
     """Persons and recordings, see `audit.origins`: both persons of a fake, and the video it was made of."""
     who = method in FOLDERS and persons(method, video)
     if not who:
@@ -62,7 +64,7 @@ def origins(method: str, video, source, /, **_) -> tuple:
     return {f"celeb_df:{one}" for one in who}, {f"celeb_df:{taken}"}
 
 
-def list_videos(folder, training: str = "official"):
+def list_videos(folder: Path, training: str = "official") -> Listing:
     """All videos; those of the list are the test, persons are held out of the others for validation.
 
     No person of the validation is in a training video, neither as target nor as source. The official test has all 59

@@ -10,6 +10,9 @@ import functools
 import io
 import os
 import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from etils import epath
 
@@ -24,7 +27,7 @@ LOCAL_NAMES = ("", "directrunner", "fnapirunner", "switchingdirectrunner", "bund
 LIST_LENGTH = 1000
 
 
-def parse_options(text: str):
+def parse_options(text: str) -> Any:
     """PipelineOptions of "runner=DirectRunner,direct_num_workers=2", as `tfds build --beam_pipeline_options` takes it.
 
     Raises:
@@ -68,7 +71,7 @@ class Beam:
     threads: int
 
 
-def beam_of(download_config):
+def beam_of(download_config: Any) -> Beam | None:
     """The Beam that a tfds.download.DownloadConfig asks for, or None."""
     if download_config is None or not (download_config.beam_options or download_config.beam_runner):
         return None
@@ -84,7 +87,7 @@ def beam_of(download_config):
     return Beam(options, runner, local, max(1, (os.cpu_count() or 1) // workers) if local else 1)
 
 
-def finish_all(beam, jobs, folder) -> None:
+def finish_all(beam: Beam, jobs: Sequence, folder: str | Path) -> None:
     """Finishes all videos that are not finished yet.
 
     Args:
@@ -105,7 +108,7 @@ def finish_all(beam, jobs, folder) -> None:
         )
 
 
-def examples_of(names, folder, split: str):
+def examples_of(names: Sequence[str], folder: str | Path, split: str) -> Any:
     """A Beam transform that yields the (key, example) of finished videos.
 
     Args:

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
@@ -35,7 +37,7 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _info(self):
         return dataset_info(self)
 
-    def download_and_prepare(self, *, download_config=None, **kwargs):
+    def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
         """As that of TFDS; with `beam_options` or `beam_runner` in the config, Beam makes the examples."""
         self.beam = on_beam.beam_of(download_config)
         if self.beam is not None:
@@ -51,7 +53,7 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         work_cache.remove(work_cache.work_folder(self))
 
 
-def dataset_info(builder, **facts):
+def dataset_info(builder: VideoBuilder, **facts: Any) -> tfds.core.DatasetInfo:
     """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
     config = builder.builder_config
     facts |= {"schema": SCHEMA, "recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
@@ -64,12 +66,12 @@ def dataset_info(builder, **facts):
     )
 
 
-def make_video(config, **facts):
+def make_video(config: VideoConfig, **facts: Any) -> Video:
     """A `Video` with the recipe that the config has for its label."""
     return Video(recipe=config.recipe_of(facts["label"]), image_format=config.image_format, **facts)
 
 
-def split_generators(builder, videos, source: str = "") -> dict:
+def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") -> dict:
     """What `_split_generators` of a builder returns.
 
     Fills the builder's `info.metadata["coverage"]`: {split: {"videos": N, "scored": n, "no_face": [...],
@@ -172,7 +174,7 @@ def _none_left(coverage, source):
     )
 
 
-def examples_of(outcomes, counted):
+def examples_of(outcomes: Iterable, counted: dict) -> Iterator:
     """Yields (key, example) of the videos of a split, and counts those that have none.
 
     Args:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 
@@ -35,7 +36,7 @@ class VideoConfig(tfds.core.BuilderConfig):
             self.recipe = DataRecipe.from_dict(self.recipe)
         self.options = {key: tuple(v) if isinstance(v, list) else v for key, v in self.options.items()}
 
-    def recipe_of(self, label):
+    def recipe_of(self, label: int) -> DataRecipe:
         """The recipe for a video of label 0 (real) or 1 (fake)."""
         frames = self.num_frames_fake if label else self.num_frames_real
         return self.recipe if frames is None else dataclasses.replace(self.recipe, num_frames=frames)
@@ -67,7 +68,7 @@ def recipe_name(recipe: DataRecipe) -> str:
     return "_".join(part for part in parts if part)
 
 
-def read_image_format(text: str):
+def read_image_format(text: str) -> str:
     """The format that a text means: "png", or "jpeg90" for "jpeg90" and "jpeg:90".
 
     Raises:
@@ -80,14 +81,14 @@ def read_image_format(text: str):
 
 
 def find_config(
-    configs,
+    configs: Sequence[VideoConfig],
     input_type: str,
-    recipe=None,
+    recipe: dict | None = None,
     num_frames_real: int | None = None,
     num_frames_fake: int | None = None,
     options: dict | None = None,
     image_format: str = IMAGE_FORMAT,
-):
+) -> VideoConfig:
     """The config of an input type with some fields changed: one of `configs` when nothing differs from it.
 
     Args:

@@ -3,14 +3,24 @@
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+    from tfdeepfake.data.examples import Example
+    from tfdeepfake.recipe import DataRecipe
+
 
 IMAGE_FORMAT = "jpeg95"
 LABELS = ("real", "fake")
 
 
-def feature_dict(recipe, image_format: str = IMAGE_FORMAT, masks: bool = False, subgroups: tuple = ()):
+def feature_dict(
+    recipe: "DataRecipe", image_format: str = IMAGE_FORMAT, masks: bool = False, subgroups: tuple = ()
+) -> "tfds.features.FeaturesDict":
     """TFDS features of the examples of a recipe; T is 1 for input types frame and flow.
 
     frames: JPEG, or PNG where `image_format` is "png", [h, w, 3], of a clip [T, h, w, 3].
@@ -58,11 +68,13 @@ def feature_dict(recipe, image_format: str = IMAGE_FORMAT, masks: bool = False, 
     return tfds.features.FeaturesDict(features)
 
 
-def has_flow(recipe):
+def has_flow(recipe: "DataRecipe") -> bool:
     return recipe.flow != "none" and recipe.input_type != "frame"
 
 
-def encode(example, recipe, image_format: str = IMAGE_FORMAT, mask: np.ndarray | None = None) -> dict:
+def encode(
+    example: "Example", recipe: "DataRecipe", image_format: str = IMAGE_FORMAT, mask: np.ndarray | None = None
+) -> dict:
     """Features of a `tfdeepfake.data.examples.Example`, without those of its video.
 
     Images are encoded here, in the worker, and not by TFDS in the one process that writes.
@@ -148,13 +160,13 @@ class Video:
     subgroups: dict = dataclasses.field(default_factory=dict)
 
 
-def draw_missing(video) -> None:
+def draw_missing(video: Video) -> None:
     """Writes the file of a synthetic video, unless it is there."""
     if video.draw is not None and not Path(video.path).exists():
         video.draw()
 
 
-def make_examples(video) -> tuple:
+def make_examples(video: Video) -> tuple:
     """Examples of a video: detect, crop, encode. A synthetic video is drawn before, see `draw_missing`.
 
     Args:

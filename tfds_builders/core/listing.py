@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def _size(path):
         return -1
 
 
-def fingerprint(listed):
+def fingerprint(listed: Iterable[VideoRecord]) -> str:
     """Digest of a list of videos; tells whether a prepared set was built from what the folder holds now."""
     rows = [
         [v.name, v.label, v.method, v.source, v.split, _size(v.path)]

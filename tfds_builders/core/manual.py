@@ -6,12 +6,18 @@ read and change one, see `features.Video`.
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tfdeepfake.data.video.walk import walk
 from tfdeepfake.errors import InputError
 from tfds_builders.core.splits import assign_splits
+
+if TYPE_CHECKING:
+    from tfds_builders.core.building import VideoBuilder
+
 
 NOT_LISTED = "not in the official lists"
 NO_FILE = "listed, but there is no such file"
@@ -33,12 +39,12 @@ class Listing:
     left_out: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 
-    def exclude(self, reason, *names):
+    def exclude(self, reason: str, *names: str) -> None:
         if names:
             self.left_out.setdefault(reason, []).extend(names)
 
 
-def need_folder(path: str | Path, remedy: str):
+def need_folder(path: str | Path, remedy: str) -> Path:
     """The path, when it is a folder.
 
     Raises:
@@ -50,7 +56,7 @@ def need_folder(path: str | Path, remedy: str):
     return path
 
 
-def find_file(folder: str | Path, names, remedy: str):
+def find_file(folder: str | Path, names: str | Sequence[str], remedy: str) -> Path:
     """The first of several places below a folder at which a file lies.
 
     Raises:
@@ -76,7 +82,7 @@ def read_text(path: str | Path) -> str:
         raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
 
 
-def media_in(folder: str | Path, remedy: str):
+def media_in(folder: str | Path, remedy: str) -> list[Path]:
     """Videos directly in a folder, by name; a folder that holds the frames of one is one.
 
     Raises:
@@ -88,7 +94,7 @@ def media_in(folder: str | Path, remedy: str):
     return paths
 
 
-def media_below(folder: str | Path):
+def media_below(folder: str | Path) -> set[Path]:
     """Videos in a folder and its subfolders, by path; see `video.walk`.
 
     Raises:
@@ -100,7 +106,7 @@ def media_below(folder: str | Path):
     return found.media
 
 
-def hold_out(names, split: str = "validation") -> list:
+def hold_out(names: Iterable[str], split: str = "validation") -> set:
     """Names of a tenth of the names, chosen by a hash of each; none of fewer than three.
 
     Args:
@@ -109,7 +115,7 @@ def hold_out(names, split: str = "validation") -> list:
     return {name for name, at in assign_splits({name: set() for name in names}).items() if at == split}
 
 
-def listing_of(builder, folder: str | Path):
+def listing_of(builder: "VideoBuilder", folder: str | Path) -> Listing:
     """What a folder holds for a builder with `LIST`, under the options of its config."""
     how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     listing = builder.LIST(need_folder(folder, how), **_options(builder))
@@ -120,7 +126,7 @@ def listing_of(builder, folder: str | Path):
     return listing
 
 
-def manual_generators(builder, dl_manager):
+def manual_generators(builder: "VideoBuilder", dl_manager: Any) -> dict:
     """What `_split_generators` of a builder with `LIST` returns; writes into the metadata what was left out."""
     from tfds_builders.core.building import make_video, split_generators
 
@@ -156,7 +162,7 @@ def left_out_lines(metadata: dict) -> list:
     ]
 
 
-def note_listing(builder, listing) -> None:
+def note_listing(builder: "VideoBuilder", listing: Listing) -> None:
     """Keeps in a builder's metadata what was listed, what was left out, and the notes."""
     from tfds_builders.core.listing import fingerprint
 

@@ -1,13 +1,14 @@
 """Which source goes into which split: never one in two, each split with both classes where that is possible."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 
 from tfdeepfake.vocabulary import SPLITS
 
 FRACTION = {"validation": 0.1, "test": 0.1}
 
 
-def assign_splits(sources, given=None) -> dict:
+def assign_splits(sources: Mapping[str, Iterable[str]], given: dict | None = None) -> dict:
     """Puts sources into splits, 80 / 10 / 10.
 
     Sources that have only real videos, only fakes, or both are assigned one group after the other, in the order of

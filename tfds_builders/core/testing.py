@@ -2,7 +2,9 @@
 
 import functools
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 # Official lists to try with, where this checkout has them; never part of the project.
 OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "splits"
@@ -18,7 +20,7 @@ WHOLE = {
 
 
 @functools.cache
-def video_bytes(frames: int = 6):
+def video_bytes(frames: int = 6) -> bytes:
     """A synthetic video of a talking head, .mp4, 96 x 64 px."""
     from tfdeepfake.data import synthetic
 
@@ -27,20 +29,20 @@ def video_bytes(frames: int = 6):
         return synthetic.write_clip(spec, Path(folder)).read_bytes()
 
 
-def write_videos(folder: str | Path, names) -> None:
+def write_videos(folder: str | Path, names: Iterable[str]) -> None:
     """Puts a video at each name below a folder."""
     for name in names:
         write_file(folder, name, video_bytes())
 
 
-def write_file(folder: str | Path, name: str, content) -> None:
+def write_file(folder: str | Path, name: str, content: str | bytes) -> None:
     """Writes text or bytes below a folder, making the folders between."""
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def splits_of(videos) -> dict:
+def splits_of(videos: Iterable) -> dict:
     """{split: names of videos, as method/name}."""
     names_by_split = {}
     for v in videos:
@@ -48,7 +50,7 @@ def splits_of(videos) -> dict:
     return names_by_split
 
 
-def sources_of(videos) -> dict:
+def sources_of(videos: Iterable) -> dict:
     """{split: sources}."""
     sources_by_split = {}
     for v in videos:
@@ -56,7 +58,7 @@ def sources_of(videos) -> dict:
     return sources_by_split
 
 
-def subgroup_of(summary: dict, column) -> dict:
+def subgroup_of(summary: dict, column: str) -> dict:
     """{method/name: text} of a column of a prepared set, whose summary `prepare` returned."""
     import tensorflow_datasets as tfds
 
@@ -66,7 +68,7 @@ def subgroup_of(summary: dict, column) -> dict:
     return {f"{e['method'].decode()}/{e['video'].decode()}": e[column].decode() for e in examples}
 
 
-def check_build(name: str, folder: str | Path, data_dir, expected, **options):
+def check_build(name: str, folder: str | Path, data_dir: str | Path, expected: dict, **options: Any) -> dict:
     """Prepares a tree with the builder and reads it back.
 
     Args:

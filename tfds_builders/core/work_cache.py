@@ -17,7 +17,9 @@ import json
 import os
 import uuid
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from etils import epath
@@ -25,6 +27,10 @@ from etils import epath
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full, raise_if_unwritable
 from tfds_builders.core.features import draw_missing, make_examples
+
+if TYPE_CHECKING:
+    from tfds_builders.core.building import VideoBuilder
+
 
 SCORED, NONE, DIED = "scored", "none", "died"
 MAGIC = b"tfdeepfake work cache 1\n"
@@ -47,7 +53,7 @@ class Job:
     name: str | None
 
 
-def work_folder(builder):
+def work_folder(builder: "VideoBuilder") -> epath.Path:
     """Folder of a builder's finished videos while it builds."""
     # While TFDS builds, `data_dir` is a temporary folder beside the target.
     return epath.Path(builder.data_dir).parent / f".work-{builder.version}"
@@ -72,7 +78,7 @@ def remove(folder: epath.PathLike, begun: bool = False) -> None:
         gone.rmtree()
 
 
-def jobs_of(videos, folder: epath.PathLike) -> list:
+def jobs_of(videos: Iterable, folder: epath.PathLike) -> list:
     """A list of `Job`."""
     states, folder = {}, os.fspath(folder)
     return [Job(v, folder, name_of(v, states) if v.draw is None or Path(v.path).exists() else None) for v in videos]
@@ -89,11 +95,11 @@ def finished_names(folder: epath.PathLike) -> dict:
     return kinds
 
 
-def path_of(folder: epath.PathLike, name: str, kind):
+def path_of(folder: epath.PathLike, name: str, kind: str) -> epath.Path:
     return epath.Path(folder) / name[:2] / f"{name}.{kind}"
 
 
-def finish(job) -> tuple:
+def finish(job: Job) -> tuple:
     """Makes and writes the examples of a video, unless its file is there.
 
     Returns:
@@ -112,7 +118,7 @@ def finish(job) -> tuple:
     return name, kind
 
 
-def write(folder: epath.PathLike, name: str, kind, content) -> None:
+def write(folder: epath.PathLike, name: str, kind: str, content: Any) -> None:
     """Writes what `make_examples` returned; other processes see the whole file or none."""
     path = path_of(folder, name, kind)
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
@@ -126,7 +132,7 @@ def write(folder: epath.PathLike, name: str, kind, content) -> None:
         raise_if_full(error, path)
 
 
-def read(folder: epath.PathLike, name: str, kind) -> tuple:
+def read(folder: epath.PathLike, name: str, kind: str) -> tuple:
     """What `features.make_examples` returned for a finished video.
 
     Raises:
@@ -140,7 +146,7 @@ def read(folder: epath.PathLike, name: str, kind) -> tuple:
     return status, [tuple(item) for item in examples_or_reason] if kind == SCORED else examples_or_reason
 
 
-def name_of(video, states=None) -> str:
+def name_of(video: Any, states: dict | None = None) -> str:
     """Hex digest of everything that the examples of a video depend on.
 
     Its file's path, size and time, the recipe and the facts stored with it, the code and the libraries, but not the
@@ -157,7 +163,7 @@ def name_of(video, states=None) -> str:
 
 
 @functools.cache
-def code_digest(module: str = "tfds_builders.core.features"):
+def code_digest(module: str = "tfds_builders.core.features") -> str:
     """Digest of a module, of all modules of this project that it imports, and of the libraries they call."""
     digest, seen, queue = hashlib.sha256(), set(), [module]
     while queue:

@@ -1,6 +1,9 @@
 """DeeperForensics-1.0 as it is distributed: variants of 1,000 fakes, the actors' source videos, the official lists."""
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
@@ -30,7 +33,7 @@ GET_OTHER = "It comes with FaceForensics++, dataset/splits of https://github.com
 OVERLAP = "its target is in the training part of FaceForensics++"
 
 
-def read_list(path) -> list:
+def read_list(path: str | Path) -> list:
     """Names of one official list: ["000_M101", ...], target and actor.
 
     Raises:
@@ -45,7 +48,7 @@ def read_list(path) -> list:
     return [name[:-4] for name in names]
 
 
-def read_splits(folder) -> dict:
+def read_splits(folder: Path) -> dict:
     """The official lists, in lists/splits/, splits/ or the folder itself.
 
     Returns:
@@ -64,7 +67,7 @@ def read_splits(folder) -> dict:
     return table
 
 
-def read_distortions(path) -> dict:
+def read_distortions(path: str | Path) -> dict:
     """The distortions of a list of lists/manipulated_videos_distortions_meta/.
 
     Returns:
@@ -84,7 +87,7 @@ def read_distortions(path) -> dict:
     return levels_of
 
 
-def find_distortions(folder) -> dict:
+def find_distortions(folder: Path) -> dict:
     """Distortions of all lists of distortions below lists/ or in the folder itself, see `read_distortions`.
 
     Returns:
@@ -96,7 +99,7 @@ def find_distortions(folder) -> dict:
     return {name: " ".join(f"{kind}:{level}" for kind, level in levels.items()) for name, levels in levels_of.items()}
 
 
-def overlap(table, trained):
+def overlap(table: dict, trained: Iterable[str]) -> list[str]:
     """Videos that are not for training here, but whose target trains FaceForensics++.
 
     Args:
@@ -106,7 +109,7 @@ def overlap(table, trained):
     return sorted(name for name, split in table.items() if split != "train" and name[:3] in trained)
 
 
-def origins(method: str, video, source, /, **_) -> tuple:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple:
     """Persons and recordings, see `tfds_builders.audit.origins`: targets have their names in FaceForensics++."""
     if method == "source_videos":
         return {f"deeper_forensics:{source}"}, {f"deeper_forensics:{video}"}
@@ -116,8 +119,8 @@ def origins(method: str, video, source, /, **_) -> tuple:
 
 
 def list_videos(
-    folder, variants: tuple = ("end_to_end",), real: tuple = ("source_videos",), drop_overlap: bool = False
-):
+    folder: Path, variants: tuple = ("end_to_end",), real: tuple = ("source_videos",), drop_overlap: bool = False
+) -> Listing:
     """Fakes of the chosen variants in their official splits, and real videos.
 
     Args:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
@@ -18,7 +19,7 @@ CROSSING = "its original is in another split"
 FEWEST_PARTS = 10
 
 
-def read_metadata(path) -> dict:
+def read_metadata(path: str | Path) -> dict:
     """Videos of a part.
 
     Returns:
@@ -44,7 +45,7 @@ def read_metadata(path) -> dict:
     return videos
 
 
-def read_labels(path) -> dict:
+def read_labels(path: str | Path) -> dict:
     """Videos of a test folder: CSV with the columns filename,label.
 
     Returns:
@@ -64,7 +65,7 @@ def read_labels(path) -> dict:
     return videos
 
 
-def read_parts(folder):
+def read_parts(folder: Path) -> list:
     """The parts below a folder, or the folder itself when it is one.
 
     Returns:
@@ -91,7 +92,7 @@ def read_parts(folder):
     return parts
 
 
-def list_videos(folder):
+def list_videos(folder: Path) -> Listing:
     """All videos of the parts.
 
     A part is in one split: those of test/ and validation/ in theirs; of the training parts a tenth is held out for each

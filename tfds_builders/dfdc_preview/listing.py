@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
@@ -14,7 +16,7 @@ GET = "It comes with the DFDC preview set, from https://ai.meta.com/datasets/dfd
 CROSSING = "a training fake of two persons of whom one is held out for validation"
 
 
-def read_dataset(path) -> dict:
+def read_dataset(path: str | Path) -> dict:
     """All videos of dataset.json.
 
     Returns:
@@ -44,14 +46,14 @@ def read_dataset(path) -> dict:
     return videos
 
 
-def origins(method: str, video, source, /, **_) -> tuple:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple:
     """Persons and recordings, see `tfds_builders.audit.origins`: the person, and of a fake both that its path names."""
     named = list(dict.fromkeys(re.findall(r"\d{4,}", f"{method}/{video}")))
     named = named[: 1 if method.startswith("original") else 2]
     return {f"dfdc_preview:{one}" for one in (source, *named)}, {f"dfdc_preview:{method}/{video}"}
 
 
-def list_videos(folder):
+def list_videos(folder: Path) -> Listing:
     """The set's own test videos; of its training videos, a tenth of the persons is held out for validation.
 
     Training fakes of one held-out person and one other are left out.

@@ -2,6 +2,8 @@
 
 import functools
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow_datasets as tfds
 
@@ -11,6 +13,9 @@ from tfds_builders.core.building import VideoBuilder, examples_of
 from tfds_builders.core.configs import VideoConfig
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.diffusion_gan_bedroom.listing import GET, LAYOUT, list_videos, places, read_group, read_image
+
+if TYPE_CHECKING:
+    from tfds_builders.core.listing import VideoRecord
 
 
 class Builder(VideoBuilder):
@@ -40,7 +45,7 @@ class Builder(VideoBuilder):
             raise InputError("sampling", "needs 'spaced': images do not follow each other.")
         return manual_generators(self, dl_manager)
 
-    def read_of(self, listed):
+    def read_of(self, listed: "VideoRecord") -> Callable:
         """What reads a pseudo-video."""
         return functools.partial(read_group, listed.images)
 

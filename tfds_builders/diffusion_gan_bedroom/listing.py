@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from tfdeepfake.data.video.check import VideoError
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import Listing
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.examples import Example
+    from tfdeepfake.recipe import DataRecipe
+
 
 # P4 4.7: "we assume a video is composed of 200 images", over which predictions are averaged.
 GROUP = 200
@@ -34,7 +41,7 @@ class Group(VideoRecord):
     images: tuple = ()
 
 
-def list_videos(folder: str | Path, generators: tuple = (), **_):
+def list_videos(folder: Path, generators: tuple = (), **_: Any) -> Listing:
     """All pseudo-videos.
 
     In a split's folder the images of a generator lie in its folder or, beside the real ones meant for its training in
@@ -76,7 +83,7 @@ def list_videos(folder: str | Path, generators: tuple = (), **_):
     return listing
 
 
-def split_of(name: str):
+def split_of(name: str) -> str:
     """The split of an image by a hash of its name."""
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     edges = np.cumsum(list(FRACTIONS.values()))
@@ -107,12 +114,12 @@ def _images(folder, listing):
                 listing.exclude(OTHER, path.as_posix())
 
 
-def places(images, recipe):
+def places(images: Sequence, recipe: "DataRecipe") -> np.ndarray:
     """Which images of a pseudo-video a recipe takes, int64 [N]: `num_frames` equally spaced, at most all."""
     return spaced_indices(len(images), recipe.num_frames)
 
 
-def read_image(path: str | Path, recipe):
+def read_image(path: str | Path, recipe: "DataRecipe") -> "Example":
     """The Example of an image.
 
     Raises:
@@ -126,7 +133,7 @@ def read_image(path: str | Path, recipe):
         raise VideoError(path, f"unexpected {type(error).__name__}: {error}", "Download it again.") from error
 
 
-def read_group(images, recipe):
+def read_group(images: Sequence, recipe: "DataRecipe") -> list:
     """Examples of a pseudo-video, `indices` the place in it; those that cannot be read are missing.
 
     Args:

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
@@ -34,7 +37,7 @@ ACTOR_SPLITS = {
 }
 
 
-def read_pairs(path) -> list:
+def read_pairs(path: str | Path) -> list:
     """Pairs of ids of one official list: [("071", "054"), ...].
 
     Raises:
@@ -53,7 +56,7 @@ def read_pairs(path) -> list:
     return [tuple(pair) for pair in pairs]
 
 
-def read_splits(folder) -> dict:
+def read_splits(folder: Path) -> dict:
     """The official lists of a folder, which lie in it or in its splits/ or dataset/splits/.
 
     Returns:
@@ -72,7 +75,9 @@ def read_splits(folder) -> dict:
     return table
 
 
-def list_videos(folder, compression: str = "c23", methods=METHODS, masks: bool = False):
+def list_videos(
+    folder: Path, compression: str = "c23", methods: Sequence[str] = METHODS, masks: bool = False
+) -> Listing:
     """Videos of the chosen methods, and the real ones they were made from.
 
     Args:
@@ -120,7 +125,7 @@ def _add_masks(listing, folder):
             listing.videos.append(dataclasses.replace(v, mask=mask))
 
 
-def origins(method: str, video, source, /, **_) -> tuple:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple:
     """Persons and recordings, see `audit.origins`: both ids of a pair, both actors of DeepFakeDetection."""
     if method in ("actors", ACTORS):
         acted = re.match(r"(\d\d)_?(\d\d)?(__.+?)(__[A-Z0-9]{8})?$", video)

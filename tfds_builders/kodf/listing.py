@@ -7,6 +7,8 @@ together here, so that they are easily corrected.
 import csv
 import re
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 from tfdeepfake.data.video import is_media
 from tfdeepfake.errors import InputError
@@ -36,7 +38,7 @@ CROSSING = "a training fake of two persons of whom one is held out for validatio
 IN_TEST = "a training video that shows a person of the test"
 
 
-def read_metadata(path, label) -> dict:
+def read_metadata(path: str | Path, label: int) -> dict:
     """Rows of a CSV file.
 
     Returns:
@@ -65,7 +67,7 @@ def read_metadata(path, label) -> dict:
     return rows_by_name
 
 
-def list_videos(folder):
+def list_videos(folder: Path) -> Listing:
     """The set's validation part is the test; of its training part a tenth of the persons is held out for validation.
 
     Training videos of a person of the test, and training fakes of a held-out and another person, are left out.
@@ -116,7 +118,7 @@ def list_videos(folder):
     return listing
 
 
-def origins(method: str, video, source, /, **_) -> tuple:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple:
     """Persons and recordings, see `audit.origins`: the (target) person, and both videos a fake's name tells."""
     parts = video.split("_")
     made_of = parts[:2] if method != "real" and len(parts) == 4 else [video]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +16,16 @@ from tfds_builders.core.manual import Listing, media_in
 from tfds_builders.core.splits import assign_splits
 from tfds_builders.video_folder import listing as video_folder
 
+if TYPE_CHECKING:
+    from tfdeepfake.data.examples import Example
+
+
 METHOD = "self_blended"
 FAKES = "fakes, of which self_blended takes none"
 LAYOUT = "Real videos: in the folder itself, in its subfolder real/, or as real in a CSV file as video_folder reads it."
 
 
-def list_videos(folder, fakes_per_real: int = 1, masks: bool = False, **_):
+def list_videos(folder: str | Path, fakes_per_real: int = 1, masks: bool = False, **_: Any) -> Listing:
     """Real videos and their pseudo-fakes, which have the source and so the split of the real one.
 
     Sources have the splits that `video_folder` gives them, fakes of the folder included: what is trained here can be
@@ -58,7 +64,7 @@ def _all_videos(folder):
     return [VideoRecord(path, path.name, 0, "real", path.stem, splits[path.stem]) for path in paths]
 
 
-def blend(name: str, seed: int, drift, example):
+def blend(name: str, seed: int, drift: float, example: "Example") -> "Example":
     """The pseudo-fake of a run of frames. Its random draw depends on name, face, place and seed.
 
     Args:

@@ -1,6 +1,8 @@
 """self_blended: pseudo-fakes made from any folder of real videos."""
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow_datasets as tfds
 
@@ -9,6 +11,9 @@ from tfds_builders.core.building import VideoBuilder
 from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import manual_generators
 from tfds_builders.self_blended.listing import LAYOUT, METHOD, blend, list_videos
+
+if TYPE_CHECKING:
+    from tfds_builders.core.listing import VideoRecord
 
 
 class Builder(VideoBuilder):
@@ -31,7 +36,7 @@ class Builder(VideoBuilder):
             raise InputError("detector", "needs mtcnn or blazeface: faces are blended where their landmarks are.")
         return manual_generators(self, dl_manager)
 
-    def change_of(self, listed):
+    def change_of(self, listed: "VideoRecord") -> Callable | None:
         """The blending of a pseudo-fake; None for a real video."""
         options = self.OPTIONS | self.builder_config.options
         if listed.method != METHOD:

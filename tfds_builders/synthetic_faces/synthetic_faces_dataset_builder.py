@@ -92,7 +92,7 @@ class Builder(VideoBuilder):
         return split_generators(self, videos)
 
 
-def videos_folder(data_dir, options):
+def videos_folder(data_dir: str | Path, options: dict | None) -> Path:
     """Where the .mp4 files of a set lie: `synthetic_faces_videos` in the data dir; a set drawn with other than the
     default options has a folder of its own inside `synthetic_faces_videos_other`.
 
@@ -108,7 +108,7 @@ def videos_folder(data_dir, options):
     return Path(data_dir) / "synthetic_faces_videos_other" / text
 
 
-def open_folder(folder: str | Path, options) -> None:
+def open_folder(folder: str | Path, options: dict | None) -> None:
     """Keeps the files of an interrupted run in the folder; removes those of other drawing code or another set."""
     marker = {"options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}, "drawing": _drawing()}
     if (folder / MARKER).exists() and _marker(folder) == marker:

@@ -18,7 +18,7 @@ COLUMNS = ("file", "label", "source", "method", "split")
 LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the columns file,label[,source,method,split]."
 
 
-def list_videos(folder: str | Path, needed=NAMES):
+def list_videos(folder: str | Path, needed: tuple[str, ...] = NAMES) -> list:
     """The videos of `list_folder`."""
     return list_folder(folder, needed).videos
 
@@ -141,7 +141,7 @@ def _check_classes(videos, needed, subject):
             raise InputError(subject, f"has no {name} video.", "A network learns from both classes.")
 
 
-def read_table(path: str | Path, needed=NAMES) -> list:
+def read_table(path: str | Path, needed: tuple[str, ...] = NAMES) -> list:
     """Reads a CSV file of videos.
 
     Args:

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake.data.video.formats import sniff
 from tfdeepfake.data.video.frame_folder import in_order
@@ -95,7 +96,7 @@ def groups(origins: list[tuple[str, ...]]) -> list[str]:
     return [top(names[0]) for names in origins]
 
 
-def origins(method: str, video: str, source: str, /, **_) -> tuple[set, set]:
+def origins(method: str, video: str, source: str, /, **_: Any) -> tuple[set, set]:
     """Persons and recordings, see `audit.origins`: the source, and of a fake all that its name tells."""
     stem = os.path.splitext(video.rpartition("/")[2])[0]
     told = by_name(stem, method != "real")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
@@ -31,7 +32,7 @@ class Told:
     basis: str
 
 
-def with_splits(told: list[Told], subject: str) -> Listing:
+def with_splits(told: list[Told], subject: str | Path) -> Listing:
     """Gives every video a split; `source` becomes its first origin.
 
     Args:

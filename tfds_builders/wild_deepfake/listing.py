@@ -23,7 +23,7 @@ OTHER = "images that are not in SHARD/(real or fake)/SEQUENCE/"
 FPS = 25
 
 
-def sequence_of(name: str, label):
+def sequence_of(name: str, label: int) -> tuple | None:
     """(shard, sequence, number of the frame) of an image's path 12/real/3/140.png, or None for another file."""
     match = re.fullmatch(rf"(?:.*/)?([^/]+)/{METHODS[label]}/([^/]+)/(\d+)\.png", name)
     return match and (match[1], match[2], int(match[3]))
@@ -50,7 +50,7 @@ def _members(path):
         raise VideoError(path, f"is no whole archive ({why}).", "Download it again.") from None
 
 
-def list_videos(folder: str | Path):
+def list_videos(folder: Path) -> Listing:
     """All sequences; the set's own test, and a tenth of the training archives of each class for validation.
 
     Args:
@@ -96,7 +96,7 @@ def _archives(folder):
     return sorted(archives)
 
 
-def unpack(listed, folder: str | Path) -> Path:
+def unpack(listed: VideoRecord, folder: Path) -> Path:
     """Writes the images of a sequence as a video, without decoding them.
 
     Args:

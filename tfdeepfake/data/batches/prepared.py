@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def _damage(prepared, split):
 
 
 @contextlib.contextmanager
-def reading(prepared: PreparedData, *splits: str):
+def reading(prepared: PreparedData, *splits: str) -> Iterator[None]:
     """Turns a read error of the block into an InputError that names the damaged file and what rebuilds it."""
     try:
         yield

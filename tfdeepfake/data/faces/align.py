@@ -33,19 +33,19 @@ TEMPLATES = {
 DEEPFAKEBENCH_SIDE_PX = 256
 
 
-def template_px(alignment, side_px, margin_frac: float):
+def template_px(alignment: str, side_px: float, margin_frac: float) -> np.ndarray:
     """Where landmarks belong in a square of `side_px`: float64 [5, 2], x and y."""
     return side_px * (TEMPLATES[alignment] + margin_frac) / (1 + 2 * margin_frac)
 
 
-def alignable(landmarks_px: np.ndarray):
+def alignable(landmarks_px: np.ndarray) -> np.ndarray:
     """Which faces [N, 5, 2] can be aligned: bool [N]. Their landmarks are finite and not all on one spot."""
     points = np.asarray(landmarks_px, np.float64).reshape(-1, 5, 2)
     with np.errstate(invalid="ignore"):
         return np.isfinite(points).all((1, 2)) & (np.ptp(points, axis=1).max(1) > 1)
 
 
-def transform(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.15) -> tuple:
+def transform(landmarks_px: np.ndarray, alignment: str, margin_frac: float = 0.15) -> tuple:
     """The transform of one face.
 
     Args:
@@ -78,7 +78,7 @@ def transform(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.15) ->
     return matrix if usable else similarity(points, target), side
 
 
-def similarity(points, target):
+def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The least-squares similarity from points [N, 2] to target [N, 2], float64 [2, 3].
 
     As complex numbers a similarity without reflection is z -> a z + b, so Umeyama's closed form is a regression.
@@ -96,7 +96,9 @@ def similarity(points, target):
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
-def run_transforms(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.15, smoothing: str = "frame") -> tuple:
+def run_transforms(
+    landmarks_px: np.ndarray, alignment: str, margin_frac: float = 0.15, smoothing: str = "frame"
+) -> tuple:
     """The transforms of a face in all frames of a run.
 
     Args:
@@ -128,17 +130,17 @@ def run_transforms(landmarks_px: np.ndarray, alignment, margin_frac: float = 0.1
     return matrices, np.full(len(points), side, np.int64)
 
 
-def moved(matrices, points):
+def moved(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points [T, N, 2] of frames in px of their squares."""
     return points @ np.swapaxes(matrices[:, :, :2], 1, 2) + matrices[:, None, :, 2]
 
 
-def rescaled(matrices, factor):
+def rescaled(matrices: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
     """Transforms [..., 2, 3] for the frames resized by a factor."""
     return np.concatenate([matrices[..., :2] / factor, matrices[..., 2:]], axis=-1)
 
 
-def squares_px(matrices, sides_px):
+def squares_px(matrices: np.ndarray, sides_px: np.ndarray) -> np.ndarray:
     """Upright squares float32 [T, 4] with the centre and the size of those that transforms cut out of their frames."""
     turn, shift = matrices[:, :, :2], matrices[:, :, 2]
     half = np.asarray(sides_px, np.float64)[:, None] / 2
@@ -147,7 +149,7 @@ def squares_px(matrices, sides_px):
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
 
-def warped(frame: np.ndarray, matrix, side_px, border: tuple = (0, 0, 0)):
+def warped(frame: np.ndarray, matrix: np.ndarray, side_px: int, border: tuple = (0, 0, 0)) -> np.ndarray:
     """The square that a transform cuts out, uint8 [side_px, side_px, 3], bilinear; `border` is past the frame."""
     import cv2
 
@@ -156,7 +158,7 @@ def warped(frame: np.ndarray, matrix, side_px, border: tuple = (0, 0, 0)):
     return cv2.warpAffine(frame, centred, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
-def aligned_crop(frame: np.ndarray, matrix, side_px, height_px: int, width_px: int) -> np.ndarray:
+def aligned_crop(frame: np.ndarray, matrix: np.ndarray, side_px: int, height_px: int, width_px: int) -> np.ndarray:
     """Warps a square out of a frame (bilinear, black past the border), then resizes it.
 
     It is resized as torchvision resizes PIL images: bicubic, averaged where it shrinks.

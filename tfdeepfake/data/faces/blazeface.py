@@ -10,6 +10,7 @@ The boxes are squares and smaller than those of MTCNN: a network needs crops of 
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def network(path: str | Path, threads: int) -> tuple:
     return run, side
 
 
-def anchors(side):
+def anchors(side: int) -> np.ndarray:
     """Centres of the anchors, float32 [A, 2] in 0..1, in the order of the network's outputs."""
     grids = []
     for stride, each in ANCHORS[side]:
@@ -102,8 +103,8 @@ def load(
     candidate_score: float = 0.35,
     retry: bool = True,
     max_faces: int = 100,
-    threads=None,
-):
+    threads: int | None = None,
+) -> Callable:
     """Makes a detector; the network is loaded once per process.
 
     Args:

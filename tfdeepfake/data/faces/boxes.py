@@ -25,12 +25,17 @@ class Detections:
     def __len__(self):
         return len(self.scores)
 
-    def rows(self, keep):
+    def rows(self, keep: np.ndarray) -> "Detections":
         """Those of the faces that a bool [N] or int [K] array names."""
         return Detections(self.boxes_px[keep], self.scores[keep], self.landmarks_px[keep], self.dropped)
 
 
-def make_detections(boxes_px: np.ndarray, scores: np.ndarray, landmarks_px: np.ndarray, max_faces: int | None = None):
+def make_detections(
+    boxes_px: np.ndarray | list,
+    scores: np.ndarray | list,
+    landmarks_px: np.ndarray | list,
+    max_faces: int | None = None,
+) -> Detections:
     """Sorts by score and keeps the `max_faces` largest boxes; see `Detections` for shapes."""
     boxes_px = np.asarray(boxes_px, np.float32).reshape(-1, 4)
     scores = np.asarray(scores, np.float32).reshape(-1)
@@ -43,7 +48,7 @@ def make_detections(boxes_px: np.ndarray, scores: np.ndarray, landmarks_px: np.n
     return Detections(boxes_px, scores, landmarks_px, dropped).rows(keep)
 
 
-def check_frames(frames: np.ndarray):
+def check_frames(frames: np.ndarray) -> np.ndarray:
     """Returns frames as a list of uint8 [H, W, 3] arrays; raises ValueError for anything else."""
     frames = list(frames)
     for i, frame in enumerate(frames):
@@ -53,13 +58,13 @@ def check_frames(frames: np.ndarray):
     return frames
 
 
-def box_area(boxes: np.ndarray):
+def box_area(boxes: np.ndarray) -> np.ndarray:
     """Area of boxes [..., 4], 0 for one turned inside out."""
     sides = np.maximum(boxes[..., 2:4] - boxes[..., 0:2], 0)
     return sides[..., 0] * sides[..., 1]
 
 
-def overlap(a, b, over: str = "union"):
+def overlap(a: np.ndarray, b: np.ndarray, over: str = "union") -> np.ndarray:
     """Intersection of every box of `a` with every box of `b`, as a part of their union (or the smaller box).
 
     Args:
@@ -76,7 +81,7 @@ def overlap(a, b, over: str = "union"):
     return shared / np.maximum(whole, 1e-9)
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, limit, over: str = "union") -> np.ndarray:
+def suppress(boxes: np.ndarray | list, scores: np.ndarray | list, limit: float, over: str = "union") -> np.ndarray:
     """Greedy non-maximum suppression.
 
     Args:
@@ -94,7 +99,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, limit, over: str = "union") 
     return np.array(best, np.int64)
 
 
-def square_box(box_px, margin_frac: float = 0.0):
+def square_box(box_px: np.ndarray | list, margin_frac: float = 0.0) -> np.ndarray:
     """The square around the centre of a box, side = longer side * (1 + 2 * margin_frac).
 
     P3's "1.3x" box is margin_frac 0.15; P4's "30 % each side" is 0.30.
@@ -150,7 +155,7 @@ def crop(frame: np.ndarray, box_px: np.ndarray, height_px: int, width_px: int) -
     return resize(np.ascontiguousarray(inside), height_px, width_px)
 
 
-def resize(frame: np.ndarray, height_px: int, width_px: int):
+def resize(frame: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     """Resizes uint8 [H, W, 3]: area average when both sides shrink, bilinear otherwise."""
     import cv2
 

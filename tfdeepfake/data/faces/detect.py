@@ -6,6 +6,10 @@ boxes_px = square_box(track_boxes(tracks[0], len(frames), "clip"), margin_frac=0
 crops = [crop(frame, box, 224, 224) for frame, box in zip(frames, boxes_px)]
 """
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from tfdeepfake.data.faces.align import alignable, aligned_crop, run_transforms
@@ -16,7 +20,7 @@ from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import DETECTORS
 
 
-def make_detector(name: str, weights=None, **options):
+def make_detector(name: str, weights: str | Path | None = None, **options: Any) -> Callable:
     """The face detector of a name.
 
     Args:
@@ -44,8 +48,8 @@ def make_detector(name: str, weights=None, **options):
 
 
 def contact_sheet(
-    frames,
-    tracks,
+    frames: np.ndarray,
+    tracks: list,
     margin_frac: float = 0.3,
     box_smoothing: str = "clip",
     alignment: str = "none",
@@ -127,7 +131,12 @@ def _cutter(frames, track, margin_frac, box_smoothing, alignment, side_px):
 
 
 def write_contact_sheet(
-    path, out, detector: str = "mtcnn", weights=None, num_frames: int = 16, alignment: str = "none"
+    path: str | Path,
+    out: str | Path,
+    detector: str = "mtcnn",
+    weights: str | Path | None = None,
+    num_frames: int = 16,
+    alignment: str = "none",
 ) -> list:
     """Detects and links the faces of a video or image and writes `contact_sheet`: `tfdeepfake faces`.
 

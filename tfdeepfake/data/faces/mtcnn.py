@@ -12,6 +12,8 @@ how they are run is ours (`mtcnn_networks`). Where we differ from that package:
   * suppression is greedy (a box that was itself suppressed suppresses nothing).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tfdeepfake.data.faces.boxes import check_frames, make_detections, resize, suppress
@@ -32,8 +34,8 @@ def load(
     max_faces: int = 100,
     stage_scores: tuple = (0.6, 0.7, 0.7),
     second_look: bool = True,
-    threads=None,
-):
+    threads: int | None = None,
+) -> Callable:
     """Makes a detector; the networks are loaded once per process.
 
     Args:

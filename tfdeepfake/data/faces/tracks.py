@@ -39,17 +39,17 @@ class Track:
         return len(self.positions)
 
     @property
-    def mean_score(self):
+    def mean_score(self) -> float:
         return float(self.scores.mean())
 
     @property
-    def mean_side_px(self):
+    def mean_side_px(self) -> float:
         """Square root of the mean box area."""
         sides = np.maximum(self.boxes_px[:, 2:] - self.boxes_px[:, :2], 0)
         return float(np.sqrt(sides.prod(1).mean()))
 
 
-def link_tracks(detections, frames=None, max_gap: int = 3) -> list:
+def link_tracks(detections: list, frames: np.ndarray | None = None, max_gap: int = 3) -> list:
     """Links faces of successive frames into tracks.
 
     Sampled frames may lie half a second apart: boxes of one face then often do not overlap, so a
@@ -165,7 +165,7 @@ def _costs(tracks, detections, looks, position):
     return costs
 
 
-def select_tracks(tracks, select: str) -> list:
+def select_tracks(tracks: list, select: str) -> list:
     """Selects one face or all.
 
     Args:
@@ -186,7 +186,7 @@ def select_tracks(tracks, select: str) -> list:
     return [max(tracks, key=lambda t: float(t.scores.sum()))]
 
 
-def track_boxes(track, count: int, box_smoothing: str = "clip") -> np.ndarray:
+def track_boxes(track: Track, count: int, box_smoothing: str = "clip") -> np.ndarray:
     """A box for each of `count` sampled frames.
 
     Frames in which the face was not detected get a box between their neighbours'; before the first and after the
@@ -225,7 +225,7 @@ def track_boxes(track, count: int, box_smoothing: str = "clip") -> np.ndarray:
     return boxes.astype(np.float32)
 
 
-def track_landmarks(track, count: int) -> np.ndarray:
+def track_landmarks(track: Track, count: int) -> np.ndarray:
     """Landmarks of a face in all sampled frames, as `track_boxes` with `box_smoothing` "frame" has its boxes.
 
     Args:
@@ -236,7 +236,7 @@ def track_landmarks(track, count: int) -> np.ndarray:
     return _interpolated(track, track.landmarks_px, count)
 
 
-def smoothed(values):
+def smoothed(values: np.ndarray) -> np.ndarray:
     """Values [T, ...] averaged over neighbours with weights 1, 4, 6, 4, 1; motion is continued past the ends."""
     padded = np.pad(values, [(2, 2)] + [(0, 0)] * (values.ndim - 1), mode="reflect", reflect_type="odd")
     return sum(w / 16 * padded[i : i + len(values)] for i, w in enumerate((1, 4, 6, 4, 1)))

@@ -7,6 +7,8 @@ aligned crops of 224 px moved by 0.1 to 0.2 px in the median and by 1 px or less
 landmarks the median was 1.4 px (10 degrees) to 5.8 px (40 degrees).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tfdeepfake.data.faces.align import moved, similarity, warped
@@ -18,7 +20,9 @@ WINDOW_PX = 48
 MOST_TIMES = 16
 
 
-def upright_landmarks(frames, owner, landmarks_px: np.ndarray, look, rounds: int = 3) -> np.ndarray:
+def upright_landmarks(
+    frames: np.ndarray, owner: np.ndarray, landmarks_px: np.ndarray, look: Callable, rounds: int = 3
+) -> np.ndarray:
     """Landmarks that turn with the face.
 
     Args:

@@ -213,7 +213,7 @@ def perturb_files(
     return summary
 
 
-def lines(summary: dict, name: str):
+def lines(summary: dict, name: str) -> list[str]:
     """What to tell about a summary: what was done, and files that failed or that nothing changed in."""
     told = list(summary.get("notes", ()))
     told.append(f"{summary['written']} of {summary['files']} files written, {summary['kept']} were there.")

@@ -5,6 +5,8 @@ LipForensics test with. Whole frames are perturbed, before faces are detected, a
 so a detector may lose a face, and coverage has to be reported with the metrics.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from tfdeepfake.errors import InputError
@@ -18,20 +20,20 @@ GREY_WEIGHTS = np.float32((0.299, 0.587, 0.114))  # BT.601, as OpenCV's YCrCb
 FROM_YCBCR = np.float32(((1, 0, 1.402), (1, -0.344136, -0.714136), (1, 1.772, 0)))
 
 
-def saturation(frames: np.ndarray, part, rng: np.random.Generator):
+def saturation(frames: np.ndarray, part: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Chroma of YCbCr scaled about its middle: each pixel moves towards its grey, of which it keeps `part` away."""
     for frame in frames:
         grey = (frame.astype(np.float32) @ GREY_WEIGHTS)[..., None]
         yield _cut(grey + part * (frame - grey))
 
 
-def contrast(frames: np.ndarray, factor, rng: np.random.Generator):
+def contrast(frames: np.ndarray, factor: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Pixels multiplied."""
     for frame in frames:
         yield _cut(frame * np.float32(factor))
 
 
-def block_wise(frames: np.ndarray, blocks, rng: np.random.Generator):
+def block_wise(frames: np.ndarray, blocks: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """`blocks` squares of 8 px set to grey 128 for each whole 256 px of the shorter side, anew in each frame; they may
     overlap."""
     for frame in frames:
@@ -42,7 +44,7 @@ def block_wise(frames: np.ndarray, blocks, rng: np.random.Generator):
         yield frame
 
 
-def gaussian_noise(frames: np.ndarray, variance, rng: np.random.Generator):
+def gaussian_noise(frames: np.ndarray, variance: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """White noise on Y, Cb and Cr.
 
     The variance is for 0..1 in which luma takes 219/255 and chroma 224/255, as in video, so in 0..255 the deviation is
@@ -54,7 +56,7 @@ def gaussian_noise(frames: np.ndarray, variance, rng: np.random.Generator):
         yield _cut(frame + noise @ (FROM_YCBCR * deviation).T)
 
 
-def gaussian_blur(frames: np.ndarray, size_px: int, rng: np.random.Generator):
+def gaussian_blur(frames: np.ndarray, size_px: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """A kernel of `size_px` with a deviation of a sixth of it."""
     import cv2
 
@@ -62,7 +64,7 @@ def gaussian_blur(frames: np.ndarray, size_px: int, rng: np.random.Generator):
         yield cv2.GaussianBlur(frame, (size_px, size_px), size_px / 6)
 
 
-def pixelation(frames: np.ndarray, factor, rng: np.random.Generator):
+def pixelation(frames: np.ndarray, factor: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Shrunk by a factor and enlarged again, both bilinear (its name is JPEG in DeeperForensics-1.0)."""
     import cv2
 
@@ -72,7 +74,7 @@ def pixelation(frames: np.ndarray, factor, rng: np.random.Generator):
         yield cv2.resize(small, (width, height))
 
 
-def compression(frames: np.ndarray, crf, rng: np.random.Generator):
+def compression(frames: np.ndarray, crf: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """H.264 by x264 at a constant rate factor, otherwise with FFmpeg's settings; all frames as one video.
 
     Frames of odd height or width are coded with their last row or column twice.
@@ -117,7 +119,7 @@ PERTURBATIONS = {
 }
 
 
-def value_of(name: str, severity: int):
+def value_of(name: str, severity: int) -> float:
     """The value of a perturbation at a severity, e.g. 0.4.
 
     Raises:
@@ -135,7 +137,7 @@ def is_noop(name: str, height_px: int, width_px: int) -> bool:
     return name == "block_wise" and min(height_px, width_px) < BLOCKS_FROM_PX
 
 
-def perturb(frames, name: str, severity: int, seed: int = 0) -> tuple:
+def perturb(frames: Iterable[np.ndarray], name: str, severity: int, seed: int = 0) -> tuple:
     """Perturbs whole frames.
 
     Args:
@@ -164,7 +166,7 @@ def _cut(pixels):
     return np.clip(pixels + np.float32(1e-3), 0, 255).astype(np.uint8)
 
 
-def even(frame: np.ndarray):
+def even(frame: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] with the last row or column twice where H or W is odd: chroma has half the resolution."""
     height, width = frame.shape[:2]
     if height % 2 or width % 2:

@@ -1,12 +1,17 @@
 """Draws neck, shoulders and clothes, and long hair behind them."""
 
 import functools
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from tfdeepfake.data.synthetic.head import noise, smoothstep
 from tfdeepfake.data.synthetic.room import PAD, darker
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.synthetic.people import Identity, Scene
+
 
 TOP = -0.45  # the image's first row, in head units from the head's centre: hidden behind every face
 
@@ -22,7 +27,9 @@ def _curve(points, steps=12):
 
 
 @functools.lru_cache(maxsize=4)
-def draw_body(person, scene, width: int, height: int, scale, x_px, y_px) -> tuple:
+def draw_body(
+    person: "Identity", scene: "Scene", width: int, height: int, scale: float, x_px: float, y_px: float
+) -> tuple:
     """The body of a head at (x_px, y_px), `scale` px per head unit.
 
     Returns:

@@ -10,6 +10,7 @@ manipulation tells them apart.
 
 import hashlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class ClipSpec:
     height: int
 
     @property
-    def file_name(self):
+    def file_name(self) -> str:
         return f"{self.video}.mp4"
 
 
@@ -66,7 +67,7 @@ def make_set(
     fakes_per_method: int = 1,
     seed: int = 0,
     num_frames: int = FRAMES,
-    fps=FPS,
+    fps: int = FPS,
     width: int = WIDTH_PX,
     height: int = HEIGHT_PX,
 ) -> list:
@@ -122,7 +123,7 @@ def make_set(
     return specs
 
 
-def frames_of(spec):
+def frames_of(spec: ClipSpec) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
     """Yields (frame, mask) of a video of the set; the mask of a real video is zero everywhere."""
     person, place = identity(spec.set_seed, spec.target), scene(spec.set_seed, spec.scene)
     move = motion(spec.seed, spec.num_frames, spec.fps)
@@ -133,7 +134,7 @@ def frames_of(spec):
     yield from draw_fake(spec.method, (person, place, move), source, spec.seed, spec.width, spec.height)
 
 
-def write_clip(spec, folder: str | Path) -> Path:
+def write_clip(spec: ClipSpec, folder: str | Path) -> Path:
     """Draws a video of the set and writes it as H.264 .mp4, real and fake through the same encoder once.
 
     Returns:

@@ -1,19 +1,25 @@
 """Draws a baked head into a frame: turned, lit by the room, speaking and blinking."""
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
 from tfdeepfake.data.synthetic.head import LEFT, TOP, smoothstep
 
+if TYPE_CHECKING:
+    from tfdeepfake.data.synthetic.head import Head
+    from tfdeepfake.data.synthetic.people import Identity, Light
 
-def window(pose, width: int, height: int, reach: tuple = (1.55, 1.75, 1.75)):
+
+def window(pose: dict, width: int, height: int, reach: tuple = (1.55, 1.75, 1.75)) -> tuple[int, int, int, int]:
     """Frame rectangle x0, y0, x1, y1 (px) that a head at `pose` can touch; `reach` is to either side, up, down."""
     beside, above, below = (pose["scale"] * r for r in reach)
     x0, y0 = max(0, int(pose["x"] - beside)), max(0, int(pose["y"] - above))
     return x0, y0, min(width, int(pose["x"] + beside) + 1), min(height, int(pose["y"] + below) + 1)
 
 
-def head_coordinates(head, pose, box):
+def head_coordinates(head: "Head", pose: dict, box: tuple) -> tuple[np.ndarray, np.ndarray]:
     """Where in the head's texture each pixel of a frame rectangle looks: float32 x, y in units, [h, w] each.
 
     A texture point (x, y) at depth z is seen at x cos(yaw) + z sin(yaw), y cos(pitch) + z sin(pitch), then
@@ -39,7 +45,7 @@ def head_coordinates(head, pose, box):
     return x, y
 
 
-def mouth_lines(person, expression, x):
+def mouth_lines(person: "Identity", expression: dict, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y of the upper and the lower edge of the mouth's opening at x, and the closed line's y (units)."""
     smile, jaw = expression["smile"], expression["jaw"]
     u = np.clip(x / person.mouth_width, -1, 1)
@@ -79,7 +85,7 @@ def _deform(person, expression, x, y, rows_brow, rows_mouth):
     return sx, sy
 
 
-def light_head(head, light, pose):
+def light_head(head: "Head", light: "Light", pose: dict) -> np.ndarray:
     """uint8 RGB texture under the room's light, which stays when the head turns."""
     yaw, pitch, roll = pose["yaw"], pose["pitch"], pose["roll"]
     lx, ly, lz = (float(v) for v in light.direction)
@@ -121,7 +127,7 @@ def _eye(person, expression, side, x, y, scale, glow):
     return rgb, cover, np.clip(lash, 0, 1), glint
 
 
-def draw_head(plate, head, light, pose, expression, box) -> tuple:
+def draw_head(plate: np.ndarray, head: "Head", light: "Light", pose: dict, expression: dict, box: tuple) -> tuple:
     """Draws the head over a rectangle of a frame.
 
     Args:

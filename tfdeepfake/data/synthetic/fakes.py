@@ -16,6 +16,9 @@ tests/test_synthetic.py holds how far. Registered, a frame of theirs differs fro
 mean motion from frame to frame is 6 and 4 times a genuine face's.
 """
 
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
@@ -23,6 +26,10 @@ from tfdeepfake.data.synthetic import draw, room
 from tfdeepfake.data.synthetic.body import draw_body
 from tfdeepfake.data.synthetic.head import bake_head, smoothstep
 from tfdeepfake.data.synthetic.people import EXPRESSION, HEIGHT_PX, POSE, WIDTH_PX
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.synthetic.people import Identity, Motion, Scene
+
 
 METHODS = ("face_swap", "expression_transfer", "learned_face", "mouth_texture")
 HARD_METHODS = ("expression_transfer", "mouth_texture")
@@ -34,7 +41,7 @@ LEARNED_PX = 48  # side of the image a learned face is decoded to, over LEARNED_
 LEARNED_UNITS = 1.9
 
 
-def scale_px(scene, height: int):
+def scale_px(scene: "Scene", height: int) -> float:
     """px per head unit; a detector's face box is about 1.75 units high."""
     return round(scene.face_frac * height / 1.75, 1)
 
@@ -75,7 +82,14 @@ def _plate(person, scene, motion, t, width, height):
     return frame
 
 
-def frames_and_masks(person, scene, motion, width: int = WIDTH_PX, height: int = HEIGHT_PX, overlay=None):
+def frames_and_masks(
+    person: "Identity",
+    scene: "Scene",
+    motion: "Motion",
+    width: int = WIDTH_PX,
+    height: int = HEIGHT_PX,
+    overlay: Callable | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (frame, mask), uint8 RGB [height, width, 3] and uint8 [height, width]; the mask of a genuine video is 0.
 
     `overlay(t, plate, image, pose, box, x, y)` draws a manipulation over the rectangle `box` around the face:
@@ -105,15 +119,23 @@ def frames_and_masks(person, scene, motion, width: int = WIDTH_PX, height: int =
         yield cv2.add(cv2.LUT(frame, table), grain, dtype=cv2.CV_8U), mask
 
 
-def draw_video(identity, scene, motion, width: int = WIDTH_PX, height: int = HEIGHT_PX):
+def draw_video(
+    identity: "Identity", scene: "Scene", motion: "Motion", width: int = WIDTH_PX, height: int = HEIGHT_PX
+) -> Iterator[np.ndarray]:
     """Yields the uint8 RGB frames [height, width, 3] of a genuine video."""
     for frame, _ in frames_and_masks(identity, scene, motion, width, height):
         yield frame
 
 
 def draw_fake(
-    method: str, target, source, seed: int, width: int = WIDTH_PX, height: int = HEIGHT_PX, strength: float = 1.0
-):
+    method: str,
+    target: tuple,
+    source: tuple,
+    seed: int,
+    width: int = WIDTH_PX,
+    height: int = HEIGHT_PX,
+    strength: float = 1.0,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws a manipulated video.
 
     Args:

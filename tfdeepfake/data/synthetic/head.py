@@ -5,10 +5,14 @@ the chin at y = 1, the eyes near y = -0.2. A face box of a detector is about 1.7
 """
 
 import functools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.synthetic.people import Identity
+
 
 LEFT, TOP, RIGHT, BOTTOM = -1.35, -1.65, 1.35, 1.6  # the texture's extent
 
@@ -27,7 +31,7 @@ class Head(NamedTuple):
     glasses: np.ndarray  # 0..1, rims
 
 
-def noise(rng: np.random.Generator, shape, cell_px, octaves: int = 3):
+def noise(rng: np.random.Generator, shape: tuple, cell_px: float | tuple[float, float], octaves: int = 3) -> np.ndarray:
     """Smooth random field, float32 `shape`, about N(0, 1), with features of `cell_px` (y, x) and finer."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
@@ -37,13 +41,13 @@ def noise(rng: np.random.Generator, shape, cell_px, octaves: int = 3):
     return total / max(float(total.std()), 1e-6)
 
 
-def smoothstep(value, low, high):
+def smoothstep(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def outline(person, x, y):
+def outline(person: "Identity", x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Face outline as a level: above 0 inside, 0 on it, about the distance in units near it."""
     width, p = person.face_width, person.jaw_power
     height = np.where(y > 0, 1.0, 1.2)
@@ -132,7 +136,7 @@ def _relief(person, x, y):
 
 
 @functools.lru_cache(maxsize=8)
-def bake_head(person, scale):
+def bake_head(person: "Identity", scale: float) -> Head:
     """Bakes the texture of a person (an `Identity`) at `scale` px per unit: drawn at twice that, then halved."""
     rng = np.random.default_rng([person.seed, person.number, 77])
     fine = 2 * scale

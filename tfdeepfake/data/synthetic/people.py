@@ -101,7 +101,7 @@ class Identity:
     glasses_rgb: tuple
 
 
-def identity(seed: int, number):
+def identity(seed: int, number: int) -> Identity:
     """Person `number` of the set `seed`: the same arguments always give the same person."""
     rng = np.random.default_rng([seed, 1, number])
     tone = int(rng.integers(len(SKIN_RGB)))
@@ -198,11 +198,11 @@ class Scene:
     crf: int
 
     @property
-    def light(self):
+    def light(self) -> Light:
         return Light(np.float32(self.direction), np.float32(self.key_rgb), np.float32(self.ambient_rgb))
 
 
-def scene(seed: int, number):
+def scene(seed: int, number: int) -> Scene:
     """Scene `number` of the set `seed`."""
     rng = np.random.default_rng([seed, 2, number])
     side = rng.uniform(-0.75, 0.75)
@@ -256,7 +256,7 @@ def _wander(rng, t, fastest_hz, slowest_hz=0.1):
     return curve / np.sqrt((weight**2).sum() / 2)
 
 
-def motion(seed: int, num_frames: int = FRAMES, fps=FPS):
+def motion(seed: int, num_frames: int = FRAMES, fps: float = FPS) -> Motion:
     """Head motion, blinks, gaze, speech of 3 to 6 syllables a second and smiles over `frames` frames."""
     rng = np.random.default_rng([seed, 4])
     t = np.arange(num_frames) / fps

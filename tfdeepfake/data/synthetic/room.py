@@ -1,16 +1,22 @@
 """Draws what is behind a person, and the camera's own traces (exposure, noise)."""
 
 import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from tfdeepfake.data.synthetic.head import noise, smoothstep
 
+if TYPE_CHECKING:
+    from tfdeepfake.data.synthetic.people import Scene
+
+
 PAD = 16  # px drawn beyond the frame, so that camera shake never shows an edge
 
 
-def darker(colour, gain):
+def darker(colour: tuple, gain: float) -> tuple:
     """RGB tuple for OpenCV: the colour times a gain, within 0..255."""
     return tuple(float(np.clip(c * gain, 0, 255)) for c in colour)
 
@@ -86,7 +92,7 @@ def _window(image, rng, x0, x1, y0, y1):
 
 
 @functools.lru_cache(maxsize=4)
-def draw_room(scene, width: int, height: int):
+def draw_room(scene: "Scene", width: int, height: int) -> np.ndarray:
     """Background of a `Scene`: uint8 [height + 2 PAD, width + 2 PAD, 3], lit and a little out of focus."""
     rng = np.random.default_rng([scene.seed, scene.number, 5])
     h, w = height + 2 * PAD, width + 2 * PAD
@@ -162,14 +168,14 @@ def draw_room(scene, width: int, height: int):
     return image.astype(np.uint8)
 
 
-def camera_table(scene):
+def camera_table(scene: "Scene") -> np.ndarray:
     """Exposure, contrast and white balance as a uint8 [1, 256, 3] look-up table."""
     t = np.arange(256, dtype=np.float32)[:, None] / 255
     curve = t + scene.contrast * (t * t * (3 - 2 * t) - t)
     return np.clip(255 * curve * scene.exposure * np.float32(scene.balance_rgb), 0, 255).astype(np.uint8)[None]
 
 
-def sensor_noise(scene, seed: int, width: int, height: int, count: int):
+def sensor_noise(scene: "Scene", seed: int, width: int, height: int, count: int) -> Iterator[np.ndarray]:
     """Yields int16 [height, width, 3] noise per frame: mostly luma, slightly correlated like a demosaiced sensor's.
 
     Each frame is another crop of one large field: drawing 230 thousand normals a frame would cost more than the head.

@@ -1,21 +1,29 @@
 """Animated WebP files as videos: FFmpeg's decoder does not know them, Pillow's does."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfdeepfake.data.video.check import VideoError, check_pixels
 from tfdeepfake.data.video.images import is_moving_webp, opened_image, turn_of
 from tfdeepfake.data.video.shown import upright
 
+if TYPE_CHECKING:
+    from tfdeepfake.data.video.check import Deadline
+
+
 MAX_CHUNKS = 100_000
 
 
-def is_animation(path):
+def is_animation(path: str | Path) -> bool:
     """Whether a file is an animation that is read here."""
     with open(path, "rb") as stream:
         return is_moving_webp(stream.read(32))
 
 
-def describe(path):
+def describe(path: str | Path) -> tuple:
     """((width, height) as stored, turn, int64 [F] times at which the frames begin in ms, missing frames).
 
     Raises:
@@ -34,7 +42,7 @@ def describe(path):
     return size, turn, np.concatenate([[0], ends[:-1]]).astype(np.int64), count - len(lengths)
 
 
-def frames(path, wanted, turn, deadline):
+def frames(path: str | Path, wanted: Sequence[int], turn: tuple, deadline: "Deadline") -> Iterator[tuple]:
     """Yields (position, av.VideoFrame, None, False) for the wanted positions (None: all) that can be decoded.
 
     A frame of an animation rests on those before it: all up to the last one wanted are decoded.

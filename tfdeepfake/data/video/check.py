@@ -4,6 +4,7 @@ import math
 import os
 import re
 import time
+from pathlib import Path
 
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.errors import InputError
@@ -25,7 +26,7 @@ class Deadline:
         self.path, self.limit_s = path, limit_s
         self.end = math.inf if limit_s is None else time.monotonic() + limit_s
 
-    def check(self):
+    def check(self) -> None:
         if time.monotonic() > self.end:
             raise VideoError(
                 self.path,
@@ -35,7 +36,7 @@ class Deadline:
             )
 
 
-def check_file(path):
+def check_file(path: str | Path) -> bool:
     """Whether the path is a folder; raises VideoError when it is neither that nor a file with something in it."""
     try:
         is_folder = os.path.isdir(path)
@@ -55,14 +56,14 @@ def check_file(path):
     return is_folder
 
 
-def encrypted(path, name):
+def encrypted(path: str | Path, name: str) -> VideoError:
     """VideoError that says that a file is encrypted, with `encrypted.encryption`'s name of how."""
     return VideoError(
         path, f"is encrypted with {name}: without its key no frame can be decoded.", "Get a copy without protection."
     )
 
 
-def unreadable(path):
+def unreadable(path: str | Path) -> VideoError:
     """VideoError that says as exactly as the first bytes allow why FFmpeg cannot open the file."""
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
@@ -103,7 +104,7 @@ def unreadable(path):
     )
 
 
-def check_pixels(path, width, height):
+def check_pixels(path: str | Path, width: int, height: int) -> None:
     """Raises VideoError when a frame of this size is more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
         raise VideoError(

@@ -5,8 +5,13 @@ BT.2087 (BT.2020 to BT.709).
 """
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import av
+
 
 PQ, HLG = 16, 18  # transfer characteristics, numbered as in ISO 23091-2
 BT2020, P3_DCI, P3 = 9, 11, 12  # colour primaries
@@ -24,12 +29,18 @@ _LUMINANCE = {BT2020: (0.2627, 0.6780, 0.0593)}
 _LUMINANCE_BT709 = (0.2126, 0.7152, 0.0722)
 
 
-def is_wide(frame):
+def is_wide(frame: "av.VideoFrame") -> bool:
     """Whether an av.VideoFrame is in high dynamic range or in wide colours."""
     return frame.color_trc in (PQ, HLG) or frame.color_primaries in _TO_BT709
 
 
-def to_rgb(reformatter, frame, width, height, interpolation):
+def to_rgb(
+    reformatter: "av.video.reformatter.VideoReformatter",
+    frame: "av.VideoFrame",
+    width: int,
+    height: int,
+    interpolation: int | str,
+) -> np.ndarray:
     """An av.VideoFrame as uint8 RGB [height, width, 3] in the colours of ordinary videos."""
     form = "rgb48le" if is_wide(frame) else "rgb24"
     try:
@@ -42,7 +53,7 @@ def to_rgb(reformatter, frame, width, height, interpolation):
     return to_bt709(image, frame.color_trc, frame.color_primaries) if form == "rgb48le" else image
 
 
-def to_bt709(deep, transfer, primaries):
+def to_bt709(deep: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     """Tone-maps an image: light of the reference white and below stays as it is, what is brighter is clipped.
 
     Clipping, and not a curve that leaves room for highlights: faces lie below the reference white, and what was graded

@@ -1,12 +1,19 @@
 """Decodes chosen frames of a video, and only the packets that they need."""
 
 import bisect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.data.video import animation, frame_folder
 from tfdeepfake.data.video.deinterlace import Deinterlacer, deinterlaced_alone, with_neighbours
 from tfdeepfake.data.video.packets import THREADS, Sequence, decoded, demuxed, opened
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.video.check import Deadline
+    from tfdeepfake.data.video.index import Index
+
 
 # More than those of one frame and of its reordering, with one for every thread.
 LATEST_PACKETS = 64
@@ -15,7 +22,7 @@ LATEST_PACKETS = 64
 SKIPPING_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
 
 
-def frames(index, wanted, deadline, alone=False):
+def frames(index: "Index", wanted: np.ndarray | None, deadline: "Deadline", alone: bool = False) -> Iterator[tuple]:
     """Decodes a video; interlaced frames come out deinterlaced.
 
     Args:

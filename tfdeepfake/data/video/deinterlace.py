@@ -5,20 +5,26 @@ the help of the frame before and the frame after, and leaves frames alone that a
 """
 
 from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tfdeepfake.data.video.shown import filter_graph
+
+if TYPE_CHECKING:
+    import av
+
 
 ALONE = [("estdif", "mode=frame:parity=auto:deint=interlaced")]
 FILTERS = [("bwdif", "mode=send_frame:parity=auto:deint=interlaced")]
 
 
-def with_neighbours(wanted, count):
+def with_neighbours(wanted: Sequence[int], count: int) -> list[int]:
     """Positions [n], ascending, and those before and after each that a video of `count` frames has."""
     near = {position + step for position in wanted for step in (-1, 0, 1)}
     return sorted(position for position in near if 0 <= position < count)
 
 
-def deinterlaced_alone(frame):
+def deinterlaced_alone(frame: "av.VideoFrame") -> "av.VideoFrame":
     """One of the two moments of an interlaced av.VideoFrame, made whole without its neighbours."""
     graph = filter_graph(frame, ALONE)
     if graph is None:
@@ -40,7 +46,7 @@ class Deinterlacer:
     def __init__(self, skip=None):
         self.skip, self.graph, self.kind, self.waiting = skip, None, None, deque()
 
-    def push(self, given):
+    def push(self, given: tuple) -> Iterator[tuple]:
         """Takes (position, frame, decoder, doubtful); yields those that are ready."""
         position, frame, decoder, doubtful = given
         kind = frame.width, frame.height, frame.format.name
@@ -58,7 +64,7 @@ class Deinterlacer:
         self.graph.push(frame)
         yield from self._ready()
 
-    def flush(self):
+    def flush(self) -> Iterator[tuple]:
         """Yields what is left."""
         if self.graph is not None:
             self.graph.push(None)

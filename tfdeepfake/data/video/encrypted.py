@@ -1,6 +1,7 @@
 """Whether a media file is encrypted, told from its container: such a file is whole, yet no frame can be decoded."""
 
 import re
+from pathlib import Path
 
 # How much of a file's beginning is looked at; the index of an MP4 file is looked for wherever it stands.
 _HEAD_BYTES = 2**20
@@ -18,7 +19,7 @@ _ASF = tuple(
 _MXF_TRIPLET = bytes.fromhex("060e2b34 02040107 0d010301 027e0100")  # SMPTE ST 429-6, of digital cinema
 
 
-def encryption(path):
+def encryption(path: str | Path) -> str | None:
     """Names what a file is encrypted with, e.g. "Common Encryption (cenc)"; None when it does not say so."""
     with open(path, "rb") as stream:
         head = stream.read(_HEAD_BYTES)

@@ -7,14 +7,19 @@ A folder is one video when its media are three or more images and nothing else, 
 import functools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.data.video import images
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError
 from tfdeepfake.data.video.formats import sniff
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.video.check import Deadline
+
 
 # Images carry no times: so many frames/s when the user says nothing.
 FRAME_RATE = 25.0
@@ -104,7 +109,7 @@ def describe(path: Path | str) -> tuple[tuple[int, int], str, int]:
     raise VideoError(path, "holds no image that can be read.", "Copy or download it again.")
 
 
-def frames(path: Path | str, wanted, deadline) -> Iterator[tuple]:
+def frames(path: Path | str, wanted: Iterable[int], deadline: "Deadline") -> Iterator[tuple]:
     """Yields (position, av.VideoFrame, None, False) for the wanted positions (None: all) that can be read."""
     import av
 

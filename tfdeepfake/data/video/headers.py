@@ -4,13 +4,20 @@ A size, shape of pixels or orientation can change inside a file only with these 
 understood: a packet with new ones is decoded to see what they mean.
 """
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
+
+
 HEADER_BYTES = 4096  # parameter sets stand before the first slice of a frame
 
 _SPS = {"h264": 7, "hevc": 33}
 _SLICES = {"h264": range(1, 6), "hevc": range(0, 32)}
 
 
-def signature(codec, packet, lengths):
+def signature(codec: str, packet: "av.Packet", lengths: int) -> bytes | None:
     """Bytes that change when a keyframe of other size, shape or orientation begins; None when it holds no header.
 
     Args:
@@ -43,7 +50,7 @@ def signature(codec, packet, lengths):
     return None
 
 
-def nal_lengths(codec, extradata):
+def nal_lengths(codec: str, extradata: bytes | None) -> int:
     """Bytes of the length before each unit of an H.264 or HEVC packet; 0 where start codes are between them."""
     if not extradata or extradata[0] != 1:
         return 0
@@ -51,7 +58,7 @@ def nal_lengths(codec, extradata):
     return (extradata[at] & 3) + 1 if at is not None and len(extradata) > at else 0
 
 
-def nal_units(codec, data, lengths):
+def nal_units(codec: str, data: bytes, lengths: int) -> Iterator[tuple]:
     """Yields (type, bytes) of the units up to and with the first slice."""
     for nal in _by_length(data, lengths) if lengths else _by_start_code(data):
         if not nal:
@@ -78,14 +85,14 @@ def _by_start_code(data):
         start = after
 
 
-def first_slice(codec, packet, lengths):
+def first_slice(codec: str, packet: "av.Packet", lengths: int) -> int | None:
     """Type of the first slice's unit; None when there is none."""
     data = bytes(memoryview(packet)[:HEADER_BYTES])
     kinds = [kind for kind, _ in nal_units(codec, data, lengths)]
     return kinds[-1] if kinds and kinds[-1] in _SLICES[codec] else None
 
 
-def is_shown(codec, packet):
+def is_shown(codec: str, packet: "av.Packet") -> bool:
     """Whether a packet gives a frame; VP8 has packets that only later frames refer to (RFC 6386, 9.1)."""
     return codec != "vp8" or packet.size < 1 or bool(memoryview(packet)[0] & 0x10)
 
@@ -111,7 +118,7 @@ def _jpeg_header(data):
     return None
 
 
-def exif_orientation(tiff):
+def exif_orientation(tiff: bytes) -> int:
     """EXIF orientation 1..8 of a TIFF header with its first directory; 1 when it has none or is damaged."""
     order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
     if order is None:

@@ -7,6 +7,7 @@ lie and how it is turned stands in the boxes of the file (ISO 23008-12, 14496-12
 import contextlib
 import itertools
 import struct
+from pathlib import Path
 
 import numpy as np
 
@@ -20,14 +21,14 @@ MAX_TILES = 4096
 DAMAGED = "Copy or download it again."
 
 
-def describe(path):
+def describe(path: str | Path) -> tuple:
     """((width, height) as shown, clockwise degrees it is turned, format, notes) of the image to show."""
     with _errors_named(path):
         image = _Image(path)
         return image.size(), image.degrees(), image.format(), image.notes()
 
 
-def read(path):
+def read(path: str | Path) -> np.ndarray:
     """The image to show: uint8 RGB [H, W, 3], upright, in the colours of ordinary images.
 
     Raises:

@@ -5,6 +5,8 @@ ISO 23008-12 (items of images and their properties) and 14496-12 (boxes).
 
 import struct
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
 
 STILL_BRANDS = (b"mif1", b"mif2", b"heic", b"heix", b"heim", b"heis", b"avif", b"miaf", b"MA1A", b"MA1B", b"1pic")
 MOVING_BRANDS = (b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avis")
@@ -12,12 +14,12 @@ MOVING_BRANDS = (b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avis")
 MAX_META_BYTES = 2**24
 
 
-def is_heif(head):
+def is_heif(head: bytes) -> bool:
     """Whether a file that begins with these bytes (64 or more) holds still images of this kind."""
     return head[4:8] == b"ftyp" and any(brand in STILL_BRANDS for brand in _brands(head))
 
 
-def is_moving(path):
+def is_moving(path: str | Path) -> bool:
     """Whether such a file also holds a sequence of images, an animation."""
     with open(path, "rb") as stream:
         head = stream.read(256)
@@ -53,7 +55,7 @@ class Items:
     data: bytes = b""  # of the idat box
 
 
-def read_items(stream):
+def read_items(stream: BinaryIO) -> Items:
     """Items of an open file.
 
     Raises:

@@ -2,6 +2,8 @@
 
 import os
 import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +14,16 @@ from tfdeepfake.data.video.heif_boxes import is_heif, is_moving
 from tfdeepfake.data.video.shown import NOT_TURNED, Shown, shrunk, turn_degrees, upright
 from tfdeepfake.quiet import hide_warnings
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+
 FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff"}
 _SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _DAMAGED = "Copy or download it again."
 
 
-def is_still(path):
+def is_still(path: str | Path) -> bool:
     """Whether the content is that of one still image, whatever the file's name; False when it cannot be read."""
     try:
         with open(path, "rb") as stream:
@@ -35,7 +41,7 @@ def is_still(path):
     return head.startswith((b"BM", b"II*\0", b"MM\0*"))
 
 
-def is_moving_webp(head):
+def is_moving_webp(head: bytes) -> bool:
     """Whether a file that begins with these bytes is an animation (the container of WebP, "Extended File Format")."""
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
@@ -87,7 +93,7 @@ def _jpeg_end(data):
     return len(data)
 
 
-def opened_image(path):
+def opened_image(path: str | Path) -> "Image.Image":
     """A Pillow image, to be closed by `with`; its size is within the limit."""
     from PIL import Image
 
@@ -127,14 +133,14 @@ TURNS = {
 }
 
 
-def turn_of(image):
+def turn_of(image: "Image.Image") -> tuple:
     """(transpose, flip rows, flip columns) that shows a Pillow image upright."""
     # Pillow turns TIFF images itself.
     return NOT_TURNED if image.format == "TIFF" else TURNS.get(_orientation(image), NOT_TURNED)
 
 
 @hide_warnings()
-def describe(path):
+def describe(path: str | Path) -> tuple:
     """((width, height) as shown, clockwise degrees it is turned, format, notes) of a still image."""
     if _is_heif(path):
         return heif.describe(path)
@@ -153,7 +159,7 @@ def describe(path):
 
 
 @hide_warnings()
-def read(path, max_side_px):
+def read(path: str | Path, max_side_px: int | None) -> np.ndarray:
     """Reads a still image: uint8 RGB [H, W, 3], upright, shrunk to max_side_px; transparency is left out.
 
     Raises:

@@ -7,6 +7,8 @@ timestamps where the container's own claims (frame count, frame rate, duration) 
 import itertools
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, demuxed, listed, opened, video_streams
 from tfdeepfake.data.video.shown import Looker, Shown, canvas_px
 from tfdeepfake.data.video.survey import MAX_LOOKS, Survey
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.video.check import Deadline
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +70,14 @@ class Index:
     animation_turn: tuple | None = None
     is_folder: bool = False
 
-    def looker(self):
+    def looker(self) -> Looker:
         """A new `shown.Looker` for the frames of the file."""
         return Looker(self.pixel_aspect, self.codec, {look.pixel_aspect for look in self.looks}, self.looks[0].turn)
 
 
-def read_index(path, deadline, number=None, frame_rate=None):
+def read_index(
+    path: str | Path, deadline: "Deadline", number: int | None = None, frame_rate: float | None = None
+) -> Index:
     """Reads all packets of a file, decoding the beginning, and all where that is needed to count.
 
     Args:

@@ -2,11 +2,20 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels, encrypted, unreadable
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.heif_boxes import MOVING_BRANDS, STILL_BRANDS
+
+if TYPE_CHECKING:
+    import av
+
+    from tfdeepfake.data.video.check import Deadline
+
 
 MAX_PACKETS = 2_000_000  # nine hours at 60 frames/s
 
@@ -39,7 +48,7 @@ class StreamInfo:
 
 
 @contextlib.contextmanager
-def opened(path, threads, number=None):
+def opened(path: str | Path, threads: int, number: int | None = None) -> Iterator[tuple]:
     """Yields (av container, av video stream) with decoding set up; both are closed after.
 
     Args:
@@ -84,7 +93,7 @@ def opened(path, threads, number=None):
         yield container, stream
 
 
-def video_streams(container):
+def video_streams(container: "av.container.InputContainer") -> list:
     """The streams of a container that hold a video: no cover images, no thumbnails, no parts of a tiled image."""
     import av
 
@@ -101,7 +110,7 @@ def video_streams(container):
     return streams
 
 
-def listed(container):
+def listed(container: "av.container.InputContainer") -> tuple:
     """`StreamInfo` of each of `video_streams`."""
     infos = []
     for number, stream in enumerate(video_streams(container)):
@@ -115,7 +124,9 @@ def listed(container):
     return tuple(infos)
 
 
-def demuxed(container, stream, deadline):
+def demuxed(
+    container: "av.container.InputContainer", stream: "av.VideoStream", deadline: "Deadline"
+) -> "Iterator[av.Packet]":
     """Yields the whole packets of a stream; ends quietly where the file is cut or damaged beyond reading on."""
     import av
 
@@ -136,7 +147,7 @@ def demuxed(container, stream, deadline):
             yield packet
 
 
-def decoded(decoder, packet):
+def decoded(decoder: "av.CodecContext", packet: "av.Packet | None") -> tuple[list, bool]:
     """(frames that come out when a packet (None: the end) goes in, whether an error came out instead)."""
     import av
 
@@ -152,7 +163,7 @@ class Sequence:
     def __init__(self, decoder):
         self.decoder, self.doubtful = decoder, False
 
-    def __call__(self, packet):
+    def __call__(self, packet: "av.Packet | None") -> Iterator[tuple]:
         """Yields (frame, doubtful) for what comes out when a packet (None: the end) goes in; the frame is None where it
         cannot be decoded. A frame is doubtful when one before it, since the last keyframe, could not be decoded."""
         frames, failed = decoded(self.decoder, packet)

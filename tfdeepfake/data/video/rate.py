@@ -5,6 +5,7 @@ container says 60, and neighbouring frames show no motion.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -38,11 +39,11 @@ class Cadence:
     shown_fps: float
 
     @property
-    def is_doubled(self):
+    def is_doubled(self) -> bool:
         return self.shown_fps < self.fps
 
 
-def new_frames(frames):
+def new_frames(frames: np.ndarray) -> np.ndarray:
     """Which of consecutive frames show something new.
 
     Args:
@@ -94,7 +95,7 @@ def _steady_beat(fresh):
     return best if kept >= STEADY else 0.0
 
 
-def cadence(path, time_limit_s=None, stream=None):
+def cadence(path: str | Path, time_limit_s: float | None = None, stream: int | None = None) -> Cadence:
     """Looks at consecutive frames from the middle of a video, made small.
 
     Args:
@@ -111,7 +112,15 @@ def cadence(path, time_limit_s=None, stream=None):
     return Cadence(info.fps, info.fps / beat if beat else info.fps)
 
 
-def runs_at_rate(path, num_clips, num_frames, frame_rate, stride_frames=1, time_limit_s=None, stream=None):
+def runs_at_rate(
+    path: str | Path,
+    num_clips: int,
+    num_frames: int,
+    frame_rate: float | None,
+    stride_frames: int = 1,
+    time_limit_s: float | None = None,
+    stream: int | None = None,
+) -> np.ndarray:
     """As `run_indices`, but the frames of a run are as far apart in time as at another frame rate.
 
     A video that shows new frames at about that rate, or more slowly, gives them one after another, without those that

@@ -5,6 +5,7 @@ A still image is a video of one frame.
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class Frames:
         return len(self.indices)
 
 
-def spaced_indices(frame_count: int, n):
+def spaced_indices(frame_count: int, n: int) -> np.ndarray:
     """The middle frames of n equal parts of a video: int64 [min(n, frame_count)], ascending, each once."""
     _positive(frame_count=frame_count, n=n)
     n = min(n, frame_count)
@@ -125,7 +126,9 @@ def _index(path, deadline, stream, frame_rate):
     return _INDICES[key]
 
 
-def probe(path: str | Path, time_limit_s: float | None = None, stream=None, frame_rate=None):
+def probe(
+    path: str | Path, time_limit_s: float | None = None, stream: int | None = None, frame_rate: float | None = None
+) -> VideoInfo:
     """Says what a file holds. Reads the packets; decodes a frame or a few (all where nothing else tells how many).
 
     Args:
@@ -164,7 +167,9 @@ def probe(path: str | Path, time_limit_s: float | None = None, stream=None, fram
     )
 
 
-def frame_times(path: str | Path, time_limit_s: float | None = None, stream=None, frame_rate=None):
+def frame_times(
+    path: str | Path, time_limit_s: float | None = None, stream: int | None = None, frame_rate: float | None = None
+) -> np.ndarray:
     """When each frame is shown: float64 [F], seconds after the first; [0] of a still image.
 
     Args, Raises: as in `probe`.
@@ -178,13 +183,13 @@ def frame_times(path: str | Path, time_limit_s: float | None = None, stream=None
 
 def read_frames(
     path: str | Path,
-    indices: np.ndarray,
+    indices: np.ndarray | list[int],
     max_side_px: int = MAX_SIDE_PX,
     keyframes_only: bool = False,
     time_limit_s: float | None = None,
-    stream=None,
-    frame_rate=None,
-):
+    stream: int | None = None,
+    frame_rate: float | None = None,
+) -> Frames:
     """Reads chosen frames; decodes only what they need.
 
     Args:
@@ -246,9 +251,9 @@ def iter_chunks(
     length: int = 250,
     max_side_px: int = MAX_SIDE_PX,
     time_limit_s: float | None = None,
-    stream=None,
-    frame_rate=None,
-):
+    stream: int | None = None,
+    frame_rate: float | None = None,
+) -> Iterator[Frames]:
     """Reads all frames of a video, a chunk at a time (P1 3.2.2.3).
 
     Args:

@@ -4,12 +4,18 @@ Every reader (videos, keyframes, still images) goes through here: pixels that ar
 two views packed into one frame, high dynamic range and wide colours, and frames that differ in size inside one file.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.data.video import colours
+
+if TYPE_CHECKING:
+    import av
+
 
 # Wider than any real format (2 is the most that is in use); a damaged header must not stretch a frame without bound.
 MAX_PIXEL_ASPECT = 8
@@ -37,7 +43,7 @@ class Shown:
     is_field: bool = False
 
     @property
-    def upright_px(self):
+    def upright_px(self) -> tuple[int, int]:
         """(width, height) as shown, but not yet turned."""
         width, height = self.stored_px
         width, height = width * self.pixel_aspect, height * (2 if self.is_field else 1)
@@ -49,7 +55,7 @@ class Shown:
         return max(1, round(width)), max(1, round(height))
 
     @property
-    def px(self):
+    def px(self) -> tuple[int, int]:
         """(width, height) as shown."""
         return self.upright_px[::-1] if self.turn[0] else self.upright_px
 
@@ -69,7 +75,7 @@ class Looker:
         self.turn = turn if codec in ("h264", "hevc") else NOT_TURNED
         self.seen, self.graphs = set(seen), {}
 
-    def __call__(self, frame, decoder=None):
+    def __call__(self, frame: "av.VideoFrame", decoder: "av.CodecContext | None" = None) -> Shown:
         """Shown of an av.VideoFrame.
 
         Args:
@@ -91,7 +97,7 @@ class Looker:
         is_field = self.codec == "hevc" and frame.interlaced_frame
         return Shown((frame.width, frame.height), aspect, turn, view, is_field)
 
-    def side_data(self, frame):
+    def side_data(self, frame: "av.VideoFrame") -> list:
         """[(name, bytes)] of what accompanies a frame, as far as its kinds are known to PyAV."""
         try:
             return [(side.type.name, bytes(side)) for side in frame.side_data]
@@ -119,7 +125,7 @@ class Looker:
         return self.graphs[key]
 
 
-def filter_graph(frame, filters):
+def filter_graph(frame: "av.VideoFrame", filters: Sequence) -> "av.filter.Graph | None":
     """A configured av.filter.Graph of filters [(name, arguments)] for frames like this one; None where they cannot be
     filtered so, e.g. because they are of a few px."""
     import av
@@ -149,7 +155,7 @@ def _number(ratio):
     return ratio if 1 / MAX_PIXEL_ASPECT <= ratio <= MAX_PIXEL_ASPECT else 1.0
 
 
-def container_aspect(container, stream):
+def container_aspect(container: "av.container.InputContainer", stream: "av.VideoStream") -> float | None:
     """The pixel aspect ratio that the container states (float), None when it leaves it to the frames.
 
     To be asked before anything is decoded: FFmpeg's guess is the container's, else that of the stream's beginning.
@@ -168,7 +174,7 @@ def _turn(matrix):
     return True, b < 0, c < 0
 
 
-def turn_degrees(turn):
+def turn_degrees(turn: tuple) -> int:
     """Clockwise degrees of a turn, 0, 90, 180 or 270; where it also mirrors, those of the image's top edge."""
     transpose, rows, _ = turn
     if transpose:
@@ -176,7 +182,7 @@ def turn_degrees(turn):
     return 180 if rows else 0
 
 
-def upright(frame, turn):
+def upright(frame: np.ndarray, turn: tuple) -> np.ndarray:
     """A view of [H, W, ...] with the turn applied."""
     transpose, rows, columns = turn
     if transpose:
@@ -184,13 +190,13 @@ def upright(frame, turn):
     return frame[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def shrunk(width, height, max_side_px):
+def shrunk(width: int, height: int, max_side_px: int | None) -> tuple[int, int]:
     """(width, height) with the longer side at most max_side_px, in the same proportion."""
     part = min(1.0, max_side_px / max(width, height))
     return max(1, round(width * part)), max(1, round(height * part))
 
 
-def canvas_px(looks):
+def canvas_px(looks: Iterable[Shown]) -> tuple[int, int]:
     """(width, height) that holds every one of `looks` (Shown) unscaled."""
     return max(look.px[0] for look in looks), max(look.px[1] for look in looks)
 
@@ -213,7 +219,7 @@ class Converter:
         self.reformatter = VideoReformatter()
         self.enlarging, self.shrinking = Interpolation.BICUBIC, Interpolation.AREA
 
-    def __call__(self, frame, out, decoder=None):
+    def __call__(self, frame: "av.VideoFrame", out: np.ndarray, decoder: "av.CodecContext | None" = None) -> None:
         """Writes an av.VideoFrame into out, uint8 [H, W, 3]; decoder as in `Looker`."""
         look = self.looker(frame, decoder)
         width, height = look.px

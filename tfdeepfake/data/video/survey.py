@@ -135,7 +135,7 @@ class Survey:
         self._take(decoded(self.decoder, None)[0], tried)
         self.decoder.flush_buffers()
 
-    def packets(self):
+    def packets(self) -> tuple | None:
         """`Index.packets`; None where packets and frames do not match."""
         told = [tick for tick, shown in zip(self.ticks, self.shown, strict=True) if shown]
         if not self.plain or self.raw or not told or None in told or self.ticks[0] is None:
@@ -162,7 +162,7 @@ class Survey:
         matches = len(set(self.out)) == len(self.out) and set(self.out) <= set(given)
         return lost if leads and matches else None
 
-    def starts(self):
+    def starts(self) -> np.ndarray | None:
         """`Index.starts` of a raw stream; None where packets and frames do not match."""
         if not self.raw or len(self.out) != self.tried or None in self.slices:
             return None

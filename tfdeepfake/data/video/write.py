@@ -1,5 +1,6 @@
 """Frames to a video file, or one to an image file: for synthetic data, contact sheets and tests."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,15 +35,15 @@ def write_image(path: Path | str, rgb: np.ndarray) -> None:
 
 def write_video(
     path: str | Path,
-    frames,
+    frames: Iterable[np.ndarray],
     fps: float,
     codec: str = "libx264",
-    crf: int = 23,
-    preset: str = "veryfast",
+    crf: float | None = 23,
+    preset: str | None = "veryfast",
     pix_fmt: str = "yuv420p",
     rotation_deg: int = 0,
     options: dict | None = None,
-):
+) -> int:
     """Writes an .mp4 (the container follows the suffix); the same frames give the same bytes.
 
     Args:
