@@ -59,7 +59,7 @@ class GroupedConv3D(layers.Conv3D):
 
     MERGED_CHANNELS = 16
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs, kernel) -> "keras.KerasTensor":
         if config.backend() != "tensorflow":
             return super().convolution_op(inputs, kernel)
         channels, filters = inputs.shape[-1] // self.groups, self.filters // self.groups

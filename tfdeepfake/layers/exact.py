@@ -1,8 +1,12 @@
 """Layers of Keras computed with smaller rounding errors: published weights are compared in float64."""
 
 import math
+from typing import TYPE_CHECKING
 
 from keras import config, layers, ops
+
+if TYPE_CHECKING:
+    import keras
 
 
 class ExactBatchNormalization(layers.BatchNormalization):
@@ -17,7 +21,7 @@ class ExactBatchNormalization(layers.BatchNormalization):
     sums in float32 in another order: variances of 200,000 places differ by 1e-5 of themselves.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None) -> "keras.KerasTensor":
         if training and self.trainable:
             plain = mask is None and not self.renorm and not self.synchronized
             if plain and self.scale and self.center and self._is_map(inputs) and config.backend() == "tensorflow":
@@ -60,7 +64,7 @@ class ExactDense(layers.Dense):
 
     FEW = 16
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None) -> "keras.KerasTensor":
         if self.units > self.FEW:
             return super().call(inputs, training=training)
         # The summed axis has to be the last: TensorFlow reduces others one after the other.

@@ -58,7 +58,7 @@ class SemanticConsistency(layers.Layer):
         self.rows, self.columns, self.snake, self.alpha = rows, columns, snake, alpha
         self._added = threading.local()
 
-    def call(self, x, training=False):
+    def call(self, x, training=False) -> "keras.KerasTensor":
         """[B, h, w, C] -> the same."""
         if training:
             frames = cell_regions(x, self.rows, self.columns, self.snake)

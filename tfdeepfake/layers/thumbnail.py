@@ -157,7 +157,7 @@ class FrameMask(layers.Layer):
         self.size_px, self.fill, self.seed = size_px, tuple(fill), seed
         self.seed_generator = random.SeedGenerator(seed)
 
-    def call(self, clip, training=False):
+    def call(self, clip, training=False) -> KerasTensor:
         """[B, T, H, W, C] -> the same."""
         if not training:
             return clip
@@ -172,7 +172,7 @@ class FrameMask(layers.Layer):
         start, line = ops.floor(corner * length), ops.arange(length, dtype="float32")[None]
         return ops.logical_and(line >= start, line < start + self.size_px)
 
-    def compute_output_spec(self, clip, training=False):
+    def compute_output_spec(self, clip, training=False) -> KerasTensor:
         return KerasTensor(clip.shape, dtype=clip.dtype)
 
     def get_config(self) -> dict:
@@ -188,7 +188,7 @@ class FrameShuffle(layers.Layer):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
 
-    def call(self, clip, training=False):
+    def call(self, clip, training=False) -> KerasTensor:
         """[B, T, H, W, C] -> the same."""
         if not training:
             return clip
@@ -198,7 +198,7 @@ class FrameShuffle(layers.Layer):
         rows = order + frames * ops.arange(ops.shape(clip)[0], dtype=order.dtype)[:, None]
         return ops.reshape(ops.take(flat, ops.reshape(rows, (-1,)), axis=0), (-1, *clip.shape[1:]))
 
-    def compute_output_spec(self, clip, training=False):
+    def compute_output_spec(self, clip, training=False) -> KerasTensor:
         return KerasTensor(clip.shape, dtype=clip.dtype)
 
     def get_config(self) -> dict:
@@ -228,7 +228,7 @@ class FramePosition(layers.Layer):
             name="embedding",
         )
 
-    def call(self, x):
+    def call(self, x) -> KerasTensor:
         """[B, h, w, C] -> the same."""
         _, height, width, channels = x.shape
         number = {cell: k for k, cell in enumerate(cells(self.rows, self.columns, self.snake))}

@@ -6,10 +6,14 @@ P0's.
 
 import copy
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras import Input, Model, layers, ops, saving
 
 from tfdeepfake.models.networks import NETWORKS, build_from
+
+if TYPE_CHECKING:
+    import keras
 
 RULES = ("soft", "logit", "hard")
 # P0 III-B. The sizes are those each was published with; a member sees frames spaced over the ensemble's clip.
@@ -236,7 +240,7 @@ class Vote(layers.Layer):
         super().__init__(**kwargs)
         self.rule, self.member_weights = rule, weights
 
-    def call(self, x):
+    def call(self, x) -> "keras.KerasTensor":
         """[B, M, K] -> [B, K]."""
         members, classes = x.shape[1:]
         weights = ops.convert_to_tensor(self.member_weights or [1 / members] * members, dtype="float32")[:, None]
@@ -255,7 +259,7 @@ class Vote(layers.Layer):
             ops.log_sigmoid(-x) + _log(weights), axis=1
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple:
         return (input_shape[0], input_shape[2])
 
     def get_config(self) -> dict:

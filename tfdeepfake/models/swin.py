@@ -170,7 +170,7 @@ class WindowAttention(layers.Layer):
             name="relative_position_bias_table",
         )  # fmt: skip
 
-    def call(self, qkv):
+    def call(self, qkv) -> "keras.KerasTensor":
         """[B, H, W, 3 C], query, key and value side by side -> [B, H, W, C]."""
         _, height, width, channels = qkv.shape
         places, depth = self.window**2, channels // 3 // self.heads
@@ -222,7 +222,7 @@ class WindowAttention(layers.Layer):
         x = ops.reshape(x, (-1, height // self.window, width // self.window, self.window, self.window, channels))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height, width, channels))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple:
         return (*input_shape[:-1], input_shape[-1] // 3)
 
     def get_config(self) -> dict:

@@ -211,11 +211,11 @@ class ClassToken(layers.Layer):
         self.cls_token = self.add_weight(shape=(1, 1, channels), initializer=small_normal(), name="cls_token")
         self.pos_embed = self.add_weight(shape=(1, 1 + count, channels), initializer=small_normal(), name="pos_embed")
 
-    def call(self, x):
+    def call(self, x) -> "keras.KerasTensor":
         token = ops.zeros_like(x[:, :1]) + self.cls_token
         return ops.concatenate([token, x], axis=1) + self.pos_embed
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple:
         return (input_shape[0], 1 + input_shape[1], input_shape[2])
 
 
