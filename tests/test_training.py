@@ -26,7 +26,7 @@ from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.models.networks import READS
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table import read_scores
-from tfdeepfake.training import checkpoint, devices, run_folder, run_setup
+from tfdeepfake.training import checkpoint, devices, optimizer, run_folder, run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
@@ -337,12 +337,12 @@ def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
 
 
 def test_learning_rate_warms_up_and_decays(config):
-    cosine = run_setup.learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
+    cosine = optimizer.learning_rate(change(config, learning_rate=1.0, epochs=10, warmup_epochs=1.0), steps=10)
     values = np.array([float(cosine(step)) for step in (0, 5, 10, 55, 100)])
     np.testing.assert_allclose(values, [0.1, 0.55, 1.0, 0.5, 0.0], atol=1e-6)
-    flat = run_setup.learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
+    flat = optimizer.learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
     np.testing.assert_allclose([float(flat(step)) for step in (0, 1, 2, 30)], [0.5, 0.75, 1.0, 1.0], atol=1e-6)
-    assert run_setup.learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
+    assert optimizer.learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
 
 
 def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tmp_path):

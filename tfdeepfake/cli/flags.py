@@ -8,7 +8,13 @@ from typing import Any
 
 from tfdeepfake.errors import InputError
 
-NUMBERS = {int: int, float: float, "int": int, "float": float, int | None: int, float | None: float}
+
+def _listed(text):
+    """ "a, b" -> ["a", "b"]; nothing between commas counts as nothing."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+READERS = {int: int, float: float, "int": int, "float": float, int | None: int, float | None: float, list: _listed}
 
 
 class Once(argparse.Action):
@@ -74,7 +80,7 @@ def add_fields(parser: argparse.ArgumentParser, cls, leave_out: tuple = (), note
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=field.name,
-            type=NUMBERS.get(field.type, str),
+            type=READERS.get(field.type, str),
             help=(field.metadata["help"] + shown).replace("%", "%%"),
         )
 

@@ -9,6 +9,8 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.settings import check_choices, from_dict, setting
 
 LOSSES = ("auto", "bce", "bce_f1")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+WATCHED = ("auc", "loss")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,25 @@ class TrainConfig:
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
     epochs: int = setting(10, "passes over the training data")
     batch_size: int = setting(4, "examples per step over all replicas together. P2 4.2.2: 16 frames or 4 videos")
-    learning_rate: float = setting(1e-3, 'of Adam. P2 4.2.2 prints "10e-3"')
+    learning_rate: float = setting(1e-3, 'of the optimizer. P2 4.2.2 prints "10e-3"')
     schedule: str = setting("constant", "`constant` or `cosine` (decay to zero over all steps)", ("constant", "cosine"))
     warmup_epochs: float = setting(0.0, "linear warm-up before the schedule; may be a fraction")
+    optimizer: str = setting("adam", "`adam`, `adamw` or `sgd`", OPTIMIZERS)
+    epsilon: float = setting(1e-7, "of Adam and AdamW (Keras's default; P0 IV-C says 1e-8)")
+    beta_1: float = setting(0.9, "of Adam and AdamW: decay of the mean gradient, below 1")
+    beta_2: float = setting(0.999, "of Adam and AdamW: decay of the mean squared gradient, below 1")
+    momentum: float = setting(0.0, "of SGD, below 1")
+    weight_decay: float = setting(
+        0.0, "of AdamW and SGD: every weight shrinks by this times the learning rate at each step"
+    )
+    clip_norm: float | None = setting(
+        None, "the gradient of all weights together is scaled down to this norm where it is longer"
+    )
+    train_only: list = setting(
+        [],
+        "patterns of what trains, joined by commas: names of layers or paths of weights, such as `logits,graph_*` or "
+        "`*norm*/gamma`; all else keeps its weights, and its batch statistics. Everything trains when not given",
+    )
     loss: str = setting(
         "auto",
         "`bce`, `bce_f1`, or `auto`: BCE for frame networks and BCE + F1 for whole-video ones (P2 4.2.1)",
@@ -47,8 +65,8 @@ class TrainConfig:
     beta: float = setting(1.0, "weight of F1 in `bce_f1` (P2 Eq. 4)")
     class_weights: str = setting(
         "balanced",
-        "`balanced` (inverse class frequency of the training split) or `none`",
-        ("balanced", "none"),
+        "`balanced` (inverse class frequency of the training split), `none`, or a number for each class, joined by "
+        "commas in the order of the labels: `4,1` lets a real example count four times as much as a fake",
     )
     augment: str = setting(
         "none",
@@ -71,7 +89,10 @@ class TrainConfig:
         "GPUs of this machine: 1 (the CPU where there is none), N, or 0 for all. Several each take an equal part of "
         "every batch (batch_size needs a multiple of N) and average their gradients: tf.distribute.MirroredStrategy",
     )
-    early_stopping_epochs: int = setting(0, "stop after so many epochs without a better validation AUC; 0 never")
+    watch: str = setting(
+        "auc", "what of the validation split chooses the best epoch: the highest `auc`, or the lowest `loss`", WATCHED
+    )
+    early_stopping_epochs: int = setting(0, "stop after so many epochs without a better one (`watch`); 0 never")
     seed: int = setting(0, "of weights, dropout, shuffling and augmentation")
 
     def __post_init__(self):
@@ -92,9 +113,42 @@ class TrainConfig:
             )
         if not 0 < self.learning_rate < math.inf:
             raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
-        for name in ("warmup_epochs", "alpha", "beta"):
+        self._check_optimizer()
+        self.class_weight_numbers()
+        for name in ("warmup_epochs", "alpha", "beta", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")
+
+    def _check_optimizer(self):
+        for name in ("beta_1", "beta_2", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(name, f"needs a number from 0 on and below 1, got {getattr(self, name)}.")
+        if not 0 < self.epsilon < math.inf:
+            raise InputError("epsilon", f"needs a number above 0, got {self.epsilon}.")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise InputError("clip_norm", f"needs a number above 0, got {self.clip_norm}.")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise InputError("weight_decay", "is not Adam's.", "Use --optimizer adamw.")
+        if self.optimizer != "sgd" and self.momentum:
+            raise InputError("momentum", f"is SGD's; the optimizer is {self.optimizer}.", "Use --beta-1 there.")
+        if not all(isinstance(pattern, str) and pattern for pattern in self.train_only):
+            raise InputError("train_only", f"needs patterns of names, got {self.train_only!r}.")
+
+    def class_weight_numbers(self) -> dict[int, float] | None:
+        """{label: weight} where `class_weights` are numbers; None for `balanced` and `none`."""
+        if self.class_weights in ("balanced", "none"):
+            return None
+        try:
+            numbers = [float(number) for number in self.class_weights.split(",")]
+        except (AttributeError, ValueError):
+            numbers = []
+        if len(numbers) < 2 or not all(0 <= number < math.inf for number in numbers) or not any(numbers):
+            raise InputError(
+                "class_weights",
+                f"needs balanced, none, or a number from 0 on for each class, got {self.class_weights!r}.",
+                "For example: --class-weights 4,1 (real, fake)",
+            )
+        return dict(enumerate(numbers))
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

@@ -48,7 +48,9 @@ def check_config(config: TrainConfig, run_dir: Path) -> None:
     """
     if not state_path(run_dir).exists():
         return
-    there, mine = read_json(run_dir / "config.json"), json.loads(json.dumps(config.to_dict()))
+    # Fields that are newer than the run have their defaults.
+    there = TrainConfig().to_dict() | read_json(run_dir / "config.json")
+    mine = json.loads(json.dumps(config.to_dict()))
     differ = [
         f"{name} ({there.get(name)!r} there, {mine.get(name)!r} now)"
         for name in sorted({*there, *mine})

@@ -15,7 +15,7 @@ from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe, load_weights
 from tfdeepfake.published.sources import SOURCES
-from tfdeepfake.training import checkpoint, devices, run_folder
+from tfdeepfake.training import checkpoint, devices, optimizer, run_folder
 from tfdeepfake.training.config import TrainConfig
 
 
@@ -110,11 +110,21 @@ def build(config: TrainConfig, run_dir: Path) -> Run:
         network_args=network_args,
         start=start,
         steps=steps,
-        class_weight=pipeline.balanced_weights(**examples) if config.class_weights == "balanced" else None,
+        class_weight=_class_weight(config, examples),
         has_validation="validation" in prepared.builder.info.splits,
         rows=progress["rows"],
         best_epoch=progress["best_epoch"],
     )
+
+
+def _class_weight(config, examples):
+    """{label: weight}, or None where all examples count the same."""
+    if config.class_weights == "balanced":
+        return pipeline.balanced_weights(**examples)
+    numbers = config.class_weight_numbers()
+    if numbers and len(numbers) != len(examples):
+        raise InputError("class_weights", f"has {len(numbers)} numbers, there are {len(examples)} classes.")
+    return numbers
 
 
 def _strategy(config):
@@ -124,6 +134,9 @@ def _strategy(config):
         raise InputError(
             "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
         )
+    if config.clip_norm and strategy.num_replicas_in_sync > 1:
+        # Keras clips each replica's part of the gradient before they are added.
+        raise InputError("clip_norm", "is that of the whole gradient, which needs one device.", "Use --devices 1.")
     return strategy
 
 
@@ -207,12 +220,13 @@ def _examples_of_each_class(prepared, input_type):
 
 
 def _compile(model, config, input_type, steps, one_gpu):
-    """Gives the network its optimizer, loss and metrics."""
+    """Gives the network its optimizer, loss and metrics; what does not train is frozen first."""
+    optimizer.freeze_all_but(model, config.train_only)
     loss = config.loss
     if loss == "auto":
         loss = "bce_f1" if input_type == "clip" and config.mix == "none" else "bce"
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
+        optimizer=optimizer.optimizer(config, steps),
         loss=losses.get(loss, config.alpha, config.beta),
         metrics=[
             keras.metrics.AUC(from_logits=True, name="auc"),
@@ -239,17 +253,3 @@ def without_weights(network_args: dict) -> dict:
         if name.startswith("members"):
             bare[name] = [[network, without_weights(args)] for network, args in bare[name]]
     return bare
-
-
-def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up to `learning_rate`, then constant or a cosine to zero at the last step."""
-    total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
-    if config.schedule == "constant" and not warmup:
-        return config.learning_rate
-    rest = {"decay_steps": max(1, total - warmup), "alpha": 1.0 if config.schedule == "constant" else 0.0}
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(config.learning_rate, **rest)
-    # The first step is not wasted on a rate of zero.
-    return keras.optimizers.schedules.CosineDecay(
-        config.learning_rate / warmup, warmup_target=config.learning_rate, warmup_steps=warmup, **rest
-    )

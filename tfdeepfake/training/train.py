@@ -11,7 +11,7 @@ on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes t
       metrics.csv            one row per finished epoch
       tensorboard/           the same, for TensorBoard
       checkpoint/state.npz   weights, optimizer, dropout seeds, progress
-      best/ last/            saved model folders; best by validation AUC
+      best/ last/            saved model folders; best by validation AUC, or loss (`watch`)
       scores_validation.csv  raw logits of best/ on the validation split
       result.json            written last: the run is finished
 """
@@ -146,7 +146,8 @@ def _epochs(run, validate, log, progress):
         _record(run, row)
         log(_line(row, run.config.epochs))
         if run.done and run.epoch < run.config.epochs:
-            log(f"no better validation AUC for {run.config.early_stopping_epochs} epochs: stopped.")
+            watched = "AUC" if run.config.watch == "auc" else "loss"
+            log(f"no better validation {watched} for {run.config.early_stopping_epochs} epochs: stopped.")
             run.model.stop_training = True
 
     return keras.callbacks.LambdaCallback(
@@ -174,7 +175,8 @@ def _record(run, row):
     """Adds a finished epoch to the run and its folder."""
     run.rows.append(row)
     best = run.rows[run.best_epoch - 1] if run.best_epoch else None
-    if best is None or _quality(row) > _quality(best) or not run.has_validation:
+    watch = run.config.watch
+    if best is None or _quality(row, watch) > _quality(best, watch) or not run.has_validation:
         run.best_epoch = run.epoch
     # The order matters: what is derived comes after the state, so a kill in between is mended from the state.
     progress = {"rows": run.rows, "best_epoch": run.best_epoch}
@@ -183,10 +185,14 @@ def _record(run, row):
     _save_best(run)
 
 
-def _quality(row):
-    """Sorts epochs: higher validation AUC, then lower validation loss. AUC is None with one class only."""
+def _quality(row, watch="auc"):
+    """Sorts epochs: higher validation AUC, then lower validation loss; the other way round where loss is watched.
+
+    AUC is None with one class only.
+    """
     auc = row.get("val_auc")
-    return (-1.0 if auc is None else auc, -row.get("val_loss", 0.0))
+    order = (-1.0 if auc is None else auc, -row.get("val_loss", 0.0))
+    return order if watch == "auc" else order[::-1]
 
 
 def _validation(run):
