@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from tfdeepfake.evaluation import metrics
+from tfdeepfake.evaluation import metrics, multiclass
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
-from tfdeepfake.scoring.table import Table, select, video_codes
+from tfdeepfake.scoring.classes import methods_of
+from tfdeepfake.scoring.table import Table, class_names, select, video_codes
 
 
 def evaluate(
@@ -38,7 +39,8 @@ def evaluate(
       unit: what one row is, "frame" or "clip".
     Returns:
       Dict that JSON can hold (no NaN): coverage, levels, methods, thresholds, bootstrap, notes. `methods` has the
-      video level of each manipulation against all reals of its data set.
+      video level of each manipulation against all reals of its data set. `classes`, of a network that tells methods
+      apart: see `multiclass.evaluate_classes`.
     """
     videos = video_scores(rows, "mean", temperature)
     fractions = video_scores(rows, "fraction")["score"]
@@ -85,10 +87,13 @@ def evaluate(
     notes = []
     if num_sourceless:
         notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
+    known = methods_of(class_names(rows))
+    classes = {"classes": multiclass.evaluate_classes(rows, temperature)} if known else {}
     return {
         "coverage": counted,
         "levels": levels,
         "methods": methods,
+        **classes,
         "unit": unit,
         "thresholds": {
             "threshold": float(threshold),

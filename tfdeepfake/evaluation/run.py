@@ -4,13 +4,14 @@ from pathlib import Path
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import metrics, plots
+from tfdeepfake.evaluation import class_plot, metrics, plots
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, load_model
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, read_videos, without, write_scores
 
@@ -76,12 +77,13 @@ def evaluate_run(
     folder = Path(folder)
     model, recipe, config = _load(folder, data)
     input_type = models.input_type(model)
+    classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     own = config or {}
     prepared = _open_fitting(
         data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model)
     )
     excluded_videos = None if exclude is None else read_videos(exclude)
-    rows = score_data(model, prepared, split, batch_size, tta)
+    rows = score_data(model, prepared, split, batch_size, tta, classes)
     if exclude is not None:
         rows, num_excluded = without(rows, excluded_videos)
         if not len(rows["video"]):
@@ -112,6 +114,8 @@ def evaluate_run(
     write_scores(out / "scores.csv", rows)
     write_json(out / "metrics.json", report)
     plots.write_plots(out, rows, report)
+    if "classes" in report:
+        class_plot.class_confusion(out / "classes.png", report["classes"], plots.describe(report))
     print(format_metrics(report))
     print(f"Written to {out}/: " + ", ".join(sorted(path.name for path in out.iterdir())))
     return report

@@ -1,5 +1,6 @@
 """What `evaluate.evaluate` returns, as text for a terminal."""
 
+from tfdeepfake.evaluation.multiclass import format_classes
 from tfdeepfake.vocabulary import STATUSES
 
 _LINES = (
@@ -73,6 +74,8 @@ def format_metrics(report: dict) -> str:
         ]
         header = ["method, against all reals", "videos scored", "fake/real", "video AUC", "accuracy", "recall"]
         lines += ["", *_grid(header, body)]
+    if "classes" in report:
+        lines += ["", *format_classes(report["classes"])]
     boot = report["bootstrap"]
     lines += ["", f"[ ]: {boot['interval']}, {boot['resamples']} resamples by {boot['unit']} "
               f"({levels['video']['sources']} at video level), seed {boot['seed']}."]  # fmt: skip

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from tfdeepfake.scoring.classes import log_odds
 from tfdeepfake.scoring.table import (
+    CLASS_PREFIX,
     COLUMNS,
-    DTYPES,
     EMPTY,
     Table,
+    class_columns,
     concatenate,
+    empty_cell,
     select,
     table,
     video_codes,
@@ -24,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def score_data(
-    model: "keras.Model", prepared: "PreparedData", split: str, batch_size: int = 16, tta: str = "none"
+    model: "keras.Model",
+    prepared: "PreparedData",
+    split: str,
+    batch_size: int = 16,
+    tta: str = "none",
+    classes: list[str] | None = None,
 ) -> Table:
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
@@ -34,16 +42,17 @@ def score_data(
     metadata, so that they are counted. Memory grows with the number of scored frames, not with pixels.
 
     Args:
-      model: network of `frames` (and `flow`) with one logit [B, 1]; input type frame, flow or clip.
+      model: network of `frames` (and `flow`) with one logit [B, 1], or with K [B, K]; input type frame, flow or clip.
       prepared: what `tfdeepfake.data.batches.prepared.open_data` returns.
       split: "train", "validation" or "test".
       batch_size: examples scored at a time.
       tta: "none" or "flip", see `tta.predict_logits`.
+      classes: names of the K classes, `real` first (`classes.check_detector`); None for one logit.
     Returns:
-      A scores table; a row of a clip network is a clip, named by its first frame.
+      A scores table; a row of a clip network is a clip, named by its first frame. With `classes` it has their columns.
     Raises:
       InputError: the split is empty, damaged, or cannot feed the network.
-      ValueError: the network has more than one output.
+      ValueError: the network has other outputs than one, or than there are classes.
     """
     from tfdeepfake import models
     from tfdeepfake.data.batches import pipeline
@@ -55,16 +64,18 @@ def score_data(
     bar = tqdm(total=total, desc=f"scoring {split}", unit=input_type if input_type == "clip" else "frame", disable=None)
     with bar, pipeline.reading(prepared, split):
         for inputs, label, keys in dataset.as_numpy_iterator():
-            parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared))
+            parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared, classes))
             bar.update(len(label))
     rows = _first_of_each(concatenate(parts))
     return concatenate([_without_broken(rows), table(unscored_rows(prepared, split))])
 
 
-def _scored_batch(logit, label, keys, shared):
+def _scored_batch(logits, label, keys, shared, classes):
     """Table of one batch. `shared` keeps one object per distinct text."""
-    if logit.ndim != 2 or logit.shape != (len(label), 1):
-        raise ValueError(f"the network needs one logit per example, [{len(label)}, 1], got {logit.shape}.")
+    shape = (len(label), len(classes) if classes else 1)
+    if logits.shape != shape:
+        need = f"a logit of each of {classes}" if classes else "one logit"
+        raise ValueError(f"the network needs {need} per example, {list(shape)}, got {logits.shape}.")
     out = {}
     for name in ("data_set", "method", "video", "source"):
         texts = [value.decode("utf-8") for value in keys[name]]
@@ -73,8 +84,10 @@ def _scored_batch(logit, label, keys, shared):
     # Stored as float32, which holds no more than 0.1 ms for videos of half an hour.
     out["timestamp_s"] = np.round(keys["timestamp_s"].astype(np.float64), 4)
     out["label"] = label[:, 0].astype(np.int8)
-    out["logit"] = logit[:, 0].astype(np.float32)
+    out["logit"] = log_odds(logits)
     out["status"] = np.full(len(label), "scored", dtype=object)
+    for number, name in enumerate(classes or ()):
+        out[CLASS_PREFIX + name] = logits[:, number].astype(np.float32)
     return out
 
 
@@ -90,13 +103,14 @@ def _first_of_each(rows):
 def _without_broken(rows):
     """Videos with a logit that is not finite get one row of status "error" in the place of their rows."""
     video, first = video_codes(rows)
-    broken = np.unique(video[~np.isfinite(rows["logit"])])
+    finite = np.logical_and.reduce([np.isfinite(rows[name]) for name in ("logit", *class_columns(rows))])
+    broken = np.unique(video[~finite])
     if not len(broken):
         return rows
     errors = select(rows, first[broken])
-    for name, value in EMPTY.items():
+    for name in [*EMPTY, *class_columns(rows)]:
         if name != "label":
-            errors[name] = np.full(len(broken), value, DTYPES[name])
+            errors[name] = np.full(len(broken), *empty_cell(name))
     errors["status"] = np.full(len(broken), "error", dtype=object)
     return concatenate([select(rows, ~np.isin(video, broken)), errors])
 

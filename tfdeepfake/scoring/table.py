@@ -10,6 +10,8 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
     label        int8 [N], 1 = FAKE, 0 = REAL, -1 = unknown
     logit        float32 [N], raw logit of FAKE, NaN when not scored
     status       object [N] of str, one of `STATUSES`
+    logit_<class>  float32 [N], raw logits of a network of K classes, `logit_real` first; absent for one logit.
+                   `logit` is then their log-odds of FAKE (`classes.log_odds`): what is binary reads it alone
 
 A scored video has one row per scored frame or clip and face. A video that was not scored has one row, without
 face, frame and logit: it is never given a score, but it is counted.
@@ -25,6 +27,7 @@ import numpy as np
 from tfdeepfake.csv_lists import read_list
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
+from tfdeepfake.scoring.classes import REAL_CLASS, log_odds
 from tfdeepfake.vocabulary import STATUSES
 
 COLUMNS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s", "label", "logit", "status")
@@ -32,6 +35,7 @@ VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
+CLASS_PREFIX = "logit_"
 Table = dict[str, np.ndarray]
 REMEDY = "Write the table again with `tfdeepfake evaluate`, or mend the line."
 _CHUNK = 50_000  # rows held as Python strings at a time
@@ -40,15 +44,37 @@ _CHUNK = 50_000  # rows held as Python strings at a time
 def table(rows: list[dict]) -> Table:
     """Columns from a list of dicts; a missing or None entry is empty, a missing status is "scored"."""
     columns = {}
-    for name in COLUMNS:
+    for name in [*COLUMNS, *dict.fromkeys(n for row in rows for n in row if n.startswith(CLASS_PREFIX))]:
         if name in TEXTS:
             fallback = "scored" if name == "status" else ""
             cells = [fallback if row.get(name) is None else str(row[name]) for row in rows]
             columns[name] = np.array(cells, dtype=object)
         else:
-            cells = [EMPTY[name] if row.get(name) is None else row[name] for row in rows]
-            columns[name] = np.array(cells, dtype=DTYPES[name])
+            empty, dtype = empty_cell(name)
+            cells = [empty if row.get(name) is None else row[name] for row in rows]
+            columns[name] = np.array(cells, dtype=dtype)
     return columns
+
+
+def empty_cell(name: str) -> tuple[float, type]:
+    """(what stands in an empty cell of a column of numbers, its dtype); those of classes are like `logit`."""
+    name = "logit" if name.startswith(CLASS_PREFIX) else name
+    return EMPTY[name], DTYPES[name]
+
+
+def class_columns(columns: Table) -> list[str]:
+    """Names of the columns of classes, in their order."""
+    return [name for name in columns if name.startswith(CLASS_PREFIX)]
+
+
+def class_names(columns: Table) -> list[str]:
+    """Names of the K classes whose logits a table has, `real` first; [] for one logit."""
+    return [name.removeprefix(CLASS_PREFIX) for name in class_columns(columns)]
+
+
+def class_logits(columns: Table) -> np.ndarray:
+    """float32 [N, K] of a table of K classes, NaN where a row was not scored."""
+    return np.stack([columns[name] for name in class_columns(columns)], axis=-1)
 
 
 def select(columns: Table, chosen: np.ndarray | slice) -> Table:
@@ -57,8 +83,13 @@ def select(columns: Table, chosen: np.ndarray | slice) -> Table:
 
 
 def concatenate(tables: list[Table]) -> Table:
-    """One table of several."""
-    return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
+    """One table of several; a table without the classes of another has no logit of them."""
+    more = dict.fromkeys(name for part in tables for name in class_columns(part))
+    missing = [np.full(len(part["video"]), np.nan, np.float32) for part in tables]
+    return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS} | {
+        name: np.concatenate([part.get(name, empty) for part, empty in zip(tables, missing, strict=True)])
+        for name in more
+    }
 
 
 def codes(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +142,8 @@ def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
         ~scored & ((face >= 0) | (frame >= 0) | ~np.isnan(logit)),
         lambda row: f"a row of status {status[row]!r} has no face, frame or logit, but one is given.",
     )
+    for problem, wrong in _class_problems(columns, scored):
+        refuse(wrong, problem)
     video, first = video_codes(columns)
     leader = first[video]  # first row of each video
     refuse(
@@ -133,6 +166,30 @@ def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
     refuse(again, lambda row: f"{_name(columns, row)}, face {face[row]}, frame {frame[row]} stands here twice.")
 
 
+def _class_problems(columns, scored):
+    """Yields (problem, bool [N] the rows that have it) of the logits of classes."""
+    if not class_columns(columns):
+        return
+    names, logits = class_names(columns), class_logits(columns)
+    if len(names) < 2 or names[0] != REAL_CLASS:
+        yield (
+            f"the columns of classes need {CLASS_PREFIX}{REAL_CLASS} first and another, got {names}.",
+            scored | ~scored,
+        )
+        return
+    finite = np.isfinite(logits).all(axis=-1)
+    yield f"a scored row needs a finite logit of each class of {names}.", scored & ~finite
+    yield (
+        "a row that was not scored has no logit of a class, but one is given.",
+        ~scored & ~np.isnan(logits).all(axis=-1),
+    )
+    usable = scored & finite
+    apart = np.zeros(len(scored), bool)
+    # Both were rounded to float32 once.
+    apart[usable] = ~np.isclose(log_odds(logits[usable]), columns["logit"][usable], rtol=1e-4, atol=1e-3)
+    yield "logit is not the log-odds of FAKE of the logits of the classes.", apart
+
+
 def _label(value):
     return "no label" if value < 0 else str(int(value))
 
@@ -148,16 +205,18 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     """
     columns = rows if isinstance(rows, dict) else table(rows)
     check(columns, lambda row, problem: ValueError(f"rows[{row}]: {problem}"))
+    logits = ["logit", *class_columns(columns)]
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *logits[1:]])
         for start in range(0, len(columns["video"]), _CHUNK):
             part = select(columns, slice(start, start + _CHUNK))
-            cells = {name: part[name].tolist() for name in COLUMNS}
+            cells = {name: part[name].tolist() for name in [*COLUMNS, *logits[1:]]}
             for name in ("face", "frame", "label"):
                 cells[name] = ["" if value < 0 else value for value in cells[name]]
             cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
-            cells["logit"] = ["" if value != value else f"{value:.9g}" for value in cells["logit"]]
+            for name in logits:
+                cells[name] = ["" if value != value else f"{value:.9g}" for value in cells[name]]
             writer.writerows(zip(*cells.values(), strict=True))
 
 
@@ -165,7 +224,8 @@ def read_scores(path: str | Path) -> Table:
     """Reads scores.csv strictly.
 
     Returns:
-      A table (see the head of this file). Columns it does not know are ignored.
+      A table (see the head of this file), with the columns of classes that the file has. Columns it does not know are
+      ignored.
     Raises:
       InputError: the file is missing, misses a column, or has a line that cannot be right; it names the file,
         the line and what is wrong.
@@ -245,18 +305,19 @@ _CELLS = {
 def _parse(path, lines, cells):
     """Text cells by column name -> a table of one chunk."""
     columns = {}
-    for name in COLUMNS:
+    for name in [*COLUMNS, *class_columns(cells)]:
         if name in TEXTS:
             shared = {}  # equal strings are held once: half a million rows name few videos
             columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
             continue
-        convert, need = _CELLS[name]
+        empty, dtype = empty_cell(name)
+        convert, need = _CELLS["logit" if name.startswith(CLASS_PREFIX) else name]
         values = []
         try:
-            values.extend(convert(cell) if cell else EMPTY[name] for cell in cells[name])
+            values.extend(convert(cell) if cell else empty for cell in cells[name])
         except (ValueError, KeyError):
             at = len(values)
             raise InputError(path, f"line {lines[at]}: {name} needs {need}, got {cells[name][at]!r}.", REMEDY) from None
         with np.errstate(over="ignore"):  # 1e300 becomes infinite here and is refused by `check`
-            columns[name] = np.array(values, dtype=convert if convert is float else None).astype(DTYPES[name])
+            columns[name] = np.array(values, dtype=convert if convert is float else None).astype(dtype)
     return columns
