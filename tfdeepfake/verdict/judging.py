@@ -16,7 +16,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.verdict.timelines import faces_of, look_of, network_inputs, point, ranked_faces
+from tfdeepfake.verdict.timelines import Shown, faces_of, look_of, network_inputs, point, ranked_faces
 from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
 
@@ -132,6 +132,7 @@ def judge(
     recipe: Recipe,
     detect: Callable | None = None,
     settings: JudgeSettings | None = None,
+    keep: Callable[[list], None] | None = None,
 ) -> Verdict:
     """Judges one video or still image.
 
@@ -144,6 +145,7 @@ def judge(
       model: keras.Model; recipe: both as from `model_folder.load_model`.
       detect: `faces.make_detector(...)`; the recipe's own when not given.
       settings: `JudgeSettings()` when not given.
+      keep: called with the list of `Shown` of a file that is scored, for explanations.
     Returns:
       Verdict. Whatever is wrong with the file ends in its status.
     Raises:
@@ -163,7 +165,8 @@ def judge(
             info = video.probe(path, stream=settings.stream, frame_rate=settings.frame_rate)
             facts = {name: getattr(info, name) for name in VIDEO_FACTS} | {"notes": list(info.notes)}
             facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
-            return dataclasses.replace(_scored(path, info, plan, clock), video=facts, timings=clock.seconds)
+            scored = _scored(path, info, plan, clock, keep)
+            return dataclasses.replace(scored, video=facts, timings=clock.seconds)
     except examples.NoFace as error:
         status, reason, remedy = "no_face", error.problem, error.remedy
         searched = getattr(error, "searched", None)
@@ -190,7 +193,7 @@ def judge(
     )
 
 
-def _scored(path, info, plan, clock):
+def _scored(path, info, plan, clock, keep):
     """The verdict of a file whose faces can be judged, without what `judge` adds."""
     with clock.step("decode"):
         examples, searched = _examples(path, info, plan, clock)
@@ -201,6 +204,8 @@ def _scored(path, info, plan, clock):
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     with clock.step("network"):
         logits = score(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta)
+    if keep:
+        keep([Shown(numbers[e.face], e, at, float(logit)) for (e, at), logit in zip(rows, logits, strict=True)])
     timelines = {}
     for (example, at), logit in zip(rows, logits, strict=True):
         of_face = timelines.setdefault(numbers[example.face], [])

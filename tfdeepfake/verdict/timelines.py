@@ -1,6 +1,7 @@
 """Examples of one video to faces: what the network looks at, its scores over time, each face's mean."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,22 @@ BRIEF_FRACTION = 0.1
 # a manipulation, and what detectors see in walls and lights is small or doubtful.
 LEAST_SIDE_PX = 48
 LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "none": 0.0}
+
+
+class Shown(NamedTuple):
+    """One input of the network, as it was shown.
+
+    Args:
+      face: number of the face in the verdict.
+      example: that it is a part of.
+      at: which of the example's frames, a number or a slice.
+      logit: what the network said.
+    """
+
+    face: int
+    example: Example
+    at: int | slice
+    logit: float
 
 
 def ranked_faces(examples: list[Example], is_image: bool) -> list[int]:
