@@ -138,7 +138,7 @@ def test_weights_that_are_not_the_recipes_are_refused(copy):
 
 def test_an_exported_folder_stands_alone(copy, tmp_path, monkeypatch, capsys):
     path, runs = copy
-    assert main(["export", str(path), str(tmp_path / "out"), "--format", "litert"]) == 0
+    assert main(["export", str(path), "--out", str(tmp_path / "out"), "--format", "litert"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "model.tflite")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "model.tflite",

@@ -24,7 +24,7 @@ FOLDERS = {
     "evaluate": "evaluate {model} --data synthetic_faces --out {out}",
     "perturb a folder": "perturb {folder} {out} --name contrast --severity 1",
     "convert": "convert meso4_df {image} --out {out}",
-    "export": "export {model} {out}",
+    "export": "export {model} --out {out}",
 }
 FILES = {
     "faces": "faces {image} --out {out}.png",

@@ -10,7 +10,7 @@ from tfdeepfake.quiet import load_tensorflow
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("export", help="SavedModel for TF Serving, or LiteRT file")
     p.add_argument("model", help="saved model folder, or a run folder: its best/")
-    p.add_argument("out", help="folder to write; of a SavedModel, a version folder is made inside")
+    p.add_argument("--out", required=True, help="folder to write; of a SavedModel, a version folder is made inside")
     p.add_argument("--format", choices=("saved_model", "litert"), default="saved_model", help="[saved_model]")
     p.add_argument("--version", type=int, default=1, help="of a SavedModel [1]")
     return p

@@ -1,4 +1,4 @@
-"""Saved model folder -> SavedModel for TensorFlow Serving, with the recipe beside it."""
+"""Saved model folder -> SavedModel for TensorFlow Serving, with the recipe and all that a server and a client need."""
 
 import errno
 import shutil
@@ -8,6 +8,9 @@ from pathlib import Path
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full, raise_if_unwritable
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
+from tfdeepfake.serving.beside import write_beside
+from tfdeepfake.serving.signatures import DEFAULT, signatures
+from tfdeepfake.serving.warmup import write_warmup
 from tfdeepfake.verdict.inference import check_model
 
 REMEDY = "Choose another version number, or remove this folder."
@@ -16,16 +19,14 @@ REMEDY = "Choose another version number, or remove this folder."
 def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> Path:
     """Writes out_dir/<version>/, a SavedModel whose scores are those of `model.predict`.
 
-    Its signature `serving_default` takes `frames` uint8 [B, (T,) H, W, 3] (RGB crops as the recipe makes them) and,
-    for networks with a flow stream, `flow` float32 [B, (T,) H, W, 2] (px/frame). It returns `logit` float32 [B] and
-    `probability` float32 [B] = sigmoid(logit / temperature) of FAKE; a network of K classes `logits` float32 [B, K]
-    and `probabilities` float32 [B, K] = softmax(logits / temperature). The batch size is free. `recipe.json` lies
-    beside the version folder and inside it (assets.extra): detector, margin, sampling and the names of the classes are
-    not part of the graph.
+    Its signatures are those of `signatures.signatures`, `serving_default` among them; the batch size is free.
+    `recipe.json` lies beside the version folder and inside it (assets.extra): detector, margin, sampling and the names
+    of the classes are not part of the graph. assets.extra also holds warm-up requests; beside the version folders lie
+    TF Serving's files for batching and for its list of models, a README and a client.
 
     Args:
       model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is used.
-      out_dir: folder of the served model; created when absent.
+      out_dir: folder of the served model; created when absent. Its name is the name the model is served under.
       version: a positive integer; servers take the highest.
     Returns:
       Path of the version folder.
@@ -51,21 +52,7 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
     check_model(model, recipe, one_logit=False)
     import tensorflow as tf
 
-    # The network normalises inside its own graph and takes any dtype: uint8 is a quarter of the bytes on the wire.
-    dtypes = {"frames": tf.uint8, "flow": tf.float32}
-    signature = {i.name: tf.TensorSpec((None, *i.shape[1:]), dtypes[i.name], i.name) for i in model.inputs}
-
-    def serve(**inputs):
-        logits = tf.cast(model(_cast(inputs), training=False), tf.float32)
-        if logits.shape[-1] > 1:
-            return {"logits": logits, "probabilities": tf.nn.softmax(logits / recipe.temperature)}
-        # The logit is [B, 1]; a server's answer reads better flat.
-        logit = tf.reshape(logits, (-1,))
-        return {"logit": logit, "probability": tf.sigmoid(logit / recipe.temperature)}
-
-    def _cast(inputs):
-        return {i.name: tf.cast(inputs[i.name], i.dtype) for i in model.inputs}
-
+    named = signatures(model, recipe)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that a server never loads half a model.
@@ -73,10 +60,14 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
             folder = Path(temporary) / "model"
             archive = keras.export.ExportArchive()
             archive.track(model)
-            archive.add_endpoint("serve", _named(serve, signature), input_signature=list(signature.values()))
+            for name, (function, inputs) in named.items():
+                archive.add_endpoint(name, _of_positions(function, inputs), input_signature=list(inputs.values()))
             archive.write_out(folder, verbose=False)
             (folder / "assets.extra").mkdir()
             shutil.copy(model_folder / RECIPE_FILE, folder / "assets.extra" / RECIPE_FILE)
+            specs = {name: inputs for name, (_, inputs) in named.items()}
+            write_warmup(folder / "assets.extra", target.parent.resolve().name, specs, recipe)
+            write_beside(target.parent, specs[DEFAULT], list(named), recipe)
             folder.chmod(0o755)
             folder.rename(target)
         shutil.copy(model_folder / RECIPE_FILE, target.parent / RECIPE_FILE)
@@ -88,10 +79,10 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
     return target
 
 
-def _named(serve, signature):
-    """A function of positional tensors in the order of the signature."""
+def _of_positions(function, inputs):
+    """The function, of positional tensors in the order of `inputs`."""
 
     def call(*tensors):
-        return serve(**dict(zip(signature, tensors, strict=True)))
+        return function(**dict(zip(inputs, tensors, strict=True)))
 
     return call

@@ -1,0 +1,119 @@
+"""A network behind TF Serving's API in the place of one in this process: faces are found here, scored there."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.models.by_name import reads
+from tfdeepfake.recipe import Recipe
+
+REMEDY = "Start the server, or check its address and the model's name."
+# A server that is restarted or full is asked again after so many seconds.
+_WAITS_S = (0.2, 1.0, 3.0)
+
+
+class _Tensor(NamedTuple):
+    name: str
+    shape: tuple
+
+
+class RemoteModel:
+    """What `verdict.judging.judge` needs of a network, answered by a server's signature `serving_default`.
+
+    Args:
+      url: http://HOST:PORT (REST) or grpc://HOST:PORT; gRPC takes a fifth of the bytes and scores exactly.
+      name: that the model is served under.
+      recipe: of the model.
+      time_limit_s: for one call.
+    Raises:
+      InputError: no such server or model, or an address of another kind.
+    """
+
+    def __init__(self, url: str, name: str, recipe: Recipe, time_limit_s: float = 60.0):
+        self.name, self._recipe, self._time_limit_s = name, recipe, time_limit_s
+        kind, _, rest = url.partition("://")
+        if kind not in ("http", "https", "grpc") or not rest:
+            raise InputError(url, "is no address of a server.", "Give http://HOST:8501 or grpc://HOST:8500.")
+        self._url = url.rstrip("/")
+        self._call = self._over_grpc(rest.rstrip("/")) if kind == "grpc" else self._over_rest
+        data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
+        lead = (None, data.num_frames) if input_type == "clip" else (None,)
+        size = (data.height_px, data.width_px)
+        self.inputs = [_Tensor("frames", (*lead, *size, 3))]
+        if flow:
+            self.inputs.append(_Tensor("flow", (*lead, *size, 2)))
+        self.outputs = [_Tensor("logits", (None, len(recipe.classes) if recipe.classes else 1))]
+
+    def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits float32 [B, K] of {"frames": uint8 [B, ...], "flow": float32 [B, ...]}.
+
+        Raises:
+          InputError: the server does not answer, or refuses the batch.
+        """
+        names = {tensor.name for tensor in self.inputs}
+        inputs = {name: np.asarray(value) for name, value in batch.items() if name in names}
+        inputs["frames"] = inputs["frames"].astype(np.uint8)
+        for wait_s in (*_WAITS_S, None):
+            try:
+                outputs = self._call(inputs)
+                break
+            except _Busy as error:
+                if wait_s is None:
+                    raise InputError(self._url, str(error), REMEDY) from error
+                time.sleep(wait_s)
+        logits = outputs.get("logit", outputs.get("logits"))
+        return np.asarray(logits, np.float32).reshape(len(inputs["frames"]), -1)
+
+    def _over_rest(self, inputs):
+        import requests
+
+        body = {"inputs": {name: value.tolist() for name, value in inputs.items()}}
+        if len(inputs) == 1:
+            body = {"inputs": body["inputs"]["frames"]}
+        try:
+            address = f"{self._url}/v1/models/{self.name}:predict"
+            answer = requests.post(address, json=body, timeout=self._time_limit_s)
+        except requests.RequestException as error:
+            raise _Busy(f"does not answer ({type(error).__name__}).") from error
+        if answer.status_code in (429, 503):
+            raise _Busy(f"is busy (HTTP {answer.status_code}).")
+        if answer.status_code != 200:
+            raise InputError(self._url, f"answers HTTP {answer.status_code}: {answer.text[:300]}", REMEDY)
+        return answer.json()["outputs"]
+
+    def _over_grpc(self, host) -> Callable:
+        import grpc
+
+        from tfdeepfake.serving.messages import fill_tensor, messages
+
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        channel = grpc.insecure_channel(host, options)
+        call = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/Predict",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=messages().PredictResponse.FromString,
+        )
+
+        def predict(inputs):
+            import tensorflow as tf
+
+            request = messages().PredictRequest()
+            request.model_spec.name = self.name
+            for name, value in inputs.items():
+                fill_tensor(request.inputs[name], value)
+            try:
+                response = call(request, timeout=self._time_limit_s)
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+                    raise _Busy(f"does not answer ({error.code().name}).") from error
+                raise InputError(self._url, f"answers {error.code().name}: {error.details()}", REMEDY) from error
+            return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+
+        return predict
+
+
+class _Busy(Exception):
+    """The server may answer later."""

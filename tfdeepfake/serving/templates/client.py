@@ -1,0 +1,21 @@
+"""Verdicts on videos by a network behind TF Serving: `python client.py URL VIDEO...`, with tfdeepfake installed.
+
+URL is http://HOST:8501 or grpc://HOST:8500. Faces are found and cut here, by the recipe.json beside this file; crops go
+to the server, logits come back, and the verdict is the one that `tfdeepfake predict` gives.
+"""
+
+import sys
+from pathlib import Path
+
+from tfdeepfake.model_folder import load_recipe
+from tfdeepfake.serving.remote import RemoteModel
+from tfdeepfake.verdict.judging import judge
+from tfdeepfake.verdict.lines import line
+
+if __name__ == "__main__":
+    folder = Path(__file__).resolve().parent
+    recipe = load_recipe(folder)
+    model = RemoteModel(sys.argv[1], folder.name, recipe)
+    for path in sys.argv[2:]:
+        verdict = judge(path, model, recipe)
+        print(line(verdict.to_dict(), verdict.threshold))
