@@ -37,10 +37,10 @@ def detect():
     return faces.make_detector("mtcnn")
 
 
-def check_one_face(found, frames):
+def check_one_face(detections, frames):
     """One face in every frame, landmarks where a face has them."""
-    assert [len(f) for f in found] == [1] * len(frames)
-    for f in found:
+    assert [len(f) for f in detections] == [1] * len(frames)
+    for f in detections:
         x0, y0, x1, y1 = f.boxes_px[0]
         left_eye, right_eye, nose, mouth_left, mouth_right = f.landmarks_px[0]
         assert x0 < left_eye[0] < right_eye[0] < x1 and mouth_left[0] < mouth_right[0]
@@ -53,14 +53,14 @@ def test_mtcnn_finds_the_drawn_face(detect, drawn):
 
 
 def test_a_mirrored_frame_gives_the_mirrored_face(detect, drawn):
-    (found,), (mirrored,) = detect(drawn[:1]), detect(np.ascontiguousarray(drawn[:1, :, ::-1]))
+    (detections,), (mirrored,) = detect(drawn[:1]), detect(np.ascontiguousarray(drawn[:1, :, ::-1]))
     width = drawn.shape[2]
     back = mirrored.boxes_px[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width, 0, width, 0]
-    assert overlap(found.boxes_px, back)[0, 0] > 0.9
+    assert overlap(detections.boxes_px, back)[0, 0] > 0.9
     # The left eye is the one on the image's left, in both.
     points = mirrored.landmarks_px[0, [1, 0, 2, 4, 3]] * [-1, 1] + [width, 0]
-    side = found.boxes_px[0, 2] - found.boxes_px[0, 0]
-    assert np.abs(points - found.landmarks_px[0]).max() < 0.06 * side
+    side = detections.boxes_px[0, 2] - detections.boxes_px[0, 0]
+    assert np.abs(points - detections.landmarks_px[0]).max() < 0.06 * side
 
 
 @pytest.mark.parametrize("angle_deg", [25, -25])
@@ -150,19 +150,19 @@ def test_detectors_need_no_tensorflow():
 def test_frames_of_different_sizes_keep_their_order(detect, drawn):
     height, width = drawn.shape[1:3]
     half = faces.resize(drawn[1], height // 2, width // 2)
-    found = detect([drawn[0], half, drawn[2]])
-    assert [len(f) for f in found] == [1, 1, 1]
+    detections = detect([drawn[0], half, drawn[2]])
+    assert [len(f) for f in detections] == [1, 1, 1]
     middle = detect([drawn[1]])[0].boxes_px
-    assert overlap(found[1].boxes_px * 2, middle)[0, 0] > 0.8
+    assert overlap(detections[1].boxes_px * 2, middle)[0, 0] > 0.8
 
 
 def test_a_small_face_is_found_in_the_second_search(drawn):
     large = np.full([900, 1600, 3], 90, np.uint8)
     large[500:560, 1000:1080] = faces.resize(drawn[0], 60, 80)
     assert not len(mtcnn.load(retry=False)([large])[0])
-    (found,) = mtcnn.load()([large])
-    assert len(found) == 1
-    x0, y0, x1, y1 = found.boxes_px[0]
+    (detections,) = mtcnn.load()([large])
+    assert len(detections) == 1
+    x0, y0, x1, y1 = detections.boxes_px[0]
     assert 1000 < x0 < x1 < 1080 and 500 < y0 < y1 < 560
 
 
@@ -171,9 +171,9 @@ def test_images_without_a_face_give_none(detect, shape):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, shape, dtype=np.uint8)
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], shape)
-    for found in detect([noise, ramp, np.zeros(shape, np.uint8)]):
-        assert len(found) == 0
-        assert found.boxes_px.shape == (0, 4) and found.landmarks_px.shape == (0, 5, 2)
+    for detections in detect([noise, ramp, np.zeros(shape, np.uint8)]):
+        assert len(detections) == 0
+        assert detections.boxes_px.shape == (0, 4) and detections.landmarks_px.shape == (0, 5, 2)
 
 
 def test_no_frames_give_no_detections(detect):
@@ -184,8 +184,8 @@ def test_a_wall_of_faces_is_capped(drawn):
     x0, y0, x1, y1 = faces.square_box(faces.make_detector("mtcnn")(drawn[:1])[0].boxes_px[0], 0.3)
     face = faces.crop(drawn[0], [x0, y0, x1, y1], 48, 48)
     wall = np.tile(face, (10, 13, 1))
-    (found,) = mtcnn.load(max_faces=5)([wall])
-    assert len(found) == 5 and found.dropped > 60
+    (detections,) = mtcnn.load(max_faces=5)([wall])
+    assert len(detections) == 5 and detections.dropped > 60
 
 
 @pytest.mark.parametrize(
@@ -285,9 +285,9 @@ def test_tiles_cover_the_frame():
 @needs_network
 def test_blazeface_finds_the_drawn_face(drawn):
     detect = faces.make_detector("blazeface", weights=NETWORK)
-    found = detect(drawn)
-    check_one_face(found, drawn)
-    for f, other in zip(found, faces.make_detector("mtcnn")(drawn), strict=True):
+    detections = detect(drawn)
+    check_one_face(detections, drawn)
+    for f, other in zip(detections, faces.make_detector("mtcnn")(drawn), strict=True):
         assert overlap(f.boxes_px, other.boxes_px)[0, 0] > 0.5
         side = other.boxes_px[0, 2] - other.boxes_px[0, 0]
         assert np.abs(f.landmarks_px[0, :2] - other.landmarks_px[0, :2]).max() < 0.15 * side

@@ -278,8 +278,8 @@ def test_contact_sheet_counts_faces_from_one(monkeypatch):
         ImageDraw.ImageDraw, "text", lambda self, at, text, **how: (written.append(text), draw(self, at, text, **how))
     )
     frames = np.random.default_rng(0).integers(0, 256, (2, 60, 80, 3), np.uint8)
-    found = [faces.make_detections([[5, 5, 25, 25], [40, 5, 60, 25]], [0.9, 0.8], np.zeros((2, 5, 2)))] * 2
-    faces.contact_sheet(frames, faces.link_tracks(found, frames))
+    detections = [faces.make_detections([[5, 5, 25, 25], [40, 5, 60, 25]], [0.9, 0.8], np.zeros((2, 5, 2)))] * 2
+    faces.contact_sheet(frames, faces.link_tracks(detections, frames))
     assert [text.split(":")[0] for text in written[1:]] == ["face 1", "face 2"]
 
 

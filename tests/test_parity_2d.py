@@ -58,7 +58,7 @@ def inner(model, *names):
 def tensor_shapes(model, module_name):
     """What a PyTorch file of this network holds: name -> shape in PyTorch's order of axes."""
     suffixes = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-    found = {}
+    by_name = {}
     for layer in model.layers:
         for variable in layer.weights:
             short, shape = variable.path.rsplit("/", 1)[-1], tuple(variable.shape)
@@ -67,8 +67,8 @@ def tensor_shapes(model, module_name):
             elif short == "kernel":
                 shape = (shape[-1], shape[-2], *shape[:-2])
             suffix = {"kernel": "weight", "bias": "bias"} | suffixes
-            found[f"{module_name(layer.name)}.{suffix[short]}"] = shape
-    return found
+            by_name[f"{module_name(layer.name)}.{suffix[short]}"] = shape
+    return by_name
 
 
 @pytest.mark.parametrize("name", [B7 if name == "efficientnet_pytorch_b7" else name for name in NETWORKS])
@@ -110,8 +110,8 @@ def test_equals_the_original_at_other_sizes(name):
 )
 def test_pads_as_at_the_native_size(network, size, arguments, pads):
     model = models.build(network, input_size=(size, size), width=0.1, **arguments)
-    found = {layer.name: layer.padding for layer in model.layers if isinstance(layer, keras.layers.ZeroPadding2D)}
-    assert found == {f"{name}_pad": pad for name, pad in pads.items()}
+    by_name = {layer.name: layer.padding for layer in model.layers if isinstance(layer, keras.layers.ZeroPadding2D)}
+    assert by_name == {f"{name}_pad": pad for name, pad in pads.items()}
 
 
 def test_parameter_counts_and_maps():

@@ -29,11 +29,11 @@ ARRAYS = {
 FORMS = pytest.mark.parametrize("write", [write_zip, write_stream])
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
+def same(tensors, expected):
+    assert set(tensors) == set(expected)
     for name, array in expected.items():
-        assert found[name].dtype == array.dtype, name
-        np.testing.assert_array_equal(found[name], array)
+        assert tensors[name].dtype == array.dtype, name
+        np.testing.assert_array_equal(tensors[name], array)
 
 
 @FORMS
@@ -68,11 +68,11 @@ def test_views_of_a_shared_storage(tmp_path, write):
         "expanded": Tensor(shared, (3, 2), (0, 1), offset=2),
     }
     write(tmp_path / "a.pth", value)
-    found = torch_assign.read(tmp_path / "a.pth")
-    np.testing.assert_array_equal(found["turned"], data.reshape(3, 2, 4).transpose(2, 0, 1))
-    np.testing.assert_array_equal(found["part"], data[18:].reshape(2, 3))
-    assert found["scalar"] == 5 and found["scalar"].shape == ()
-    np.testing.assert_array_equal(found["expanded"], [[2, 3]] * 3)
+    tensors = torch_assign.read(tmp_path / "a.pth")
+    np.testing.assert_array_equal(tensors["turned"], data.reshape(3, 2, 4).transpose(2, 0, 1))
+    np.testing.assert_array_equal(tensors["part"], data[18:].reshape(2, 3))
+    assert tensors["scalar"] == 5 and tensors["scalar"].shape == ()
+    np.testing.assert_array_equal(tensors["expanded"], [[2, 3]] * 3)
 
 
 @FORMS
@@ -96,9 +96,9 @@ def test_safetensors(tmp_path):
         "module.a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [4, 28]},
     }
     write_safetensors(tmp_path / "a.safetensors", entries, b.tobytes() + a.tobytes())
-    found = torch_assign.read(tmp_path / "a.safetensors")
-    np.testing.assert_array_equal(found["a"], a.reshape(2, 3))
-    np.testing.assert_array_equal(found["b"].astype("float32"), [[1.5], [-2]])
+    tensors = torch_assign.read(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(tensors["a"], a.reshape(2, 3))
+    np.testing.assert_array_equal(tensors["b"].astype("float32"), [[1.5], [-2]])
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_safetensors_are_mapped(tmp_path):
         file.seek(gap, 2)
         file.write(np.array([1, 2], "<f4").tobytes())
     tracemalloc.start()
-    found = torch_assign.read(tmp_path / "a")
+    tensors = torch_assign.read(tmp_path / "a")
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
-    assert found["a"].tolist() == [1, 2] and found["empty"].shape == (0, 3)
+    assert tensors["a"].tolist() == [1, 2] and tensors["empty"].shape == (0, 3)
     with pytest.raises(ValueError, match="read-only"):
-        found["a"][0] = 3
+        tensors["a"][0] = 3
 
 
 @pytest.mark.parametrize("offsets, shape", [([4, 28], [6]), ([0, 24], [7]), ([-4, 20], [6]), ([0, 2000], [500])])
@@ -259,10 +259,10 @@ def test_reading_takes_the_memory_of_the_file_once(tmp_path, form):
     else:
         {"zip": write_zip, "stream": write_stream}[form](tmp_path / "a", torch_files.tensors(arrays))
     tracemalloc.start()
-    found = torch_assign.read(tmp_path / "a")
+    tensors = torch_assign.read(tmp_path / "a")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found["w7"][0, 0] == 7
+    assert tensors["w7"][0, 0] == 7
     assert peak < 1.3 * (tmp_path / "a").stat().st_size
 
 

@@ -33,8 +33,8 @@ def test_every_suffix_and_what_has_none(tmp_path, clip):
     others = ["labels.csv", "notes", "README", "song.mp3"]
     for name in others:
         (tmp_path / name).write_text("text")
-    found = walk(tmp_path)
-    assert names(found.media, tmp_path) == sorted(wanted) and names(found.others, tmp_path) == sorted(others)
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == sorted(wanted) and names(content.others, tmp_path) == sorted(others)
 
 
 def test_links_are_followed_once(tmp_path, clip):
@@ -47,10 +47,10 @@ def test_links_are_followed_once(tmp_path, clip):
     (tmp_path / "set" / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "set" / "z").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set" / "one.mp4").symlink_to(clip)
-    found = walk(tmp_path / "set")
-    assert names(found.media, tmp_path / "set") == ["0 link/2.mp4", "0 link/deep/3.mp4", "a/1.mp4", "one.mp4"]
-    told = lines(found)
-    assert [path.name for path, _ in found.left_out] == ["loop", "again", "z"]
+    content = walk(tmp_path / "set")
+    assert names(content.media, tmp_path / "set") == ["0 link/2.mp4", "0 link/deep/3.mp4", "a/1.mp4", "one.mp4"]
+    told = lines(content)
+    assert [path.name for path, _ in content.left_out] == ["loop", "again", "z"]
     assert "loop leads to" in told[0] and "which is around the folder that is read; it is left out" in told[0]
     assert told[1].endswith(f"again is {tmp_path / 'set' / 'a'}, which is read already; it is left out.")
 
@@ -58,8 +58,8 @@ def test_links_are_followed_once(tmp_path, clip):
 def test_a_folder_that_links_to_itself(tmp_path, clip):
     shutil.copy(clip, tmp_path / "a.mp4")
     (tmp_path / "self").symlink_to(tmp_path)
-    found = walk(tmp_path)
-    assert names(found.media, tmp_path) == ["a.mp4"] and [path.name for path, _ in found.left_out] == ["self"]
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == ["a.mp4"] and [path.name for path, _ in content.left_out] == ["self"]
 
 
 def test_folders_of_frames_are_one_video_each(tmp_path):
@@ -69,10 +69,10 @@ def test_folders_of_frames_are_one_video_each(tmp_path):
         for name in ("real/001", "real/002"):
             write_image(tmp_path / name / f"frame{n}.png", FRAMES[0])
         write_image(tmp_path / "people" / f"{'abcdefghijk'[n]}.png", FRAMES[0])
-    found = walk(tmp_path)
-    assert names(found.media, tmp_path) == ["people/b.png", "people/c.png", "people/k.png", "real/001", "real/002"]
-    assert names(found.frame_folders, tmp_path) == ["real/001", "real/002"]
-    (line,) = lines(found)
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == ["people/b.png", "people/c.png", "people/k.png", "real/001", "real/002"]
+    assert names(content.frame_folders, tmp_path) == ["real/001", "real/002"]
+    (line,) = lines(content)
     assert line == "2 folders of numbered images are videos of 25 frames/s (--frame-rate says otherwise): 001, 002."
     assert lines(walk(tmp_path / "real" / "001"), 12.5) == [
         "1 folder of numbered images is a video of 12.5 frames/s: 001."
@@ -85,9 +85,9 @@ def test_what_is_no_file_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    found = walk(tmp_path)
-    assert names(found.media, tmp_path) == ["gone.mp4"]
-    assert names(found.others, tmp_path) == ["gone", "pipe", "pipe.mp4"]
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == ["gone.mp4"]
+    assert names(content.others, tmp_path) == ["gone", "pipe", "pipe.mp4"]
 
 
 def test_hidden_and_skipped(tmp_path, clip):
@@ -96,8 +96,8 @@ def test_hidden_and_skipped(tmp_path, clip):
         shutil.copy(clip, tmp_path / name / "a.mp4")
     shutil.copy(clip, tmp_path / "._a.mp4")
     shutil.copy(clip, tmp_path / "a.mp4")
-    found = walk(tmp_path, skip=[tmp_path / "out"])
-    assert names(found.media, tmp_path) == ["a.mp4"] and names(found.others, tmp_path) == ["._a.mp4", ".cache"]
+    content = walk(tmp_path, skip=[tmp_path / "out"])
+    assert names(content.media, tmp_path) == ["a.mp4"] and names(content.others, tmp_path) == ["._a.mp4", ".cache"]
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, clip, monkeypatch):
@@ -111,6 +111,6 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, clip, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = walk(tmp_path)
-    assert names(found.media, tmp_path) == ["a.mp4"]
-    assert found.unreadable == [(tmp_path / "closed", "cannot be opened (Permission denied).")]
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == ["a.mp4"]
+    assert content.unreadable == [(tmp_path / "closed", "cannot be opened (Permission denied).")]

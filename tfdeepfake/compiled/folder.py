@@ -129,9 +129,9 @@ def compile_folder(folder: Path | str, log: Callable[[str], None] = lambda line:
     log(f"compiling {recipe.network} for CPUs{why} ...")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-") as temporary:
-        made = Path(temporary) / COMPILED_FILE
-        problem = _run_converter(folder, made)
-        place = _keep(places, made_of, None if problem else made, problem)
+        compiled = Path(temporary) / COMPILED_FILE
+        problem = _run_converter(folder, compiled)
+        place = _keep(places, made_of, None if problem else compiled, problem)
     if problem:
         raise _no_form(folder, recipe, problem)
     log(f"compiled in {time.perf_counter() - start:.0f} s: {place / COMPILED_FILE}")
@@ -240,19 +240,19 @@ def _run_converter(folder, out):
     return ""
 
 
-def _keep(places, made_of, made, problem):
+def _keep(places, made_of, compiled, problem):
     """Moves what was made into the first place that can be written, and returns that place.
 
     Raises:
       NoCompiledForm: none can.
     """
     facts = {"made_of": made_of, "converter": _converter()}
-    facts |= {"problem": problem} if problem else {"sha256": sha256(made)}
+    facts |= {"problem": problem} if problem else {"sha256": sha256(compiled)}
     for place in places:
         try:
-            if made:
+            if compiled:
                 with atomic_path(place / COMPILED_FILE) as temporary:
-                    shutil.copyfile(made, temporary)
+                    shutil.copyfile(compiled, temporary)
             write_json(place / FACTS_FILE, facts)
             return place
         except (OSError, InputError) as error:

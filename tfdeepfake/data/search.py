@@ -95,8 +95,8 @@ def _looks(path, indices, detect, stream, keyframes_only=False):
             continue
         new = [row for row, frame in enumerate(read.indices.tolist()) if frame not in looks]
         if new:
-            found = detect(read.frames[new])
-            looks |= {int(read.indices[row]): len(each) > 0 for row, each in zip(new, found, strict=True)}
+            faces = detect(read.frames[new])
+            looks |= {int(read.indices[row]): len(each) > 0 for row, each in zip(new, faces, strict=True)}
     if not looks and problem is not None:
         raise problem
     return looks

@@ -41,17 +41,17 @@ def write_network(layers: list[tuple], input_shape: tuple[int, int, int, int]) -
     model.buffers = [schema.BufferT()]  # the first one stands for "no data"
 
     def tensor(name, shape, data=None):
-        made = schema.TensorT()
-        made.name, made.type = name, schema.TensorType.FLOAT32
-        made.shape, made.buffer = [max(1, n) for n in shape], 0
+        entry = schema.TensorT()
+        entry.name, entry.type = name, schema.TensorType.FLOAT32
+        entry.shape, entry.buffer = [max(1, n) for n in shape], 0
         if -1 in shape:
-            made.shapeSignature = list(shape)
+            entry.shapeSignature = list(shape)
         if data is not None:
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(data, "<f4").tobytes(), np.uint8)
-            made.buffer = len(model.buffers)
+            entry.buffer = len(model.buffers)
             model.buffers.append(buffer)
-        graph.tensors.append(made)
+        graph.tensors.append(entry)
         return len(graph.tensors) - 1
 
     def constant(data):
@@ -64,10 +64,10 @@ def write_network(layers: list[tuple], input_shape: tuple[int, int, int, int]) -
             entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, code, version
             model.operatorCodes.append(entry)
             codes.append(code)
-        made = schema.OperatorT()
-        made.opcodeIndex, made.inputs, made.outputs = codes.index(code), inputs, [output]
-        made.builtinOptionsType, made.builtinOptions = options_type, options
-        graph.operators.append(made)
+        entry = schema.OperatorT()
+        entry.opcodeIndex, entry.inputs, entry.outputs = codes.index(code), inputs, [output]
+        entry.builtinOptionsType, entry.builtinOptions = options_type, options
+        graph.operators.append(entry)
 
     batch, height, width, channels = input_shape
     at = tensor("input", input_shape)

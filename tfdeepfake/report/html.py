@@ -24,7 +24,7 @@ def environment() -> "jinja2.Environment":
     """
     import jinja2
 
-    made = jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -32,9 +32,9 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["fixed"] = lambda value, digits=2: f"{value:.{digits}f}"
-    made.globals.update(light=palette.LIGHT, dark=palette.DARK)
-    return made
+    jinja.filters["fixed"] = lambda value, digits=2: f"{value:.{digits}f}"
+    jinja.globals.update(light=palette.LIGHT, dark=palette.DARK)
+    return jinja
 
 
 def write_page(path: Path | str, template: str, **values: Any) -> None:

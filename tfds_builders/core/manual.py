@@ -100,10 +100,10 @@ def media_below(folder: str | Path) -> set[Path]:
     Raises:
       InputError: a folder cannot be read.
     """
-    found = walk(folder, as_video=False)
-    for path, why in found.unreadable:
+    content = walk(folder, as_video=False)
+    for path, why in content.unreadable:
         raise InputError(path, why, "Check its permissions.")
-    return found.media
+    return content.media
 
 
 def hold_out(names: Iterable[str], split: str = "validation") -> set:

@@ -36,7 +36,7 @@ def list_folder(folder: Path | str, needed: tuple[str, ...] = NAMES, frame_rate:
       InputError: nothing there, or an entry of the CSV is wrong; says which line.
     """
     folder = Path(folder).expanduser()
-    table, found, originals = None, Folder(), {}
+    table, content, originals = None, Folder(), {}
     if folder.is_file():
         table = folder
     elif not folder.is_dir():
@@ -47,14 +47,14 @@ def list_folder(folder: Path | str, needed: tuple[str, ...] = NAMES, frame_rate:
         videos = read_table(table, needed)
     else:
         originals = read_originals(folder)
-        videos, found = _from_subfolders(folder, needed, originals)
+        videos, content = _from_subfolders(folder, needed, originals)
     listing = with_splits(_told(videos, originals, [folder / name for name in NAMES]), table or folder)
-    listing.notes = lines(found, frame_rate) + _of_others(found) + listing.notes
+    listing.notes = lines(content, frame_rate) + _of_others(content) + listing.notes
     return listing
 
 
-def _of_others(found):
-    names = [path.name for path in found.others if path.name != METADATA]
+def _of_others(content):
+    names = [path.name for path in content.others if path.name != METADATA]
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
     return [f"{len(names)} are neither video nor image: {shown}."] if names else []
 
@@ -97,14 +97,14 @@ def _from_subfolders(folder, needed, originals):
     """(videos, what was met), from real/ and fake/ or by DFDC's metadata.json."""
     missing = [name for name in NAMES if not (folder / name).is_dir()]
     if len(missing) == 2 and originals:
-        found = _walked(folder)
-        told = [(path, originals[path.name][0]) for path in found.media if path.name in originals]
-        found.others += [path for path in found.media if path.name not in originals]
+        content = _walked(folder)
+        told = [(path, originals[path.name][0]) for path in content.media if path.name in originals]
+        content.others += [path for path in content.media if path.name not in originals]
         videos = [
             VideoRecord(path, path.relative_to(folder).as_posix(), label, NAMES[label], "") for path, label in told
         ]
         _check_classes(videos, needed, folder)
-        return videos, found
+        return videos, content
     if len(missing) == 2:
         raise InputError(folder, "has no subfolders real/ and fake/ and no CSV file.", LAYOUT)
     if missing and missing[0] in needed:
@@ -113,26 +113,26 @@ def _from_subfolders(folder, needed, originals):
     for label, name in enumerate(NAMES):
         if name in missing:
             continue
-        found = _walked(folder / name)
-        if not found.media and name in needed:
+        content = _walked(folder / name)
+        if not content.media and name in needed:
             raise InputError(
                 folder / name, "holds no videos.", f"Put {name} videos there; a network learns from both classes."
             )
-        for path in found.media:
+        for path in content.media:
             inside = path.relative_to(folder / name)
             method = inside.parts[0] if label and len(inside.parts) > 1 else name
             videos.append(VideoRecord(path, path.relative_to(folder).as_posix(), label, method, ""))
         for field in dataclasses.fields(Folder):
-            getattr(met, field.name).extend(getattr(found, field.name))
+            getattr(met, field.name).extend(getattr(content, field.name))
     return videos, met
 
 
 def _walked(folder):
     """`walk` of a folder that is no video itself; all of it must be readable."""
-    found = walk(folder, as_video=False)
-    for path, why in found.unreadable:
+    content = walk(folder, as_video=False)
+    for path, why in content.unreadable:
         raise InputError(path, why, "Check its permissions.")
-    return found
+    return content
 
 
 def _check_classes(videos, needed, subject):

@@ -21,8 +21,8 @@ GOOD = "file,label\n0.mp4,real\n1.mp4,1\n2.mp4, FAKE \n3.mp4,0\n"
 
 def test_a_label_file(tmp_path):
     for encoding in ("utf-8", "utf-8-sig"):
-        found = list_videos(table(tmp_path, GOOD.replace("\n", "\r\n"), encoding).parent)
-        assert [(v.name, v.label, v.method, v.source) for v in found] == [
+        listing = list_videos(table(tmp_path, GOOD.replace("\n", "\r\n"), encoding).parent)
+        assert [(v.name, v.label, v.method, v.source) for v in listing] == [
             ("0.mp4", 0, "real", "0"),
             ("1.mp4", 1, "fake", "1"),
             ("2.mp4", 1, "fake", "2"),
@@ -30,9 +30,9 @@ def test_a_label_file(tmp_path):
         ]
     text = "label,file,source,method,split,note\nreal,0.mp4,a,,,x\nfake,1.mp4,a,swap,,\n"
     text += "real,2.mp4,b,,test,\nfake,3.mp4,c,,,\n"
-    found = {v.name: v for v in list_videos(table(tmp_path, text))}
-    assert found["0.mp4"].split == found["1.mp4"].split and found["2.mp4"].split == "test"
-    assert found["1.mp4"].method == "swap"
+    listing = {v.name: v for v in list_videos(table(tmp_path, text))}
+    assert listing["0.mp4"].split == listing["1.mp4"].split and listing["2.mp4"].split == "test"
+    assert listing["1.mp4"].method == "swap"
 
 
 def test_a_label_file_of_a_spreadsheet(tmp_path):
@@ -114,8 +114,8 @@ def test_subfolders(tmp_path):
     for name in ("real/r0.mp4", "fake/swap/f0.avi", "fake/f1.MOV", "fake/notes.txt", "fake/.hidden/h.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = {v.name: (v.label, v.method, v.source) for v in list_videos(tmp_path)}
-    assert found == {
+    listing = {v.name: (v.label, v.method, v.source) for v in list_videos(tmp_path)}
+    assert listing == {
         "real/r0.mp4": (0, "real", "r0"),
         "fake/swap/f0.avi": (1, "swap", "f0"),
         "fake/f1.MOV": (1, "fake", "f1"),

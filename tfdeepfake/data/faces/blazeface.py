@@ -173,9 +173,9 @@ def load(
     def faces_of(frame, tiles):
         boxes, logits = [], []
         for x0, y0, x1, y1 in tiles:
-            found, found_logits, _ = find(np.ascontiguousarray(frame[y0:y1, x0:x1]), candidate_score)
-            boxes.append(found + [x0, y0, x0, y0])
-            logits.append(found_logits)
+            tile_boxes, tile_logits, _ = find(np.ascontiguousarray(frame[y0:y1, x0:x1]), candidate_score)
+            boxes.append(tile_boxes + [x0, y0, x0, y0])
+            logits.append(tile_logits)
         boxes, logits = np.concatenate(boxes), np.concatenate(logits)
         boxes = boxes[suppress(boxes, logits, 0.3)[: 4 * max_faces]]
         looked = [look(frame, box) for box in boxes if _inside(box, frame)]
@@ -188,14 +188,14 @@ def load(
         return make_detections(boxes[kept], scores[kept], _landmarks(points[kept]), max_faces)
 
     def detect(frames):
-        found = []
+        detections = []
         for frame in check_frames(frames):
             height, width = frame.shape[:2]
             faces = faces_of(frame, [(0, 0, width, height)])
             if retry and not len(faces):
                 faces = faces_of(frame, _tiles(height, width, max(height, width) // 2))
-            found.append(faces)
-        return found
+            detections.append(faces)
+        return detections
 
     return detect
 

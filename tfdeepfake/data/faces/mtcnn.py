@@ -67,7 +67,7 @@ def load(
 
     def detect(frames):
         frames = check_frames(frames)
-        found = [None] * len(frames)
+        detections = [None] * len(frames)
         for shape in sorted({f.shape for f in frames}):
             same = [i for i, f in enumerate(frames) if f.shape == shape]
             side = max(shape)
@@ -78,11 +78,11 @@ def load(
                     [frames[i] for i in same], search_px, min_face_px, min_score, stage_scores, second_look, nets
                 )
                 for i, row in zip(same, rows, strict=True):
-                    found[i] = make_detections(row[:, :4], row[:, 4], row[:, 5:], max_faces)
-                same = [i for i in same if not len(found[i])]
+                    detections[i] = make_detections(row[:, :4], row[:, 4], row[:, 5:], max_faces)
+                same = [i for i in same if not len(detections[i])]
                 if not same:
                     break
-        return found
+        return detections
 
     return detect
 

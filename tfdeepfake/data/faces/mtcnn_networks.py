@@ -28,12 +28,12 @@ def load_weights() -> tuple[list[np.ndarray], ...]:
       InputError: the package is not installed or its files are not the known ones.
     """
     remedy = 'Install it: pip install "mtcnn>=1.0.0" lz4'
-    found = importlib.util.find_spec("mtcnn")
-    if found is None or not found.origin:
+    spec = importlib.util.find_spec("mtcnn")
+    if spec is None or not spec.origin:
         raise InputError(
             "mtcnn", "this package, which holds the weights of the face detector, is not installed.", remedy
         )
-    folder = Path(found.origin).parent / "assets" / "weights"
+    folder = Path(spec.origin).parent / "assets" / "weights"
     lists = []
     for name, first, last in (("pnet", 10, 2), ("rnet", 28, 2), ("onet", 32, 2)):
         path = folder / f"{name}.lz4"

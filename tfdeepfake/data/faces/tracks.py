@@ -72,18 +72,18 @@ def link_tracks(detections: list, frames: np.ndarray | None = None, max_gap: int
     """
     if frames is not None and len(frames) != len(detections):
         raise ValueError(f"frames needs one frame per detections, {len(detections)}, got {len(frames)}.")
-    looks = [None if frames is None else _looks(frames[i], found.boxes_px) for i, found in enumerate(detections)]
+    looks = [None if frames is None else _looks(frames[i], faces.boxes_px) for i, faces in enumerate(detections)]
     open_tracks, closed = [], []
-    for position, found in enumerate(detections):
+    for position, faces in enumerate(detections):
         closed += [t for t in open_tracks if position - t[-1][0] > max_gap + 1]
         open_tracks = [t for t in open_tracks if position - t[-1][0] <= max_gap + 1]
         taken = set()
-        if open_tracks and len(found):
+        if open_tracks and len(faces):
             costs = _costs(open_tracks, detections, looks, position)
             for row, column in _pairs(costs):
                 open_tracks[row].append((position, column))
                 taken.add(column)
-        open_tracks += [[(position, n)] for n in range(len(found)) if n not in taken]
+        open_tracks += [[(position, n)] for n in range(len(faces)) if n not in taken]
     tracks = []
     for steps in closed + open_tracks:
         picks = [(detections[p], n) for p, n in steps]

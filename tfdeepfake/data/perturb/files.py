@@ -171,20 +171,20 @@ def perturb_files(
     check_output_folder(out)
     if out.resolve().is_relative_to(path.resolve()) or path.resolve().is_relative_to(out.resolve()):
         raise InputError(out, "lies in the folder that is read, or around it.", "Give a folder beside it.")
-    found = walk(path)
-    media = found.media
+    content = walk(path)
+    media = content.media
     if not media:
         raise InputError(path, "holds no videos or images.", "Give a folder of videos.")
     earlier = _read_log(out, settings)
     # Before all else: by it a run that is stopped on the way finds its folder again.
     if earlier is None:
         begin_json_lines(out / LOG, [settings])
-    for source in found.others:
+    for source in content.others:
         if source.suffix.lower() in LISTS and source.is_file() and not source.name.startswith("."):
             with atomic_path(out / source.relative_to(path)) as temporary:
                 shutil.copyfile(source, temporary)
-    summary |= {"files": len(media), "written": 0, "notes": lines_of_folder(found)}
-    summary["failed"] |= {str(folder): why for folder, why in found.unreadable}
+    summary |= {"files": len(media), "written": 0, "notes": lines_of_folder(content)}
+    summary["failed"] |= {str(folder): why for folder, why in content.unreadable}
     for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
         file = source.relative_to(path).as_posix()
         target = out / _named(source, path)

@@ -36,7 +36,7 @@ def signature(codec: str, packet: "av.Packet", lengths: int) -> bytes | None:
     if codec in ("mpeg2video", "mpeg1video"):
         return _after(data, b"\0\0\1\xb3", 4)  # size and shape of pixels
     if codec == "mpeg4":
-        return next((found for kind in range(0x20, 0x30) if (found := _after(data, bytes((0, 0, 1, kind)), 16))), None)
+        return next((nal for kind in range(0x20, 0x30) if (nal := _after(data, bytes((0, 0, 1, kind)), 16))), None)
     if codec == "vp8":
         return data[3:10]
     if codec == "vp9":

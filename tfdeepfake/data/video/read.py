@@ -226,24 +226,24 @@ def read_frames(
     wanted, places = np.unique(indices, return_inverse=True)
     convert = Converter(canvas_px(index.looks), index.looker(), max_side_px)
     frames = np.empty((len(wanted), *convert.shape), np.uint8)
-    found, damaged = np.zeros((2, len(wanted)), bool)
+    is_read, damaged = np.zeros((2, len(wanted)), bool)
     slots = {position: slot for slot, position in enumerate(wanted.tolist())}
     for position, frame, decoder, doubtful in decode.frames(index, wanted, deadline, alone=keyframes_only):
         slot = slots[position]
         convert(frame, frames[slot], decoder)
-        found[slot], damaged[slot] = True, doubtful
-    missing = int((~found[places]).sum())
+        is_read[slot], damaged[slot] = True, doubtful
+    missing = int((~is_read[places]).sum())
     if 2 * missing > len(indices):
         raise VideoError(
             path,
             f"is damaged: {missing} of {len(indices)} frames asked for cannot be decoded.",
             "Copy or download it again.",
         )
-    kept = places[found[places]]
-    if not np.array_equal(kept, np.arange(len(wanted))):
-        frames = frames[kept]
-    times_s = (index.times[wanted[kept]] - index.times[0]) * index.time_base
-    return Frames(frames, wanted[kept], times_s, missing, int(damaged[kept].sum()))
+    rows = places[is_read[places]]
+    if not np.array_equal(rows, np.arange(len(wanted))):
+        frames = frames[rows]
+    times_s = (index.times[wanted[rows]] - index.times[0]) * index.time_base
+    return Frames(frames, wanted[rows], times_s, missing, int(damaged[rows].sum()))
 
 
 def iter_chunks(

@@ -40,7 +40,7 @@ def walk(folder: Path | str, skip: Iterable[Path | str] = (), as_video: bool = T
     Returns:
       Folder.
     """
-    folder, found, links = Path(folder), Folder(), []
+    folder, content, links = Path(folder), Folder(), []
     skip, entered = {os.path.abspath(path) for path in skip}, set()
 
     def enter(here):
@@ -49,43 +49,43 @@ def walk(folder: Path | str, skip: Iterable[Path | str] = (), as_video: bool = T
             with os.scandir(here) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
-            found.unreadable.append((here, f"cannot be opened ({error.strerror})."))
+            content.unreadable.append((here, f"cannot be opened ({error.strerror})."))
             return
         real = os.path.realpath(here)
         if (status.st_dev, status.st_ino) in entered:
-            found.left_out.append((here, f"is {real}, which is read already"))
+            content.left_out.append((here, f"is {real}, which is read already"))
             return
         if here != folder and Path(os.path.realpath(folder)).is_relative_to(real):
-            found.left_out.append((here, f"leads to {real}, which is around the folder that is read"))
+            content.left_out.append((here, f"leads to {real}, which is around the folder that is read"))
             return
         entered.add((status.st_dev, status.st_ino))
         is_video = bool(frame_files(here)) if as_video or here != folder else False
         if is_video:
-            found.media.append(here)
-            found.frame_folders.append(here)
+            content.media.append(here)
+            content.frame_folders.append(here)
         for entry in entries:
             path = here / entry.name
             if os.path.abspath(path) in skip:
                 continue
             if entry.name.startswith("."):
-                found.others.append(path)
+                content.others.append(path)
             elif entry.is_dir(follow_symlinks=False):
                 enter(path)
             elif entry.is_dir():
                 links.append(path)
             elif not _is_medium(path):
-                found.others.append(path)
+                content.others.append(path)
             elif not is_video:
-                found.media.append(path)
+                content.media.append(path)
 
     enter(folder)
     # Behind all others: what lies in the folder itself has its own name there, and not that of a link to it.
     while links:
         enter(links.pop(0))
-    found.left_out.sort()
-    for paths in (found.media, found.frame_folders, found.others):
+    content.left_out.sort()
+    for paths in (content.media, content.frame_folders, content.others):
         paths.sort(key=lambda path: path.relative_to(folder).parts)
-    return found
+    return content
 
 
 def _is_medium(path):
@@ -93,10 +93,10 @@ def _is_medium(path):
     return bool(sniff(path)) and (os.path.isfile(path) or not os.path.exists(path))
 
 
-def lines(found: Folder, frame_rate: float | None = None) -> list[str]:
+def lines(content: Folder, frame_rate: float | None = None) -> list[str]:
     """What to tell of a folder: which folders are videos by what rule, and which links were not followed."""
-    told = [f"{path} {why}; it is left out." for path, why in found.left_out]
-    if paths := found.frame_folders:
+    told = [f"{path} {why}; it is left out." for path, why in content.left_out]
+    if paths := content.frame_folders:
         one = "folder of numbered images is a video" if len(paths) == 1 else "folders of numbered images are videos"
         rate = f"{frame_rate:g} frames/s" if frame_rate else f"{FRAME_RATE:g} frames/s (--frame-rate says otherwise)"
         names = ", ".join(path.name for path in paths[:3]) + (f" and {len(paths) - 3} more" if paths[3:] else "")
