@@ -14,6 +14,7 @@ from tfdeepfake.vocabulary import (
     BOX_SMOOTHINGS,
     DETECTORS,
     FACE_SELECTIONS,
+    FACES_RULES,
     FLOW_METHODS,
     INPUT_TYPES,
     SAMPLINGS,
@@ -130,8 +131,10 @@ class Recipe:
       threshold: probability from which a video is called FAKE, chosen on validation data.
       fraction_threshold: fraction of frames from which a video is called FAKE under the fraction-of-frames rule
         (P2 4.2.2), or None when it was not chosen.
-      video_rule: "mean" or "peak": a video's probability is that of a face's mean over its samples, or of its most
-        suspicious window (`verdict.windows`); the threshold belongs to the rule it was chosen by.
+      video_rule: what of a face's samples makes its probability: "mean", "mean_logit", "confident" or "peak", see
+        `scoring.rules`; the threshold belongs to the rule it was chosen by.
+      faces_rule: what of its faces makes a video's probability: "max", the highest, or "all", the rule applied to the
+        samples of all of them together.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
       classes: names of the K classes in the order of the outputs; None for one logit, or when they are not known.
@@ -151,6 +154,7 @@ class Recipe:
     threshold: float = 0.5
     fraction_threshold: float | None = None
     video_rule: str = "mean"
+    faces_rule: str = "max"
     temperature: float = 1.0
     calibration: str = "not calibrated"
     classes: list | None = None
@@ -170,6 +174,8 @@ class Recipe:
             raise ValueError(f"threshold needs a probability between 0 and 1, got {self.threshold}.")
         if self.video_rule not in VIDEO_RULES:
             raise ValueError(f"video_rule needs one of {VIDEO_RULES}, got {self.video_rule!r}.")
+        if self.faces_rule not in FACES_RULES:
+            raise ValueError(f"faces_rule needs one of {FACES_RULES}, got {self.faces_rule!r}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
         names = self.classes

@@ -16,8 +16,9 @@ SPLITS = ("train", "validation", "test")
 # Views of an input whose mean is its score, see `scoring.tta`.
 TTA = ("none", "flip")
 
-# What of a face's samples makes its probability: their mean, or that of their most suspicious window.
-VIDEO_RULES = ("mean", "peak")
+# What of a face's samples makes its probability, and what of its faces that of a video, see `scoring.rules`.
+VIDEO_RULES = ("mean", "mean_logit", "confident", "peak")
+FACES_RULES = ("max", "all")
 
 # Choices of a recipe, see `recipe.DataRecipe`.
 INPUT_TYPES = ("frame", "flow", "clip")

@@ -6,9 +6,9 @@ threshold does not depend on it.
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
 
 from tfdeepfake.evaluation.aggregation import face_groups, video_scores
+from tfdeepfake.scoring.rules import sum_up
 from tfdeepfake.scoring.table import Table
 
 FRACTION_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -17,7 +17,7 @@ TEMPERATURES = (0.2, 10.0)
 THRESHOLDS = (1e-6, 1 - 1e-6)
 
 
-def calibrate(rows: Table) -> dict:
+def calibrate(rows: Table, video_rule: str = "mean", faces_rule: str = "max", unit: str = "frame") -> dict:
     """Chooses what turns raw logits into verdicts.
 
     temperature         see `fit_temperature`
@@ -30,6 +30,7 @@ def calibrate(rows: Table) -> dict:
     Args:
       rows: scores table of the VALIDATION split (see `tfdeepfake.scoring.table`); rows without label or score are left
         out.
+      video_rule, faces_rule, unit: by which scores become a video's, see `aggregation.video_scores`.
     Returns:
       Dict with `threshold`, `fraction_threshold`, `temperature` (floats) and `calibration` (text), to put into a
       `Recipe`, and `n_fake`, `n_real` (videos used).
@@ -42,9 +43,11 @@ def calibrate(rows: Table) -> dict:
     seen = f"{n_fake} fake and {n_real} real validation videos"
     if min(n_fake, n_real) < LEAST_VIDEOS:
         return out | {"calibration": f"not calibrated: {seen}, needs {LEAST_VIDEOS} of each"}
-    out["temperature"] = fit_temperature(rows)
-    out["threshold"] = choose_threshold(labels, video_scores(rows, temperature=out["temperature"])["score"])
-    out["fraction_threshold"] = choose_fraction_threshold(labels, video_scores(rows, "fraction")["score"])
+    out["temperature"] = fit_temperature(rows, video_rule, faces_rule, unit)
+    scores = video_scores(rows, video_rule, out["temperature"], unit, faces_rule)["score"]
+    out["threshold"] = choose_threshold(labels, scores)
+    fractions = video_scores(rows, "fraction", faces_rule=faces_rule)["score"]
+    out["fraction_threshold"] = choose_fraction_threshold(labels, fractions)
     text = (
         f"on {seen}: temperature by log loss, threshold by balanced accuracy, "
         "fraction of frames by accuracy on the grid 0.3 to 0.7"
@@ -54,7 +57,7 @@ def calibrate(rows: Table) -> dict:
     return out | {"calibration": text}
 
 
-def fit_temperature(rows: Table) -> float:
+def fit_temperature(rows: Table, video_rule: str = "mean", faces_rule: str = "max", unit: str = "frame") -> float:
     """Temperature of the lowest video-level log loss, within 0.2 .. 10.
 
     The targets are (n_fake + 1) / (n_fake + 2) and 1 / (n_real + 2) instead of 1 and 0 (Platt 1999, Sec. 2.2): a
@@ -63,17 +66,18 @@ def fit_temperature(rows: Table) -> float:
 
     Args:
       rows: scores table, all rows scored and labelled, both classes present.
+      video_rule, faces_rule, unit: see `calibrate`.
     """
     labels = video_scores(rows)["label"]
     n_fake, n_real = np.sum(labels == 1), np.sum(labels == 0)
     target = np.where(labels == 1, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
-    scored, video, face = face_groups(rows)
-    logit, frames = rows["logit"][scored].astype(np.float64), np.bincount(face)
+    scored, video, face = face_groups(rows, faces_rule)
+    logit, times_s = rows["logit"][scored].astype(np.float64), rows["timestamp_s"][scored]
     starts = np.flatnonzero(np.diff(video, prepend=-1))
 
     def loss(log_temperature):
-        means = np.bincount(face, weights=expit(logit / np.exp(log_temperature))) / frames
-        p = np.clip(np.maximum.reduceat(means, starts), 1e-12, 1 - 1e-12)
+        scores = sum_up(logit, face, video_rule, np.exp(log_temperature), times_s, unit)
+        p = np.clip(np.maximum.reduceat(scores, starts), 1e-12, 1 - 1e-12)
         return -np.mean(target * np.log(p) + (1 - target) * np.log(1 - p))
 
     # A mean of sigmoids may have several dips: look everywhere first, then refine the best.

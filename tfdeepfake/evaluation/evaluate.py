@@ -16,13 +16,15 @@ def evaluate(
     resamples: int = metrics.RESAMPLES,
     seed: int = 0,
     unit: str = "frame",
+    video_rule: str = "mean",
+    faces_rule: str = "max",
 ) -> dict:
     """Metrics of a scores table at frame, face and video level.
 
     Levels, each a dict as `metrics.measure` describes, with `intervals` and `coverage`:
-      video        mean rule and `threshold`
+      video        `video_rule`, `faces_rule` and `threshold`
       video_fraction  fraction-of-frames rule and `fraction_threshold`
-      face         mean over the face's frames, `threshold`
+      face         `video_rule` over the face's frames, `threshold`
       frame        single frames or clips, cut at 0.5
     A frame-level AUC is not a video-level AUC: the level stands in the key and in the text.
 
@@ -37,14 +39,15 @@ def evaluate(
       resamples: of the bootstrap; 0 for no intervals.
       seed: of the bootstrap.
       unit: what one row is, "frame" or "clip".
+      video_rule, faces_rule: of the recipe, see `scoring.rules`.
     Returns:
       Dict that JSON can hold (no NaN): coverage, levels, methods, thresholds, bootstrap, notes. `methods` has the
       video level of each manipulation against all reals of its data set. `classes`, of a network that tells methods
       apart: see `multiclass.evaluate_classes`.
     """
-    videos = video_scores(rows, "mean", temperature)
-    fractions = video_scores(rows, "fraction")["score"]
-    faces = face_scores(rows, "mean", temperature)
+    videos = video_scores(rows, video_rule, temperature, unit, faces_rule)
+    fractions = video_scores(rows, "fraction", faces_rule=faces_rule)["score"]
+    faces = face_scores(rows, video_rule, temperature, unit)
     groups, num_sourceless = source_groups(videos)
     counted = coverage(videos)
     fraction_cut = 0.5 if fraction_threshold is None else fraction_threshold
@@ -100,6 +103,8 @@ def evaluate(
             "fraction_threshold": float(fraction_cut),
             "fraction_threshold_was_chosen": fraction_threshold is not None,
             "temperature": float(temperature),
+            "video_rule": video_rule,
+            "faces_rule": faces_rule,
         },
         "bootstrap": {
             "resamples": resamples,

@@ -288,7 +288,8 @@ def write_plots(folder: str | Path, rows: Table, report: dict) -> None:
       report: what `evaluate.evaluate` returned for it.
     """
     folder, level, boot = Path(folder), report["levels"]["video"], report["bootstrap"]
-    videos = video_scores(rows, temperature=report["thresholds"]["temperature"])
+    cuts = report["thresholds"]
+    videos = video_scores(rows, cuts["video_rule"], cuts["temperature"], report["unit"], cuts["faces_rule"])
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
     labels, scores = videos["label"][usable].astype(int), videos["score"][usable]
     groups, text = source_groups(videos)[0][usable], describe(report)

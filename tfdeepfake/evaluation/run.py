@@ -101,7 +101,9 @@ def evaluate_run(
         "calibration": recipe.calibration,
     }
     unit = "clip" if input_type == "clip" else "frame"
-    report |= evaluate(rows, recipe.threshold, recipe.fraction_threshold, recipe.temperature, resamples, seed, unit)
+    rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule}
+    cuts = (recipe.threshold, recipe.fraction_threshold, recipe.temperature)
+    report |= evaluate(rows, *cuts, resamples, seed, **rules)
     if exclude is not None:
         report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":

@@ -34,6 +34,11 @@ def _grid(header, body):
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [header, *body]]
 
 
+def _rule(cuts):
+    together = ", all faces together" if cuts["faces_rule"] == "all" else ""
+    return cuts["video_rule"].replace("_", " ") + together
+
+
 def format_metrics(report: dict) -> str:
     """Text of what `evaluate` returns: figures with intervals and coverage, and why some are missing."""
     seen, cuts, unit = report["coverage"], report["thresholds"], report["unit"]
@@ -53,7 +58,8 @@ def format_metrics(report: dict) -> str:
     levels = dict(report["levels"])
     if levels["face"]["n"] == levels["video"]["n"]:
         del levels["face"]  # one face in every video: the same figures twice
-    names = {"video": "video (mean)", "video_fraction": f"video (fraction of {unit}s)", "face": "face", "frame": unit}
+    names = {"video": f"video ({_rule(cuts)})", "video_fraction": f"video (fraction of {unit}s)"}
+    names |= {"face": "face", "frame": unit}
     counts = [f"{v['n']} ({v['n_fake']}/{v['n_real']})" for v in levels.values()]
     cells = [v["confusion"] for v in levels.values()]
     scored = [f"{v['coverage']['scored']} of {v['coverage']['videos']}" for v in levels.values()]

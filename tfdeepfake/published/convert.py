@@ -75,6 +75,8 @@ def convert(
         network=known.network,
         network_args=network_args,
         data=known.data,
+        video_rule=known.video_rule,
+        faces_rule=known.faces_rule,
         calibration=_calibration(known, network_args.get("num_classes", 1), fresh_head),
         data_version=known.trained_on if published else "unknown",
         parent=f"{source} ({name}) sha256:{digest}",

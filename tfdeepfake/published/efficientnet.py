@@ -71,6 +71,8 @@ def _bonettini(form, trained_on, digest):
         data=BONETTINI_DATA,
         positive="fake",
         network_args={"input_size": (224, 224)} | ({"spare_head": True} if siamese else {}),
+        # The authors' notebook prints the sigmoid of the mean output.
+        video_rule="mean_logit",
         sha256=digest,
         gmacs=1.502,
     )
@@ -104,6 +106,8 @@ def _dfdc_winner(seed, epoch):
         trained_on="DFDC",
         # A third of the box on each side, as the authors; they leave the crop's shape and pad it.
         data=_faces(380, 1 / 3, select="all"),
+        video_rule="confident",
+        faces_rule="all",
         positive="fake",
         # timm pads for the input at hand.
         network_args={"input_size": (380, 380), "pad_size": None},

@@ -68,6 +68,7 @@ class Published:
       about_mb: its size in MB where it is known no better.
       data_terms: of the data the weights were trained on; "unknown" where nobody says.
       gmacs: 10^9 multiply-accumulates for one face, or one clip of a face, as `profiling.macs` counts them.
+      video_rule, faces_rule: how its authors sum up samples and faces, see `scoring.rules`.
       cpu_samples: frames of a video that are looked at without a GPU unless the user says how many; None: the recipe's.
       accuracy: on data sets it was not trained on, as its authors state it, and where they do; "" when not known.
       unreachable: why the address may not answer, "" where nothing is known against it.
@@ -88,6 +89,8 @@ class Published:
     num_bytes: int | None = None
     about_mb: int | None = None
     data_terms: str = "unknown"
+    video_rule: str = "mean"
+    faces_rule: str = "max"
     gmacs: float | None = None
     cpu_samples: int | None = None
     accuracy: str = ""

@@ -47,6 +47,7 @@ def _bonettini(trained_on, digest):
         positive="fake",
         # All networks of these authors get ImageNet's mean and standard deviation, Xception too.
         network_args={"input_size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+        video_rule="mean_logit",
         sha256=digest,
         gmacs=4.551,
     )

@@ -253,7 +253,8 @@ def _finish(run, log):
     if run.has_validation:
         rows = score_data(model, run.prepared, "validation", run.config.batch_size)
         write_scores(run.run_dir / "scores_validation.csv", rows)
-        calibrated = calibrate(rows)
+        unit = "clip" if run.input_type == "clip" else "frame"
+        calibrated = calibrate(rows, recipe.video_rule, recipe.faces_rule, unit)
         chosen = {n: calibrated[n] for n in ("threshold", "fraction_threshold", "temperature", "calibration")}
     else:
         chosen = {"calibration": "not calibrated: the data set has no validation split"}

@@ -9,6 +9,7 @@ import numpy as np
 from tfdeepfake import model_inputs
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.scoring.rules import of_sums, terms
 from tfdeepfake.scoring.tta import predict_logits
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 # A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
 LEAST_CLIPS = 8
 RESAMPLES = 1000
-
-
-def probability(logit: float | np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """sigmoid(logit / temperature) in float64, without overflow; any shape."""
-    return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 
 
 def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) -> str:
@@ -134,25 +130,45 @@ def score(
     return logits
 
 
-def interval(tables: list[dict[int, float]], seed: int = 0) -> tuple[float, float] | None:
+def interval(
+    tables: list[dict[int, float]],
+    video_rule: str = "mean",
+    faces_rule: str = "max",
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> tuple[float, float] | None:
     """95 % bootstrap interval of the video's probability over its samples.
 
     A sample is drawn with all its faces, because compression and light are shared. It covers the choice of
     frames only, not what the network never learned.
 
     Args:
-      tables: per deciding face a dict {first frame of the sample: probability}.
+      tables: per deciding face a dict {first frame of the sample: logit, or list of those of the networks that vote}.
+      video_rule, faces_rule, temperature: see `scoring.rules`; not "peak".
+      seed: of the bootstrap.
     Returns:
       (low, high), or None when there are fewer than two samples.
     """
     samples = sorted({sample for table in tables for sample in table})
     if len(samples) < 2:
         return None
-    seen = np.array([[sample in table for table in tables] for sample in samples], np.float64)
-    values = np.array([[table.get(sample, 0.0) for table in tables] for sample in samples])
     draws = np.random.default_rng(seed).multinomial(len(samples), np.full(len(samples), 1 / len(samples)), RESAMPLES)
-    counts = draws @ seen
+    # [faces, samples, networks]; what was not seen adds nothing.
+    seen = np.array([[sample in table for sample in samples] for table in tables])
+    logits = np.array([_logits(table, samples) for table in tables])
+    votes = []
+    for member in np.moveaxis(logits, -1, 0):
+        added = terms(member.ravel(), video_rule, temperature).reshape(*member.shape, -1) * seen[..., None]
+        sums = np.moveaxis(draws @ added, 0, 1)  # [draws, faces, terms]
+        sums = sums.sum(axis=1, keepdims=True) if faces_rule == "all" else sums
+        votes.append(of_sums(sums, video_rule))
     # A face that is in none of the drawn samples says nothing in that draw.
-    means = np.where(counts > 0, draws @ values / np.maximum(counts, 1), -np.inf).max(axis=1)
-    low, high = np.percentile(means[np.isfinite(means)], (2.5, 97.5))
+    values = np.where(sums[..., 0] > 0, np.mean(votes, axis=0), -np.inf).max(axis=1)
+    low, high = np.percentile(values[np.isfinite(values)], (2.5, 97.5))
     return float(low), float(high)
+
+
+def _logits(table, samples):
+    """Logits [samples][networks] of a face; zeros for samples that do not show it."""
+    unseen = np.zeros_like(np.ravel(next(iter(table.values()))))
+    return [np.ravel(table.get(sample, unseen)) for sample in samples]

@@ -16,7 +16,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.verdict.timelines import Shown, faces_of, look_of, network_inputs, point, ranked_faces
+from tfdeepfake.verdict.timelines import Shown, faces_of, look_of, network_inputs, point, ranked_faces, sampled
 from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
 
@@ -34,13 +34,13 @@ class Verdict:
     Args:
       file: path as it was given.
       status: one of STATUSES.
-      probability: 0..1, calibrated probability of FAKE of the most suspicious deciding face by `video_rule`; None
-        unless scored.
+      probability: 0..1, calibrated probability of FAKE by `video_rule` and `faces_rule`; None unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL", or "UNSURE" where there are doubts; None unless scored.
       doubts: why it is UNSURE, see `verdict.unsure`; empty otherwise.
-      deciding_face: number of the face whose probability and label these are.
-      video_rule: "mean" or "peak"; mean: the highest mean of a deciding face; peak: the highest window of a deciding
-        face (`windows.peak`, and "face"), None for a still image. The rule takes one, the other is there to be seen.
+      deciding_face: number of the face whose probability and label these are; None where several decide together.
+      video_rule, faces_rule: see `scoring.rules`; mean: the highest mean of a deciding face; peak: the highest window
+        of a deciding face (`windows.peak`, and "face"), None for a still image. Both are there to be seen, whatever
+        the rule takes.
       interval: (low, high), 95 % bootstrap over the samples of the video; None when there is only one.
       interval_reason: why there is no interval.
       reason, remedy: what went wrong and the user's next step, when not scored.
@@ -64,6 +64,7 @@ class Verdict:
     doubts: list = field(default_factory=list)
     deciding_face: int | None = None
     video_rule: str | None = None
+    faces_rule: str | None = None
     mean: float | None = None
     peak: dict | None = None
     interval: tuple | None = None
@@ -122,6 +123,10 @@ class _Plan:
         return self.settings.video_rule or self.recipe.video_rule
 
     @property
+    def faces_rule(self):
+        return self.settings.faces_rule or self.recipe.faces_rule
+
+    @property
     def batch_size(self):
         return self.settings.batch_size or (4 if self.input_type == "clip" else 32)
 
@@ -136,9 +141,10 @@ def judge(
 ) -> Verdict:
     """Judges one video or still image.
 
-    The video's probability is the maximum over its faces of the face's mean probability over the sampled frames or
-    clips, or of its most suspicious window (`video_rule`): one faked face makes the video a fake. Faces seen only
-    briefly, small ones and those the detector is unsure of are listed and do not decide.
+    The video's probability comes from the sampled frames or clips by the rules of the recipe, or of the settings, see
+    `scoring.rules`: unless they say otherwise it is the maximum over its faces of the face's mean, because one faked
+    face makes the video a fake. Faces seen only briefly, small ones and those the detector is unsure of are listed and
+    do not decide.
 
     Args:
       path: video or image, or folder of the frames of one video.
@@ -212,23 +218,29 @@ def _scored(path, info, plan, clock, keep):
         of_face.append(point(example, at, logit, plan.recipe.temperature))
     num_samples = _num_samples(timelines, info, plan)
     looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.data) for face in judged}
-    of_faces = faces_of(timelines, looks, num_samples, plan.recipe.threshold, plan.video_rule)
+    threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
+    of_faces = faces_of(timelines, looks, num_samples, threshold, plan.video_rule, temperature)
     deciding = [face for face in of_faces if not (face["brief"] or face["weak"])]
     highest = max(deciding, key=lambda face: face["peak"]["probability"])
+    value, decides = deciding[0]["probability"], deciding[0]["face"]
+    if plan.faces_rule == "all" and len(deciding) > 1:
+        value, decides = sampled([face["timeline"] for face in deciding], plan.video_rule, temperature), None
     spread, no_spread = None, "the peak is of one window, which is not drawn again"
-    if plan.video_rule == "mean":
-        spread = interval([{p["frame"]: p["probability"] for p in face["timeline"]} for face in deciding])
+    if plan.video_rule != "peak":
+        tables = [{p["frame"]: p["logit"] for p in face["timeline"]} for face in deciding]
+        spread = interval(tables, plan.video_rule, plan.faces_rule, temperature)
         no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
-    value, not_judged = deciding[0]["probability"], max(examples[0].face_count, len(faces)) - len(judged)
-    doubts = video_doubts(value, spread, plan.recipe.threshold, not_judged, len(judged))
+    not_judged = max(examples[0].face_count, len(faces)) - len(judged)
+    doubts = video_doubts(value, spread, threshold, not_judged, len(judged))
     return Verdict(
         file=str(path),
         status="scored",
         probability=value,
-        label=label_of(value, plan.recipe.threshold, doubts),
+        label=label_of(value, threshold, doubts),
         doubts=doubts,
-        deciding_face=deciding[0]["face"],
+        deciding_face=decides,
         video_rule=plan.video_rule,
+        faces_rule=plan.faces_rule,
         mean=max(face["mean"] for face in deciding),
         peak=None if info.is_image else {**highest["peak"], "face": highest["face"]},
         interval=spread,
@@ -237,7 +249,7 @@ def _scored(path, info, plan, clock, keep):
         faces_not_judged=not_judged,
         num_samples=num_samples,
         whole_frame=plan.data.detector == "none",
-        threshold=plan.recipe.threshold,
+        threshold=threshold,
         searched=searched,
     )
 

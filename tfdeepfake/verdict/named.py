@@ -166,9 +166,9 @@ def _is_current(folder, source):
         recipe = load_recipe(folder)
     except InputError:
         return False
-    facts = (recipe.network, recipe.data, recipe.licence, recipe.data_terms, recipe.accuracy)
-    described = (known.network, known.data, known.licence, known.data_terms, known.accuracy)
-    return (folder / WEIGHTS_FILE).is_file() and facts == described
+    names = ("network", "data", "video_rule", "faces_rule", "licence", "data_terms", "accuracy")
+    is_same = all(getattr(recipe, name) == getattr(known, name) for name in names)
+    return (folder / WEIGHTS_FILE).is_file() and is_same
 
 
 def is_ready(name: str) -> bool:

@@ -15,9 +15,12 @@ def remarks(verdict: dict, threshold: float | None = None) -> str:
 def faces_left(verdict: dict, threshold: float | None) -> list[str]:
     """Which face decides, where there are several, and what is not said of the others."""
     faces, left = verdict["faces"], verdict["faces_not_judged"]
-    deciding = next(face for face in faces if face["face"] == verdict["deciding_face"])
+    deciding = next((face for face in faces if face["face"] == verdict["deciding_face"]), None)
     phrases = []
-    if len(faces) > 1:
+    if deciding is None:
+        together = [face for face in faces if not (face["brief"] or face["weak"])]
+        phrases.append(f"decided by {len(together)} faces together")
+    elif len(faces) > 1:
         phrases.append(f"decided by face {deciding['face']} ({deciding['side_px']:.0f} px)")
     if left:
         # Of a REAL it is a doubt, which the line names before.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.settings import check_choices, setting
-from tfdeepfake.vocabulary import TTA, VIDEO_RULES
+from tfdeepfake.vocabulary import FACES_RULES, TTA, VIDEO_RULES
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,16 @@ class JudgeSettings:
     tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
     video_rule: str | None = setting(
         None,
-        "`mean` over a face's samples, or `peak`: the mean of their most suspicious window (default: the recipe's)",
+        "what of a face's samples is its probability: `mean`; `mean_logit`, the probability of their mean logit; "
+        "`confident`, the rule of the DFDC's winner; `peak`, the mean of their most suspicious window (default: the "
+        "recipe's)",
         (*VIDEO_RULES, None),
+    )
+    faces_rule: str | None = setting(
+        None,
+        "what of its faces is a video's probability: `max`, the highest, or `all`, that of the samples of all faces "
+        "together (default: the recipe's)",
+        (*FACES_RULES, None),
     )
     stream: int | None = setting(
         None, "number of the video, from 0, where a file holds several (default: the one that players show)"
@@ -55,6 +63,5 @@ class JudgeSettings:
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
         values = dataclasses.asdict(self)
-        return {
-            name: values[name] for name in ("num_samples", "max_faces", "tta", "video_rule", "stream", "frame_rate")
-        }
+        names = ("num_samples", "max_faces", "tta", "video_rule", "faces_rule", "stream", "frame_rate")
+        return {name: values[name] for name in names}

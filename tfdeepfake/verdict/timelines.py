@@ -7,7 +7,8 @@ import numpy as np
 
 from tfdeepfake.data.examples import Example
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.verdict.inference import interval, probability
+from tfdeepfake.scoring.rules import probability, sum_up
+from tfdeepfake.verdict.inference import interval
 from tfdeepfake.verdict.unsure import interval_doubts, label_of
 from tfdeepfake.verdict.windows import peak
 
@@ -103,8 +104,26 @@ def look_of(examples: list[Example], data: DataRecipe) -> dict:
     return {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
 
 
+def sampled(timelines: list[list[dict]], video_rule: str, temperature: float = 1.0) -> float:
+    """Probability of the samples of one or several faces, taken together.
+
+    Args:
+      timelines: points of each face.
+      video_rule, temperature: see `scoring.rules`.
+    """
+    points = [point for timeline in timelines for point in timeline]
+    unit = "clip" if "boxes" in points[0] else "frame"
+    times_s = [point["time_s"] for point in points]
+    return float(sum_up([point["logit"] for point in points], None, video_rule, temperature, times_s, unit)[0])
+
+
 def faces_of(
-    timelines: dict[int, list[dict]], looks: dict[int, dict], num_samples: int, threshold: float, video_rule: str
+    timelines: dict[int, list[dict]],
+    looks: dict[int, dict],
+    num_samples: int,
+    threshold: float,
+    video_rule: str,
+    temperature: float = 1.0,
 ) -> list[dict]:
     """Timelines to faces: probability, mean and peak, label and doubts, fraction of the samples, whether it may decide.
 
@@ -113,7 +132,7 @@ def faces_of(
       looks: {number of the face: what `look_of` says of it}.
       num_samples: frames or clips of the video that were looked at.
       threshold: probability from which a face is called FAKE.
-      video_rule: "mean" or "peak", which of them is the face's probability.
+      video_rule, temperature: by which the face's probability comes about, see `scoring.rules`.
     Returns:
       list of face dicts (docs/predictions.md), most suspicious first, brief and weak ones last; at least one is
       neither.
@@ -122,10 +141,9 @@ def faces_of(
     for number, timeline in timelines.items():
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
-        mean, highest = float(np.mean([p["probability"] for p in timeline])), peak(timeline)
-        value, spread = highest["probability"], None
-        if video_rule == "mean":
-            value, spread = mean, interval([{p["frame"]: p["probability"] for p in timeline}])
+        mean, value = (sampled([timeline], rule, temperature) for rule in ("mean", video_rule))
+        table = {p["frame"]: p["logit"] for p in timeline}
+        spread = None if video_rule == "peak" else interval([table], video_rule, temperature=temperature)
         doubts = interval_doubts(spread, threshold, number)
         faces.append(
             {
@@ -135,7 +153,7 @@ def faces_of(
                 "interval": None if spread is None else list(spread),
                 "doubts": doubts,
                 "mean": mean,
-                "peak": highest,
+                "peak": peak(timeline),
                 "fraction": round(fraction, 4),
                 "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
                 **looks[number],
