@@ -257,7 +257,7 @@ def test_bootstrap_auc_equals_scikit_learn_with_the_same_weights():
     counts = np.concatenate(list(metrics.resampled_groups(12, 5, seed=3, items=80)))
     assert counts.sum(1).tolist() == [12] * 5
     expected = [roc_auc_score(labels, scores, sample_weight=c[groups]) for c in counts]
-    assert metrics._weighted_auc(labels, scores, groups)(counts) == pytest.approx(expected, abs=1e-12)
+    assert metrics.weighted_auc(labels, scores, groups)(counts) == pytest.approx(expected, abs=1e-12)
 
 
 def test_interval_is_seeded_and_holds_the_figure():

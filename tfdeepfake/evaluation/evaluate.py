@@ -110,7 +110,7 @@ def evaluate(
             "resamples": resamples,
             "seed": seed,
             "unit": "source video or identity",
-            "interval": "95 %, percentile",
+            "interval": "95 %, by source; log loss and Brier: percentile bootstrap",
         },
         "notes": notes,
     }

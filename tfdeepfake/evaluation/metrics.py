@@ -1,16 +1,18 @@
-"""Labels and scores of N items -> metrics, and their intervals by resampling sources.
+"""Labels and scores of N items -> metrics, and their intervals by source.
 
 Everything here takes plain arrays: labels int [N] (1 = FAKE, 0 = REAL), probabilities of FAKE float64 [N].
 What cannot be computed is None with the reason beside it, never 0.5 and never an exception.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
+from tfdeepfake.evaluation import estimates
+from tfdeepfake.evaluation.estimates import CONFIDENCE
+
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 BINS = 10
 FPRS = (0.01, 0.10)
 _BLOCK = 2_000_000  # numbers held at a time while resampling
@@ -172,15 +174,17 @@ def intervals(
     seed: int = 0,
     are_probabilities: bool = True,
 ) -> tuple[dict, dict]:
-    """Percentile bootstrap intervals (95 %), whole groups drawn with replacement.
+    """Intervals (95 %) that count sources, not items.
 
-    Frames of a video, and the fakes made from one source video, resemble each other: drawn one by one they would
-    count as independent and the interval would come out too narrow. A resample without both classes has no AUC
-    and is left out of AUC's interval.
+    Frames of a video, and the fakes made from one source video, resemble each other: taken one by one they would
+    count as independent and the interval would come out too narrow. AUC and ratios of counts have score intervals
+    with clustered variances (`estimates`); log loss and Brier score have percentiles of a bootstrap that draws whole
+    groups with replacement.
 
     Args:
       labels, probabilities, threshold, are_probabilities: as in `measure`.
       groups: int [N], 0..G-1: the source each item belongs to.
+      resamples: of the bootstrap; 0 for no intervals at all.
     Returns:
       ({metric: [low, high] or None}, {metric: why it is None}) for auc, accuracy, balanced_accuracy, precision,
       recall, f1 and, of probabilities, log_loss and brier.
@@ -188,52 +192,50 @@ def intervals(
     y, p = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     names = ["auc", "accuracy", "balanced_accuracy", "precision", "recall", "f1"]
     names += ["log_loss", "brier"] if are_probabilities else []
-    group_count = len(np.unique(groups))
-    if group_count < 2 or resamples < 1:
-        reason = f"needs 2 sources to resample, got {group_count}" if resamples else "no resampling was asked for"
+    numbers, groups = np.unique(groups, return_inverse=True)
+    if len(numbers) < 2 or resamples < 1:
+        reason = f"needs 2 sources to resample, got {len(numbers)}" if resamples else "no resampling was asked for"
         return dict.fromkeys(names), dict.fromkeys(names, reason)
-    _, groups = np.unique(groups, return_inverse=True)
-    fake, called = y == 1, p >= threshold
-
-    def per_group(weights):
-        return np.bincount(groups, weights=weights, minlength=group_count)
-
-    sums = {"tp": per_group(fake & called), "fp": per_group(~fake & called), "fn": per_group(fake & ~called)}
-    sums["tn"] = per_group(~fake & ~called)
+    known = estimates.counted(y, p >= threshold, groups)
+    if len(np.unique(y)) == 2:
+        known["auc"] = estimates.auc(y, p, groups)
+    bounds, undefined = dict.fromkeys(names), {}
+    for name in names[:6]:
+        if name in known:
+            bounds[name] = estimates.interval(known[name])
+        if bounds[name] is None:
+            undefined[name] = known[name].reason if name in known else "the figure itself is undefined"
     if are_probabilities:
         eps = np.finfo(np.float64).eps
-        right = np.clip(np.where(fake, p, 1 - p), eps, 1 - eps)
-        sums |= {"log_loss": per_group(-np.log(right)), "brier": per_group((p - y) ** 2)}
-    drawn = {name: [] for name in names}
-    area = _weighted_auc(y, p, groups)
-    for counts in resampled_groups(group_count, resamples, seed, len(y)):
-        total = {name: counts @ values for name, values in sums.items()}
-        tp, fp, fn, tn = (total[k] for k in ("tp", "fp", "fn", "tn"))
-        n = tp + fp + fn + tn
-        with np.errstate(invalid="ignore", divide="ignore"):
-            drawn["auc"].append(area(counts))
-            drawn["accuracy"].append((tp + tn) / n)
-            drawn["balanced_accuracy"].append((tp / (tp + fn) + tn / (tn + fp)) / 2)
-            drawn["precision"].append(tp / (tp + fp))
-            drawn["recall"].append(tp / (tp + fn))
-            drawn["f1"].append(2 * tp / (2 * tp + fp + fn))
-            for name in ("log_loss", "brier") if are_probabilities else ():
-                drawn[name].append(total[name] / n)
-    bounds, undefined = {}, {}
-    for name in names:
-        values = np.concatenate(drawn[name])
-        values = values[np.isfinite(values)]
-        bounds[name] = None
-        if 2 * len(values) < resamples:
-            undefined[name] = f"undefined in {resamples - len(values)} of {resamples} resamples"
-        else:
-            tail = 50 * (1 - CONFIDENCE)
-            bounds[name] = [float(v) for v in np.percentile(values, [tail, 100 - tail])]
+        losses = {"log_loss": -np.log(np.clip(np.where(y == 1, p, 1 - p), eps, 1 - eps)), "brier": (p - y) ** 2}
+        bounds |= mean_intervals(losses, groups, resamples, seed)
     return bounds, undefined
 
 
-def _weighted_auc(labels, scores, groups):
-    """Prepares AUC for many weightings: counts [b, G] -> AUC [b]; NaN where a class has no weight."""
+def mean_intervals(values: dict[str, np.ndarray], groups: np.ndarray, resamples: int, seed: int) -> dict:
+    """Percentile bootstrap intervals (95 %) of means, whole groups drawn.
+
+    Args:
+      values: {name: float64 [N]}; groups: int [N], 0..G-1, each number there.
+    Returns:
+      {name: [low, high]}.
+    """
+    sizes = np.bincount(groups)
+    sums = np.stack([sizes.astype(np.float64), *(np.bincount(groups, column) for column in values.values())], axis=1)
+    totals = np.concatenate([counts @ sums for counts in resampled_groups(len(sizes), resamples, seed, 0)])
+    tail = 50 * (1 - CONFIDENCE)
+    bounds = np.percentile(totals[:, 1:] / totals[:, :1], [tail, 100 - tail], axis=0)
+    return {name: [float(low), float(high)] for name, low, high in zip(values, *bounds, strict=True)}
+
+
+def weighted_auc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Prepares the AUC for many resamples.
+
+    Args:
+      labels, scores, groups: [N], as in `measure` and `intervals`.
+    Returns:
+      Function of counts [b, G], how often each group was drawn, that returns AUC [b]; NaN where a class has no weight.
+    """
     fakes, reals = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     fakes, reals = fakes[np.argsort(scores[fakes])], reals[np.argsort(scores[reals])]
     below = np.searchsorted(scores[reals], scores[fakes], "left")
