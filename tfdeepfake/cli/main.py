@@ -13,6 +13,7 @@ from tfdeepfake.cli import (
     convert,
     detectors,
     evaluate,
+    explain,
     export,
     faces,
     grid,
@@ -24,7 +25,7 @@ from tfdeepfake.cli import (
 )
 from tfdeepfake.errors import InputError
 
-VERBS = (predict, detectors, prepare, train, grid, audit, evaluate, faces, perturb, export, convert, models)
+VERBS = (predict, detectors, prepare, train, grid, audit, evaluate, explain, faces, perturb, export, convert, models)
 
 
 # What the system says of a disk or a place that no verb foresaw; other errors of its are faults of this program.

@@ -1,0 +1,177 @@
+"""`tfdeepfake explain`: a video's maps drawn, put back onto its frames, scored and written."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from support import verdicts
+
+from tfdeepfake import data
+from tfdeepfake.errors import InputError
+from tfdeepfake.explain import attention, draw, scored
+from tfdeepfake.explain.gradcam import gradcam
+from tfdeepfake.explain.samples import crop_matrices, maps_of_video
+from tfdeepfake.explain.settings import ExplainSettings
+from tfdeepfake.explain.video import explain_video
+from tfdeepfake.verdict.batch import Network
+from tfdeepfake.verdict.settings import JudgeSettings
+
+SIDE = verdicts.SIZE
+
+
+def bright_network():
+    """Clips of 4: the logit is the brightness of the map `features`, 2 x 2 places."""
+    frames = keras.Input((4, SIDE, SIDE, 3), name="frames")
+    x = keras.layers.Conv3D(1, 1, kernel_initializer="ones", name="conv")(frames)
+    x = keras.layers.AveragePooling3D((1, 4, 4), name="features")(x)
+    x = keras.layers.GlobalAveragePooling3D(name="embedding")(x)
+    return keras.Model({"frames": frames}, keras.layers.Rescaling(0.01, -3.0, name="logits")(x), name="bright")
+
+
+@pytest.fixture
+def network(tmp_path):
+    recipe = verdicts.recipe(input_type="clip", num_frames=4, sampling="consecutive", num_clips=2)
+    return Network(tmp_path, bright_network(), recipe, verdicts.no_detector, "mtcnn", "mtcnn")
+
+
+def lit(frame, face=0):
+    """A clip whose upper left quarter is bright, cut out of the frame's right half."""
+    import dataclasses
+
+    example = verdicts.example(0.0, face=face, frame=frame, count=4, box=(40, 10, 60, 40))
+    example.frames[:, : SIDE // 2, : SIDE // 2] = 255
+    boxes = np.tile(np.float32([32, 8, 64, 40]), (4, 1))
+    return dataclasses.replace(example, boxes_px=boxes)
+
+
+def test_a_video_explained(network, monkeypatch, tmp_path):
+    verdicts.pretend(monkeypatch, [lit(0), lit(48), lit(48, face=1)])
+    lines, out = [], tmp_path / "out"
+    settings = ExplainSettings(sheet_every=24, num_random=3)
+    about = explain_video(tmp_path / "clip.mp4", network, out, settings, log=lines.append)
+    assert json.loads((out / "explanation.json").read_text()) == json.loads(json.dumps(about))
+    assert [face["face"] for face in about["faces"]] == [1, 2]
+    # 24 apart as far as there are maps: the nearest stand for the others, once each.
+    assert about["faces"][0]["sheet_frames"] == [0, 3, 48, 51]
+    scores = about["faces"][0]["scores"]["frames"]
+    assert scores["deletion"]["value"] < scores["deletion"]["interval"][0]
+    assert scores["insertion"]["value"] > scores["insertion"]["interval"][1]
+    assert set(scores) == {"deletion", "insertion", "likeness_to_randomised", "energy_in_face_box"}
+    assert any("deletion" in line and "chance" in line for line in lines)
+    arrays = np.load(out / "maps.npz")
+    maps = arrays["face1_map_frames"]
+    assert maps.shape == (2, 4, SIDE, SIDE) and maps.dtype == np.float32
+    assert maps[..., : SIDE // 2, : SIDE // 2].min() > 0.3 and maps[..., -1, -1].max() == 0
+    assert arrays["face1_indices"].tolist() == [[0, 1, 2, 3], [48, 49, 50, 51]]
+    page = (out / "index.html").read_text()
+    assert "data:image/jpeg" in page and "http://" not in page and "https://" not in page and "deletion" in page
+    assert (out / "annotated.mp4").stat().st_size > 0 and (out / "face_1.jpg").exists()
+
+
+def test_a_map_is_put_back_where_its_crop_was_cut_out(network, monkeypatch, tmp_path):
+    verdicts.pretend(monkeypatch, [lit(0)])
+    verdict, (sample,) = maps_of_video(tmp_path / "a.mp4", network, JudgeSettings(), [gradcam(network.model)])
+    assert verdict.status == "scored" and sample.probability == verdict.probability
+    np.testing.assert_array_equal(sample.matrices[0] @ [32, 8, 1], [0, 0])
+    np.testing.assert_array_equal(sample.matrices[0] @ [64, 40, 1], [SIDE, SIDE])
+    back = draw.on_frame(sample.maps["frames"][0], sample.matrices[0], (48, 64))
+    assert back.shape == (48, 64) and back[:, :30].max() == 0 and back[10:18, 34:42].min() > 0.75
+    assert back[30:40, 54:].max() < 0.05
+
+
+def test_matrices_of_aligned_crops_are_those_of_the_crop(network):
+    import dataclasses
+
+    turn = np.tile(np.array([[0.0, 2.0, 5.0], [-2.0, 0.0, 100.0]]), (4, 1, 1))
+    example = dataclasses.replace(lit(0), transforms=turn, sides_px=np.full(4, 80))
+    np.testing.assert_allclose(crop_matrices(example)[0] @ [10, 20, 1], np.array([45, 80]) * SIDE / 80)
+
+
+def test_a_video_without_a_face_says_so_and_draws_nothing(network, monkeypatch, tmp_path):
+    def none(path):
+        raise data.examples.NoFace(path, "no face was found.")
+
+    verdicts.pretend(monkeypatch, none)
+    about = explain_video(tmp_path / "clip.mp4", network, tmp_path / "out", log=lambda line: None)
+    assert about["status"] == "no_face" and about["probability"] is None
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["explanation.json"]
+
+
+def test_energy_in_a_region_stands_beside_that_of_an_even_map():
+    values = np.zeros((1, 4, 4), np.float32)
+    values[0, 0] = 1
+    region = np.zeros((1, 4, 4), np.uint8)
+    region[0, :2, :2] = 255
+    assert scored.energy_in(values, region)[:2] == (0.5, 0.25)
+    assert scored.energy_in(np.zeros_like(values), region)[:2] == (None, 0.25)
+    assert scored.energy_in(values, 0 * region).reason == "the region is empty"
+    with pytest.raises(ValueError, match="needs a region of that size"):
+        scored.energy_in(values, region[:, :3])
+
+
+def test_a_map_of_what_decides_is_better_than_random_orders_and_one_of_the_rest_is_worse():
+    def score(batch):
+        return batch["frames"][..., :4, :4, 0].mean(axis=(1, 2)) / 255
+
+    frames = np.zeros((8, 8, 3), np.uint8)
+    frames[:4, :4] = 255
+    good = np.zeros((1, 8, 8), np.float32)
+    good[0, :4, :4] = 1
+    right, curve = scored.curve_scores(score, {"frames": frames}, good)
+    wrong, _ = scored.curve_scores(score, {"frames": frames}, 1 - good)
+    assert right["deletion"].value < right["deletion"].interval[0] <= right["deletion"].interval[1]
+    assert wrong["deletion"].value > wrong["deletion"].interval[1]
+    assert curve.deletion[0] == curve.insertion[-1] == 1 and curve.fractions[[0, -1]].tolist() == [0, 1]
+    empty, _ = scored.curve_scores(score, {"frames": frames}, 0 * good, num_random=2)
+    assert empty["deletion"].value is None and "empty" in empty["deletion"].reason
+
+
+def test_shuffled_weights_are_put_back_and_a_map_of_the_image_alone_is_found_out():
+    model = bright_network()
+    model.get_layer("conv").kernel.assign(np.random.default_rng(0).normal(0, 1, (1, 1, 1, 3, 1)))
+    before = model.get_weights()
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 1, (1, 8, 8)).astype(np.float32)
+    blind = scored.likeness_to_randomised(model, lambda: image, image)
+    assert blind.value == pytest.approx(1) and blind.chance == pytest.approx(1)
+    learned = scored.likeness_to_randomised(model, lambda: rng.uniform(0, 1, (1, 8, 8)), image)
+    assert abs(learned.value) < 0.7 and learned.interval[0] <= learned.value <= learned.interval[1]
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert scored.likeness_to_randomised(model, lambda: image, 0 * image).reason == "the map is empty"
+
+
+@pytest.mark.parametrize("name", ["num_copies", "sheet_frames", "sheet_every", "num_random"])
+def test_numbers_that_mean_nothing_are_refused(name):
+    with pytest.raises(InputError, match=name):
+        ExplainSettings(**{name: -1})
+    assert ExplainSettings(target="2").explained == 2 and ExplainSettings(target="real").explained == "real"
+
+
+def test_attention_is_the_networks_own():
+    from support.tiny_models import TINY, random_inputs
+
+    from tfdeepfake import models
+
+    keras.utils.set_random_seed(0)
+    nonlocal_args = TINY["resnet3d_18"] | {"nonlocal_after": (3,)}
+    for name, args, key in (
+        ("attention2d", TINY["attention2d"], "attention"),
+        ("vit_b", TINY["vit_b"], "class_token"),
+        ("resnet3d_18", nonlocal_args, None),
+        ("tall_vit", TINY["tall_vit"], "class_token"),
+    ):
+        model = models.build(name, **args)
+        inputs = random_inputs(model, batch=2)
+        shape = inputs["frames"].shape
+        (found, maps), *_ = attention.attention(model)(inputs).items()
+        assert key is None or found == key
+        assert maps.values.shape == (2, shape[1] if len(shape) == 5 else 1, *shape[-3:-1])
+        assert maps.values.min() >= 0 and maps.values.max() <= 1 and np.ptp(maps.values) > 0.5
+        assert (maps.peak > 0).all() and (maps.peak <= 1).all()
+        if name == "attention2d":
+            weights = keras.Model(model.inputs, model.get_layer("attention").output)(inputs["frames"]).numpy()
+            np.testing.assert_allclose(maps.peak, weights.max(axis=(1, 2, 3)), rtol=1e-5)
+    with pytest.raises(InputError, match="attention2d"):
+        attention.attention(models.build("meso4", **TINY["meso4"]))
