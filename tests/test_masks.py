@@ -49,7 +49,8 @@ def two_faces(frames):
     {"input_type": "frame", "num_frames": 40, "box_smoothing": "frame", "alignment": "gend"},
     {"input_type": "clip", "sampling": "consecutive", "num_frames": 6, "num_clips": 3, "stride_frames": 2,
      "alignment": "deepfakebench"},
-], ids=["frame", "whole", "clip", "flow", "aligned", "aligned-clip"])  # fmt: skip
+    {"input_type": "frame", "num_frames": 40, "box_smoothing": "frame", "crop": "fit"},
+], ids=["frame", "whole", "clip", "flow", "aligned", "aligned-clip", "fit"])  # fmt: skip
 def test_a_mask_is_cut_as_its_example(pair, recipe):
     recipe = DataRecipe(**{"select": "all", "height_px": 24, "width_px": 32} | recipe)
     examples = extract(pair / "video.mp4", recipe, detect=two_faces)

@@ -12,6 +12,7 @@ from tfdeepfake.settings import check_choices, from_dict, setting
 from tfdeepfake.vocabulary import (
     ALIGNMENTS,
     BOX_SMOOTHINGS,
+    CROPS,
     DETECTORS,
     FACE_SELECTIONS,
     FACES_RULES,
@@ -47,7 +48,8 @@ class DataRecipe:
     stride_frames: int = setting(1, "distance of neighbouring frames inside a run")
     detector: str = setting(
         "mtcnn",
-        "`mtcnn`, `blazeface` or `none` (the whole frame is the input, as in P2)",
+        "`mtcnn`, `blazeface`, `mtcnn_half` (MTCNN as the DFDC's winner runs it: frames of half size, thresholds 0.7, "
+        "0.8, 0.8) or `none` (the whole frame is the input, as in P2)",
         (*DETECTORS, "none"),
     )
     select: str = setting(
@@ -59,6 +61,12 @@ class DataRecipe:
         0.3,
         "what is added to the face box on each side, as a part of the box: 0.15 is P3's 1.3x box, 0.30 is P4's, 0.25 "
         "to 0.35 is P1's margin of 0.5 to 0.7; with `alignment` it is added to the template: 0.15 is its authors' 1.3",
+    )
+    crop: str = setting(
+        "square",
+        "`square` (around the longer side of the box; past the frame its edge is repeated), or `fit` (the box keeps "
+        "its shape, is cut at the frame's edge and centred on black, as the DFDC's winner crops)",
+        CROPS,
     )
     height_px: int = setting(224, "height of the crop")
     width_px: int = setting(224, "width of the crop")
@@ -103,6 +111,11 @@ class DataRecipe:
             raise ValueError(
                 f"alignment {self.alignment!r} needs both corners of the mouth, which only the detector 'mtcnn' finds, "
                 f"got detector {self.detector!r}."
+            )
+        if self.crop != "square" and (self.alignment != "none" or self.detector == "none"):
+            raise ValueError(
+                f"crop {self.crop!r} is of upright boxes: it needs a detector and alignment 'none', got detector "
+                f"{self.detector!r} and alignment {self.alignment!r}."
             )
         if self.input_type == "flow" and self.flow == "none":
             raise ValueError("input_type 'flow' needs flow='dis' or flow='farneback', got 'none'.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdeepfake.data import faces, video
-from tfdeepfake.data.faces import align
+from tfdeepfake.data.faces import align, fit
 from tfdeepfake.data.runs import TooShort, runs
 from tfdeepfake.errors import InputError
 
@@ -48,12 +48,13 @@ class Example:
       indices: int64 [T], frame numbers in the video.
       timestamps_s: float64 [T].
       boxes_px: float32 [T, 4], the square that was cut out, in px of the video's full-size frame; of an aligned crop
-        the upright square of its centre and size.
+        the upright square of its centre and size; of crop "fit" with the black beside the face.
       face_boxes_px: float32 [T, 4], the face itself.
       landmarks_px: float32 [T, 5, 2] in px of the crops, as `boxes.Detections` has them, interpolated between searched
         frames; None without a detector.
       transforms: float64 [T, 2, 3], from px of the full-size frame to those of the aligned square, and sides_px: int64
         [T], its side before it was resized; None where crops are not aligned.
+      cut_px: float64 [T, 4], of crop "fit" what was cut out, in px of the full-size frame; else None.
       mask: uint8 [T, h, w], where `change` altered the frames; None when it gives no mask.
       score: mean confidence of the face where it was looked for; 1 without a detector.
       face_count: number of faces in the video; in a crowd not all have examples.
@@ -71,6 +72,7 @@ class Example:
     landmarks_px: np.ndarray | None = None
     transforms: np.ndarray | None = None
     sides_px: np.ndarray | None = None
+    cut_px: np.ndarray | None = None
     mask: np.ndarray | None = None
 
 
@@ -258,7 +260,14 @@ def _cut(frames, track, positions, recipe, scale):
     crops = np.zeros([len(frames), height, width, 3], np.uint8)
     wanted = positions if recipe.input_type == "frame" else range(len(frames))
     more = {}
-    if recipe.alignment == "none":
+    if recipe.crop == "fit":
+        cuts = fit.fit_boxes(boxes, recipe.margin_frac, *frames[0].shape[:2])
+        for t in wanted:
+            crops[t] = fit.fit_crop(frames[t], cuts[t], height, width)
+        squares = fit.fit_squares(cuts, height, width)
+        landmarks = (landmarks - squares[:, None, :2]) / (squares[:, None, 2:] - squares[:, None, :2])
+        more = {"cut_px": cuts * float(scale)}
+    elif recipe.alignment == "none":
         squares = faces.square_box(boxes, recipe.margin_frac)
         for t in wanted:
             crops[t] = faces.crop(frames[t], squares[t], height, width)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data import faces, video
-from tfdeepfake.data.faces import align
+from tfdeepfake.data.faces import align, fit
 
 # Frames of a mask video that are in memory at once.
 AT_ONCE = 32
@@ -48,7 +48,10 @@ def mask_crops(path: str | Path, video_path: str | Path, examples: list) -> list
         for example, masks in zip(examples, crops, strict=True):
             for t in np.flatnonzero(np.isin(example.indices, numbers)):
                 frame = read.frames[np.searchsorted(numbers, example.indices[t])]
-                if example.transforms is None:
+                if example.cut_px is not None:
+                    box = np.clip(np.rint(example.cut_px[t] * scale), 0, [*frame.shape[1::-1]] * 2).astype(int)
+                    cut = fit.fit_crop(frame, box, *masks.shape[1:])
+                elif example.transforms is None:
                     cut = faces.crop(frame, example.boxes_px[t] * scale, *masks.shape[1:])
                 else:
                     matrix = align.rescaled(example.transforms[t], scale)

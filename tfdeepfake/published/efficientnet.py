@@ -104,8 +104,7 @@ def _dfdc_winner(seed, epoch):
         licence="MIT",
         data_terms=DFDC_TERMS,
         trained_on="DFDC",
-        # A third of the box on each side, as the authors; they leave the crop's shape and pad it.
-        data=_faces(380, 1 / 3, select="all"),
+        data=_faces(380, 1 / 3, select="all", detector="mtcnn_half", crop="fit"),
         video_rule="confident",
         faces_rule="all",
         positive="fake",

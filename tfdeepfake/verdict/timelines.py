@@ -18,7 +18,7 @@ BRIEF_FRACTION = 0.1
 # Nor does a small one, or one that the detector is unsure of, where there are others: on a small face little is left of
 # a manipulation, and what detectors see in walls and lights is small or doubtful.
 LEAST_SIDE_PX = 48
-LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "none": 0.0}
+LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "mtcnn_half": 0.97, "none": 0.0}
 
 
 class Shown(NamedTuple):

@@ -43,8 +43,8 @@ class VideoConfig(tfds.core.BuilderConfig):
 
 
 def recipe_name(recipe: DataRecipe) -> str:
-    """A name that no other recipe has: input type, sampling, detector, alignment, margin, size, flow; defaults are left
-    out.
+    """A name that no other recipe has: input type, sampling, detector, alignment, margin, crop, size, flow; defaults
+    are left out.
 
     `clip_16x2_mtcnn_m0.3_64x64_dis`: two runs of 16 consecutive frames, margin 0.3, crops of 64 x 64 px (height x
     width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame. `25.0fps`: runs by
@@ -61,6 +61,7 @@ def recipe_name(recipe: DataRecipe) -> str:
         {"largest": "", "most_confident": "confident", "all": "all"}[recipe.select],
         "" if recipe.alignment == "none" else recipe.alignment,
         f"m{float(recipe.margin_frac)!r}",
+        "" if recipe.crop == "square" else recipe.crop,
         f"{recipe.height_px}x{recipe.width_px}",
         {"clip": "", "smooth": "smooth", "frame": "unsteady"}[recipe.box_smoothing],
         "" if recipe.flow == "none" else recipe.flow,

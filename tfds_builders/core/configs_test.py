@@ -27,6 +27,7 @@ def test_two_recipes_never_share_a_name():
         "width_px": [64, 46],
         "box_smoothing": ["clip", "smooth", "frame"],
         "alignment": ["none", "gend", "deepfakebench"],
+        "crop": ["square", "square", "fit"],
         "runs_fps": [None, 25, 23.976, 23.98],
         "flow": ["dis", "farneback", "none"],
     }
@@ -69,7 +70,7 @@ def test_every_field_of_the_recipe_can_be_changed():
     other = {
         "input_type": "clip", "sampling": "spaced", "num_frames": 3, "num_clips": 2, "stride_frames": 2,
         "detector": "none", "select": "all", "margin_frac": 0.1, "height_px": 1, "width_px": 1,
-        "box_smoothing": "frame", "alignment": "gend", "runs_fps": 25.0,
+        "box_smoothing": "frame", "alignment": "gend", "crop": "fit", "runs_fps": 25.0,
         "flow": "farneback",
     }  # fmt: skip
     assert set(other) == {f.name for f in dataclasses.fields(DataRecipe)}

@@ -24,7 +24,8 @@ def make_detector(name: str, weights: str | Path | None = None, **options: Any) 
     """The face detector of a name.
 
     Args:
-      name: "mtcnn" (accurate, works offline) or "blazeface" (faster, its file is downloaded at first use).
+      name: "mtcnn" (accurate, works offline), "blazeface" (faster, its file is downloaded at first use), or
+        "mtcnn_half" (MTCNN as the DFDC's winner runs it).
       weights: path of a weight file, for `blazeface`.
       **options: of `mtcnn.load` or `blazeface.load`, such as `min_score`.
     Returns:
@@ -34,12 +35,12 @@ def make_detector(name: str, weights: str | Path | None = None, **options: Any) 
       ValueError: unknown name, or `weights` for a detector that takes none.
       InputError: the weights are missing.
     """
-    if name == "mtcnn":
+    if name in ("mtcnn", "mtcnn_half"):
         if weights is not None:
             raise ValueError(f"weights needs to be None for mtcnn (they come inside its package), got {weights!r}.")
         from tfdeepfake.data.faces import mtcnn
 
-        return mtcnn.load(**options)
+        return mtcnn.load(**(mtcnn.HALF if name == "mtcnn_half" else {}) | options)
     if name == "blazeface":
         from tfdeepfake.data.faces import blazeface
 
