@@ -488,6 +488,7 @@ def test_a_run_is_scored_measured_and_imaged(run, capsys):
     report = evaluate_run(run, batch_size=3, resamples=30)
     out = run / "evaluation" / "test"
     names = {"scores.csv", "metrics.json", "roc.png", "pr.png", "confusion.png", "histogram.png", "reliability.png"}
+    names |= {"selective.png"}
     assert {path.name for path in out.iterdir()} == names
     assert json.loads((out / "metrics.json").read_text()) == report
     # The same logits as `predict`, for every example of the split, and the videos without a face counted.

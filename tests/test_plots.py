@@ -8,7 +8,7 @@ from tfdeepfake.evaluation import metrics, plots
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.scoring.table import concatenate, table
 
-IMAGES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png")
+IMAGES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png", "selective.png")
 
 
 def rows_of(n_fake=30, n_real=20, frames=3, spread=1.0, seed=0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdeepfake.evaluation import metrics, multiclass
+from tfdeepfake.evaluation import metrics, multiclass, selective
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
 from tfdeepfake.scoring.classes import methods_of
 from tfdeepfake.scoring.table import Table, class_names, select, video_codes
@@ -41,9 +41,10 @@ def evaluate(
       unit: what one row is, "frame" or "clip".
       video_rule, faces_rule: of the recipe, see `scoring.rules`.
     Returns:
-      Dict that JSON can hold (no NaN): coverage, levels, methods, thresholds, bootstrap, notes. `methods` has the
-      video level of each manipulation against all reals of its data set. `classes`, of a network that tells methods
-      apart: see `multiclass.evaluate_classes`.
+      Dict that JSON can hold (no NaN): coverage, levels, methods, selective, thresholds, bootstrap, notes. `methods`
+      has the video level of each manipulation against all reals of its data set, `selective` what is right of the
+      videos whose score is farthest from the threshold (`selective.measure`). `classes`, of a network that tells
+      methods apart: see `multiclass.evaluate_classes`.
     """
     videos = video_scores(rows, video_rule, temperature, unit, faces_rule)
     fractions = video_scores(rows, "fraction", faces_rule=faces_rule)["score"]
@@ -87,6 +88,7 @@ def evaluate(
         methods[f"{data_set}/{key}" if len(set(videos["data_set"])) > 1 else key] = video_level(
             chosen, videos["score"], threshold
         )
+    usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
     notes = []
     if num_sourceless:
         notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
@@ -97,6 +99,7 @@ def evaluate(
         "levels": levels,
         "methods": methods,
         **classes,
+        "selective": selective.measure(videos["label"][usable], videos["score"][usable], threshold),
         "unit": unit,
         "thresholds": {
             "threshold": float(threshold),

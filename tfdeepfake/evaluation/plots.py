@@ -223,6 +223,24 @@ def reliability(
         return _save(figure, path)
 
 
+def error_over_coverage(path: str | Path, selective: dict, subtitle: str = "") -> Path:
+    """Fraction of videos called wrongly when only the surest are called, see `selective.measure`, which it gets."""
+    with rc_context(STYLE):
+        figure, axes = _figure("Error over coverage", subtitle, size=(5.6, 4.4))
+        if selective["area"] is None:
+            _undefined(axes, selective["undefined"])
+            return _save(figure, path)
+        error, whole = selective["error"], selective["error"][-1]
+        axes.axhline(whole, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"of all: {whole:.3f}")
+        name = f"area {selective['area']:.3f} (least possible {selective['least_area']:.3f})"
+        axes.plot(selective["coverage"], error, color=CURVE, label=name, clip_on=False)
+        axes.set(xlim=(0, 1), ylim=(0, max(0.02, 1.3 * max(error))), ylabel="fraction of those that are called wrongly")
+        axes.set_xlabel("coverage: fraction of videos that are called, the surest first")
+        axes.grid(color=PALE, linewidth=0.6)
+        axes.legend(loc="upper left", ncols=2)
+        return _save(figure, path)
+
+
 def _wilson(k, n, z=1.96):
     """Wilson's interval of k of n."""
     p = k / n
@@ -281,7 +299,7 @@ def describe(report: dict, level: str = "video") -> str:
 
 
 def write_plots(folder: str | Path, rows: Table, report: dict) -> None:
-    """Writes roc, pr, confusion, histogram and reliability.png of the video level into `folder`.
+    """Writes roc, pr, confusion, histogram, reliability and selective.png of the video level into `folder`.
 
     Args:
       rows: the scores table that was evaluated.
@@ -298,3 +316,4 @@ def write_plots(folder: str | Path, rows: Table, report: dict) -> None:
     confusion(folder / "confusion.png", level, text)
     histogram(folder / "histogram.png", labels, scores, level["threshold"], text)
     reliability(folder / "reliability.png", labels, scores, level, text)
+    error_over_coverage(folder / "selective.png", report["selective"], text)

@@ -1,6 +1,7 @@
 """What `evaluate.evaluate` returns, as text for a terminal."""
 
 from tfdeepfake.evaluation.multiclass import format_classes
+from tfdeepfake.evaluation.selective import selective_lines
 from tfdeepfake.vocabulary import STATUSES
 
 _LINES = (
@@ -68,6 +69,7 @@ def format_metrics(report: dict) -> str:
     body.append(["reals called REAL / FAKE", *(f"{c['true_real']} / {c['false_fake']}" for c in cells)])
     body.append(["fakes called REAL / FAKE", *(f"{c['false_real']} / {c['true_fake']}" for c in cells)])
     lines += ["", *_grid(["", *(names[name] for name in levels)], body)]
+    lines += ["", *selective_lines(report["selective"])]
     if report["methods"]:
         body = [
             [
