@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from parity import gradcam as fixed
+from support import parity_rule
 from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs
 
 from tfdeepfake import models
@@ -85,6 +87,33 @@ def test_a_map_through_time_is_enlarged_in_time():
     np.testing.assert_allclose(values[0], values[1][::-1, ::-1], atol=1e-6)
     # Half-pixel centres: the first two frames lie before the middle of the first place in time.
     np.testing.assert_allclose(values[0, :, 0, 0], [1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(fixed.SHAPES))
+def test_maps_equal_those_of_pytorch_grad_cam(name):
+    """tests/parity/gradcam.py made the numbers, in float64; ours are float32."""
+    axes, shape = len(fixed.SHAPES[name]) - 2, fixed.SHAPES[name]
+    expected, weights = parity_rule.read("gradcam")[name], fixed.tensors(axes)
+    conv = keras.layers.Conv2D if axes == 2 else keras.layers.Conv3D
+    frames = keras.Input(shape[1:], name="frames")
+    x = keras.layers.Rescaling(1 / 255)(frames)
+    x = conv(fixed.CHANNELS[0], 3, padding="same", activation="relu", name="conv1")(x)
+    x = conv(fixed.CHANNELS[1], 3, padding="same", name="conv2")(x)
+    x = keras.layers.ReLU(name="features")(x)
+    x = keras.ops.mean(x, axis=tuple(range(1, axes + 1)))
+    x = keras.layers.Dense(fixed.UNITS, "tanh", name="linear1")(x)
+    model = keras.Model({"frames": frames}, keras.layers.Dense(1, name="linear2")(x))
+    model = keras.Model(model.input, keras.layers.Activation("linear", name="logits")(model.output))
+    for layer in ("conv1", "conv2", "linear1", "linear2"):
+        kernel, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
+        model.get_layer(layer).set_weights([np.moveaxis(kernel, (0, 1), (-1, -2)), bias])
+    inputs = {"frames": parity_rule.pixels(shape, 2026)}
+    np.testing.assert_allclose(np.asarray(model(inputs))[:, 0], expected["logits"], atol=1e-5)
+    maps = gradcam(model)(inputs)["frames"]
+    ours = maps.values * maps.peak[:, None, None, None]
+    theirs = np.array(expected["maps"]).reshape(ours.shape)
+    assert theirs.max(axis=(1, 2, 3)).min() > 0
+    np.testing.assert_allclose(ours, theirs, atol=2e-6 * theirs.max() + 1e-7)
 
 
 def test_members_that_see_fewer_frames_are_mapped_to_those():
