@@ -149,7 +149,10 @@ def test_a_file_of_weights_needs_the_name_of_its_layout(monkeypatch, tmp_path, s
 def test_what_a_name_may_be_is_said(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is not a saved model folder.*Or did you mean the detector gend_clip_l14"):
         named.locate("gend_clip_l15")
-    with pytest.raises(InputError, match="r3d_18_kinetics: is no detector.*classes of Kinetics-400.*--fresh-head"):
+    with pytest.raises(
+        InputError,
+        match="r3d_18_kinetics: is no detector.*Kinetics-400.*train r3d_18 --start-from r3d",
+    ):
         named.locate("r3d_18_kinetics")
     with pytest.raises(InputError, match="sbi_b4: has no address that gives the file.*convert sbi_b4 FILE"):
         named.locate("sbi_b4")

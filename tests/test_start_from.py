@@ -10,7 +10,6 @@ from support import torch_files
 from support.prepared import write_prepared
 
 from tfdeepfake import models, training
-from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, sha256
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
@@ -55,7 +54,9 @@ def data_dir(tmp_path_factory):
 def folders(tmp_path_factory):
     """The saved model folders of a checkpoint with 7 classes, as they are and with a fresh head."""
     root = tmp_path_factory.mktemp("models")
-    known = Published("tiny_start", str, "its authors' page", "MIT", "Kinetics", DATA, network_args=SMALL)
+    known = Published(
+        "tiny_start", str, "its authors' page", "MIT", "Kinetics", DATA, network_args=SMALL, data_terms="its terms"
+    )
     shapes = {"features.weight": (2, 3, 3, 3), "features.bias": (2,), "logits.weight": (7, 2), "logits.bias": (7,)}
     shapes |= {f"norm.{name}": (2,) for name in ("weight", "bias", "running_mean", "running_var")}
     rng = np.random.default_rng(0)
@@ -92,7 +93,7 @@ def test_a_run_begins_with_the_folders_weights_and_goes_on_without_it(data_dir, 
     shutil.rmtree(folder)
     train(settings, run_dir, progress=False)
     recipe, started = load_recipe(run_dir / "best"), load_recipe(folders[1])
-    assert recipe.licence == "MIT" and recipe.network_args["width"] == 2
+    assert (recipe.licence, recipe.data_terms) == ("MIT", "its terms") and recipe.network_args["width"] == 2
     digest = sha256(folders[0].parent / "kinetics.pth")
     assert recipe.parent == f"kinetics sha256:{started.weights_sha256}, from {started.parent}"
     assert recipe.parent.endswith(f"sha256:{digest}")
@@ -100,14 +101,16 @@ def test_a_run_begins_with_the_folders_weights_and_goes_on_without_it(data_dir, 
     assert load_model(run_dir / "best")[0].count_params() == theirs.count_params()
 
 
-def test_a_folder_that_does_not_fit_is_an_error_before_anything_is_written(data_dir, folders, tmp_path):
+def test_what_does_not_fit_is_an_error_before_anything_is_written(data_dir, folders, tmp_path):
     cases = [
-        ({"start_from": str(folders[0])}, "has a head of 7 outputs, this run trains 1. .* again with --fresh-head"),
         ({"start_from": str(tmp_path / "nothing")}, "nothing: is not a saved model folder"),
-        ({"network": "meso4"}, "fresh: holds a tiny_start, this run trains a meso4"),
+        ({"start_from": "efficientnet_b4_imagnet"}, "Or did you mean the detector efficientnet_b4_imagenet"),
+        ({"network": "meso4"}, "holds a tiny_start that does not fit this meso4: missing .* left over features/bias"),
         ({"network_args": {"width": 4}}, "fresh: has other network_args: width 2 there, 4 here. Leave them out"),
         ({"network_args": {"mean": [0.5, 0.5, 0.5]}}, r"mean \[0.3, 0.4, 0.5\] there, \[0.5, 0.5, 0.5\] here"),
         ({"network_args": {"weights": "imagenet"}}, "has weights, and start_from has every weight"),
+        ({"new_layers": ["graf*"]}, "new_layers: 'graf.' matches no layer with weights"),
+        ({"start_from": "kinetics"}, "no kinetics weights of tiny_start are published"),
     ]
     for fields, message in cases:
         with pytest.raises(InputError, match=message):
@@ -115,11 +118,27 @@ def test_a_folder_that_does_not_fit_is_an_error_before_anything_is_written(data_
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+def test_a_head_of_other_classes_is_new_and_one_of_the_same_is_taken(data_dir, folders, tmp_path):
+    tmp_path.joinpath("run").mkdir()
+    told = []
+    run = run_setup.build(config(data_dir, folders[0]), tmp_path / "run", told.append)
+    assert run.start["new_layers"] == ["logits"] and told[0].endswith("new layers: logits.")
+    theirs = {weight.path: weight.numpy() for weight in load_model(folders[0])[0].weights}
+    for weight in run.model.weights:
+        if "logits" not in weight.path:
+            np.testing.assert_array_equal(weight, theirs[weight.path])
+    run = run_setup.build(config(data_dir, folders[1]), tmp_path / "run")
+    assert run.start["new_layers"] == []
+    run = run_setup.build(config(data_dir, folders[1], new_layers=["features"]), tmp_path / "run")
+    assert run.start["new_layers"] == ["features"]
+    assert np.abs(run.model.get_layer("features").kernel - theirs["features/kernel"]).max() > 0
+
+
 def test_weights_that_are_damaged_or_of_other_shapes_are_an_error(data_dir, folders, tmp_path):
     recipe = load_recipe(folders[1])
     other = models.build("tiny_start", **(recipe.network_args | {"width": 4}))
     save_model(tmp_path / "other", other, recipe)
-    with pytest.raises(InputError, match="holds no weights of tiny_start as recipe.json describes it .* has shape"):
+    with pytest.raises(InputError, match="does not fit this .*another shape: features/bias of .4,., here .2,."):
         train(config(data_dir, tmp_path / "other"), tmp_path / "run", progress=False)
     with open(tmp_path / "other" / "model.weights.h5", "ab") as file:
         file.write(b"more")
@@ -132,9 +151,3 @@ def test_the_same_arguments_and_another_dropout_may_stand_beside_the_folder(data
     tmp_path.joinpath("run").mkdir()
     run = run_setup.build(config(data_dir, folders[1], **fields), tmp_path / "run")
     assert run.network_args["dropout"] == 0.3
-
-
-def test_the_command_line_has_it(data_dir, folders, tmp_path, capsys):
-    command = ["train", "tiny_start", "--data", "tiny", "--data-dir", data_dir, "--run-dir", str(tmp_path / "run")]
-    assert main([*command, "--start-from", str(folders[0])]) == 2
-    assert "--fresh-head" in capsys.readouterr().err

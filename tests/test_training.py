@@ -460,8 +460,7 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
         ({"network_args": {"colour": "blue"}}, "colour"),
         (
             {"network": "xception", "network_args": {"weights": "imagenet"}},
-            "xception has no argument weights. Use: tfdeepfake convert xception_imagenet FILE --out FOLDER "
-            "--fresh-head, then train with --start-from FOLDER",
+            "xception has no argument weights. Use --start-from with one of imagenet, xception_imagenet",
         ),
         ({"network": "light3d", "network_args": {"weights": "imagenet"}}, "no argument weights. Leave it out"),
         ({"network": "ensemble", "network_args": {"members": [["meso4"]]}}, "ensemble: cannot be built with"),

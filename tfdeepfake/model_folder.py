@@ -11,6 +11,7 @@ from tfdeepfake.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 WEIGHTS_FILE = "model.weights.h5"
@@ -116,7 +117,7 @@ def _check_schema(schema, path):
     raise InputError(path, f"{named}; this version reads schema {SCHEMA}.", remedy)
 
 
-def _by_name(model):
+def by_name(model: "keras.Model") -> dict[str, "keras.Variable"]:
     """{"layer/variable": variable} of all weights; counters of random draws and optimizer state are left out."""
     variables = {variable.path: variable for variable in model.weights}
     if len(variables) != len(model.weights):
@@ -129,7 +130,7 @@ def _write_weights(model, path):
     import h5py
 
     with h5py.File(path, "w") as file:
-        for name, variable in _by_name(model).items():
+        for name, variable in by_name(model).items():
             file[name] = variable.numpy()
 
 
@@ -141,7 +142,7 @@ def _read_weights(model, path):
     """
     import h5py
 
-    wanted = _by_name(model)
+    wanted = by_name(model)
     with h5py.File(path, "r") as file:
         arrays = {}
         file.visititems(lambda name, item: arrays.update({name: item}) if isinstance(item, h5py.Dataset) else None)
@@ -187,6 +188,39 @@ def load_weights(model: "keras.Model", folder: str | Path, recipe: Recipe) -> No
     Raises:
       InputError: the file is missing or damaged, or its weights are of another network.
     """
+    path = _checked_weights(folder, recipe)
+    try:
+        _read_weights(model, path)
+    except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
+        raise InputError(
+            path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
+        ) from error
+
+
+def read_weights(folder: str | Path, recipe: Recipe) -> dict[str, "np.ndarray"]:
+    """{"layer/variable": array} of a saved model folder, whose recipe is given.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    import h5py
+
+    path, arrays = _checked_weights(folder, recipe), {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(take)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(path, f"is not a readable file of weights ({error}).") from error
+    return arrays
+
+
+def _checked_weights(folder, recipe):
+    """Path of a folder's weights, held against the checksum of its recipe."""
     path = find_model_folder(folder) / WEIGHTS_FILE
     if not path.is_file():
         raise InputError(path, "this file is missing.", "Copy the whole folder, weights included.")
@@ -196,12 +230,7 @@ def load_weights(model: "keras.Model", folder: str | Path, recipe: Recipe) -> No
             "does not match the checksum in recipe.json: the file is damaged or from another network.",
             "Copy the folder again from where it was written.",
         )
-    try:
-        _read_weights(model, path)
-    except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
-        raise InputError(
-            path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
-        ) from error
+    return path
 
 
 def copy_model(folder: str | Path, into: str | Path) -> None:

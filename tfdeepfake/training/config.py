@@ -24,14 +24,20 @@ class TrainConfig:
     network: str = setting("two_stream_video", "name in `tfdeepfake.models.MODELS`")
     network_args: dict = setting(
         {},
-        'keyword arguments of the network, a JSON object, for example {"backbone": "small"}; "weights": "imagenet" for '
-        "baseline, two_stream_frame, two_stream_video, cnn_rnn, cnn3d and i3d, other published weights come by "
-        "`convert` and start_from; the input size comes from the data set's recipe",
+        'keyword arguments of the network, a JSON object, for example {"backbone": "small"}; published weights come by '
+        "start_from, the input size by the data set's recipe",
     )
     start_from: str | None = setting(
         None,
-        "saved model folder whose weights the run begins with (of `convert --fresh-head`, or of another run); its "
-        "network_args hold. Read once: the run is resumed without it",
+        "weights that the run begins with: a saved model folder, a run folder, a published name (`tfdeepfake "
+        "detectors` lists some), `imagenet` or `kinetics`. Their network_args hold. Read once: the run is resumed "
+        "without it",
+    )
+    new_layers: list = setting(
+        [],
+        "patterns of layers, joined by commas, that begin without the weights of start_from. New without being named "
+        "are heads of another shape, and where start_from lacks them nonlocal*, *_se_*, attconv*, graph_* and "
+        "frame_pos_embed",
     )
     data: str = setting("synthetic_faces", "prepared data set, `name`, `name/config` or `name/config:version`")
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
@@ -131,8 +137,11 @@ class TrainConfig:
             raise InputError("weight_decay", "is not Adam's.", "Use --optimizer adamw.")
         if self.optimizer != "sgd" and self.momentum:
             raise InputError("momentum", f"is SGD's; the optimizer is {self.optimizer}.", "Use --beta-1 there.")
-        if not all(isinstance(pattern, str) and pattern for pattern in self.train_only):
-            raise InputError("train_only", f"needs patterns of names, got {self.train_only!r}.")
+        for name in ("train_only", "new_layers"):
+            if not all(isinstance(pattern, str) and pattern for pattern in getattr(self, name)):
+                raise InputError(name, f"needs patterns of names, got {getattr(self, name)!r}.")
+        if self.new_layers and not self.start_from:
+            raise InputError("new_layers", "needs start_from: all layers are new without it.")
 
     def class_weight_numbers(self) -> dict[int, float] | None:
         """{label: weight} where `class_weights` are numbers; None for `balanced` and `none`."""

@@ -88,11 +88,11 @@ def data_version(config: TrainConfig, run_dir: Path) -> str:
     return read_json(run_dir / "versions.json")["data"] if state_path(run_dir).exists() else config.data
 
 
-def started_from(config: TrainConfig, run_dir: Path) -> dict | None:
-    """What `start_from.read` tells of the folder a run starts from, as it was when the run began; None without one."""
+def started_from(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambda line: None) -> dict | None:
+    """What `start_from.read` tells of the weights a run starts from, as it was when the run began; None without any."""
     if state_path(run_dir).exists():
         return read_json(run_dir / "versions.json").get("start_from")
-    return start_from.read(config.start_from, config.network, config.network_args) if config.start_from else None
+    return start_from.read(config.start_from, config.network, config.network_args, log) if config.start_from else None
 
 
 def write_curves(run_dir: Path, rows: list[dict], everything: bool) -> None:

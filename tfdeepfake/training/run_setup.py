@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,8 @@ import tensorflow as tf
 from tfdeepfake import losses, models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
-from tfdeepfake.model_folder import load_recipe, load_weights
-from tfdeepfake.published.sources import SOURCES
-from tfdeepfake.training import checkpoint, devices, optimizer, run_folder
+from tfdeepfake.published.pretrained import way_to_weights
+from tfdeepfake.training import checkpoint, devices, optimizer, run_folder, start_from
 from tfdeepfake.training.config import TrainConfig
 
 
@@ -65,16 +64,21 @@ class Run:
         return self.epoch >= self.config.epochs or bool(stale)
 
 
-def build(config: TrainConfig, run_dir: Path) -> Run:
+def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambda line: None) -> Run:
     """Opens the data, builds and compiles the network, and restores the state when there is one.
 
+    Args:
+      config: TrainConfig.
+      run_dir: folder of the run.
+      log: function that gets lines about weights that are fetched and layers that are new.
     Raises:
       InputError: see `train.train`.
     """
     strategy = _strategy(config)
     keras.utils.set_random_seed(config.seed)
     begun = run_folder.state_path(run_dir).exists()
-    start = run_folder.started_from(config, run_dir)
+    _parameters(config.network)
+    start = run_folder.started_from(config, run_dir, log)
     network_args = (start["network_args"] if start else {}) | _own_network_args(config)
     input_type, with_flow = _reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
@@ -86,7 +90,8 @@ def build(config: TrainConfig, run_dir: Path) -> Run:
         if (models.input_type(model), models.wants_flow(model)) != (input_type, with_flow):
             raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
         if start and not begun:
-            load_weights(model, config.start_from, load_recipe(config.start_from))
+            start["new_layers"] = start_from.load(model, start, config.new_layers)
+            log(f"{run_dir}: {start_from.line(start)}")
 
     def facts():
         examples = _examples_of_each_class(prepared, input_type)
@@ -153,19 +158,8 @@ def _parameters(network):
 def _own_network_args(config):
     """The config's arguments of the network."""
     if "weights" in config.network_args and "weights" not in _parameters(config.network):
-        raise InputError("network_args", f"{config.network} has no argument weights.", _way_to_weights(config.network))
+        raise InputError("network_args", f"{config.network} has no argument weights.", way_to_weights(config.network))
     return dict(config.network_args)
-
-
-def _way_to_weights(network):
-    """How a run of a network without an argument `weights` begins with published ones."""
-    sources = [name for name, known in SOURCES.items() if known.network == network]
-    if not sources:
-        return "Leave it out: no published weights of this network are known."
-    return (
-        f"Use: tfdeepfake convert {sources[0]} FILE --out FOLDER --fresh-head, then train with --start-from FOLDER "
-        f"(known are {', '.join(sources)})."
-    )
 
 
 def _reads(network, network_args):

@@ -61,7 +61,7 @@ def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Pa
             log(f"{run_dir}: this run is finished; nothing to do.")
             return run_dir
         with run_setup.mixed_precision(config.precision):
-            run = run_setup.build(config, run_dir)
+            run = run_setup.build(config, run_dir, log)
             _fit(run, log, progress)
         _finish(run, log)
     return run_dir
@@ -89,6 +89,7 @@ def _recipe(run):
         network_args=run_setup.without_weights(run.network_args),
         parent=_parent(run),
         licence=run.start["licence"] if run.start else "unknown",
+        data_terms=run.start.get("data_terms", "unknown") if run.start else "unknown",
         data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
         data_version=run.prepared.version,
     )

@@ -112,8 +112,17 @@ def locate(
         raise InputError(model, "is a file, not a saved model folder.", remedy)
     elif Path(model).exists() or str(model) not in SOURCES:
         return Located(_folder(model))
-    name = str(model)
-    _check_detector(name)
+    _check_detector(str(model))
+    return published(str(model), log, progress)
+
+
+def published(name: str, log: Callable[[str], None] = lambda line: None, progress: bool | None = None) -> Located:
+    """A published checkpoint, detector or not; fetched as `locate` does, where it is not here.
+
+    Raises:
+      InputError: there is no such name, or it cannot be fetched.
+    """
+    find_published(name)
     folder = _home_of(name)
     if _is_current(folder, name):
         return Located(folder, name)
@@ -151,7 +160,7 @@ def _check_detector(name):
         raise InputError(
             name,
             f"is no detector: its outputs are classes of {known.trained_on}.",
-            f"Train one from it: `tfdeepfake convert {name} FILE --fresh-head`, then `tfdeepfake train --start-from`.",
+            f"Train one from it: tfdeepfake train {known.network} --start-from {name}",
         )
 
 
