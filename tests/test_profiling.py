@@ -172,6 +172,28 @@ def test_every_printed_line_names_a_network_and_its_arguments():
         assert set(line.arguments) <= set(known) and line.reason, line.row
 
 
+def test_facts_are_stored_for_every_network_and_printed_line():
+    stored = model_table.stored_rows()
+    printed = {(line.network, model_table.arguments_text(line.arguments)) for line in model_table.PRINTED}
+    wanted = {(name, "") for name in models.MODELS} | printed
+    assert set(stored) == wanted, "run benchmarks/model_table.py"
+    assert all(tuple(row) == model_table.COLUMNS and row["latency_ms"] is None for row in stored.values())
+
+
+@pytest.mark.parametrize("name", ["meso_inception4", "two_stream_video", "resnet3d_18", "efficientnet_b4", "vit_b"])
+def test_stored_facts_are_those_of_the_network(name):
+    row = model_table.row(name, latency=False)
+    known = model_table.stored_rows()[name, ""]
+    assert row == known | {key: pytest.approx(known[key], abs=1e-8) for key in ("gmacs", "gflops")}
+
+
+def test_the_table_is_printed_without_building(monkeypatch, capsys):
+    monkeypatch.setattr(model_table, "row", None)
+    rows = model_table.models_table()
+    assert len(rows) == len(models.MODELS) + len(model_table.PRINTED)
+    assert "85,249,216" in capsys.readouterr().out
+
+
 def test_table_and_file(tmp_path, capsys):
     out = tmp_path / "table.csv"
     rows = model_table.models_table(["meso4", "vit_b"], latency=False, out=out)
@@ -203,11 +225,12 @@ def made_up(monkeypatch):
         return dict.fromkeys(model_table.COLUMNS) | known | counts
 
     monkeypatch.setattr(model_table, "row", row)
+    monkeypatch.setattr(model_table, "stored_rows", dict)
     return row
 
 
 def test_all_lines_fit_a_terminal_of_120_columns(made_up, capsys):
-    rows = model_table.models_table()
+    rows = model_table.models_table(list(models.MODELS))
     text = capsys.readouterr().out
     assert len(rows) == len(models.MODELS) + len(model_table.PRINTED)
     assert max(map(len, text.splitlines())) <= 120
@@ -248,7 +271,7 @@ def test_markdown(made_up, tmp_path):
 
 
 def test_latency_is_measured(capsys):
-    (row,) = model_table.models_table(["meso4"], batch_size=2)
+    (row,) = model_table.models_table(["meso4"], latency=True, batch_size=2)
     assert 0.1 < row["latency_ms"] < 60_000 and row["batch_size"] == 2
     assert row["gmacs"] == pytest.approx(0.060, abs=1e-3), "counts are those of one example"
 

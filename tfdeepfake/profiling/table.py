@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json
 
 if TYPE_CHECKING:
     import keras
@@ -86,12 +87,22 @@ PRINTED_LINE = "{:<28} {:>11} {:>8}   {:>11} {:>8} {:>8}"
 NOTE = "Of one example (a frame or a clip). 1 MAC = 2 FLOPs; papers often print MACs as FLOPs."
 
 
-def models_table(
-    names: list | None = None, latency: bool = True, batch_size: int = 1, out: str | Path | None = None
-) -> list:
-    """Prints and returns the table; builds one network at a time and frees it.
+STORED = Path(__file__).with_name("networks.json")
 
-    `keras.backend.clear_session()` runs behind each network: names of layers built before may come again.
+
+def stored_rows() -> dict[tuple[str, str], dict]:
+    """{(network, arguments): row} as `benchmarks/model_table.py` stored them; nothing is built, Keras not loaded."""
+    rows = [dict.fromkeys(COLUMNS) | row for row in read_json(STORED)["rows"]]
+    return {(row["network"], row["arguments"]): row for row in rows}
+
+
+def models_table(
+    names: list | None = None, latency: bool = False, batch_size: int = 1, out: str | Path | None = None
+) -> list:
+    """Prints and returns the table, from the stored facts; a network is built to time it, or where it is not stored.
+
+    Networks are built one at a time and freed: `keras.backend.clear_session()` runs behind each, so that names of
+    layers built before may come again.
 
     Args:
       names: networks of `models.MODELS`; all when not given.
@@ -108,14 +119,11 @@ def models_table(
     """
     from tqdm import tqdm
 
-    from tfdeepfake import models
-
-    names = list(names or models.MODELS)
-    if unknown := [name for name in names if name not in models.MODELS]:
-        try:
-            models.build(unknown[0])
-        except ValueError as error:
-            raise InputError(unknown[0], str(error), "`tfdeepfake models` without names lists all.") from None
+    stored = stored_rows()
+    names = list(names or [name for name, arguments in stored if not arguments])
+    for name in names:
+        if (name, "") not in stored:
+            _need_network(name)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError("batch_size", f"needs a positive integer, got {batch_size!r}.")
     if out is not None and Path(out).is_dir():
@@ -129,14 +137,16 @@ def models_table(
         tqdm.write(NOTE)
         tqdm.write(LINE.format(*HEADS, f"ms, B={batch_size}"))
         for name in names:
-            rows.append(row(name, batch_size=batch_size, latency=latency))
+            known = None if latency else stored.get((name, ""))
+            rows.append(known or row(name, batch_size=batch_size, latency=latency))
             write(rows[-1])
             tqdm.write(LINE.format(*_cells(rows[-1])))
             bar.update()
         for number, line in enumerate(printed):
             if number == 0:
                 tqdm.write("\n" + PRINTED_LINE.format(*PRINTED_HEADS[:-1]))
-            measured = row(line.network, line.arguments, batch_size, latency=False)
+            known = stored.get((line.network, arguments_text(line.arguments)))
+            measured = known or row(line.network, line.arguments, batch_size, latency=False)
             extra = {f"printed_{key}": getattr(line, key) for key in ("parameters", "gflops")}
             rows.append(measured | extra | {"printed_as": line.row, "reason": line.reason})
             write(rows[-1])
@@ -145,6 +155,22 @@ def models_table(
             tqdm.write(textwrap.fill(f"{ours}: {reason}", 112, initial_indent="    ", subsequent_indent="    "))
             bar.update()
     return rows
+
+
+def _need_network(name):
+    from tfdeepfake import models
+
+    if name in models.MODELS:
+        return
+    try:
+        models.build(name)
+    except ValueError as error:
+        raise InputError(name, str(error), "`tfdeepfake models` without names lists all.") from None
+
+
+def arguments_text(arguments: dict | None) -> str:
+    """Arguments of a network as rows state them: "input_size=(224, 224)"; "" where there are none."""
+    return ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items())
 
 
 def row(name: str, arguments: dict | None = None, batch_size: int = 1, latency: bool = True) -> dict:
@@ -158,7 +184,7 @@ def row(name: str, arguments: dict | None = None, batch_size: int = 1, latency: 
     inputs = sorted(model.inputs, key=lambda tensor: tensor.name, reverse=True)  # frames, then flow
     cells = dict.fromkeys(COLUMNS) | {
         "network": name,
-        "arguments": ", ".join(f"{key}={value!r}" for key, value in (arguments or {}).items()),
+        "arguments": arguments_text(arguments),
         "inputs": " + ".join("x".join(map(str, t.shape[1:])) for t in inputs),
         "parameters": model.count_params(),
         "trainable": sum(math.prod(v.shape) for v in model.trainable_variables),
@@ -283,7 +309,7 @@ def machine() -> str:
         device = tf.config.list_physical_devices("GPU")[0]
         return tf.config.experimental.get_device_details(device).get("device_name", device.name)
     try:
-        name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
+        name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").readarguments_text(encoding="utf-8"))[1]
     except (OSError, TypeError):
         name = platform.processor() or platform.machine()
     return f"{os.cpu_count()} cores of {name}"
