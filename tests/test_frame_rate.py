@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.media import frame_number, make_video, moving_frames
 
-from tfdeepfake.data import video
+from tfdeepfake.data import search, video
 
 
 def doubled(path, drawn, fps, shown_fps, **options):
@@ -53,7 +54,7 @@ def test_runs_of_an_ordinary_video_are_those_of_always(tmp_path):
             runs = video.runs_at_rate(path, clips, frames, rate, stride)
             np.testing.assert_array_equal(runs, video.run_indices(90, clips, frames, stride))
     assert video.runs_at_rate(path, 2, 91, 25).shape == (0, 91)
-    with pytest.raises(ValueError, match="frame_rate needs"):
+    with pytest.raises(ValueError, match="runs_fps needs"):
         video.runs_at_rate(path, 2, 4, 0)
 
 
@@ -90,3 +91,27 @@ def test_times_of_frames(tmp_path):
     np.testing.assert_allclose(video.frame_times(path), ticks / 100, atol=1e-3)
     runs = video.runs_at_rate(path, 1, 4, 25)
     assert [frame_number(frame) for frame in video.read_frames(path, runs[0]).frames] == runs[0].tolist()
+
+
+@pytest.mark.parametrize("fps", [50, 60, 100])
+@pytest.mark.parametrize("shown", [25, None])
+def test_copies_at_other_rates_give_the_same_runs(tmp_path, fps, shown):
+    # What a network sees of a video must not hang on a converter: None is a copy with new frames at the higher rate.
+    drawn, rate = gliding(int(3.2 * (shown or fps)), step=25 / (shown or fps)), shown or fps
+    path = doubled(tmp_path / "a.mp4", drawn, fps, rate, crf=10)
+    for clips, length in ((8, 16), (4, 8)):
+        own = video.run_indices(80, clips, length)
+        moments = np.floor(video.runs_at_rate(path, clips, length, 25) * rate / fps + 1e-6) / rate
+        # Of two equal frames either may be nearest to a moment between them; 60 frames/s have none at every 1/25 s.
+        assert np.abs(moments - own / 25).max() <= (1 / 25 if shown else 0 if fps != 60 else 0.5 / 60) + 1e-6
+
+
+def test_a_folder_of_frames_has_the_rate_that_is_given(tmp_path):
+    for number, frame in enumerate(gliding(60, step=0.5)):
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    assert video.cadence(tmp_path, frame_rate=50.0).fps == pytest.approx(50)
+    runs = video.runs_at_rate(tmp_path, 2, 8, 25, frame_rate=50.0)
+    assert (np.diff(runs) == 2).all() and runs.shape == (2, 8)
+    assert (np.diff(video.runs_at_rate(tmp_path, 2, 8, 25)) == 1).all()
+    places = search.find_faces(tmp_path, lambda frames: [[1]] * len(frames), frame_rate=50.0)
+    assert places.length_s == pytest.approx(1.2)

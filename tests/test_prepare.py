@@ -73,6 +73,9 @@ def test_a_folder_of_videos_some_bad(videos, tmp_path, capsys):
 
     prepared = pipeline.open_data("video_folder", tmp_path / "two")
     assert prepared.version == summary["version"] and prepared.recipe.detector == "none"
+    # Runs in order have the rate of the videos; the set's own metadata tell what was measured and what was asked for.
+    assert prepared.metadata["frame_rate"] == prepared.recipe.runs_fps == 25.0
+    assert prepared.metadata["recipe"]["runs_fps"] is None
     assert prepared.metadata["coverage"] == coverage
     rows = [row for split in coverage for row in unscored_rows(prepared, split)]
     assert {(r["method"], r["video"], r["status"]) for r in rows} == {

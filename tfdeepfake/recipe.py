@@ -84,8 +84,9 @@ class DataRecipe:
     )
     runs_fps: float | None = setting(
         None,
-        "frames/s of the training videos: runs (`consecutive`) of a video that shows new frames at another rate are "
-        "taken by time, without frames that repeat the one before; as they lie in the file when not given",
+        "frames/s of the training videos: runs (`consecutive`) of a video that shows new frames faster are taken by "
+        "time, without frames that repeat the one before; when not given runs are as they lie in the file, and "
+        "`prepare` notes the median rate of the videos for what is trained on them",
     )
     flow: str = setting(
         "none",

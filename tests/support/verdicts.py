@@ -70,7 +70,7 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
     def extract(path, data, detect=None, **_):
         return made(Path(path)) if callable(made) else made
 
-    def read_frames(path, indices, max_side_px=None, stream=None):
+    def read_frames(path, indices, **_):
         indices = np.asarray(indices, np.int64)
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (len(indices), 48, 64, 3), np.uint8)
@@ -80,7 +80,7 @@ def pretend(monkeypatch, made, frame_count=100, is_image=False):
     monkeypatch.setattr(video, "read_frames", read_frames)
     monkeypatch.setattr(examples, "extract", extract)
     nowhere = search.Search(frame_count / 10, 0.5, 20, 0, np.zeros((0, 2), np.int64))
-    monkeypatch.setattr(search, "find_faces", lambda path, detect, stream=None: nowhere)
+    monkeypatch.setattr(search, "find_faces", lambda path, detect, *_: nowhere)
 
 
 def no_detector(frames):

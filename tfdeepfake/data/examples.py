@@ -118,7 +118,7 @@ def extract(
       NoFace: no face was found.
     """
     info = video.probe(path, stream=stream, frame_rate=frame_rate)
-    numbers = runs(path, info.frame_count, recipe, places, info.stream)
+    numbers = runs(path, info.frame_count, recipe, places, info.stream, frame_rate)
     if recipe.detector == "none":
         examples = [e for frames in _read(path, info, numbers) for e in _whole(frames, info, recipe, change)]
     else:

@@ -18,7 +18,12 @@ class TooShort(InputError):
 
 
 def runs(
-    path: str | Path, frame_count: int, recipe: "DataRecipe", places: Callable | None = None, stream: int | None = None
+    path: str | Path,
+    frame_count: int,
+    recipe: "DataRecipe",
+    places: Callable | None = None,
+    stream: int | None = None,
+    frame_rate: float | None = None,
 ) -> list:
     """Frame numbers of each run.
 
@@ -28,7 +33,7 @@ def runs(
       recipe: DataRecipe.
       places: int [P, 2], first frame and the one behind the last of the parts that are sampled, in order and
         apart; all of it when None.
-      stream: as in `video.probe`.
+      stream, frame_rate: as in `video.probe`.
     Returns:
       list of int64 [L]; spaced frames are one run.
     Raises:
@@ -45,14 +50,19 @@ def runs(
         frames = np.concatenate([np.arange(*place) for place in _widened(places, needed, frame_count)])
         return [frames[video.spaced_indices(len(frames), recipe.num_frames)]]
     length = min(recipe.num_frames, (frame_count - 1) // stride + 1)
+    # Single frames show no motion, whatever their distance.
+    rate, where = (
+        (None if recipe.input_type == "frame" else recipe.runs_fps),
+        {"stream": stream, "frame_rate": frame_rate},
+    )
     if places is None:
         at_rate = []
-        if recipe.runs_fps and frame_count > 1:
-            at_rate = list(video.runs_at_rate(path, recipe.num_clips, length, recipe.runs_fps, stride, stream=stream))
+        if rate and frame_count > 1:
+            at_rate = list(video.runs_at_rate(path, recipe.num_clips, length, rate, stride, **where))
         # A video too short for a run at that rate is taken as it lies in the file.
         return at_rate or list(video.run_indices(frame_count, recipe.num_clips, length, stride))
-    if recipe.runs_fps:
-        stride *= max(1, round(video.cadence(path, stream=stream).fps / recipe.runs_fps))
+    if rate:
+        stride *= max(1, round(video.cadence(path, **where).fps / rate))
         stride = max(1, min(stride, (frame_count - 1) // max(1, length - 1)))
     span = (length - 1) * stride + 1
     starts = np.concatenate([np.arange(a, b - span + 1) for a, b in _widened(places, span, frame_count)])

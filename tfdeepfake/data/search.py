@@ -43,19 +43,22 @@ class Search:
         return f"searched {self.length_s:.0f} s every {every} s"
 
 
-def find_faces(path: str | Path, detect: Callable, stream: int | None = None) -> Search:
+def find_faces(
+    path: str | Path, detect: Callable, stream: int | None = None, frame_rate: float | None = None
+) -> Search:
     """Looks for faces in small frames of the whole video.
 
     Args:
       path: video.
       detect: a detector, see `faces.make_detector`.
-      stream: as in `video.probe`.
+      stream, frame_rate: as in `video.probe`.
     Returns:
       Search.
     Raises:
       video.VideoError: no frame that was to be looked at can be read.
     """
-    times = video.frame_times(path, stream=stream)
+    where = {"stream": stream, "frame_rate": frame_rate}
+    times = video.frame_times(path, **where)
     usual_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     length_s = float(times[-1]) + usual_s
     every_s = max(EVERY_S, length_s / MOST_FRAMES)
@@ -66,10 +69,10 @@ def find_faces(path: str | Path, detect: Callable, stream: int | None = None) ->
     indices = np.unique(np.where(wanted - times[before] < times[after] - wanted + 1e-6, before, after))
     looks, seen = {}, every_s
     if every_s > KEYFRAMES_FROM_S:
-        looks = _looks(path, indices, detect, stream, keyframes_only=True)
+        looks = _looks(path, indices, detect, where, keyframes_only=True)
         seen = _longest(times[sorted(looks)], length_s)
     if not looks or seen > 2 * every_s:
-        looks |= _looks(path, indices, detect, stream)
+        looks |= _looks(path, indices, detect, where)
         seen = _longest(times[sorted(looks)], length_s)
     half_s = min(AROUND_S, every_s / 2)
     places = []
@@ -83,13 +86,13 @@ def find_faces(path: str | Path, detect: Callable, stream: int | None = None) ->
     return Search(length_s, seen, len(looks), sum(looks.values()), np.array(places, np.int64).reshape(-1, 2))
 
 
-def _looks(path, indices, detect, stream, keyframes_only=False):
+def _looks(path, indices, detect, where, keyframes_only=False):
     """{frame: whether a face was seen}. Frames of a damaged part are left out; that shows in the time between looks."""
     looks, problem = {}, None
     for start in range(0, len(indices), AT_ONCE):
         part = indices[start : start + AT_ONCE]
         try:
-            read = video.read_frames(path, part, max_side_px=SIDE_PX, keyframes_only=keyframes_only, stream=stream)
+            read = video.read_frames(path, part, max_side_px=SIDE_PX, keyframes_only=keyframes_only, **where)
         except video.VideoError as error:
             problem = error
             continue

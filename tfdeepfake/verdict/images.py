@@ -155,8 +155,9 @@ def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "fr
         spread = video.spaced_indices(record["video"]["frame_count"], 3)
         chosen = {int(frame): (None, []) for frame in spread}
     try:
-        stream, wanted = record["video"].get("stream"), sorted({*chosen, *faces})
-        read = video.read_frames(path, wanted, max_side_px=FILE_SIDE_PX, stream=stream) if chosen else None
+        where = {"stream": record["video"].get("stream"), "frame_rate": record["video"].get("fps") or None}
+        wanted = sorted({*chosen, *faces})
+        read = video.read_frames(path, wanted, max_side_px=FILE_SIDE_PX, **where) if chosen else None
     except video.VideoError:
         read = None  # It was readable a second ago. The verdict stands; images are an extra.
     if read is None:

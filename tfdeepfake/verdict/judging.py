@@ -269,13 +269,12 @@ def _examples(path, info, plan, clock):
         with clock.step("detect"):
             return plan.detect(frames)
 
-    stream = info.stream
     try:
         return _sampled(path, info, plan, detect), None
     except examples.NoFace:
         if info.is_image:
             raise
-        looks = search.find_faces(path, detect, stream)
+        looks = search.find_faces(path, detect, info.stream, plan.settings.frame_rate)
     searched = {name: getattr(looks, name) for name in ("length_s", "every_s", "num_frames", "num_with_face")}
     try:
         if len(looks.places):
@@ -314,7 +313,8 @@ def _check_for_a_face(path, info, detect):
     """
     from tfdeepfake.data import examples, video
 
-    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5), stream=info.stream).frames
+    where = {"stream": info.stream, "frame_rate": info.fps or None}
+    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5), **where).frames
     if not any(len(detections.boxes_px) for detections in detect(frames)):
         where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the image"
         raise examples.NoFace(path, f"no face was found in {where}.", examples.FROM_THE_FRONT)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
@@ -94,6 +95,7 @@ def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") 
         coverage.setdefault(video.split, {"videos": 0, "scored": 0} | {reason: [] for reason in REASONS})
         coverage[video.split]["videos"] += 1
     builder.info.metadata["coverage"] = coverage
+    rates = _FrameRates(builder.info.metadata)
     folder = work_cache.work_folder(builder)
     work_cache.open_folder(folder)
     jobs, before = work_cache.jobs_of(videos, folder), work_cache.finished_names(folder)
@@ -106,10 +108,41 @@ def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") 
         outcomes = _finished(work_cache.jobs_of(videos, folder), work_cache.finished_names(folder))
         # A builder with an `_generate_examples` of its own looks at the outcomes in this process.
         if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
-            return _beam_splits(outcomes, coverage, folder, source or builder.name)
+            return _beam_splits(outcomes, coverage, folder, source or builder.name, rates)
     builder.outcomes = outcomes
     outcomes = tqdm(outcomes, desc=builder.name, total=len(videos), unit="video", disable=None)
-    return _FilledSplits(builder, _read(outcomes), coverage, source or builder.name)
+    return _FilledSplits(builder, rates.seen(_read(outcomes)), coverage, source or builder.name)
+
+
+class _FrameRates:
+    """Keeps the median frame rate of the videos that gave examples in the metadata, as `frame_rate`, frames/s."""
+
+    # Of a set that Beam's workers write, so many videos are looked at, spread over it.
+    SAMPLE = 200
+
+    def __init__(self, metadata):
+        self.metadata, self.rates = metadata, []
+        metadata["frame_rate"] = None
+
+    def seen(self, outcomes):
+        """Yields the outcomes as they come."""
+        for video, outcome in outcomes:
+            if not isinstance(outcome, WorkerCrashed) and outcome[0] == "scored":
+                self._add([example for _, example in outcome[1]])
+            yield video, outcome
+
+    def of_sample(self, folder, names):
+        """Looks at some of the finished videos."""
+        for name in names[:: max(1, len(names) // self.SAMPLE)]:
+            self._add([example for _, example in work_cache.read(folder, name, work_cache.SCORED)[1]])
+
+    def _add(self, examples):
+        frames = np.concatenate([np.ravel(example["frame_indices"]) for example in examples])
+        times = np.concatenate([np.ravel(example["timestamps_s"]) for example in examples]).astype(np.float64)
+        first, last = frames.argmin(), frames.argmax()
+        if times[last] > times[first]:
+            self.rates.append((frames[last] - frames[first]) / (times[last] - times[first]))
+            self.metadata["frame_rate"] = round(float(np.median(self.rates)), 2)
 
 
 def _finished(jobs, names):
@@ -130,7 +163,7 @@ def _read(outcomes):
         yield job.video, outcome if isinstance(outcome, WorkerCrashed) else work_cache.read(job.folder, *outcome)
 
 
-def _beam_splits(outcomes, coverage, folder, source):
+def _beam_splits(outcomes, coverage, folder, source, rates):
     """{split: Beam transform} of the splits that have examples; counts the videos that have none."""
     names = {}
     for job, outcome in outcomes:
@@ -141,6 +174,7 @@ def _beam_splits(outcomes, coverage, folder, source):
             list(examples_of(_read([(job, outcome)]), coverage[job.video.split]))
     if not names:
         raise _none_left(coverage, source)
+    rates.of_sample(folder, [name for video_names in names.values() for name in video_names])
     return {split: on_beam.examples_of(video_names, folder, split) for split, video_names in names.items()}
 
 

@@ -1,6 +1,7 @@
 """Prepared data sets on disk: opening them, what they can feed, and which of their files is damaged."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import shlex
@@ -121,6 +122,9 @@ def _open_folder(folder, name, config):
     metadata = dict(builder.info.metadata or {})
     check_metadata(metadata, name, config, folder)
     recipe = DataRecipe.from_dict(metadata["recipe"], folder)
+    if recipe.sampling == "consecutive" and recipe.input_type != "frame" and recipe.runs_fps is None:
+        # What a network learns here is motion at the rate of these videos.
+        recipe = dataclasses.replace(recipe, runs_fps=metadata.get("frame_rate"))
     full = f"{name}/{config}" if config else name
     return PreparedData(builder, recipe, f"{full}:{builder.info.version}", metadata)
 

@@ -95,20 +95,23 @@ def _steady_beat(fresh):
     return best if kept >= STEADY else 0.0
 
 
-def cadence(path: str | Path, time_limit_s: float | None = None, stream: int | None = None) -> Cadence:
+def cadence(
+    path: str | Path, time_limit_s: float | None = None, stream: int | None = None, frame_rate: float | None = None
+) -> Cadence:
     """Looks at consecutive frames from the middle of a video, made small.
 
     Args:
-      path, time_limit_s, stream: as in `read.probe`.
+      path, time_limit_s, stream, frame_rate: as in `read.probe`.
     Returns:
       Cadence.
     """
-    info = probe(path, time_limit_s, stream)
+    where = {"time_limit_s": time_limit_s, "stream": stream, "frame_rate": frame_rate}
+    info = probe(path, **where)
     count = min(info.frame_count, LOOKED_AT)
     if info.is_image or count < 5:
         return Cadence(info.fps, info.fps)
     start = (info.frame_count - count) // 2
-    _, beat = _beat(_small(path, np.arange(start, start + count), time_limit_s, stream).frames)
+    _, beat = _beat(_small(path, np.arange(start, start + count), where).frames)
     return Cadence(info.fps, info.fps / beat if beat else info.fps)
 
 
@@ -116,10 +119,11 @@ def runs_at_rate(
     path: str | Path,
     num_clips: int,
     num_frames: int,
-    frame_rate: float | None,
+    runs_fps: float,
     stride_frames: int = 1,
     time_limit_s: float | None = None,
     stream: int | None = None,
+    frame_rate: float | None = None,
 ) -> np.ndarray:
     """As `run_indices`, but the frames of a run are as far apart in time as at another frame rate.
 
@@ -127,48 +131,48 @@ def runs_at_rate(
     are repeated; a faster one gives the frames nearest to the times.
 
     Args:
-      path, time_limit_s, stream: as in `read.probe`.
+      path, time_limit_s, stream, frame_rate: as in `read.probe`.
       num_clips, num_frames, stride_frames: as in `run_indices`.
-      frame_rate: frames/s of the network's training data.
+      runs_fps: frames/s of the network's training data.
     Returns:
       int64 [C, num_frames], ascending in each run; 0 rows when the video is shorter than a run.
     """
-    if not frame_rate > 0:
-        raise ValueError(f"frame_rate needs frames/s above 0, got {frame_rate}.")
-    beat = cadence(path, time_limit_s, stream)
-    times = frame_times(path, time_limit_s, stream)
-    rate = min(frame_rate, beat.shown_fps) if beat.shown_fps > SAME_RATE * frame_rate else beat.shown_fps
+    if not runs_fps > 0:
+        raise ValueError(f"runs_fps needs frames/s above 0, got {runs_fps}.")
+    where = {"time_limit_s": time_limit_s, "stream": stream, "frame_rate": frame_rate}
+    beat, times = cadence(path, **where), frame_times(path, **where)
+    rate = min(runs_fps, beat.shown_fps) if beat.shown_fps > SAME_RATE * runs_fps else beat.shown_fps
     if not beat.is_doubled and rate == beat.fps:
         return run_indices(len(times), num_clips, num_frames, stride_frames)
-    # A run as so many frames of the file, and one group of repeated frames more.
-    group = int(np.ceil(beat.fps / beat.shown_fps)) if beat.is_doubled else 0
-    span = int(np.ceil((num_frames - 1) * stride_frames * beat.fps / rate)) + 1 + group
-    windows = run_indices(len(times), num_clips, min(span, len(times)))
-    runs = [
-        _run(path, window, times, num_frames, stride_frames / rate, beat, time_limit_s, stream) for window in windows
-    ]
+    # Runs start where they would in the same video at the rate wanted, so that copies at several rates show the same.
+    length_s = float(times[-1]) + 1 / beat.fps
+    starts = run_indices(max(1, round(length_s * rate)), num_clips, num_frames, stride_frames)[:, 0] / rate
+    runs = [_run(path, start, times, num_frames, stride_frames / rate, beat, where) for start in starts]
     return np.array([run for run in runs if run is not None], np.int64).reshape(-1, num_frames)
 
 
-def _run(path, window, times, num_frames, step_s, beat, time_limit_s, stream):
-    """int64 [num_frames] of the frames `window`; None where it has too few."""
-    choice = window
+def _run(path, start_s, times, num_frames, step_s, beat, where):
+    """int64 [num_frames], the frames that are nearest to times from `start_s` on; None where there are too few."""
+    # One group of repeated frames more at both ends.
+    around_s = (1 / beat.shown_fps if beat.is_doubled else 0.0) + 1 / beat.fps
+    first = int(np.searchsorted(times, start_s - around_s))
+    last = int(np.searchsorted(times, start_s + (num_frames - 1) * step_s + around_s, side="right"))
+    choice = np.arange(first, last)
     if beat.is_doubled:
         # A beat shows only over some frames.
-        last = min(len(times), window[0] + max(len(window), LOOKED_AT // 2))
-        first = max(0, min(window[0], last - LOOKED_AT // 2))
-        frames = _small(path, np.arange(first, last), time_limit_s, stream)
+        last = min(len(times), first + max(last - first, LOOKED_AT // 2))
+        frames = _small(path, np.arange(max(0, min(first, last - LOOKED_AT // 2)), last), where)
         fresh = frames.indices[new_frames(frames.frames)]
-        choice = fresh[fresh >= window[0]]
-    if not len(choice):
+        choice = fresh[fresh >= first]
+    if len(choice) < num_frames:
         return None
-    wanted = times[choice[0]] + step_s * np.arange(num_frames)
+    wanted = start_s + step_s * np.arange(num_frames)
     nearest = np.abs(times[choice][None] - wanted[:, None]).argmin(axis=1)
-    # No frame twice: where two moments fall on one, the next ones are taken.
+    # No frame twice: where two moments fall on one, the next ones are taken, and at the end those before.
     for place in range(1, num_frames):
         nearest[place] = max(nearest[place], nearest[place - 1] + 1)
-    return choice[nearest] if nearest[-1] < len(choice) else None
+    return choice[np.minimum(nearest, len(choice) - num_frames + np.arange(num_frames))]
 
 
-def _small(path, indices, time_limit_s, stream):
-    return read_frames(path, indices, max_side_px=SMALL_SIDE_PX, time_limit_s=time_limit_s, stream=stream)
+def _small(path, indices, where):
+    return read_frames(path, indices, max_side_px=SMALL_SIDE_PX, **where)
