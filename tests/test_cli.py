@@ -75,6 +75,14 @@ def test_every_field_is_a_flag_of_its_name_and_explained(capsys, verb, cls):
         assert field.metadata["help"], "a flag without an explanation"
 
 
+def test_maps_in_the_verdict_page_need_a_page_and_keras(tmp_path, capsys):
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    assert main(["predict", str(tmp_path / "clip.mp4"), "--explain"]) == 2
+    assert main(["predict", str(tmp_path / "clip.mp4"), "--explain", "--out", "x", "--runtime", "litert"]) == 2
+    out, litert = capsys.readouterr().err.splitlines()
+    assert "--out" in out and "LiteRT" in litert
+
+
 def test_a_second_model_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["predict", "clip.mp4", "--model", "a", "--model", "b"])

@@ -11,10 +11,11 @@ from tfdeepfake import data
 from tfdeepfake.errors import InputError
 from tfdeepfake.explain import attention, draw, scored
 from tfdeepfake.explain.gradcam import gradcam
+from tfdeepfake.explain.overlays import overlays
 from tfdeepfake.explain.samples import crop_matrices, maps_of_video
 from tfdeepfake.explain.settings import ExplainSettings
 from tfdeepfake.explain.video import explain_video
-from tfdeepfake.verdict.batch import Network
+from tfdeepfake.verdict.batch import Network, judge_many
 from tfdeepfake.verdict.settings import JudgeSettings
 
 SIDE = verdicts.SIZE
@@ -67,6 +68,19 @@ def test_a_video_explained(network, monkeypatch, tmp_path):
     page = (out / "index.html").read_text()
     assert "data:image/jpeg" in page and "http://" not in page and "https://" not in page and "deletion" in page
     assert (out / "annotated.mp4").stat().st_size > 0 and (out / "face_1.jpg").exists()
+
+
+def test_a_verdict_page_with_maps(network, monkeypatch, tmp_path):
+    verdicts.pretend(monkeypatch, [lit(0), lit(48)])
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    judged = {}
+    for name, explain in (("plain", None), ("maps", overlays)):
+        judged[name] = judge_many(tmp_path / "clip.mp4", network, tmp_path / name, explain=explain)["verdicts"][0]
+    assert judged["maps"]["probability"] == judged["plain"]["probability"]
+    (image,) = [image for image in judged["maps"]["images"] if image["kind"] == "map"]
+    assert image["face"] == 1 and not image["empty"] and (tmp_path / "maps" / image["file"]).exists()
+    pages = [(tmp_path / name / "index.html").read_text() for name in judged]
+    assert ["Grad-CAM" in page for page in pages] == [False, True]
 
 
 def test_a_map_is_put_back_where_its_crop_was_cut_out(network, monkeypatch, tmp_path):

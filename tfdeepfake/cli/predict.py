@@ -33,6 +33,11 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         default="auto",
         help="litert: the network compiled for CPUs, without TensorFlow; auto: what was measured faster [auto]",
     )
+    p.add_argument(
+        "--explain",
+        action="store_true",
+        help="with --out: the page shows where, in the most suspicious sample of each face, the network looks (Keras)",
+    )
     p.add_argument("--debug", action="store_true", help=JudgeSettings.__dataclass_fields__["debug"].metadata["help"])
     return p
 
@@ -47,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
     if args.out:
         check_output_folder(args.out)
+    if args.explain and not args.out:
+        raise InputError("--explain", "draws into the page.", "Add --out FOLDER.")
+    if args.explain and args.runtime == "litert":
+        raise InputError("--explain", "needs gradients, which LiteRT does not have.", "Leave --runtime out.")
     from tfdeepfake.published.sources import SOURCES
     from tfdeepfake.verdict import named
 
@@ -57,6 +66,12 @@ def run(args: argparse.Namespace) -> int:
     folder, settings = located.ready(print_line), located.affordable(settings, print_line)
     from tfdeepfake.verdict.batch import predict
 
+    explain = None
+    if args.explain:
+        from tfdeepfake.quiet import load_backend
+
+        load_backend()
+        from tfdeepfake.explain.overlays import overlays as explain
     return predict(
         args.paths,
         folder,
@@ -65,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
         detector=args.detector,
         detector_weights=args.detector_weights,
         labels=args.labels,
-        runtime=args.runtime,
+        runtime="keras" if args.explain else args.runtime,
         notice=print_line,
         start=start,
+        explain=explain,
     )

@@ -114,11 +114,7 @@ def sheet(blocks: list[tuple[str, list[tuple[Sample, int]]]]) -> Image.Image:
             for line, text in enumerate(name.split(" ")):
                 draw.text((8, y + 6 + 16 * line), text, font=font, fill=palette.rgb("soft"))
             for k, (sample, t) in enumerate(frames):
-                cell = Image.fromarray(_cell(sample, t, name))
-                cell.thumbnail((CELL_PX, CELL_PX)) if max(cell.size) > CELL_PX else None
-                scale = CELL_PX / max(cell.size)
-                cell = cell.resize((round(cell.width * scale), round(cell.height * scale)), Image.Resampling.BICUBIC)
-                image.paste(cell, (left + side * k, y))
+                image.paste(Image.fromarray(cell(sample, t, name)), (left + side * k, y))
             y += side
         for k, (sample, t) in enumerate(frames):
             text = f"frame {sample.indices[t]}  {sample.timestamps_s[t]:.2f} s  {sample.probability:.2f}"
@@ -139,7 +135,23 @@ def _is_flow(name):
     return name.split(" ")[-1] == "flow"
 
 
-def _cell(sample, t, name):
+def cell(sample: Sample, t: int, name: str, side_px: int = CELL_PX) -> np.ndarray:
+    """A frame of a sample, or a map over it.
+
+    Args:
+      sample: with maps.
+      t: which of its frames.
+      name: of a map; "crop" of the frame alone, "motion" of its flow as colours.
+      side_px: the longer side of what is returned.
+    Returns:
+      uint8 [H, W, 3] RGB.
+    """
+    image = Image.fromarray(_drawn(sample, t, name))
+    scale = side_px / max(image.size)
+    return np.asarray(image.resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS))
+
+
+def _drawn(sample, t, name):
     if name == "crop":
         return sample.frames[t]
     if name == "motion":

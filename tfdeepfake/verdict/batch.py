@@ -58,6 +58,7 @@ def judge_many(
     log: Callable[[str], None] | None = None,
     notice: Callable[[str], None] | None = None,
     start: float | None = None,
+    explain: "Callable[[Network], Callable] | None" = None,
 ) -> dict:
     """Judges files and folders; goes on past bad files and counts them.
 
@@ -75,6 +76,8 @@ def judge_many(
       log: called with each verdict's line, and with the summary.
       notice: called with what takes long before them, such as compiling the network.
       start: `time.perf_counter()` at which the start-up began, for `startup_s`; this call when not given.
+      explain: such as `explain.overlays.overlays`: it makes of the network a function of (path, record, list of
+        `Shown`, out_dir, folder) that draws where in each face the network looks, and returns the images.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
     Raises:
@@ -101,12 +104,14 @@ def judge_many(
     run = digest(
         {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": [__version__, SCHEMA]}
         | settings.that_change_scores()
+        | ({"explain": True} if explain else {})
     )
+    draw_maps = explain(network) if explain and out_dir else None
     resumed = open_folder(out_dir, run) if out_dir else {}
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
     startup_s, verdicts = time.perf_counter() - start, []
-    for record in _records(files.media, network, settings, out_dir, run, resumed):
+    for record in _records(files.media, network, settings, out_dir, run, resumed, draw_maps):
         verdict = with_label(record, true_labels)
         log(line(verdict, network.recipe.threshold))
         if verdict.get("traceback"):
@@ -208,7 +213,7 @@ def _check_there_are_media(paths, files: MediaFiles):
     raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
 
 
-def _records(media, network, settings, out_dir, run, resumed):
+def _records(media, network, settings, out_dir, run, resumed, draw_maps):
     """Yields the record of each file: the one of the stopped run, or a new one, which is on the disk by then."""
     from tqdm.auto import tqdm
 
@@ -217,19 +222,23 @@ def _records(media, network, settings, out_dir, run, resumed):
     for path, name in tqdm(media, desc="judging", unit="file", disable=hidden):
         record = resumed.get(printable_path(path))
         if record is None:
-            verdict = judge(path, network.model, network.recipe, network.detect, settings)
+            shown = []
+            keep = shown.extend if draw_maps else None
+            verdict = judge(path, network.model, network.recipe, network.detect, settings, keep)
             record = {"name": name, **verdict.to_dict(), "file": printable_path(path), "stamp": stamp(path), "run": run}
             if out_dir:
-                _draw(path, record, out_dir)
+                _draw(path, record, out_dir, shown, draw_maps)
                 append_json_line(out_dir / LINES, record)
         yield record
 
 
-def _draw(path, record, out_dir):
+def _draw(path, record, out_dir, shown, draw_maps):
     """Draws the images of a record and notes them in it; a full disk ends the run."""
     record["images"] = []
     try:
         record["images"] = images.draw_images(path, record, out_dir, IMAGES)
+        if draw_maps:
+            record["images"] += draw_maps(path, record, shown, out_dir, IMAGES)
     except (InputError, OSError):
         raise
     except Exception as error:  # images are an extra: what goes wrong with them costs no verdict

@@ -42,6 +42,8 @@ SIZES = (
     ImageSize(0, 0, 0, 0),
 )
 THUMB_SIDE_PX, THUMB_QUALITY, THUMB_BYTES = 96, 72, 2_000
+# A crop and its map beside each other.
+MAP_SIDE_PX, MAP_BYTES = 400, 12_000
 
 
 def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence[int] | None], Iterator[dict]]) -> None:
@@ -97,7 +99,9 @@ def image_size(rows: list[dict]) -> ImageSize:
 
     def num_bytes(size):
         return sum(
-            min(size.num_frames, row["num_images"]["frame"]) * size.num_bytes + row["num_images"]["face"] * THUMB_BYTES
+            min(size.num_frames, row["num_images"]["frame"]) * size.num_bytes
+            + row["num_images"]["face"] * THUMB_BYTES
+            + row["num_images"]["map"] * MAP_BYTES
             for row in rows
         )
 
@@ -132,6 +136,12 @@ def _section(number, verdict, threshold, folder, size):
         "remarks": remarks(verdict, threshold).removeprefix(", "),
         "seconds": sum(verdict["timings"].values()),
         "frames": frames,
+        "maps": [
+            image | copy
+            for image in images
+            if image["kind"] == "map"
+            if (copy := html.embedded_image(folder / image["file"], MAP_SIDE_PX, size.quality))
+        ],
         "over_time": [entry for entry in plots if entry[2]],
         "tiles": [(face, thumb) for face, thumb, plot in plots if thumb and not plot],
         "listed": [face for face, thumb, plot in plots if not thumb and not plot],
