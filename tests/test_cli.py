@@ -25,9 +25,7 @@ def test_help_loads_no_heavy_module():
     assert "predict" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "verb", ["predict", "prepare", "train", "evaluate", "explain", "faces", "perturb", "export", "convert"]
-)
+@pytest.mark.parametrize("verb", "predict prepare train evaluate compare faces explain perturb export convert".split())
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])

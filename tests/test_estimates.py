@@ -135,6 +135,10 @@ def test_a_difference_turns_round_with_its_sides_and_vanishes_for_twins():
     assert one["interval"] == pytest.approx([-v for v in other["interval"][::-1]])
     assert one["interval"][0] <= one["difference"] <= one["interval"][1]
     assert estimates.difference(a, a)["interval"] == [0, 0] and estimates.difference(a, a)["p"] == 1
+    # Two that make no error on thirty videos may differ on others.
+    perfect = estimates.auc(np.tile([0, 1], 15), np.tile([0.0, 1.0], 15), np.arange(30))
+    low, high = estimates.difference(perfect, perfect)["interval"]
+    assert low == -high and 0.05 < high < 0.2 and estimates.difference(perfect, perfect)["p"] is None
 
 
 @pytest.mark.parametrize("area, sources, videos", [(0.8, 30, 5), (0.96, 100, 3)])

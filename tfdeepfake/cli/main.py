@@ -10,6 +10,7 @@ from typing import NoReturn
 from tfdeepfake import __version__
 from tfdeepfake.cli import (
     audit,
+    compare,
     convert,
     detectors,
     evaluate,
@@ -25,7 +26,22 @@ from tfdeepfake.cli import (
 )
 from tfdeepfake.errors import InputError
 
-VERBS = (predict, detectors, prepare, train, grid, audit, evaluate, explain, faces, perturb, export, convert, models)
+VERBS = (
+    predict,
+    detectors,
+    prepare,
+    train,
+    grid,
+    audit,
+    evaluate,
+    compare,
+    explain,
+    faces,
+    perturb,
+    export,
+    convert,
+    models,
+)
 
 
 # What the system says of a disk or a place that no verb foresaw; other errors of its are faults of this program.

@@ -111,7 +111,7 @@ def difference(a: Estimate, b: Estimate) -> dict:
     low = gap - reach(a.value - low_a, high_b - b.value)
     high = gap + reach(high_a - a.value, b.value - low_b)
     out["interval"] = [float(low), float(high)]
-    if np.array_equal(a.parts, b.parts) and gap == 0:  # two of one kind: nothing differs
+    if gap == 0 and a.parts.any() and np.array_equal(a.parts, b.parts):  # one detector twice: nothing differs
         return out | {"interval": [0.0, 0.0], "standard_error": 0.0, "p": 1.0}
     if variance > 1e-18:
         out["standard_error"] = float(np.sqrt(variance))

@@ -38,7 +38,7 @@ STYLE = {
 }
 
 
-def _figure(title, subtitle, size=(4.8, 5.1), rows=None, left=0.13):
+def figure_with_title(title: str, subtitle: str, size=(4.8, 5.1), rows=None, left=0.13) -> tuple:
     """A figure with a left-aligned title in its head and axes below; `rows` are heights of stacked axes."""
     figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
@@ -56,13 +56,15 @@ def _figure(title, subtitle, size=(4.8, 5.1), rows=None, left=0.13):
     return figure, axes
 
 
-def _save(figure, path):
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a figure as PNG."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI, format="png")
     return Path(path)
 
 
-def _unit_square(axes, x, y):
+def unit_square(axes, x: str, y: str) -> None:
+    """Both axes from 0 to 1, equally long, with a grid."""
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel=x, ylabel=y)
     axes.set_aspect("equal", adjustable="box", anchor="W")
     axes.grid(color=PALE, linewidth=0.6)
@@ -73,7 +75,8 @@ def _undefined(axes, reason):
     axes.text(0.5, 0.5, f"Not defined:\n{reason}", ha="center", va="center", color=GREY, transform=axes.transAxes)
 
 
-def _with_interval(name, value, interval):
+def with_interval(name: str, value: float, interval: list[float] | None) -> str:
+    """ "AUC 0.873  [0.812, 0.921]"."""
     text = f"{name} {value:.3f}"
     return text + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
@@ -98,18 +101,18 @@ def roc(
       subtitle: data set, split, level, number of videos, coverage.
     """
     with rc_context(STYLE):
-        figure, axes = _figure("ROC curve", subtitle)
-        _unit_square(axes, "fraction of reals called FAKE", "fraction of fakes called FAKE")
+        figure, axes = figure_with_title("ROC curve", subtitle)
+        unit_square(axes, "fraction of reals called FAKE", "fraction of fakes called FAKE")
         if level["auc"] is None:
             _undefined(axes, level["undefined"]["auc"])
-            return _save(figure, path)
+            return save(figure, path)
         grid = np.linspace(0, 1, 201)
         band = metrics.roc_band(labels, scores, groups, grid, resamples, seed) if resamples else None
         if band is not None:
             axes.fill_between(grid, *band, color=CURVE, alpha=0.16, linewidth=0, label="95 % band, by source")
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="chance")
         fpr, tpr, _ = roc_curve(labels, scores)
-        auc = _with_interval("AUC", level["auc"], level["intervals"].get("auc"))
+        auc = with_interval("AUC", level["auc"], level["intervals"].get("auc"))
         axes.plot(fpr, tpr, color=CURVE, label=auc, clip_on=False)
         cells = level["confusion"]
         axes.plot(
@@ -118,17 +121,17 @@ def roc(
             "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {level['threshold']:.3g}",
         )  # fmt: skip
         axes.legend(loc="lower right")
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, level: dict, subtitle: str = "") -> Path:
     """Precision-recall curve of FAKE as the step function whose area is the average precision."""
     with rc_context(STYLE):
-        figure, axes = _figure("Precision and recall of FAKE", subtitle)
-        _unit_square(axes, "recall: fraction of fakes called FAKE", "precision: fraction of FAKE calls that are right")
+        figure, axes = figure_with_title("Precision and recall of FAKE", subtitle)
+        unit_square(axes, "recall: fraction of fakes called FAKE", "precision: fraction of FAKE calls that are right")
         if level["average_precision"] is None:
             _undefined(axes, level["undefined"]["average_precision"])
-            return _save(figure, path)
+            return save(figure, path)
         precision, recall, _ = precision_recall_curve(labels, scores)
         chance = level["n_fake"] / level["n"]
         axes.axhline(
@@ -142,13 +145,13 @@ def precision_recall(path: str | Path, labels: np.ndarray, scores: np.ndarray, l
                 "o", color=INK, markersize=6, clip_on=False, zorder=5, label=f"threshold {level['threshold']:.3g}",
             )  # fmt: skip
         axes.legend(loc="lower left")
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def confusion(path: str | Path, level: dict, subtitle: str = "") -> Path:
     """Confusion matrix: counts, and fractions of each true class, by which the cells are shaded."""
     with rc_context(STYLE):
-        figure, axes = _figure("Confusion matrix", subtitle, size=(5.0, 4.6))
+        figure, axes = figure_with_title("Confusion matrix", subtitle, size=(5.0, 4.6))
         cells = level["confusion"]
         counts = np.array([[cells["true_real"], cells["false_fake"]], [cells["false_real"], cells["true_fake"]]])
         totals = counts.sum(1, keepdims=True)
@@ -168,7 +171,7 @@ def confusion(path: str | Path, level: dict, subtitle: str = "") -> Path:
         axes.set(xlabel=f"called (FAKE from {level['threshold']:.3g})", ylabel="true")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def histogram(
@@ -176,7 +179,7 @@ def histogram(
 ) -> Path:
     """Scores of each class in 20 bins, as fractions of their class: FAKE above the axis, REAL below."""
     with rc_context(STYLE):
-        figure, axes = _figure("Scores of each class", subtitle, size=(6.4, 4.4))
+        figure, axes = figure_with_title("Scores of each class", subtitle, size=(6.4, 4.4))
         edges = np.linspace(0, 1, bins + 1)
         for value, name, colour, sign in ((1, "FAKE", FAKE, 1), (0, "REAL", REAL, -1)):
             mine = scores[labels == value]
@@ -195,7 +198,7 @@ def histogram(
         )
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * abs(value):.0f} %")
         axes.legend(loc="upper center", ncols=3, columnspacing=1.4, handlelength=1.4)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def reliability(
@@ -203,7 +206,7 @@ def reliability(
 ) -> Path:
     """Fraction of fakes against predicted probability in 10 bins, and how many items each bin holds."""
     with rc_context(STYLE):
-        figure, (axes, below) = _figure("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
+        figure, (axes, below) = figure_with_title("Reliability", subtitle, size=(5.6, 5.6), rows=[4, 1])
         count, mean, fraction = metrics.calibration_bins(labels, probabilities)
         filled = count > 0
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="calibrated")
@@ -220,16 +223,16 @@ def reliability(
         below.bar(np.arange(len(count)) * width, count, width * 0.92, align="edge", color=GREY)
         below.set(xlim=(0, 1), xlabel="probability of FAKE", ylabel="count")
         below.locator_params(axis="y", integer=True, nbins=3)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def error_over_coverage(path: str | Path, selective: dict, subtitle: str = "") -> Path:
     """Fraction of videos called wrongly when only the surest are called, see `selective.measure`, which it gets."""
     with rc_context(STYLE):
-        figure, axes = _figure("Error over coverage", subtitle, size=(5.6, 4.4))
+        figure, axes = figure_with_title("Error over coverage", subtitle, size=(5.6, 4.4))
         if selective["area"] is None:
             _undefined(axes, selective["undefined"])
-            return _save(figure, path)
+            return save(figure, path)
         error, whole = selective["error"], selective["error"][-1]
         axes.axhline(whole, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=f"of all: {whole:.3f}")
         name = f"area {selective['area']:.3f} (least possible {selective['least_area']:.3f})"
@@ -238,7 +241,7 @@ def error_over_coverage(path: str | Path, selective: dict, subtitle: str = "") -
         axes.set_xlabel("coverage: fraction of videos that are called, the surest first")
         axes.grid(color=PALE, linewidth=0.6)
         axes.legend(loc="upper left", ncols=2)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _wilson(k, n, z=1.96):
@@ -266,7 +269,7 @@ def timeline(
       duration_s: end of the time axis; the last timestamp when not given.
     """
     with rc_context(STYLE):
-        figure, axes = _figure(title or "Probability over time", subtitle, size=(8.0, 3.2), left=0.08)
+        figure, axes = figure_with_title(title or "Probability over time", subtitle, size=(8.0, 3.2), left=0.08)
         shades = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
         last = duration_s or 0.0
         for number, (face, (times, values)) in enumerate(sorted(tracks.items())):
@@ -285,7 +288,7 @@ def timeline(
         if len(tracks) > 1:
             axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
         figure.subplots_adjust(right=0.9)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def describe(report: dict, level: str = "video") -> str:
