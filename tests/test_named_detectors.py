@@ -9,18 +9,15 @@ import threading
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
 from support import loopback
-from support.loopback import serve
-from support.published_files import shallow, write_published
-from support.verdicts import example, no_detector, pretend
+from support.published_files import noisy_crops, publish
+from support.verdicts import no_detector, pretend
 
 import tfdeepfake
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import faces
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import sha256
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.published.fetch import direct_address, file_name
 from tfdeepfake.published.sources import SOURCES
@@ -59,37 +56,6 @@ def site():
         yield site
 
 
-def publish(monkeypatch, site, source, folder):
-    """Puts a small file of a source on the server, as its published one."""
-    shallow(monkeypatch, source)
-    known = SOURCES[source]
-    path = folder / f"small{Path(file_name(source)).suffix}"
-    write_published(path, source, np.random.default_rng(0))
-    size = 256
-    if not known.load_keras:
-        from tfdeepfake import models
-
-        height, size = (int(n) for n in models.build(known.network, **known.network_args).inputs[0].shape[1:3])
-        assert height == size
-    small = dataclasses.replace(
-        known,
-        address=site.address(f"/{path.name}"),
-        sha256=sha256(path) if known.sha256 else None,
-        num_bytes=path.stat().st_size if known.num_bytes else None,
-        data=dataclasses.replace(known.data, height_px=size, width_px=size),
-    )
-    site[f"/{path.name}"] = serve(path.read_bytes())
-    monkeypatch.setitem(SOURCES, source, small)
-    return path, size
-
-
-def crops(size, count=3):
-    """Examples of noisy crops in the size that a network takes."""
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (count, 1, size, size, 3), dtype=np.uint8)
-    return [dataclasses.replace(example(0.5, frame=k), frames=frames[k]) for k in range(count)]
-
-
 def test_all_names_with_a_direct_address_are_tried():
     assert sorted(NAMES) == sorted(
         name for name, known in SOURCES.items() if known.is_detector and direct_address(known)
@@ -100,7 +66,7 @@ def test_all_names_with_a_direct_address_are_tried():
 def test_the_whole_way_of_a_name(monkeypatch, tmp_path, site, capsys, source):
     _, size = publish(monkeypatch, site, source, tmp_path)
     (tmp_path / "clip.mp4").write_bytes(b"clip")
-    pretend(monkeypatch, crops(size))
+    pretend(monkeypatch, noisy_crops(size))
     monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: no_detector)
     assert main(["predict", str(tmp_path / "clip.mp4"), "--model", source]) == 0
     told = capsys.readouterr()
@@ -232,7 +198,7 @@ def test_the_stored_costs_are_the_counted_ones():
 @pytest.fixture
 def detector(monkeypatch, tmp_path, site):
     _, size = publish(monkeypatch, site, "meso4_df", tmp_path)
-    pretend(monkeypatch, crops(size))
+    pretend(monkeypatch, noisy_crops(size))
     monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: no_detector)
     (tmp_path / "clip.mp4").write_bytes(b"clip")
     return tfdeepfake.Detector("meso4_df", log=lambda line: None)

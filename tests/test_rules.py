@@ -81,9 +81,10 @@ def logit(p):
 
 def test_a_vote_is_the_mean_of_probabilities():
     logits = np.array([[2.0, -1.0], [800.0, 700.0], [-800.0, 3.0]])
-    votes = rules.vote(logits, 2.0)
-    np.testing.assert_allclose(expit(votes / 2.0), expit(logits / 2.0).mean(axis=1), rtol=1e-9)
+    votes = rules.vote(logits)
+    np.testing.assert_allclose(expit(votes), expit(logits).mean(axis=1), rtol=1e-9)
     assert np.isfinite(votes).all()
+    np.testing.assert_array_equal(rules.vote(logits[:, :1]), logits[:, 0])
 
 
 def test_unknown_rules_are_refused():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
+MEMBERS = "members"  # of a folder of networks that vote: their saved model folders
 BEST = "best"  # of a run folder: the saved model folder of its best epoch
 # Of recipe.json. It goes up when an older version would read a recipe wrongly, or this one an older recipe.
 SCHEMA = 1
@@ -158,6 +159,47 @@ def _read_weights(model, path):
             variable.assign(arrays[name][()])
 
 
+class Members:
+    """Networks that each vote, in the place of one where scores are made; they read the same inputs.
+
+    Attributes:
+      votes: True: `predict_on_batch` gives the logits [B, M] of all, whose vote is `scoring.rules.vote`.
+      inputs: of the first; outputs: of the first, one logit of FAKE.
+      one_by_one: see `compiled.folder.CompiledModel`.
+    """
+
+    votes = True
+
+    def __init__(self, models: list):
+        """Takes keras.Models or compiled ones, each with one output [B, 1]."""
+        self.models, self.inputs, self.outputs = models, models[0].inputs, models[0].outputs
+        self.one_by_one = all(getattr(model, "one_by_one", False) for model in models)
+
+    def predict_on_batch(self, batch: dict) -> "np.ndarray":
+        """Logits float32 [B, M] of {"frames": [B, ...], ...}."""
+        import numpy as np
+
+        return np.concatenate([np.asarray(model.predict_on_batch(batch)) for model in self.models], axis=1)
+
+
+def member_folders(folder: str | Path, recipe: Recipe) -> list[Path]:
+    """Saved model folders of the networks that vote; none where the recipe is of one network."""
+    return [Path(folder) / MEMBERS / name for name in recipe.members or ()]
+
+
+def load_voting(folder: str | Path) -> tuple:
+    """As `load_model`, and where the folder is of networks that vote: (`Members`, Recipe).
+
+    Raises:
+      InputError: see `load_model`.
+    """
+    folder = find_model_folder(folder)
+    recipe = load_recipe(folder)
+    if not recipe.members:
+        return load_model(folder)
+    return Members([load_model(member)[0] for member in member_folders(folder, recipe)]), recipe
+
+
 def load_model(folder: str | Path) -> tuple:
     """Builds the network of a saved model folder, or of a run folder's best/, and loads its weights.
 
@@ -170,6 +212,9 @@ def load_model(folder: str | Path) -> tuple:
     """
     folder = find_model_folder(folder)
     recipe = load_recipe(folder)
+    if recipe.members:
+        remedy = f"Give one of them: {folder / MEMBERS / recipe.members[0]}."
+        raise InputError(folder, f"holds {len(recipe.members)} networks that vote; this takes one network.", remedy)
     from tfdeepfake import models
     from tfdeepfake.layers.initializers import undrawn
 

@@ -142,6 +142,7 @@ class Recipe:
       network: name in `tfdeepfake.models.MODELS`.
       network_args: keyword arguments of that network.
       data: the `DataRecipe` of the training data.
+      members: names of saved model folders in the folder's `members/`, networks that each vote; None for one network.
       threshold: probability from which a video is called FAKE, chosen on validation data.
       fraction_threshold: fraction of frames from which a video is called FAKE under the fraction-of-frames rule
         (P2 4.2.2), or None when it was not chosen.
@@ -165,6 +166,7 @@ class Recipe:
     network: str
     network_args: dict = field(default_factory=dict)
     data: DataRecipe = field(default_factory=DataRecipe)
+    members: list | None = None
     threshold: float = 0.5
     fraction_threshold: float | None = None
     video_rule: str = "mean"
@@ -192,6 +194,12 @@ class Recipe:
             raise ValueError(f"faces_rule needs one of {FACES_RULES}, got {self.faces_rule!r}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
+        if self.members is not None and (
+            not isinstance(self.members, list)
+            or len(self.members) < 2
+            or not all(isinstance(name, str) and name and "/" not in name and name != ".." for name in self.members)
+        ):
+            raise ValueError(f"members needs a list of names of folders, or null, got {self.members!r}.")
         names = self.classes
         if names is not None and (
             not isinstance(names, list)

@@ -1,15 +1,21 @@
 """Small files in the layouts of published ones, and the small networks that take them."""
 
+import dataclasses
 import inspect
 import json
 import struct
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 from support import torch_files
+from support.loopback import serve
+from support.verdicts import example
 
 from tfdeepfake import models
+from tfdeepfake.files import sha256
+from tfdeepfake.published.fetch import file_name
 from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.weights import torch_assign
 
@@ -158,3 +164,32 @@ def write_published(path, source, rng):
         write_safetensors(path, tensors)
     else:
         torch_files.write_zip(path, torch_files.tensors(tensors))
+
+
+def publish(monkeypatch, site, source, folder, name="small", rng=None):
+    """Puts a small file of a source on the server, as its published one."""
+    shallow(monkeypatch, source)
+    known = SOURCES[source]
+    path = folder / f"{name}{Path(file_name(source)).suffix}"
+    write_published(path, source, rng or np.random.default_rng(0))
+    size = 256
+    if not known.load_keras:
+        height, size = (int(n) for n in models.build(known.network, **known.network_args).inputs[0].shape[1:3])
+        assert height == size
+    small = dataclasses.replace(
+        known,
+        address=site.address(f"/{path.name}"),
+        sha256=sha256(path) if known.sha256 else None,
+        num_bytes=path.stat().st_size if known.num_bytes else None,
+        data=dataclasses.replace(known.data, height_px=size, width_px=size),
+    )
+    site[f"/{path.name}"] = serve(path.read_bytes())
+    monkeypatch.setitem(SOURCES, source, small)
+    return path, size
+
+
+def noisy_crops(size, count=3):
+    """Examples of noisy crops in the size that a network takes."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (count, 1, size, size, 3), dtype=np.uint8)
+    return [dataclasses.replace(example(0.5, frame=k), frames=frames[k]) for k in range(count)]

@@ -9,7 +9,7 @@ from tfdeepfake.quiet import load_tensorflow
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("convert", help="published checkpoint to a saved model folder")
     p.add_argument("source", help="for example meso4_df; an unknown one lists them all")
-    p.add_argument("file", help="the checkpoint file as its authors publish it")
+    p.add_argument("file", help="the checkpoint file as its authors publish it; of dfdc_winner the folder of its files")
     p.add_argument("--out", required=True, help="saved model folder to write")
     p.add_argument("--fresh-head", action="store_true", help="replace the last layer by a new logit, to be trained")
     p.add_argument("--any-file", action="store_true", help="take a file with another checksum (same layout)")

@@ -22,7 +22,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    from tfdeepfake.published.fetch import fetch_published
+    from tfdeepfake.published.fetch import fetch_all
     from tfdeepfake.verdict import named
     from tfdeepfake.weights.download import size_text
 
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> None:
     if args.name is None:
         raise InputError(args.action, "needs the name of a detector.", "`tfdeepfake detectors` lists them.")
     if args.action == "fetch":
-        print(fetch_published(args.name, to=args.to, log=print))
+        for path in fetch_all(args.name, to=args.to, log=print).values():
+            print(path)
     else:
         print(f"{args.name}: {size_text(named.remove(args.name))} freed.")
 
@@ -67,11 +68,14 @@ def table(name: str | None = None) -> Iterator[str]:
 
 
 def here(row: "Listed") -> str:
-    """Whether a detector is on this machine: "yes", "fetched", "in part", "no", or that it has to be got by hand."""
+    """Whether a detector is on this machine: "yes", "fetched", "in part", "3 of 7 files", "no", or by hand."""
     from tfdeepfake.verdict import named
 
     if named.is_ready(row.source):
         return "yes"
+    if row.members:
+        count = sum(member.cached is not None and member.cached.is_whole for member in row.members)
+        return "fetched" if count == len(row.members) else f"{count} of {len(row.members)} files" if count else "no"
     if row.cached:
         return "fetched" if row.cached.is_whole else "in part"
     return "no" if row.address else "get it by hand: tfdeepfake convert"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.compiled.folder import NoCompiledForm, compile_folder, load_compiled
 from tfdeepfake.errors import InputError
-from tfdeepfake.model_folder import load_model, load_recipe
+from tfdeepfake.model_folder import Members, load_model, load_recipe, member_folders
 from tfdeepfake.quiet import load_backend
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.vocabulary import RUNTIMES
@@ -38,13 +38,17 @@ def load_for_verdict(
       log: called with a line when the network is compiled, and when it cannot be.
       num_files: that will be judged.
     Returns:
-      (keras.Model or `folder.CompiledModel`, Recipe).
+      (keras.Model or `folder.CompiledModel`, or `model_folder.Members` of them; Recipe).
     Raises:
       InputError: the folder cannot be used, or its network has no compiled form and `runtime` is "litert".
     """
     if runtime not in RUNTIMES:
         raise InputError("runtime", f"needs one of {', '.join(RUNTIMES)}, got {runtime!r}.")
-    if runtime == "litert" or (runtime == "auto" and preferred(load_recipe(folder), num_files) == "litert"):
+    recipe = load_recipe(folder)
+    if recipe.members:
+        members = member_folders(folder, recipe)
+        return Members([load_for_verdict(member, runtime, log, num_files)[0] for member in members]), recipe
+    if runtime == "litert" or (runtime == "auto" and preferred(recipe, num_files) == "litert"):
         try:
             return load_compiled(folder, log)
         except NoCompiledForm as error:
@@ -72,7 +76,10 @@ def compile_ahead(folder: Path | str, log: Callable[[str], None] = lambda line: 
     Raises:
       InputError: the folder cannot be used.
     """
-    if _keras_from_files(load_recipe(folder)) > 1:
+    recipe = load_recipe(folder)
+    for member in member_folders(folder, recipe):
+        compile_ahead(member, log)
+    if not recipe.members and _keras_from_files(recipe) > 1:
         try:
             compile_folder(folder, log)
         except NoCompiledForm as error:

@@ -8,7 +8,7 @@ Rules turn frames (or clips) into a face, and faces into a video: those of `scor
 import numpy as np
 
 from tfdeepfake.scoring.rules import check_rules, probability, sum_up
-from tfdeepfake.scoring.table import Table, codes, video_codes
+from tfdeepfake.scoring.table import Table, codes, sample_logits, video_codes
 from tfdeepfake.vocabulary import STATUSES, VIDEO_RULES
 
 RULES = (*VIDEO_RULES, "fraction")
@@ -49,12 +49,11 @@ def face_scores(
     """
     scored, video, face = face_groups(rows, faces_rule)
     frames = np.bincount(face, minlength=len(video))
-    logit = rows["logit"][scored]
     if rule == "fraction":
-        called = frame_scores({"logit": logit}, rule)
+        called = frame_scores({"logit": rows["logit"][scored]}, rule)
         score = np.bincount(face, weights=called, minlength=len(video)) / np.maximum(frames, 1)
     else:
-        score = sum_up(logit, face, rule, temperature, rows["timestamp_s"][scored], unit)
+        score = sum_up(sample_logits(rows)[scored], face, rule, temperature, rows["timestamp_s"][scored], unit)
     any_row = np.zeros(len(video), np.int64)
     any_row[face] = scored
     faces, labels = rows["face"][any_row], rows["label"][any_row]

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from tfdeepfake.evaluation.aggregation import face_groups, video_scores
 from tfdeepfake.scoring.rules import sum_up
-from tfdeepfake.scoring.table import Table
+from tfdeepfake.scoring.table import Table, sample_logits
 
 FRACTION_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 LEAST_VIDEOS = 5  # of each class; with fewer nothing is chosen
@@ -72,7 +72,7 @@ def fit_temperature(rows: Table, video_rule: str = "mean", faces_rule: str = "ma
     n_fake, n_real = np.sum(labels == 1), np.sum(labels == 0)
     target = np.where(labels == 1, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
     scored, video, face = face_groups(rows, faces_rule)
-    logit, times_s = rows["logit"][scored].astype(np.float64), rows["timestamp_s"][scored]
+    logit, times_s = sample_logits(rows)[scored].astype(np.float64), rows["timestamp_s"][scored]
     starts = np.flatnonzero(np.diff(video, prepend=-1))
 
     def loss(log_temperature):

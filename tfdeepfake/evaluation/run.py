@@ -9,7 +9,7 @@ from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, load_model
+from tfdeepfake.model_folder import RECIPE_FILE, load_voting
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
@@ -130,11 +130,11 @@ def _load(folder, data):
             folder, "is not a run folder.", "Give a folder written by `tfdeepfake train`, or a saved model folder."
         )
     if not (folder / RECIPE_FILE).exists():
-        model, recipe = load_model(folder / "best")
+        model, recipe = load_voting(folder / "best")
         return model, recipe, read_json(folder / "config.json", "Give the data set with --data NAME.")
     if data is None:
         raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
-    return *load_model(folder), None
+    return *load_voting(folder), None
 
 
 def _open_fitting(data, data_dir, recipe: Recipe, input_type, with_flow):

@@ -4,7 +4,9 @@ A file is taken whole or not at all: its checksum must be the published one wher
 array in it is used once, and every shape is equal. PyTorch is not needed and nothing in the file is run.
 """
 
+import dataclasses
 import inspect
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import sha256
 from tfdeepfake.layers.initializers import undrawn
-from tfdeepfake.model_folder import save_model
+from tfdeepfake.model_folder import MEMBERS, WEIGHTS_FILE, load_recipe, save_model, write_recipe
+from tfdeepfake.published.fetch import files_of
 from tfdeepfake.published.sources import find_published
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.weights import torch_assign
@@ -35,7 +38,7 @@ def convert(
 
     Args:
       source: a key of `sources.SOURCES`.
-      file: the checkpoint as its authors publish it, fetched by the user.
+      file: the checkpoint as its authors publish it, fetched by the user; of several that vote, the folder they lie in.
       out_dir: the folder to write, see `model_folder.save_model`.
       fresh_head: leaves the file's last layer out; the network gets a new one with one output, the logit of FAKE,
         which has to be trained. PyTorch files only.
@@ -47,6 +50,10 @@ def convert(
       InputError: unknown source; the file is missing, unreadable, not the published one or does not fit the network.
     """
     known = find_published(source)
+    if known.members:
+        if fresh_head:
+            raise InputError(source, "is several networks that vote.", f"Take one: {known.members[0]}.")
+        return convert_members(source, files_of(source, file), out_dir, any_file)
     if fresh_head and known.load_keras:
         raise InputError(source, "is a detector already: its head is used as it is.", "Leave --fresh-head out.")
     check_weight_file(file)
@@ -86,6 +93,54 @@ def convert(
     )
     save_model(out_dir, model, recipe)
     return Path(out_dir)
+
+
+def convert_members(source, files: dict, out_dir: str | Path, any_file: bool = False) -> Path:
+    """Writes the saved model folder of published networks that vote, each with a folder of its own in `members/`.
+
+    Args:
+      source: a key of `sources.SOURCES` with `members`.
+      files: {name of the member: path of its file}.
+      out_dir: the folder to write; members that are there already, of the same file, are kept.
+      any_file: see `convert`.
+    Returns:
+      Path of the folder.
+    Raises:
+      InputError: as `convert`.
+    """
+    known, out_dir = find_published(source), Path(out_dir)
+    recipes = []
+    for name in known.members:
+        folder = out_dir / MEMBERS / name
+        if not _is_of(folder, files[name]):
+            shutil.rmtree(folder, ignore_errors=True)
+            convert(name, files[name], folder, any_file=any_file)
+        recipes.append(load_recipe(folder))
+    one = recipes[0]
+    recipe = dataclasses.replace(
+        one,
+        network=known.network,
+        network_args={"members": [[recipe.network, recipe.network_args] for recipe in recipes]},
+        members=list(known.members),
+        data=known.data,
+        video_rule=known.video_rule,
+        faces_rule=known.faces_rule,
+        calibration=f"{one.calibration}; each of {len(recipes)} networks is summed up alone, then their mean is taken",
+        parent="; ".join(str(recipe.parent) for recipe in recipes),
+        accuracy=known.accuracy if one.accuracy else "",
+        weights_sha256=None,
+    )
+    write_recipe(out_dir, recipe)
+    return out_dir
+
+
+def _is_of(folder, file):
+    """Whether a folder was converted of this file, and whole."""
+    try:
+        recipe = load_recipe(folder)
+        return (folder / WEIGHTS_FILE).is_file() and str(recipe.parent).endswith(f"sha256:{sha256(file)}")
+    except (InputError, OSError):
+        return False
 
 
 def load_published(known: "Published", tensors: dict, subject: str, fresh_head: bool = False) -> tuple:

@@ -2,6 +2,8 @@
 winner of the DFDC, and DeepfakeBench (arXiv:2307.01426).
 """
 
+import dataclasses
+
 from tfdeepfake.published.entry import DFDC_TERMS, FF_TERMS, Later, Published
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.weights import imagenet
@@ -118,6 +120,9 @@ def _dfdc_winner(seed, epoch):
     )
 
 
+_DFDC_WINNERS = {f"dfdc_winner_b7_{seed}_{epoch}": _dfdc_winner(seed, epoch) for seed, epoch in _DFDC_WINNER}
+_ONE = next(iter(_DFDC_WINNERS.values()))
+
 PUBLISHED = {
     **{f"efficientnet_{variant}_imagenet": _imagenet(variant, *known) for variant, known in _IMAGENET.items()},
     **{f"bonettini_{form}_{data}": _bonettini(form, data, digest) for (form, data), digest in _BONETTINI.items()},
@@ -135,7 +140,18 @@ PUBLISHED = {
         gmacs=4.392,
         accuracy="AUC on Celeb-DF v2 .932 with the raw file (its authors' page)",
     ),
-    **{f"dfdc_winner_b7_{seed}_{epoch}": _dfdc_winner(seed, epoch) for seed, epoch in _DFDC_WINNER},
+    "dfdc_winner": dataclasses.replace(
+        _ONE,
+        network="ensemble",
+        members=tuple(_DFDC_WINNERS),
+        address=f"the seven files {', '.join(_DFDC_WINNERS)}",
+        about_mb=7 * _ONE.about_mb,
+        gmacs=7 * _ONE.gmacs,
+        # A sample of a face takes some two seconds on two cores; and its authors' rule wants more than eleven.
+        cpu_samples=16,
+        accuracy="won the DFDC (its authors' page)",
+    ),
+    **_DFDC_WINNERS,
     "deepfakebench_efficientnetb4": Published(
         network="efficientnet_b4",
         module_name=_naming("deepfakebench"),

@@ -52,6 +52,7 @@ class Published:
       address: of the file; or, in words, where a user gets it.
       licence: of the weights; "none stated ..." where their authors say nothing.
       trained_on: data set, for the recipe.
+      members: names of checkpoints that vote; this one has no file of its own then.
       data: recipe by which its authors crop faces (or, for other tasks, one that fits its input).
       module_name: of a PyTorch file: function, Keras layer name -> PyTorch module name; its value for "logits" is
         the head.
@@ -81,6 +82,7 @@ class Published:
     trained_on: str
     data: DataRecipe
     load_keras: Callable | None = None
+    members: tuple = ()
     positive: str | int | None = None
     network_args: dict = field(default_factory=dict)
     extra: Callable = no_extra

@@ -1,5 +1,6 @@
 """Published checkpoints that have an address of their own: fetched by name, carried elsewhere, listed, removed."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,39 @@ def file_name(source: str) -> str | None:
     return source + PurePosixPath(urlsplit(address).path).suffix if address else None
 
 
+def files_of(source: str, folder: Path | str) -> dict[str, Path]:
+    """Files of a checkpoint of several that vote, in a folder: {name of the member: path}.
+
+    They may be called as their authors call them, or as `fetch_published` does.
+
+    Raises:
+      InputError: unknown source, or a file is missing; names it.
+    """
+    folder, files = Path(folder), {}
+    known = find_published(source)
+    if not folder.is_dir():
+        problem = f"is no folder; {source} is {len(known.members)} files."
+        raise InputError(folder, problem, f"Give the folder of {known.address}.")
+    for name in known.members:
+        member = find_published(name)
+        places = [folder / file for file in (file_name(name), PurePosixPath(member.address).name) if file]
+        files[name] = next((place for place in places if place.is_file()), None)
+        if files[name] is None:
+            raise InputError(places[0], "this file is missing.", f"Get it first: {member.whereabouts}")
+    return files
+
+
+def fetch_all(source: str, **options) -> dict[str, Path]:
+    """The files of a checkpoint: {source: path}, or those of the several that vote; see `fetch_published`.
+
+    Those that are here are not fetched again, and a download that was broken goes on, file by file.
+    """
+    known, log = find_published(source), options.get("log", lambda line: None)
+    if known.members:
+        log(f"{source}: {len(known.members)} files, {known.size} together.")
+    return {name: fetch_published(name, **options) for name in known.members or (source,)}
+
+
 def fetch_published(
     source: str,
     to: Path | str | None = None,
@@ -48,6 +82,8 @@ def fetch_published(
       InputError: unknown source, or one without an address of its own; see also `cache.fetch`.
     """
     known, name = find_published(source), file_name(source)
+    if known.members:
+        raise InputError(source, f"is {len(known.members)} files.", f"Fetch them one by one: {known.address}.")
     convert = f"tfdeepfake convert {source} FILE --out DIR"
     if name is None:
         raise InputError(
@@ -81,6 +117,9 @@ def remove_published(source: str) -> int:
     Raises:
       InputError: unknown source, or one that another process fetches now.
     """
+    members = find_published(source).members
+    if members:
+        return sum(map(remove_published, members))
     name = file_name(source)
     return cache.remove(name) if name else 0
 
@@ -94,16 +133,19 @@ class Listed:
       known: facts about it.
       address: that gives the file, or None.
       cached: `cache.Cached`, whole or not; None when nothing is here.
+      members: of several that vote, the `Listed` of each.
     """
 
     source: str
     known: Published
     address: str | None
     cached: cache.Cached | None
+    members: tuple = ()
 
 
 def listing() -> list[Listed]:
     """Every checkpoint, in the order of the tables."""
     # A whole file counts for more than the beginning of its next fetch.
     here = {row.name: row for row in sorted(cache.listing(), key=lambda row: row.is_whole)}
-    return [Listed(s, known, direct_address(known), here.get(file_name(s))) for s, known in SOURCES.items()]
+    rows = {s: Listed(s, known, direct_address(known), here.get(file_name(s))) for s, known in SOURCES.items()}
+    return [dataclasses.replace(row, members=tuple(rows[name] for name in row.known.members)) for row in rows.values()]

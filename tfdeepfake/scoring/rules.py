@@ -37,11 +37,14 @@ def probability(logit, temperature: float = 1.0) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 
 
-def vote(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Logits [N, M] of M networks -> logits float64 [N] of the mean of their probabilities."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    fake, real = (np.logaddexp.reduce(-np.logaddexp(0.0, sign * scaled), axis=1) for sign in (-1, 1))
-    return (fake - real) * temperature
+def vote(logits: np.ndarray) -> np.ndarray:
+    """Logits [..., M] of M networks -> logits float64 [...] of the mean of their probabilities."""
+    logits = np.asarray(logits, np.float64)
+    if logits.shape[-1] == 1:
+        return logits[..., 0]
+    with np.errstate(invalid="ignore"):  # of logits that are not finite no score is made
+        fake, real = (np.logaddexp.reduce(-np.logaddexp(0.0, sign * logits), axis=-1) for sign in (-1, 1))
+        return fake - real
 
 
 def peak_window(starts_s: np.ndarray, values: np.ndarray, unit: str = "frame") -> tuple[float, int, int]:

@@ -6,17 +6,19 @@ import numpy as np
 from tqdm import tqdm
 
 from tfdeepfake.scoring.classes import log_odds
+from tfdeepfake.scoring.rules import vote
 from tfdeepfake.scoring.table import (
     CLASS_PREFIX,
     COLUMNS,
     EMPTY,
     Table,
-    class_columns,
     concatenate,
     empty_cell,
+    more_columns,
     select,
     table,
     video_codes,
+    vote_columns,
 )
 from tfdeepfake.scoring.tta import predict_logits
 
@@ -42,7 +44,8 @@ def score_data(
     metadata, so that they are counted. Memory grows with the number of scored frames, not with pixels.
 
     Args:
-      model: network of `frames` (and `flow`) with one logit [B, 1], or with K [B, K]; input type frame, flow or clip.
+      model: network of `frames` (and `flow`) with one logit [B, 1], or with K [B, K], or several that vote
+        (`model_folder.Members`); input type frame, flow or clip.
       prepared: what `tfdeepfake.data.batches.prepared.open_data` returns.
       split: "train", "validation" or "test".
       batch_size: examples scored at a time.
@@ -64,7 +67,13 @@ def score_data(
     bar = tqdm(total=total, desc=f"scoring {split}", unit=input_type if input_type == "clip" else "frame", disable=None)
     with bar, pipeline.reading(prepared, split):
         for inputs, label, keys in dataset.as_numpy_iterator():
-            parts.append(_scored_batch(predict_logits(model, inputs, tta), label, keys, shared, classes))
+            logits = predict_logits(model, inputs, tta)
+            # Of networks that vote, the columns stand beside their vote.
+            votes = logits if getattr(model, "votes", False) else None
+            logits = logits if votes is None else vote(votes)[:, None]
+            parts.append(
+                _scored_batch(logits, label, keys, shared, classes) | ({} if votes is None else vote_columns(votes))
+            )
             bar.update(len(label))
     rows = _first_of_each(concatenate(parts))
     return concatenate([_without_broken(rows), table(unscored_rows(prepared, split))])
@@ -103,12 +112,12 @@ def _first_of_each(rows):
 def _without_broken(rows):
     """Videos with a logit that is not finite get one row of status "error" in the place of their rows."""
     video, first = video_codes(rows)
-    finite = np.logical_and.reduce([np.isfinite(rows[name]) for name in ("logit", *class_columns(rows))])
+    finite = np.logical_and.reduce([np.isfinite(rows[name]) for name in ("logit", *more_columns(rows))])
     broken = np.unique(video[~finite])
     if not len(broken):
         return rows
     errors = select(rows, first[broken])
-    for name in [*EMPTY, *class_columns(rows)]:
+    for name in [*EMPTY, *more_columns(rows)]:
         if name != "label":
             errors[name] = np.full(len(broken), *empty_cell(name))
     errors["status"] = np.full(len(broken), "error", dtype=object)

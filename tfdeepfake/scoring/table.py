@@ -12,6 +12,8 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
     status       object [N] of str, one of `STATUSES`
     logit_<class>  float32 [N], raw logits of a network of K classes, `logit_real` first; absent for one logit.
                    `logit` is then their log-odds of FAKE (`classes.log_odds`): what is binary reads it alone
+    vote_<number>  float32 [N], raw logits of several networks that vote, from 1; absent for one network. `logit` is
+                   then that of the mean of their probabilities; a face is summed up for each (`rules.sum_up`)
 
 A scored video has one row per scored frame or clip and face. A video that was not scored has one row, without
 face, frame and logit: it is never given a score, but it is counted.
@@ -35,7 +37,7 @@ VIDEO = ("data_set", "method", "video")
 TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
-CLASS_PREFIX = "logit_"
+CLASS_PREFIX, VOTE_PREFIX = "logit_", "vote_"
 Table = dict[str, np.ndarray]
 REMEDY = "Write the table again with `tfdeepfake evaluate`, or mend the line."
 _CHUNK = 50_000  # rows held as Python strings at a time
@@ -44,7 +46,7 @@ _CHUNK = 50_000  # rows held as Python strings at a time
 def table(rows: list[dict]) -> Table:
     """Columns from a list of dicts; a missing or None entry is empty, a missing status is "scored"."""
     columns = {}
-    for name in [*COLUMNS, *dict.fromkeys(n for row in rows for n in row if n.startswith(CLASS_PREFIX))]:
+    for name in [*COLUMNS, *dict.fromkeys(n for row in rows for n in more_columns(row))]:
         if name in TEXTS:
             fallback = "scored" if name == "status" else ""
             cells = [fallback if row.get(name) is None else str(row[name]) for row in rows]
@@ -57,14 +59,30 @@ def table(rows: list[dict]) -> Table:
 
 
 def empty_cell(name: str) -> tuple[float, type]:
-    """(what stands in an empty cell of a column of numbers, its dtype); those of classes are like `logit`."""
-    name = "logit" if name.startswith(CLASS_PREFIX) else name
+    """(what stands in an empty cell of a column of numbers, its dtype); further logits are like `logit`."""
+    name = "logit" if name.startswith((CLASS_PREFIX, VOTE_PREFIX)) else name
     return EMPTY[name], DTYPES[name]
 
 
 def class_columns(columns: Table) -> list[str]:
     """Names of the columns of classes, in their order."""
     return [name for name in columns if name.startswith(CLASS_PREFIX)]
+
+
+def more_columns(columns: Table) -> list[str]:
+    """Names of the columns that only some tables have: logits of classes, and of networks that vote."""
+    return [name for name in columns if name.startswith((CLASS_PREFIX, VOTE_PREFIX))]
+
+
+def vote_columns(votes: np.ndarray) -> dict[str, np.ndarray]:
+    """Logits [N, M] of M networks that vote as columns of a table."""
+    return {f"{VOTE_PREFIX}{n + 1}": column for n, column in enumerate(np.float32(votes).T)}
+
+
+def sample_logits(columns: Table) -> np.ndarray:
+    """What `rules.sum_up` takes of a table: float32 [N, M] where networks vote, else [N]."""
+    votes = [columns[name] for name in columns if name.startswith(VOTE_PREFIX)]
+    return np.stack(votes, axis=-1) if votes else columns["logit"]
 
 
 def class_names(columns: Table) -> list[str]:
@@ -84,7 +102,7 @@ def select(columns: Table, chosen: np.ndarray | slice) -> Table:
 
 def concatenate(tables: list[Table]) -> Table:
     """One table of several; a table without the classes of another has no logit of them."""
-    more = dict.fromkeys(name for part in tables for name in class_columns(part))
+    more = dict.fromkeys(name for part in tables for name in more_columns(part))
     missing = [np.full(len(part["video"]), np.nan, np.float32) for part in tables]
     return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS} | {
         name: np.concatenate([part.get(name, empty) for part, empty in zip(tables, missing, strict=True)])
@@ -167,7 +185,9 @@ def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
 
 
 def _class_problems(columns, scored):
-    """Yields (problem, bool [N] the rows that have it) of the logits of classes."""
+    """Yields (problem, bool [N] the rows that have it) of the logits of classes and of networks that vote."""
+    votes = sample_logits(columns).reshape(len(scored), -1)
+    yield "a scored row needs a finite logit of each network that votes.", scored & ~np.isfinite(votes).all(axis=-1)
     if not class_columns(columns):
         return
     names, logits = class_names(columns), class_logits(columns)
@@ -205,7 +225,7 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     """
     columns = rows if isinstance(rows, dict) else table(rows)
     check(columns, lambda row, problem: ValueError(f"rows[{row}]: {problem}"))
-    logits = ["logit", *class_columns(columns)]
+    logits = ["logit", *more_columns(columns)]
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*COLUMNS, *logits[1:]])
@@ -305,13 +325,13 @@ _CELLS = {
 def _parse(path, lines, cells):
     """Text cells by column name -> a table of one chunk."""
     columns = {}
-    for name in [*COLUMNS, *class_columns(cells)]:
+    for name in [*COLUMNS, *more_columns(cells)]:
         if name in TEXTS:
             shared = {}  # equal strings are held once: half a million rows name few videos
             columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
             continue
         empty, dtype = empty_cell(name)
-        convert, need = _CELLS["logit" if name.startswith(CLASS_PREFIX) else name]
+        convert, need = _CELLS["logit" if name not in _CELLS else name]
         values = []
         try:
             values.extend(convert(cell) if cell else empty for cell in cells[name])

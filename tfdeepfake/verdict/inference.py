@@ -107,7 +107,7 @@ def score(
       check: called before each batch; what it raises passes, as when the time is up.
       tta: "none" or "flip", see `scoring.tta.predict_logits`.
     Returns:
-      float32 [len(inputs)].
+      float32 [N]; [N, M] where M networks vote.
     Raises:
       ValueError: the network gave NaN or infinity.
     """
@@ -121,8 +121,9 @@ def score(
         batch = {"frames": np.stack([row[0] for row in rows])}
         if "flow" in names:
             batch["flow"] = np.stack([row[1] for row in rows])
-        logits.append(predict_logits(model, batch, tta).reshape(size, -1)[: len(part), 0])
+        logits.append(predict_logits(model, batch, tta).reshape(size, -1)[: len(part)])
     logits = np.concatenate(logits)
+    logits = logits if getattr(model, "votes", False) else logits[:, 0]
     if not np.isfinite(logits).all():
         raise ValueError(
             f"the network gave {int((~np.isfinite(logits)).sum())} of {len(logits)} scores that are no number."

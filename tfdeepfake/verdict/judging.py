@@ -16,7 +16,16 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.verdict.timelines import Shown, faces_of, look_of, network_inputs, point, ranked_faces, sampled
+from tfdeepfake.verdict.timelines import (
+    Shown,
+    faces_of,
+    look_of,
+    network_inputs,
+    point,
+    ranked_faces,
+    sampled,
+    table_of,
+)
 from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
 
@@ -210,12 +219,12 @@ def _scored(path, info, plan, clock, keep):
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     with clock.step("network"):
         logits = score(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta)
+    points = [point(e, at, logit, plan.recipe.temperature) for (e, at), logit in zip(rows, logits, strict=True)]
     if keep:
-        keep([Shown(numbers[e.face], e, at, float(logit)) for (e, at), logit in zip(rows, logits, strict=True)])
+        keep([Shown(numbers[e.face], e, at, p["logit"]) for (e, at), p in zip(rows, points, strict=True)])
     timelines = {}
-    for (example, at), logit in zip(rows, logits, strict=True):
-        of_face = timelines.setdefault(numbers[example.face], [])
-        of_face.append(point(example, at, logit, plan.recipe.temperature))
+    for (example, _), of_sample in zip(rows, points, strict=True):
+        timelines.setdefault(numbers[example.face], []).append(of_sample)
     num_samples = _num_samples(timelines, info, plan)
     looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.data) for face in judged}
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
@@ -227,7 +236,7 @@ def _scored(path, info, plan, clock, keep):
         value, decides = sampled([face["timeline"] for face in deciding], plan.video_rule, temperature), None
     spread, no_spread = None, "the peak is of one window, which is not drawn again"
     if plan.video_rule != "peak":
-        tables = [{p["frame"]: p["logit"] for p in face["timeline"]} for face in deciding]
+        tables = [table_of(face["timeline"]) for face in deciding]
         spread = interval(tables, plan.video_rule, plan.faces_rule, temperature)
         no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
     not_judged = max(examples[0].face_count, len(faces)) - len(judged)

@@ -15,8 +15,8 @@ from pathlib import Path
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full, sha256
-from tfdeepfake.model_folder import WEIGHTS_FILE, find_model_folder, load_recipe
-from tfdeepfake.published.fetch import fetch_published, remove_published
+from tfdeepfake.model_folder import WEIGHTS_FILE, find_model_folder, load_recipe, member_folders
+from tfdeepfake.published.fetch import fetch_all, remove_published
 from tfdeepfake.published.sources import SOURCES, find_published
 from tfdeepfake.quiet import load_backend
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -34,12 +34,13 @@ class Located:
     Args:
       folder: its saved model folder, or where that will be.
       source: its published name; None for a folder of the user's own.
-      file: published file that has still to be converted into `folder`; None when the folder is there.
+      file: published file that has still to be converted into `folder`, or of several networks that vote {name: file};
+        None when the folder is there.
     """
 
     folder: Path
     source: str | None = None
-    file: Path | None = None
+    file: Path | dict | None = None
 
     def ready(self, log: Callable[[str], None] = lambda line: None) -> Path:
         """The saved model folder; converts the published file into it first, where that is missing.
@@ -50,16 +51,20 @@ class Located:
         if self.file is None:
             return self.folder
         load_backend()
-        from tfdeepfake.published.convert import convert
+        from tfdeepfake.published.convert import convert, convert_members
 
         try:
             with exclusive_lock(self.folder.with_name(f".{self.folder.name}.lock"), log=log):
                 # Another process may have converted it in the meantime.
                 if not _is_current(self.folder, self.source):
-                    log(f"{self.source}: converting {self.file.name}, once.")
+                    several = isinstance(self.file, dict)
+                    log(f"{self.source}: converting {f'{len(self.file)} files' if several else self.file.name}, once.")
                     part = self.folder.with_name(f".{self.folder.name}.part")
-                    shutil.rmtree(part, ignore_errors=True)
-                    convert(self.source, self.file, part)
+                    if several:  # what was converted before a stop is kept
+                        convert_members(self.source, self.file, part)
+                    else:
+                        shutil.rmtree(part, ignore_errors=True)
+                        convert(self.source, self.file, part)
                     shutil.rmtree(self.folder, ignore_errors=True)
                     os.replace(part, self.folder)
         except OSError as error:
@@ -126,11 +131,15 @@ def published(name: str, log: Callable[[str], None] = lambda line: None, progres
     folder = _home_of(name)
     if _is_current(folder, name):
         return Located(folder, name)
-    return Located(folder, name, fetch_published(name, progress=progress, log=log))
+    files = fetch_all(name, progress=progress, log=log)
+    return Located(folder, name, files if SOURCES[name].members else files[name])
 
 
 def _located_file(model, source):
     _check_detector(source)
+    if SOURCES[source].members:
+        remedy = f"Convert the folder of them: `tfdeepfake convert {source} FOLDER --out DIR`."
+        raise InputError(source, f"is {len(SOURCES[source].members)} files.", remedy)
     if model is None or not Path(model).is_file():
         raise InputError(
             model or "--source",
@@ -177,7 +186,8 @@ def _is_current(folder, source):
         return False
     names = ("network", "data", "video_rule", "faces_rule", "licence", "data_terms", "accuracy")
     is_same = all(getattr(recipe, name) == getattr(known, name) for name in names)
-    return (folder / WEIGHTS_FILE).is_file() and is_same
+    weights = [place / WEIGHTS_FILE for place in member_folders(folder, recipe) or [folder]]
+    return all(path.is_file() for path in weights) and is_same and (recipe.members or []) == list(known.members)
 
 
 def is_ready(name: str) -> bool:

@@ -190,6 +190,8 @@ def with_label(record: dict, labels: dict) -> dict:
 
 def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
     """Yields the rows of scores.csv: one for each scored frame or clip of each face, one for a file without any."""
+    from tfdeepfake.scoring.table import VOTE_PREFIX
+
     for verdict in verdicts:
         label = labels.get(verdict["name"], {})
         row = {
@@ -210,4 +212,5 @@ def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
                     "frame": point["frame"],
                     "timestamp_s": point["time_s"],
                     "logit": point["logit"],
+                    **{f"{VOTE_PREFIX}{n + 1}": vote for n, vote in enumerate(point.get("votes", ()))},
                 }

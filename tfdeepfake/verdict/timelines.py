@@ -7,7 +7,7 @@ import numpy as np
 
 from tfdeepfake.data.examples import Example
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.rules import probability, sum_up
+from tfdeepfake.scoring.rules import probability, sum_up, vote
 from tfdeepfake.verdict.inference import interval
 from tfdeepfake.verdict.unsure import interval_doubts, label_of
 from tfdeepfake.verdict.windows import peak
@@ -69,7 +69,7 @@ def network_inputs(examples: list[Example], input_type: str) -> Iterator[tuple[E
                 yield example, t
 
 
-def point(example: Example, at: int | slice, logit: float, temperature: float) -> dict:
+def point(example: Example, at: int | slice, logit: float | np.ndarray, temperature: float) -> dict:
     """One point of a face's timeline (docs/predictions.md); a clip also names boxes along its way, for drawing."""
     where = np.arange(len(example.frames))[at].reshape(-1)
     values = {
@@ -77,9 +77,11 @@ def point(example: Example, at: int | slice, logit: float, temperature: float) -
         "end_s": round(float(example.timestamps_s[where[-1]]), 4),
         "frame": int(example.indices[where[0]]),
         "box": [round(float(v), 1) for v in example.face_boxes_px[where[0]]],
-        "logit": float(logit),
-        "probability": float(probability(logit, temperature)),
+        "logit": float(vote(np.reshape(logit, -1))),
+        "probability": float(np.mean(probability(logit, temperature))),
     }
+    if np.size(logit) > 1:
+        values["votes"] = [float(each) for each in logit]
     if len(where) > 1:
         along = where[np.unique(np.linspace(0, len(where) - 1, 5).round().astype(int))]
         values["boxes"] = [
@@ -114,7 +116,13 @@ def sampled(timelines: list[list[dict]], video_rule: str, temperature: float = 1
     points = [point for timeline in timelines for point in timeline]
     unit = "clip" if "boxes" in points[0] else "frame"
     times_s = [point["time_s"] for point in points]
-    return float(sum_up([point["logit"] for point in points], None, video_rule, temperature, times_s, unit)[0])
+    logits = [point.get("votes", point["logit"]) for point in points]
+    return float(sum_up(logits, None, video_rule, temperature, times_s, unit)[0])
+
+
+def table_of(timeline: list[dict]) -> dict:
+    """{first frame of the sample: its logit, or those of the networks that vote}, for `inference.interval`."""
+    return {point["frame"]: point.get("votes", point["logit"]) for point in timeline}
 
 
 def faces_of(
@@ -142,8 +150,9 @@ def faces_of(
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
         mean, value = (sampled([timeline], rule, temperature) for rule in ("mean", video_rule))
-        table = {p["frame"]: p["logit"] for p in timeline}
-        spread = None if video_rule == "peak" else interval([table], video_rule, temperature=temperature)
+        spread = None
+        if video_rule != "peak":
+            spread = interval([table_of(timeline)], video_rule, temperature=temperature)
         doubts = interval_doubts(spread, threshold, number)
         faces.append(
             {
