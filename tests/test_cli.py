@@ -9,6 +9,7 @@ import pytest
 
 from tfdeepfake.cli.main import main
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.verdict.settings import JudgeSettings
 
@@ -25,7 +26,9 @@ def test_help_loads_no_heavy_module():
     assert "predict" in done.stdout
 
 
-@pytest.mark.parametrize("verb", "predict prepare train evaluate compare faces explain perturb export convert".split())
+@pytest.mark.parametrize(
+    "verb", "predict prepare train evaluate compare faces explain perturb export serve convert".split()
+)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
@@ -62,7 +65,10 @@ def test_unknown_preset_names_the_known_ones(capsys):
     assert "demo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("verb", "cls"), [("train", TrainConfig), ("prepare", DataRecipe), ("predict", JudgeSettings)])
+@pytest.mark.parametrize(
+    ("verb", "cls"),
+    [("train", TrainConfig), ("prepare", DataRecipe), ("predict", JudgeSettings), ("serve", ServeSettings)],
+)
 def test_every_field_is_a_flag_of_its_name_and_explained(capsys, verb, cls):
     with pytest.raises(SystemExit):
         main([verb, "--help"])

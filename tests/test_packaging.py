@@ -22,6 +22,10 @@ print(load_preset("demo").network)
 from tfdeepfake.report.html import environment
 templates = ("page.html", "verdicts.html", "card.html", "page.css", "verdicts.css")
 assert all(environment().get_template(name) for name in templates)
+import importlib.resources
+served = importlib.resources.files("tfdeepfake.serving") / "templates"
+names = {"page.html", "app.js", "app.css", "icon.svg", "client.py", "export_readme.md"}
+assert {one.name for one in served.iterdir()} >= names
 """
 
 

@@ -22,6 +22,7 @@ from tfdeepfake.cli import (
     perturb,
     predict,
     prepare,
+    serve,
     train,
 )
 from tfdeepfake.errors import InputError
@@ -39,6 +40,7 @@ VERBS = (
     faces,
     perturb,
     export,
+    serve,
     convert,
     models,
 )

@@ -9,6 +9,7 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.models.by_name import reads
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.serving.servable import Servable
 
 REMEDY = "Start the server, or check its address and the model's name."
 # A server that is restarted or full is asked again after so many seconds.
@@ -39,13 +40,7 @@ class RemoteModel:
             raise InputError(url, "is no address of a server.", "Give http://HOST:8501 or grpc://HOST:8500.")
         self._url = url.rstrip("/")
         self._call = self._over_grpc(rest.rstrip("/")) if kind == "grpc" else self._over_rest
-        data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
-        lead = (None, data.num_frames) if input_type == "clip" else (None,)
-        size = (data.height_px, data.width_px)
-        self.inputs = [_Tensor("frames", (*lead, *size, 3))]
-        if flow:
-            self.inputs.append(_Tensor("flow", (*lead, *size, 2)))
-        self.outputs = [_Tensor("logits", (None, len(recipe.classes) if recipe.classes else 1))]
+        self.inputs, self.outputs = _exits(recipe)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Logits float32 [B, K] of {"frames": uint8 [B, ...], "flow": float32 [B, ...]}.
@@ -64,8 +59,7 @@ class RemoteModel:
                 if wait_s is None:
                     raise InputError(self._url, str(error), REMEDY) from error
                 time.sleep(wait_s)
-        logits = outputs.get("logit", outputs.get("logits"))
-        return np.asarray(logits, np.float32).reshape(len(inputs["frames"]), -1)
+        return _logits(outputs, len(inputs["frames"]))
 
     def _over_rest(self, inputs):
         import requests
@@ -113,6 +107,35 @@ class RemoteModel:
             return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
         return predict
+
+
+class ServableModel:
+    """What `verdict.judging.judge` needs of a network, answered by the highest version of a `servable.Servable`."""
+
+    def __init__(self, servable: Servable, recipe: Recipe):
+        self.name, self._servable = servable.name, servable
+        self.inputs, self.outputs = _exits(recipe)
+
+    def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """As of `RemoteModel`."""
+        inputs = {tensor.name: np.asarray(batch[tensor.name]) for tensor in self.inputs}
+        inputs["frames"] = inputs["frames"].astype(np.uint8)
+        outputs = self._servable.predict(self._servable.versions[-1], "", inputs)
+        return _logits(outputs, len(inputs["frames"]))
+
+
+def _exits(recipe):
+    """(inputs, outputs) of the network, as its recipe describes them."""
+    data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
+    lead = (None, data.num_frames) if input_type == "clip" else (None,)
+    size = (data.height_px, data.width_px)
+    inputs = [_Tensor("frames", (*lead, *size, 3))] + ([_Tensor("flow", (*lead, *size, 2))] if flow else [])
+    return inputs, [_Tensor("logits", (None, len(recipe.classes) if recipe.classes else 1))]
+
+
+def _logits(outputs, num_examples):
+    """float32 [B, K] of what the default signature answers."""
+    return np.asarray(outputs.get("logit", outputs.get("logits")), np.float32).reshape(num_examples, -1)
 
 
 class _Busy(Exception):

@@ -1,0 +1,368 @@
+"""The server as its users meet it: uploads, jobs, limits, headers, the page; judging is pretended but for one test."""
+
+import asyncio
+import json
+import re
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from support import media, served
+
+from tfdeepfake.serving import jobs
+from tfdeepfake.serving.judged import Source, Task, judge_upload
+from tfdeepfake.serving.openapi import describe
+from tfdeepfake.serving.server import create_app
+from tfdeepfake.serving.settings import ServeSettings
+from tfdeepfake.serving.uploads import safe_name
+from tfdeepfake.serving.work_folder import work_folder
+from tfdeepfake.workers import WorkerCrashed
+
+SOURCE = Source("nowhere", "a <b>network</b>")
+HOSTS = {"allowed_hosts": ["testserver"]}
+
+
+class Judge:
+    """In the place of the process: writes what it would, waits until it is told to go on."""
+
+    def __init__(self):
+        self.go, self.tasks = threading.Event(), []
+        self.go.set()
+
+    def __call__(self, function, task, threads=1, time_limit_s=0.0):
+        if task.name is None:
+            return {"limits": ["memory"]}
+        self.tasks.append(task)
+        self.go.wait(20)
+        folder = Path(task.folder)
+        content = (folder / task.name).read_bytes()
+        if content == b"crash":
+            return WorkerCrashed("the process that read it died (SIGSEGV).")
+        if content == b"fault":
+            raise RuntimeError("secret details")
+        (folder / "index.html").write_text("<!doctype html>a page")
+        (folder / "predictions.json").write_text("{}")
+        (folder / "frames" / "a-1").mkdir(parents=True)
+        (folder / "frames" / "a-1" / "face_1.jpg").write_bytes(b"image")
+        return {"name": task.name, "status": "no_face", "label": None, "page": True, "images": []}
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    judge = Judge()
+    monkeypatch.setattr(jobs, "run_isolated", judge)
+    monkeypatch.setattr(jobs, "POLL_S", 0.01)
+    yield judge
+    judge.go.set()
+
+
+def client(judge=None, log=None, **settings):
+    app = create_app(SOURCE, ServeSettings(**HOSTS | settings), log=log)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def wait_for(web, job, state="done"):
+    for _ in range(1000):
+        said = web.get(job["links"]["self"]).json()
+        if said.get("state") == state:
+            return said
+        time.sleep(0.01)
+    raise AssertionError(said)
+
+
+def test_a_video_becomes_a_job_and_a_verdict(judge):
+    with client() as web:
+        sent = web.post("/v1/videos", content=b"video bytes", headers={"x-file-name": "my%20clip.mp4"})
+        job = sent.json()
+        assert sent.status_code == 202 and sent.headers["location"] == job["links"]["self"]
+        assert job["name"] == "my clip.mp4" and len(job["id"]) >= 32
+        done = wait_for(web, job)
+        assert done["verdict"]["status"] == "no_face" and 0 < done["expires_in_s"] <= 3600
+        page = web.get(done["links"]["page"])
+        assert page.text == "<!doctype html>a page" and "sandbox" in page.headers["content-security-policy"]
+        assert "script-src" not in page.headers["content-security-policy"]
+        assert "attachment" in web.get(f"{done['links']['page']}?download=1").headers["content-disposition"]
+        assert "my%20clip-predictions.json" in web.get(done["links"]["json"]).headers["content-disposition"]
+        assert web.get(f"{done['links']['images']}a-1/face_1.jpg").content == b"image"
+        for path in (
+            "a-1/face_1.png",
+            "a-1/..%2F..%2Findex.html",
+            "..%2Fa-1/face_1.jpg",
+            "../face_1.jpg",
+            ".x/face_1.jpg",
+        ):
+            assert web.get(f"{done['links']['images']}{path}").status_code == 404
+        folder = judge.tasks[0].folder
+        assert not (Path(folder) / "my clip.mp4").exists(), "the video is deleted once it is judged"
+        assert web.delete(job["links"]["self"]).status_code == 204
+        assert web.get(job["links"]["self"]).status_code == 404
+        assert not Path(folder).exists()
+
+
+def test_a_form_takes_its_first_file(judge):
+    with client() as web:
+        form = {
+            "note": (None, "hello"),
+            "file": ("../../etc/a:b%d.mp4", b"x" * 3_000_000, "video/mp4"),
+            "b": ("b", b"y"),
+        }
+        job = web.post("/v1/videos", files=form).json()
+        assert job["name"] == "a_b_d.mp4"
+        wait_for(web, job)
+        for body, kind in (
+            (b"--x\r\nbroken", "multipart/form-data; boundary=x"),
+            (b"", "multipart/form-data"),
+            (b"", ""),
+        ):
+            refused = web.post("/v1/videos", content=body, headers={"content-type": kind})
+            assert refused.status_code == 400 and refused.json()["error"]
+        assert web.app.state.jobs.num_open == 0
+
+
+def test_events_tell_each_change_and_end_with_the_verdict(judge):
+    judge.go.clear()
+    with client() as web:
+        job = web.post("/v1/videos", content=b"v").json()
+        second = web.post("/v1/videos", content=b"v").json()
+        assert wait_for(web, job, "running")["step"] == "reading"
+        folder = Path(judge.tasks[0].folder)
+        (folder / "progress.json").write_text('{"step": "faces", "fraction": 0.25}')
+        assert web.get(job["links"]["self"]).json()["step"] == "faces"
+        assert web.get(second["links"]["self"]).json()["state"] == "queued"
+        threading.Timer(0.2, judge.go.set).start()
+        events = re.findall(r"event: (\w+)\ndata: (.*)\n\n", web.get(f"{job['links']['events']}").text)
+        assert events[0][0] == "running" and json.loads(events[0][1])["step"] == "faces"
+        assert events[-1][0] == "done" and json.loads(events[-1][1])["verdict"]["status"] == "no_face"
+        wait_for(web, second)
+
+
+def test_a_process_that_dies_costs_its_video_alone(judge):
+    with client() as web:
+        for content, reason in ((b"crash", "SIGSEGV"), (b"fault", "unexpected RuntimeError")):
+            done = wait_for(web, web.post("/v1/videos", content=content).json())
+            assert done["verdict"]["status"] == "error" and reason in done["verdict"]["reason"]
+            assert "secret" not in json.dumps(done) and "page" not in done["links"]
+            assert web.get(f"{done['links']['self']}/index.html").status_code == 404
+        assert wait_for(web, web.post("/v1/videos", content=b"v").json())["verdict"]["status"] == "no_face"
+
+
+def test_what_is_too_large_or_too_much_is_refused(judge):
+    judge.go.clear()
+    with client(max_upload_mb=1, max_queue=2) as web:
+        too_large = b"x" * (1 << 20) + b"y"
+        assert web.post("/v1/videos", content=too_large).status_code == 413
+        # Without a length that is said before.
+        assert web.post("/v1/videos", content=iter([too_large[:500_000]] * 3)).status_code == 413
+        assert web.app.state.jobs.num_open == 0
+        assert [web.post("/v1/videos", content=b"v").status_code for _ in range(3)] == [202, 202, 429]
+        assert web.post("/v1/videos", content=b"v").headers["retry-after"]
+        judge.go.set()
+
+
+def test_a_slow_upload_is_given_up_and_leaves_nothing(judge, tmp_path):
+    async def slow():
+        yield b"begin"
+        await asyncio.sleep(30)
+
+    async def ask(app):
+        async with app.router.lifespan_context(app):
+            transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as web:
+                answer = await web.post("/v1/videos", content=slow())
+            return answer.status_code, app.state.jobs.num_open
+
+    app = create_app(SOURCE, ServeSettings(**HOSTS, idle_limit_s=0.05), log=None)
+    assert asyncio.run(ask(app)) == (408, 0)
+
+
+def test_verdicts_are_deleted_in_time(judge):
+    with client(keep_minutes=0.002) as web:
+        job = web.post("/v1/videos", content=b"v").json()
+        for _ in range(300):
+            if web.get(job["links"]["self"]).status_code == 404:
+                break
+            time.sleep(0.02)
+        else:
+            raise AssertionError("it is still there")
+        assert not Path(judge.tasks[0].folder).exists()
+
+
+def test_the_end_lets_finish_what_runs_and_drops_what_waits(judge):
+    judge.go.clear()
+    with client() as web:
+        running, waiting = (web.post("/v1/videos", content=b"v").json() for _ in range(2))
+        wait_for(web, running, "running")
+        queue = web.app.state.jobs
+        first, second = queue.find(running["id"]), queue.find(waiting["id"])
+        threading.Timer(0.2, judge.go.set).start()
+        queue.stopping.set()
+        assert web.post("/v1/videos", content=b"v").status_code == 429
+        assert web.get("/readyz").status_code == 503
+        assert "event: stopped" in web.get(f"{waiting['links']['events']}").text
+        assert "event: done" in web.get(f"{running['links']['events']}").text
+    assert first.verdict["status"] == "no_face" and second.state == "stopped" and len(judge.tasks) == 1
+    assert not first.folder.exists() and not second.folder.exists()
+
+
+def test_a_token_is_asked_for_where_time_is_spent(judge):
+    with client(token="s3cret") as web:
+        assert web.get("/").status_code == 200 and web.get("/v1/server").json()["needs_token"]
+        for headers in (
+            {},
+            {"authorization": "Bearer other"},
+            {"authorization": "Basic s3cret"},
+            {"authorization": "Bearer ü"},
+        ):
+            encoded = {name: value.encode() for name, value in headers.items()}
+            refused = web.post("/v1/videos", content=b"v", headers=encoded)
+            assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+        job = web.post("/v1/videos", content=b"v", headers={"authorization": "Bearer s3cret"}).json()
+        assert wait_for(web, job)["verdict"], "an id that nobody guesses is enough to read"
+
+
+def test_other_sites_and_other_names_are_refused(judge):
+    with client() as web:
+        for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 202), ("none", 202)):
+            sent = web.post("/v1/videos", content=b"v", headers={"sec-fetch-site": site})
+            assert sent.status_code == status
+            assert "access-control-allow-origin" not in sent.headers
+        assert web.get("/", headers={"host": "evil.example"}).status_code == 421
+    assert ServeSettings().hosts and not ServeSettings(host="0.0.0.0").hosts
+
+
+def test_every_answer_has_the_headers_and_the_page_runs_nothing_inline(judge):
+    with client() as web:
+        for path in ("/", "/static/app.js", "/static/app.css", "/nowhere", "/v1/server", "/v1/models/x", "/healthz"):
+            headers = web.get(path).headers
+            assert (
+                headers["x-content-type-options"] == "nosniff"
+                and "default-src 'none'" in headers["content-security-policy"]
+            )
+            assert headers["x-frame-options"] == "DENY" and headers["cache-control"] == "no-store"
+        page = web.get("/").text
+        assert "unsafe" not in web.get("/").headers["content-security-policy"]
+        assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=|javascript:", page)
+        script = web.get("/static/app.js").text
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+        used = set(re.findall(r'byId\("([\w-]+)"\)', script))
+        assert used and used <= set(re.findall(r'id="([\w-]+)"', page))
+        # Nothing comes from elsewhere; the name of SVG's namespace is no address that is fetched.
+        addresses = re.findall(r"(?:https?:)?//[\w.]+", page + web.get("/static/app.css").text)
+        addresses += [one for one in re.findall(r"https?://[\w./]+", script) if one != "http://www.w3.org/2000/svg"]
+        assert not addresses
+        assert web.get("/static/../server.py").status_code == web.get("/static/page.html").status_code == 404
+
+
+def test_openapi_describes_every_route_and_no_other():
+    app = create_app(SOURCE, log=None)
+    described = describe(ServeSettings())["paths"]
+    routes = {
+        (route.path, method.lower())
+        for route in app.routes
+        for method in route.methods - {"HEAD"}
+        if route.path not in ("/", "/static/{name}", "/v1/models{rest:path}")
+    }
+    assert routes == {
+        (path, method) for path, operations in described.items() for method in operations if "/v1/models" not in path
+    }
+    assert len([path for path in described if path.startswith("/v1/models")]) == 9
+    for path, operations in described.items():
+        for operation in operations.values():
+            named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path)), path
+
+
+def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
+    with client() as web:
+        assert web.post("/v1/models/x:predict", content=b"{}").status_code == 404
+
+    class Slow:
+        name = "x"
+
+        def find(self, *which):
+            time.sleep(0.3)
+            raise RuntimeError("a fault")
+
+    app = create_app(SOURCE, ServeSettings(**HOSTS, max_calls=1, max_body_mb=1), Slow(), log=None)
+
+    async def ask():
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as web:
+            calls = [web.post("/v1/models/x:predict", content=b'{"inputs": 1}') for _ in range(2)]
+            both = sorted(answer.status_code for answer in await asyncio.gather(*calls))
+            large = await web.post("/v1/models/x:predict", content=b"x" * ((1 << 20) + 1))
+            return both, large.status_code, (await web.get("/metrics")).text
+
+    both, large, metrics = asyncio.run(ask())
+    assert both == [429, 500] and large == 413
+    assert 'requests_total{route="/v1/models{rest:path}",method="POST",status="429"} 1' in metrics
+    assert 'request_seconds_count{route="/v1/models{rest:path}"} 3' in metrics
+
+
+def test_logs_hold_no_whole_id_and_metrics_count_verdicts(judge):
+    lines = []
+    with client(log=lambda event, **facts: lines.append((event, facts))) as web:
+        job = web.post("/v1/videos", content=b"v").json()
+        wait_for(web, job)
+        metrics = web.get("/metrics").text
+        assert 'tfdeepfake_verdicts_total{verdict="no_face"} 1' in metrics and "tfdeepfake_ready 1" in metrics
+        assert 'route="/v1/videos/{id}"' in metrics and job["id"] not in metrics
+    assert job["id"][:6] in str(lines) and job["id"] not in str(lines)
+    assert {"request", "judged"} <= {event for event, _ in lines}
+
+
+def test_names_are_files_of_the_job_alone():
+    taken = {
+        "clip.mp4": "clip.mp4",
+        "../../etc/passwd": "passwd",
+        "C:\\videos\\a.mov": "a.mov",
+        "http://x/y?z.mp4": "y_z.mp4",
+        "concat:a|b.ts": "concat_a_b.ts",
+        "%03d.png": "_03d.png",
+        "-i.mp4": "i.mp4",
+        "..": "video",
+        "": "video",
+        "index.html": "video_index.html",
+        "Progress.JSON": "video_Progress.JSON",
+        "<script>.mp4": "_script_.mp4",
+        "видео.mp4": "видео.mp4",
+        "a\u202egnp.mp4": "a_gnp.mp4",
+    }
+    assert {name: safe_name(name) for name in taken} == taken
+    assert len(safe_name("ü" * 500 + ".mp4").encode()) <= 120 and safe_name("ü" * 500 + ".mp4").endswith("ü.mp4")
+
+
+def test_what_a_killed_server_left_is_swept_and_what_another_uses_is_not(tmp_path):
+    with work_folder(tmp_path) as used:
+        left = tmp_path / "tfdeepfake-serve-left"
+        left.mkdir()
+        (left / "lock").touch()
+        (left / "verdict").touch()
+        (tmp_path / "tfdeepfake-serve-no-lock").mkdir()
+        with work_folder(tmp_path) as second:
+            assert used.is_dir() and second != used and not left.exists()
+            assert used.stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["tfdeepfake-serve-no-lock"]
+
+
+@pytest.mark.slow
+def test_the_process_judges_a_video_confined(tmp_path):
+    from tfdeepfake.workers import run_isolated
+
+    served.model_folder(tmp_path / "model", num_frames=2)
+    source, frames = Source(str(tmp_path / "model"), "net", runtime="keras"), [np.full((48, 64, 3), 90, np.uint8)] * 6
+    limits = run_isolated(judge_upload, Task(source))["limits"]
+    assert limits == ["files", "memory", "network"]
+    folder = tmp_path / "job"
+    folder.mkdir()
+    media.make_video(folder / "grey.mp4", frames)
+    verdict = run_isolated(judge_upload, Task(source, str(folder), "grey.mp4"))
+    assert (verdict["status"], verdict["name"], verdict["page"]) == ("no_face", "grey.mp4", True)
+    assert str(tmp_path) not in (folder / "index.html").read_text() + (folder / "predictions.json").read_text()
+    for limit, reason in (({"max_pixels": 3000}, "shows 64 x 48 px"), ({"max_duration_s": 0.01}, "lasts 0 s")):
+        verdict = run_isolated(judge_upload, Task(source, str(folder), "grey.mp4", **limit))
+        assert verdict["status"] == "error" and reason in verdict["reason"] and not verdict["page"]

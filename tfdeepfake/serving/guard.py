@@ -1,0 +1,110 @@
+"""What surrounds every request: who may ask, what browsers are told, what is counted and logged."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tfdeepfake.serving.metrics import Metrics
+
+_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src blob:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+# A verdict page holds its style and its images itself, and no script; it may run nothing.
+VERDICT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+HEADERS = {
+    "content-security-policy": _NOTHING,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+# Of a job: whoever has it reads the verdict, so that logs hold its beginning alone.
+_ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def log_line(event: str, **facts) -> None:
+    """Writes a line of JSON to standard error."""
+    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | facts
+    print(json.dumps(line, ensure_ascii=True, default=str), file=sys.stderr, flush=True)
+
+
+class Guard:
+    """ASGI middleware around all routes.
+
+    Args:
+      app: what answers.
+      metrics: what is counted.
+      hosts: names the server may be called by; any when empty. A page of a stranger cannot make its own name lead here.
+      log: called with (event, **facts) for each request.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, hosts: list[str], log: Callable | None = log_line):
+        self._app, self._metrics, self._hosts, self._log = app, metrics, frozenset(hosts), log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status, num_bytes = time.perf_counter(), 0, 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            return message
+
+        async def guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {name for name, _ in message["headers"]}
+                more = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in given]
+                message = message | {"headers": [*message["headers"], *more]}
+            await send(message)
+
+        try:
+            refused = self._refusal(scope)
+            if refused:
+                await _answer(guarded, *refused)
+            else:
+                await self._app(scope, counted, guarded)
+        finally:
+            seconds, route = time.perf_counter() - start, scope.get("route")
+            pattern = getattr(route, "path", "none")
+            self._metrics.request(pattern, _known(scope["method"]), status, seconds, num_bytes)
+            if self._log:
+                path = _ID.sub(r"\1...", scope["path"])[:200]
+                facts = {"method": scope["method"], "path": path, "status": status, "bytes": num_bytes}
+                self._log("request", **facts, ms=round(seconds * 1000, 1))
+
+    def _refusal(self, scope):
+        """(status, text) of a request that comes from nowhere it should; None of any other."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = re.sub(r":\d+$", "", headers.get(b"host", "")).strip("[]")
+        if self._hosts and host not in self._hosts:
+            return 421, "this server is not called by that name."
+        # Browsers alone send this: a page of another site makes its visitor's browser ask.
+        if scope["method"] not in SAFE_METHODS and headers.get(b"sec-fetch-site") in ("cross-site", "same-site"):
+            return 403, "pages of other sites may not use this server."
+        return None
+
+
+def _known(method):
+    return method if method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT") else "other"
+
+
+async def _answer(send, status, text):
+    body = json.dumps({"error": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,137 @@
+"""Finds the model, makes the application, listens, and ends in order."""
+
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.serving.guard import log_line
+from tfdeepfake.serving.judged import Source
+from tfdeepfake.serving.servable import Servable, is_exported
+from tfdeepfake.serving.server import create_app
+from tfdeepfake.serving.settings import LOOPBACK, ServeSettings
+from tfdeepfake.verdict import named
+from tfdeepfake.verdict.settings import JudgeSettings
+
+
+def serve(
+    model: str | None,
+    settings: ServeSettings,
+    *,
+    tensors: bool = True,
+    labels: Mapping[str, int] | None = None,
+    num_samples: int | None = None,
+    backend: str | None = None,
+    backend_name: str | None = None,
+    detector: str | None = None,
+    detector_weights: str | None = None,
+    runtime: str = "auto",
+) -> int:
+    """Serves until SIGTERM or Ctrl-C; what is being judged then is finished and sent.
+
+    Args:
+      model: folder that `export` wrote, saved model folder, run folder, or name of a published detector.
+      settings: where it listens, and its limits.
+      tensors: whether TF Serving's API is answered; a model folder is exported for it, into a folder that goes again.
+      labels: {label: version} of TF Serving's API.
+      num_samples: of each video.
+      backend, backend_name, detector, detector_weights, runtime: see `judged.Source`.
+    Returns:
+      Exit code.
+    Raises:
+      InputError: the model or the address cannot be used.
+    """
+    exported = model is not None and is_exported(model)
+    judge = JudgeSettings(num_samples=num_samples, time_limit_s=settings.time_limit_s)
+    if exported:
+        folder = Path(model)
+    else:
+        located = named.locate(model, log=_say)
+        folder, judge = located.ready(_say), located.affordable(judge, _say)
+    title = settings.name or _title(model, folder)
+    if labels and not (tensors and exported):
+        raise InputError("--label", "belongs to versions of an exported folder.", "Give the folder that export wrote.")
+    source = Source(str(folder.resolve()), title, exported, backend, backend_name, runtime, detector, detector_weights)
+    with tempfile.TemporaryDirectory(prefix="tfdeepfake-export-") as temporary:
+        servable = _servable(folder, title, exported, labels, Path(temporary)) if tensors else None
+        grpc_server = None
+        if settings.grpc_port is not None:
+            if servable is None:
+                raise InputError("--grpc-port", "is TF Serving's API, which --no-tensors leaves out.")
+            from tfdeepfake.serving.grpc_api import start_grpc
+
+            address = f"{settings.host}:{settings.grpc_port}"
+            grpc_server = start_grpc(servable, address, max_bytes=settings.max_body_mb << 20, token=settings.token)
+            log_line("grpc", address=f"{settings.host}:{grpc_server.port}")
+        if settings.host not in LOOPBACK and not settings.token:
+            _say("Whoever reaches this address may use the server: --token asks for one. Encryption is a proxy's work.")
+        app = create_app(source, settings, servable, judge)
+        return _listen(app, settings, grpc_server)
+
+
+def _listen(app, settings, grpc_server):
+    config = uvicorn.Config(
+        app,
+        settings.host,
+        settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=10,
+        # Beyond the time of the video that is judged now.
+        timeout_graceful_shutdown=int(settings.time_limit_s) + 30,
+        h11_max_incomplete_event_size=1 << 16,
+        limit_concurrency=256,
+    )
+    server = _Server(config, app.state.jobs)
+    # uvicorn sends itself the signal again when all is done; there is still something to put away then.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    _say(f"Page: http://{settings.host}:{settings.port}/  Stop it with Ctrl-C.")
+    server.run()
+    if grpc_server:
+        grpc_server.stop(5).wait()
+    if not server.started:
+        raise InputError("--port", f"{settings.host}:{settings.port} cannot be used.", "Choose another port.")
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Tells the jobs of the end at once: streams of what waits would keep it up otherwise."""
+
+    def __init__(self, config: uvicorn.Config, jobs):
+        super().__init__(config)
+        self._jobs = jobs
+
+    def handle_exit(self, sig: int, frame) -> None:
+        log_line("stopping", signal=sig)
+        self._jobs.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def _servable(folder, title, exported, labels, temporary):
+    if exported:
+        return Servable(folder, title, labels)
+    from tfdeepfake.quiet import load_tensorflow
+
+    _say("Exporting the SavedModel for TF Serving's API (--no-tensors leaves it out).")
+    load_tensorflow()
+    from tfdeepfake.serving.export import export
+
+    export(folder, temporary / "model")
+    return Servable(temporary / "model", title, labels)
+
+
+def _title(model, folder):
+    """The name of a detector, or of the folder that was named; of a run's best/ the run's."""
+    if model is not None and not Path(model).exists():
+        return str(model)
+    folder = Path(folder).resolve()
+    return folder.parent.name if folder.name == "best" else folder.name
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,203 @@
+"""The versions of an exported model, loaded: what TF Serving calls a servable, and the errors it answers with.
+
+Texts and codes of errors are those of tensorflow/serving (model_servers/, servables/tensorflow/, Apache-2.0), so that a
+client cannot tell which server it talks to.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.serving.signatures import DEFAULT
+
+SAVED_MODEL_FILE = "saved_model.pb"
+
+
+class ServingError(Exception):
+    """What a request is answered with: `code` is a name of absl's status codes, the text is for the client."""
+
+    def __init__(self, code: str, text: str):
+        self.code, self.text = code, text
+        super().__init__(f"{code}: {text}")
+
+
+def is_exported(folder: Path | str) -> bool:
+    """Whether a folder holds versions of a SavedModel, as `tfdeepfake export` writes them."""
+    return bool(_versions(folder))
+
+
+def _versions(folder):
+    folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    return {int(f.name): f for f in folders if f.name.isdecimal() and (f / SAVED_MODEL_FILE).is_file()}
+
+
+class Servable:
+    """A model under a name, in all its versions; safe to be used by several threads.
+
+    Args:
+      folder: with a folder for each version.
+      name: that it is served under; the folder's when not given.
+      labels: {label: version}.
+    Raises:
+      InputError: there is no version, or one cannot be loaded.
+    """
+
+    def __init__(self, folder: Path | str, name: str | None = None, labels: Mapping[str, int] | None = None):
+        load_tensorflow()
+        self.folder, self.name = Path(folder), name or Path(folder).resolve().name
+        versions = _versions(folder)
+        if not versions:
+            remedy = "Give a folder that `tfdeepfake export` wrote."
+            raise InputError(folder, "holds no version of a SavedModel.", remedy)
+        self._loaded = {number: _Version(path) for number, path in sorted(versions.items())}
+        self._labels = dict(labels or {})
+        if unknown := set(self._labels.values()) - set(self._loaded):
+            problem = f"is given to version {min(unknown)}, which is not among {sorted(self._loaded)}."
+            raise InputError("label", problem, "Export that version, or leave the label out.")
+
+    @property
+    def versions(self) -> list[int]:
+        """Numbers of the versions, in order."""
+        return sorted(self._loaded)
+
+    def find(self, name: str, version: int | None = None, label: str | None = None) -> int:
+        """Number of the version that a request means.
+
+        Raises:
+          ServingError: NOT_FOUND or INVALID_ARGUMENT.
+        """
+        if label is not None:
+            if name != self.name or label not in self._labels:
+                raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+            version = self._labels[label]
+        if name != self.name or (version is not None and version not in self._loaded):
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise ServingError("NOT_FOUND", f"Servable not found for request: {asked}")
+        return max(self._loaded) if version is None else version
+
+    def status(self, name: str, version: int | None = None, label: str | None = None) -> list[int]:
+        """Numbers of the versions whose status is asked for; all of these are available.
+
+        Raises:
+          ServingError: NOT_FOUND or INVALID_ARGUMENT.
+        """
+        if label is not None:
+            version = self.find(name, None, label)
+        if version is not None:
+            if name != self.name or version not in self._loaded:
+                raise ServingError("NOT_FOUND", f"Could not find version {version} of model {name}")
+            return [version]
+        if name != self.name:
+            raise ServingError("NOT_FOUND", f"Could not find any versions of model {name}")
+        return self.versions
+
+    def signature_defs(self, version: int) -> dict:
+        """{signature: tensorflow.SignatureDef message} of a version."""
+        return self._loaded[version].signature_defs
+
+    def inputs(self, version: int, signature: str) -> dict:
+        """{input: tf.TensorSpec} of a signature.
+
+        Raises:
+          ServingError: INVALID_ARGUMENT, there is no such signature.
+        """
+        signature = signature or DEFAULT
+        if signature not in self._loaded[version].functions:
+            text = f'Serving signature name: "{signature}" not found in signature def'
+            raise ServingError("INVALID_ARGUMENT", text)
+        return self._loaded[version].inputs(signature)
+
+    def predict(
+        self, version: int, signature: str, inputs: Mapping[str, np.ndarray], output_filter: tuple = ()
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature.
+
+        Args:
+          version: one of `versions`.
+          signature: its name; the default one when empty.
+          inputs: {input: array}; bytes in an array of objects.
+          output_filter: names of the outputs that are wanted; all when empty.
+        Raises:
+          ServingError: what was given does not fit, or the graph refuses it.
+        """
+        signature = signature or DEFAULT
+        if signature not in self._loaded[version].functions:
+            raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
+        return self._loaded[version].run(signature, inputs, output_filter)
+
+
+class _Version:
+    def __init__(self, path):
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        try:
+            self._loaded = tf.saved_model.load(str(path))  # kept, because it owns the weights
+            described = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL_FILE).read_bytes())
+        except Exception as error:  # TensorFlow raises many types for a damaged folder
+            problem = f"cannot be loaded ({type(error).__name__}: {str(error)[:200]})."
+            raise InputError(path, problem, "Export it again.") from error
+        self.functions = dict(self._loaded.signatures)
+        self.signature_defs = dict(described.meta_graphs[0].signature_def)
+
+    def inputs(self, signature):
+        return dict(self.functions[signature].structured_input_signature[1])
+
+    def run(self, signature, inputs, output_filter):
+        import tensorflow as tf
+
+        specs, function = self.inputs(signature), self.functions[signature]
+        _check(inputs, specs)
+        known = set(function.structured_outputs)
+        for name in output_filter:
+            if name not in known:
+                text = f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
+                raise ServingError("INVALID_ARGUMENT", text + "{" + ",".join(sorted(known)) + "}.")
+        try:
+            given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+            outputs = function(**given)
+        except tf.errors.OpError as error:
+            text = (error.message or "").strip().partition("\n")[0][:500]
+            raise ServingError(_CODES.get(error.error_code, "INTERNAL"), text) from error
+        return {name: value.numpy() for name, value in outputs.items() if not output_filter or name in output_filter}
+
+
+# Numbers of absl's status codes, which are those of TensorFlow and of gRPC.
+CODE_NAMES = (
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
+    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
+    "UNAUTHENTICATED"
+).split()
+_CODES: dict[Any, str] = dict(enumerate(CODE_NAMES))
+
+
+def _check(inputs, specs):
+    """Raises ServingError where inputs are missing, too many or of another type or shape."""
+    if set(inputs) != set(specs):
+        sent, wanted = sorted(inputs), sorted(specs)
+        extra, missing = sorted(set(sent) - set(wanted)), sorted(set(wanted) - set(sent))
+        text = (
+            f"input size does not match signature: {len(sent)}!={len(wanted)} len({{{','.join(sent)}}}) != "
+            f"len({{{','.join(wanted)}}}). Sent extra: {{{','.join(extra)}}}. Missing but required: "
+            f"{{{','.join(missing)}}}."
+        )
+        raise ServingError("INVALID_ARGUMENT", text)
+    sizes = set()
+    for name, spec in specs.items():
+        value, wanted = inputs[name], tuple(spec.shape)
+        is_text = value.dtype.kind in "OSU"
+        fits = len(value.shape) == len(wanted) and all(
+            want in (None, have) for want, have in zip(wanted, value.shape, strict=True)
+        )
+        if not fits or is_text != (spec.dtype.name == "string") or not (is_text or value.dtype == spec.dtype.name):
+            shown = ", ".join("B" if side is None else str(side) for side in wanted)
+            got = f"{'string' if is_text else value.dtype.name} [{', '.join(map(str, value.shape))}]"
+            raise ServingError("INVALID_ARGUMENT", f"{name} needs {spec.dtype.name} [{shown}], got {got}.")
+        sizes.add(value.shape[0])
+    if sizes == {0} or len(sizes) > 1:
+        text = "the batch is empty." if sizes == {0} else f"the inputs hold different numbers of examples {sizes}."
+        raise ServingError("INVALID_ARGUMENT", text)

@@ -1,0 +1,67 @@
+"""What whoever starts the server may choose: where it listens, and how much it takes from strangers."""
+
+import math
+from dataclasses import dataclass
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.settings import setting
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """How a server runs; each field's meaning is in its `setting`, and in `tfdeepfake serve --help`.
+
+    Raises:
+      InputError: a field's value is not allowed; names the field.
+    """
+
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in")
+    port: int = setting(8501, "port of HTTP")
+    grpc_port: int | None = setting(None, "port of TF Serving's gRPC API (default: none)")
+    name: str | None = setting(None, "name the model is served under (default: its folder's)")
+    token: str | None = setting(
+        None, "what requests that cost time have to bring as `Authorization: Bearer TOKEN`; also TFDEEPFAKE_TOKEN"
+    )
+    allowed_hosts: list = setting(
+        [],
+        "names the server is called by, separated by commas; others are refused (default: on 127.0.0.1 its own)",
+    )
+    workers: int = setting(1, "videos that are judged at once, each in a process of its own")
+    max_queue: int = setting(16, "videos that are uploaded, wait or are judged at once; more are answered with 429")
+    max_upload_mb: int = setting(200, "size of a video")
+    max_duration_s: float = setting(600.0, "length of a video")
+    max_pixels: int = setting(1 << 24, "width times height of a video")
+    time_limit_s: float = setting(300.0, "seconds for judging one video")
+    memory_mb: int = setting(4096, "memory that judging one video may take")
+    upload_limit_s: float = setting(900.0, "seconds for uploading one video")
+    idle_limit_s: float = setting(20.0, "seconds without a byte after which an upload is given up")
+    keep_minutes: float = setting(
+        60.0, "after which a verdict is deleted; the video itself is deleted once it is judged"
+    )
+    max_body_mb: int = setting(64, "size of a request with tensors")
+    max_calls: int = setting(32, "requests with tensors that wait or run at once; more are answered with 429")
+
+    def __post_init__(self):
+        least = {"grpc_port": 0, "port": 0}
+        for name in ("port", "grpc_port", "workers", "max_queue", "max_upload_mb", "max_pixels", "memory_mb"):
+            self._check_whole(name, least.get(name, 1))
+        for name in ("max_body_mb", "max_calls"):
+            self._check_whole(name, 1)
+        for name in ("max_duration_s", "time_limit_s", "upload_limit_s", "idle_limit_s", "keep_minutes"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise InputError(name, f"needs a number above 0, got {value}.")
+        if self.name is not None and not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
+            raise InputError("name", f"needs letters, digits, '.', '_' and '-', got {self.name!r}.")
+
+    def _check_whole(self, name, least):
+        value = getattr(self, name)
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise InputError(name, f"needs a whole number from {least} on, got {value!r}.")
+
+    @property
+    def hosts(self) -> list[str]:
+        """Names the server may be called by; empty: any."""
+        return list(self.allowed_hosts) or (list(LOOPBACK) if self.host in LOOPBACK else [])
