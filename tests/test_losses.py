@@ -68,6 +68,51 @@ def test_bce_f1_weighs_its_parts():
     np.testing.assert_array_equal(values(losses.get("bce")), values(losses.bce))
 
 
+def test_f1_of_fake_alone_is_that_of_the_paper():
+    hard = np.where(LOGITS > 0, 100, -100).astype(np.float32)
+    assert values(losses.f1_fake, LABELS, hard)[0] == pytest.approx(
+        1 - f1_score(LABELS[:, 0], hard[:, 0] > 0), abs=1e-5
+    )
+    got = values(losses.get("bce_f1_fake", alpha=0.5, beta=2.0))
+    np.testing.assert_allclose(got, 0.5 * values(losses.bce) + 2 * values(losses.f1_fake), rtol=1e-6)
+    assert values(losses.f1_fake)[0] != pytest.approx(values(losses.f1)[0], abs=1e-3), "two losses, two names"
+    assert not gradient(losses.f1_fake, np.zeros((4, 1), np.float32), LOGITS[:4]).any(), "flat without fakes"
+
+
+def test_cross_entropy_takes_numbers_and_fractions_of_classes():
+    logits, labels = RNG.normal(0, 3, (32, 4)).astype(np.float32), RNG.integers(0, 4, (32, 1)).astype(np.float32)
+    probabilities = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum(1, keepdims=True)
+    got = values(losses.ce, labels, logits)
+    assert got.shape == (32,) and got.mean() == pytest.approx(log_loss(labels[:, 0], probabilities), rel=1e-5)
+    one_hot = np.eye(4, dtype=np.float32)[labels[:, 0].astype(int)]
+    np.testing.assert_allclose(values(losses.ce, one_hot, logits), got, rtol=1e-6)
+    halves = 0.5 * one_hot + 0.5 * np.roll(one_hot, 1, axis=1)
+    np.testing.assert_allclose(
+        values(losses.ce, halves, logits),
+        0.5 * got + 0.5 * values(losses.ce, np.roll(one_hot, 1, axis=1), logits),
+        rtol=1e-5,
+    )
+    fractions, pair = RNG.uniform(size=(32, 1)).astype(np.float32), logits[:, :2]
+    expected = values(losses.bce, fractions, pair[:, 1:] - pair[:, :1])
+    np.testing.assert_allclose(values(losses.ce, fractions, pair), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_triplets_are_pulled_together_and_pushed_apart():
+    rows = RNG.normal(size=(12, 5)).astype(np.float32)
+    got = values(losses.get("triplet", margin=0.7), None, rows)
+    anchor, positive, negative = rows.reshape(4, 3, 5).transpose(1, 0, 2)
+    expected = np.linalg.norm(anchor - positive, axis=1) - np.linalg.norm(anchor - negative, axis=1) + 0.7
+    assert got.shape == (12,) and (expected > 0).any() and (expected < 0).any()
+    np.testing.assert_allclose(got, np.repeat(np.maximum(expected, 0), 3), atol=1e-5)
+    slope = gradient(losses.get("triplet"), None, np.zeros((3, 5), np.float32))
+    assert np.isfinite(slope).all(), "three equal embeddings, as a network may begin with"
+    for bad in (rows[:, :, None], rows[:4]):
+        with pytest.raises(ValueError, match=r"needs \[3 N, C\]"):
+            losses.triplet(None, bad)
+    with pytest.raises(ValueError, match="margin needs to be above 0"):
+        losses.get("triplet", margin=0.0)
+
+
 def test_labels_may_be_integers_without_axis_and_logits_half():
     got = values(losses.get("bce_f1"), LABELS[:, 0].astype(np.int64), LOGITS.astype(np.float16))
     assert got.dtype == np.float32
@@ -111,33 +156,47 @@ w = np.where(y[:, 0] == 1, 0.6, 1.8).astype(np.float32)
 def f1_layers():
     return [keras.Input((5,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(1)]
 
+def class_layers():
+    return [keras.Input((5,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(3)]
+
+def embedding_layers():
+    return [keras.Input((5,)), keras.layers.Dense(4, "tanh")]
+
 def consistency_layers():
     own = SemanticConsistency(alpha=0.5)
     pool = keras.layers.GlobalAveragePooling2D()
     return [keras.Input((4, 4, 3)), keras.layers.Dense(4), own, pool, keras.layers.Dense(1)]
 
-def step(strategy, layers, x):
+def step(strategy, layers, x, y, loss):
     with strategy.scope():
         keras.utils.set_random_seed(3)
         model = keras.Sequential(layers())
         # A step of plain SGD at rate 1 is minus the gradient.
-        model.compile(keras.optimizers.SGD(1.0), losses.get("bce_f1", 0.5, 2.0), jit_compile=False)
+        model.compile(keras.optimizers.SGD(1.0), losses.get(loss, 0.5, 2.0), jit_compile=False)
     before = model.get_weights()
-    loss = model.fit(tf.data.Dataset.from_tensors((x, y, w)).unbatch().batch(8), verbose=0).history["loss"][0]
+    batch = tf.data.Dataset.from_tensors((x, y, w[: len(x)])).unbatch().batch(len(x))
+    loss = model.fit(batch, verbose=0).history["loss"][0]
     return loss, [b - a for b, a in zip(before, model.get_weights())]
 
 two_devices = tf.distribute.MirroredStrategy(
     ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
 )
 assert two_devices.num_replicas_in_sync == 2
-for layers, x in ((f1_layers, vectors), (consistency_layers, maps)):
-    one_loss, one = step(tf.distribute.OneDeviceStrategy("/cpu:0"), layers, x)
-    two_loss, two = step(two_devices, layers, x)
+classes = np.float32([0, 1, 2, 2, 1, 0, 0, 2])[:, None]
+for loss, layers, x, labels in (
+    ("bce_f1", f1_layers, vectors, y),
+    ("bce_f1_fake", f1_layers, vectors, y),
+    ("bce_f1", consistency_layers, maps, y),
+    ("ce", class_layers, vectors, classes),
+    ("triplet", embedding_layers, vectors[:6], y[:6]),
+):
+    one_loss, one = step(tf.distribute.OneDeviceStrategy("/cpu:0"), layers, x, labels, loss)
+    two_loss, two = step(two_devices, layers, x, labels, loss)
     assert max(np.abs(g).max() for g in one) > 0.05
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)  # float32 sums in another order
     np.testing.assert_allclose(two_loss, one_loss, rtol=1e-5)
-    print("equal", layers.__name__, one_loss)
+    print("equal", loss, layers.__name__, one_loss)
 """
 
 
@@ -146,4 +205,4 @@ def test_two_replicas_take_the_gradient_of_one_device():
         [sys.executable, "-c", REPLICAS], capture_output=True, text=True, cwd=Path(losses.__file__).parents[1]
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("equal") == 2
+    assert done.stdout.count("equal") == 5
