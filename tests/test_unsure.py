@@ -9,7 +9,7 @@ from support.verdicts import brightness_network, example, face, no_detector, pre
 from test_report import write
 
 from tfdeepfake.report import palette
-from tfdeepfake.verdict import judging, unsure
+from tfdeepfake.verdict import judging, quality, remarks, unsure
 from tfdeepfake.verdict.batch import counts
 from tfdeepfake.verdict.lines import line, summary
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -77,3 +77,106 @@ def test_the_page_says_what_it_cannot_tell_and_why(tmp_path):
     assert page.count("Cannot tell:") == 1 and '<div class="tile unsure"><b>1</b>' in page
     for colours in (palette.LIGHT, palette.DARK):
         assert len({colours[name] for name in ("fake", "real", "unsure", "grey", "warn")}) == 5
+
+
+def test_a_network_of_drawn_faces_says_so_on_every_verdict(monkeypatch, tmp_path):
+    drawn = dataclasses.replace(recipe(), data_version="synthetic_faces/clip:1.0.0")
+    verdict = judged(monkeypatch, shaky(0.8, 0.05), drawn)
+    assert line(verdict.to_dict(), 0.5).endswith(", trained on drawn faces only: it means nothing for people")
+    assert judged(monkeypatch, shaky(0.8, 0.05)).caveat == ""
+    assert remarks.caveat("synthetic_faces:1.0.0", "other sha256:0").startswith("last trained on drawn faces")
+    assert remarks.caveat("synthetic_faces_of_mine/clip:1.0.0") == ""
+    known = {"calibration": "on 9 fake and 9 real validation videos: temperature by log loss", "temperature": 2.0}
+    for data_version, is_drawn in (("synthetic_faces/clip:1.0.0", True), ("face_forensics/clip:1.0.0", False)):
+        page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])], data_version=data_version, **known)
+        assert ("Drawn faces only." in page) == ("that says nothing" in page) == is_drawn
+        assert "calibrated on 9 fake and 9 real validation videos: among" in page
+
+
+def test_what_lies_beyond_a_limit_of_the_recipe_is_named(monkeypatch):
+    limits = {"side_px": 48, "enlarged": 3.0, "samples": 20, "blocks": 1.5}
+    limited = dataclasses.replace(recipe(height_px=8), limits=limits, limits_measured="here")
+    made = [example(0.8, frame=k, box=(10, 20, 40, 50)) for k in range(16)]
+    verdict = judged(monkeypatch, made, limited)
+    assert verdict.label == verdict.faces[0]["label"] == "UNSURE"
+    assert [(d["measure"], d["value"], d["limit"]) for d in verdict.doubts] == [
+        ("side_px", 30, 48),
+        ("samples", 16, 20),
+    ]
+    told = "the face is only 30 px large (limit 48); only 16 samples show the face (limit 20); 1 face,"
+    assert told in line(verdict.to_dict(), 0.5), "no landmarks, no blocks: what was not measured is no doubt"
+    assert judged(monkeypatch, made, dataclasses.replace(limited, limits={"enlarged": 3.0})).label == "FAKE"
+    with pytest.raises(ValueError, match="limits needs numbers"):
+        dataclasses.replace(limited, limits={"beauty": 1})
+
+
+def test_a_real_rests_on_every_face_and_a_fake_on_one(monkeypatch):
+    limited = dataclasses.replace(recipe(), limits={"side_px": 50})
+
+    def faces_in(*faces):
+        made = [
+            example(b, face=number, frame=k, box=(0, 0, side, side), score=0.99)
+            for number, (b, side) in enumerate(faces)
+            for k in range(16)
+        ]
+        return judged(monkeypatch, made, limited)
+
+    both = faces_in((0.3, 80), (0.2, 49), (0.1, 49))
+    assert both.label == "UNSURE" and "face 2 is only 49 px large (limit 50), and so it is of 1 more" in line(
+        both.to_dict(), 0.5
+    )
+    assert faces_in((0.3, 80), (0.2, 80)).label == "REAL"
+    assert faces_in((0.9, 80), (0.2, 49)).label == "FAKE", "one faked face does"
+    assert faces_in((0.9, 49), (0.8, 80)).label == "FAKE"
+    assert faces_in((0.9, 49), (0.2, 80)).label == "UNSURE"
+
+
+def textured(seed, blur=0, noise=0.0, contrast=1.0, side=100.0, count=4, fps=25.0):
+    """An Example of 64 px crops of a random texture."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    base = cv2.resize(rng.integers(0, 256, (16, 16, 3), np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
+    base = cv2.GaussianBlur(base, (blur, blur), 0) if blur else base
+    frames = 128 + contrast * (base.astype(np.float32) - 128) + noise * rng.standard_normal((count, 64, 64, 3))
+    one = example(0.5, count=count, fps=fps, box=(7, 9, 7 + side, 9 + side))
+    return dataclasses.replace(one, frames=np.clip(frames, 0, 255).astype(np.uint8))
+
+
+def test_each_measure_sees_what_it_is_named_for():
+    plain = quality.measures_of([textured(0)])
+    assert quality.measures_of([textured(0, blur=9)])["sharpness"] < plain["sharpness"] / 5
+    noisy = quality.measures_of([textured(0, blur=9, noise=10)])["noise"]
+    assert noisy == pytest.approx(10 * np.linalg.norm(quality.GREY), rel=0.15), "of grey, of three channels"
+    assert quality.measures_of([textured(0, noise=10)])["flicker"] > plain["flicker"] + 3
+    assert quality.measures_of([textured(0, contrast=0.5)])["contrast"] == pytest.approx(
+        plain["contrast"] / 2, rel=0.05
+    )
+    assert plain["enlarged"] == 0.64 and quality.measures_of([textured(0, side=16)])["enlarged"] == 4
+    grey = textured(0)
+    grey = dataclasses.replace(grey, frames=np.repeat(grey.frames[..., :1], 3, axis=-1))
+    assert quality.measures_of([grey])["colour"] < 0.1 < plain["colour"]
+    assert quality.measures_of([textured(0, fps=1)])["flicker"] is None and plain["turn"] is None
+
+
+def test_blocks_are_seen_where_the_grid_of_the_frame_lies_in_the_crop():
+    rng = np.random.default_rng(0)
+    frame = np.kron(rng.integers(0, 256, (20, 20)), np.ones((8, 8))) // 2 + rng.integers(0, 3, (160, 160))
+    frame = frame[..., None].repeat(3, axis=-1).astype(np.uint8)
+    at = {"boxes_px": np.float32([[13, 21, 77, 85]]), "frames": frame[None, 21:85, 13:77]}
+    blocky = dataclasses.replace(example(0.5), **at)
+    assert quality.measures_of([blocky])["blocks"] > 20
+    off = dataclasses.replace(blocky, boxes_px=np.float32([[17, 25, 81, 89]]))
+    assert quality.measures_of([off])["blocks"] < 0.5, "the differences lie elsewhere"
+    turned = dataclasses.replace(blocky, transforms=np.zeros((1, 2, 3)))
+    assert quality.measures_of([turned])["blocks"] is None
+
+
+def test_a_face_is_turned_as_far_as_its_nose_lies_beside_its_eyes():
+    points = np.float32([[20, 20], [40, 20], [30, 32], [22, 44], [38, 44]])
+    for roll in (0.0, 0.7):
+        turn = np.float32([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        for beside in (0.0, 8.0):
+            moved = points + np.float32([[0, 0], [0, 0], [beside, 0], [0, 0], [0, 0]])
+            one = dataclasses.replace(example(0.5), landmarks_px=(moved @ turn)[None])
+            assert quality.measures_of([one])["turn"] == pytest.approx(beside / 20, abs=1e-3)

@@ -18,6 +18,8 @@ from tfdeepfake.vocabulary import (
     FACES_RULES,
     FLOW_METHODS,
     INPUT_TYPES,
+    MEASURES_WITH_LEAST,
+    MEASURES_WITH_MOST,
     SAMPLINGS,
     VIDEO_RULES,
 )
@@ -150,6 +152,8 @@ class Recipe:
         `scoring.rules`; the threshold belongs to the rule it was chosen by.
       faces_rule: what of its faces makes a video's probability: "max", the highest, or "all", the rule applied to the
         samples of all of them together.
+      limits: {measure of a face: limit beyond which its network errs too often}, by which a verdict is UNSURE, see
+        `verdict.unsure`; limits_measured: on what the limits were measured, for the report. None are assumed.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
       classes: names of the K classes in the order of the outputs; None for one logit, or when they are not known.
@@ -171,6 +175,8 @@ class Recipe:
     fraction_threshold: float | None = None
     video_rule: str = "mean"
     faces_rule: str = "max"
+    limits: dict = field(default_factory=dict)
+    limits_measured: str = ""
     temperature: float = 1.0
     calibration: str = "not calibrated"
     classes: list | None = None
@@ -192,6 +198,11 @@ class Recipe:
             raise ValueError(f"video_rule needs one of {VIDEO_RULES}, got {self.video_rule!r}.")
         if self.faces_rule not in FACES_RULES:
             raise ValueError(f"faces_rule needs one of {FACES_RULES}, got {self.faces_rule!r}.")
+        known = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
+        if not isinstance(self.limits, dict) or not all(
+            name in known and isinstance(value, int | float) and value >= 0 for name, value in self.limits.items()
+        ):
+            raise ValueError(f"limits needs numbers from 0 on, of {known}, got {self.limits!r}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
         if self.members is not None and (

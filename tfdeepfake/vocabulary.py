@@ -11,6 +11,13 @@ UNSURE = "UNSURE"
 VERDICT_LABELS = (FAKE, REAL, UNSURE)
 LABEL_NAMES = {0: REAL, 1: FAKE}
 
+# What is measured of a face, see `verdict.unsure`: a recipe may have a limit of each, and says where it was measured.
+MEASURES_WITH_LEAST = ("margin", "samples", "side_px", "confidence", "sharpness", "contrast", "colour")
+MEASURES_WITH_MOST = ("enlarged", "noise", "blocks", "flicker", "turn")
+
+# The data set of drawn faces: whoever learned from it alone knows no person.
+DRAWN_DATA = "synthetic_faces"
+
 SPLITS = ("train", "validation", "test")
 
 # Views of an input whose mean is its score, see `scoring.tta`.

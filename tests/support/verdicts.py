@@ -117,6 +117,7 @@ def face(number, probabilities, brief=False):
         "side_px": 36.0,
         "confidence": 0.99,
         "weak": False,
+        "measures": {"enlarged": 0.4, "sharpness": 800.0},
         "timeline": timeline,
     }
 
@@ -130,6 +131,7 @@ def scored(name, faces):
         "probability": faces[0]["probability"],
         "label": faces[0]["label"],
         "doubts": [],
+        "caveat": "",
         "deciding_face": faces[0]["face"],
         "video_rule": "mean",
         "faces_rule": "max",

@@ -15,6 +15,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
+from tfdeepfake.verdict.remarks import caveat
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.verdict.timelines import (
     Shown,
@@ -46,6 +47,7 @@ class Verdict:
       probability: 0..1, calibrated probability of FAKE by `video_rule` and `faces_rule`; None unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL", or "UNSURE" where there are doubts; None unless scored.
       doubts: why it is UNSURE, see `verdict.unsure`; empty otherwise.
+      caveat: what makes every verdict of this network worth little, see `remarks.caveat`; empty for most.
       deciding_face: number of the face whose probability and label these are; None where several decide together.
       video_rule, faces_rule: see `scoring.rules`; mean: the highest mean of a deciding face; peak: the highest window
         of a deciding face (`windows.peak`, and "face"), None for a still image. Both are there to be seen, whatever
@@ -71,6 +73,7 @@ class Verdict:
     probability: float | None = None
     label: str | None = None
     doubts: list = field(default_factory=list)
+    caveat: str = ""
     deciding_face: int | None = None
     video_rule: str | None = None
     faces_rule: str | None = None
@@ -228,7 +231,7 @@ def _scored(path, info, plan, clock, keep):
     num_samples = _num_samples(timelines, info, plan)
     looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.data) for face in judged}
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
-    of_faces = faces_of(timelines, looks, num_samples, threshold, plan.video_rule, temperature)
+    of_faces = faces_of(timelines, looks, num_samples, threshold, plan.video_rule, temperature, plan.recipe.limits)
     deciding = [face for face in of_faces if not (face["brief"] or face["weak"])]
     highest = max(deciding, key=lambda face: face["peak"]["probability"])
     value, decides = deciding[0]["probability"], deciding[0]["face"]
@@ -240,13 +243,14 @@ def _scored(path, info, plan, clock, keep):
         spread = interval(tables, plan.video_rule, plan.faces_rule, temperature)
         no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
     not_judged = max(examples[0].face_count, len(faces)) - len(judged)
-    doubts = video_doubts(value, spread, threshold, not_judged, len(judged))
+    doubts = video_doubts(value, spread, threshold, not_judged, of_faces)
     return Verdict(
         file=str(path),
         status="scored",
         probability=value,
         label=label_of(value, threshold, doubts),
         doubts=doubts,
+        caveat=caveat(plan.recipe.data_version, plan.recipe.parent),
         deciding_face=decides,
         video_rule=plan.video_rule,
         faces_rule=plan.faces_rule,

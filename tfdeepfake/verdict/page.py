@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdeepfake.report import html
-from tfdeepfake.verdict.remarks import other_rule, remarks
+from tfdeepfake.verdict.remarks import caveat, other_rule, remarks
 from tfdeepfake.vocabulary import STATUS_TEXT
 
 
@@ -73,6 +73,7 @@ def write_page(path: Path | str, result: dict, read_verdicts: Callable[[Sequence
         rows=rows,
         sections=sections,
         status_text=STATUS_TEXT,
+        caveat=caveat(result["recipe"]["data_version"], result["recipe"]["parent"]),
         today=datetime.date.today().isoformat(),
     )
 

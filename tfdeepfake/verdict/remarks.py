@@ -1,7 +1,19 @@
 """What must stand beside a verdict's figure, in its printed line and on the page: what contradicts it."""
 
 from tfdeepfake.report.text import printable
-from tfdeepfake.vocabulary import FAKE
+from tfdeepfake.vocabulary import DRAWN_DATA, FAKE
+
+
+def caveat(data_version: str, parent: str | None = None) -> str:
+    """What makes every verdict of a network worth little, as a phrase; "" for most.
+
+    Args:
+      data_version, parent: of its recipe.
+    """
+    if data_version.partition("/")[0].partition(":")[0] != DRAWN_DATA:
+        return ""
+    before = "" if parent in (None, "imagenet") else "last "
+    return f"{before}trained on drawn faces only: it means nothing for people"
 
 
 def remarks(verdict: dict, threshold: float | None = None) -> str:
@@ -9,6 +21,7 @@ def remarks(verdict: dict, threshold: float | None = None) -> str:
     phrases = [*other_streams(verdict), *verdict["video"].get("notes", ())]
     if verdict["status"] == "scored":
         phrases = [*faces_left(verdict, threshold), other_rule(verdict, threshold), searched(verdict), *phrases]
+        phrases.append(verdict["caveat"])
     return "".join(f", {phrase}" for phrase in phrases if phrase)
 
 

@@ -9,7 +9,8 @@ from tfdeepfake.data.examples import Example
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.rules import probability, sum_up, vote
 from tfdeepfake.verdict.inference import interval
-from tfdeepfake.verdict.unsure import interval_doubts, label_of
+from tfdeepfake.verdict.quality import measures_of
+from tfdeepfake.verdict.unsure import face_doubts, label_of
 from tfdeepfake.verdict.windows import peak
 
 # Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
@@ -97,13 +98,15 @@ def look_of(examples: list[Example], data: DataRecipe) -> dict:
 
     Returns:
       {"side_px": median over the frames of the square root of the box's area, in px of the full frame, "confidence":
-      the detector's, mean over the frames where the face was looked for, "weak": whether one of them is too little}.
+      the detector's, mean over the frames where the face was looked for, "weak": whether one of them is too little,
+      "measures": see `quality.measures_of`}.
     """
     boxes = np.concatenate([example.face_boxes_px for example in examples])
     side_px = float(np.median(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))))
     confidence = float(np.mean([example.score for example in examples]))
     weak = data.detector != "none" and (side_px < LEAST_SIDE_PX or confidence < LEAST_CONFIDENCE[data.detector])
-    return {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
+    look = {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
+    return look | {"measures": measures_of(examples)}
 
 
 def sampled(timelines: list[list[dict]], video_rule: str, temperature: float = 1.0) -> float:
@@ -132,6 +135,7 @@ def faces_of(
     threshold: float,
     video_rule: str,
     temperature: float = 1.0,
+    limits: dict[str, float] | None = None,
 ) -> list[dict]:
     """Timelines to faces: probability, mean and peak, label and doubts, fraction of the samples, whether it may decide.
 
@@ -141,6 +145,7 @@ def faces_of(
       num_samples: frames or clips of the video that were looked at.
       threshold: probability from which a face is called FAKE.
       video_rule, temperature: by which the face's probability comes about, see `scoring.rules`.
+      limits: of the recipe, see `unsure.face_doubts`.
     Returns:
       list of face dicts (docs/predictions.md), most suspicious first, brief and weak ones last; at least one is
       neither.
@@ -150,25 +155,25 @@ def faces_of(
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
         mean, value = (sampled([timeline], rule, temperature) for rule in ("mean", video_rule))
-        spread = None
-        if video_rule != "peak":
-            spread = interval([table_of(timeline)], video_rule, temperature=temperature)
-        doubts = interval_doubts(spread, threshold, number)
-        faces.append(
-            {
-                "face": number,
-                "probability": value,
-                "label": label_of(value, threshold, doubts),
-                "interval": None if spread is None else list(spread),
-                "doubts": doubts,
-                "mean": mean,
-                "peak": peak(timeline),
-                "fraction": round(fraction, 4),
-                "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
-                **looks[number],
-                "timeline": timeline,
-            }
-        )
+        table = table_of(timeline)
+        spread = None if video_rule == "peak" else interval([table], video_rule, temperature=temperature)
+        face = {
+            "face": number,
+            "probability": value,
+            "label": None,
+            "interval": None if spread is None else list(spread),
+            "doubts": [],
+            "mean": mean,
+            "peak": peak(timeline),
+            "fraction": round(fraction, 4),
+            "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
+            **looks[number],
+            "timeline": timeline,
+        }
+        who = "the face" if len(timelines) == 1 else f"face {number}"
+        face["doubts"] = face_doubts(face, threshold, limits or {}, who)
+        face["label"] = label_of(value, threshold, face["doubts"])
+        faces.append(face)
     if all(face["brief"] for face in faces):
         # Faces that come and go are all there is: the longest seen ones decide.
         longest = max(face["fraction"] for face in faces)
