@@ -82,7 +82,7 @@ def test_the_page_says_what_it_cannot_tell_and_why(tmp_path):
 def test_a_network_of_drawn_faces_says_so_on_every_verdict(monkeypatch, tmp_path):
     drawn = dataclasses.replace(recipe(), data_version="synthetic_faces/clip:1.0.0")
     verdict = judged(monkeypatch, shaky(0.8, 0.05), drawn)
-    assert line(verdict.to_dict(), 0.5).endswith(", trained on drawn faces only: it means nothing for people")
+    assert line(verdict.to_dict(), 0.5).endswith(", trained on drawn faces only: it says nothing of people")
     assert judged(monkeypatch, shaky(0.8, 0.05)).caveat == ""
     assert remarks.caveat("synthetic_faces:1.0.0", "other sha256:0").startswith("last trained on drawn faces")
     assert remarks.caveat("synthetic_faces_of_mine/clip:1.0.0") == ""
@@ -106,6 +106,7 @@ def test_what_lies_beyond_a_limit_of_the_recipe_is_named(monkeypatch):
     told = "the face is only 30 px large (limit 48); only 16 samples show the face (limit 20); 1 face,"
     assert told in line(verdict.to_dict(), 0.5), "no landmarks, no blocks: what was not measured is no doubt"
     assert judged(monkeypatch, made, dataclasses.replace(limited, limits={"enlarged": 3.0})).label == "FAKE"
+    assert ", its face is 30 px large" in line(judged(monkeypatch, made).to_dict(), 0.5), "a small face is always named"
     with pytest.raises(ValueError, match="limits needs numbers"):
         dataclasses.replace(limited, limits={"beauty": 1})
 

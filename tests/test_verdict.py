@@ -410,7 +410,9 @@ def test_a_folder_ends_in_a_status_for_every_file(folder, capsys):
     assert predict([tree], model, out) == 1
     text = capsys.readouterr().out
     lines = text.splitlines()
-    assert re.match(r"FAKE 0\.98 \(0\.98-0\.98\) .*fake\.mp4: 1 face, most suspicious at 0\.0 s$", lines[0])
+    assert re.match(
+        r"FAKE 0\.98 \(0\.98-0\.98\) .*fake\.mp4: 1 face, most suspicious at 0\.0 s, its face is 40 px large$", lines[0]
+    )
     for word, name in (("NO FACE", "noface"), ("UNREADABLE", "broken"), ("ERROR", "odd"), ("REAL 0.02", "real")):
         line = next(x for x in lines if f"{name}.mp4" in x)
         assert line.startswith(word)

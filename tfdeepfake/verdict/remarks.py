@@ -1,6 +1,7 @@
 """What must stand beside a verdict's figure, in its printed line and on the page: what contradicts it."""
 
 from tfdeepfake.report.text import printable
+from tfdeepfake.verdict.timelines import LEAST_SIDE_PX
 from tfdeepfake.vocabulary import DRAWN_DATA, FAKE
 
 
@@ -13,7 +14,7 @@ def caveat(data_version: str, parent: str | None = None) -> str:
     if data_version.partition("/")[0].partition(":")[0] != DRAWN_DATA:
         return ""
     before = "" if parent in (None, "imagenet") else "last "
-    return f"{before}trained on drawn faces only: it means nothing for people"
+    return f"{before}trained on drawn faces only: it says nothing of people"
 
 
 def remarks(verdict: dict, threshold: float | None = None) -> str:
@@ -35,6 +36,10 @@ def faces_left(verdict: dict, threshold: float | None) -> list[str]:
         phrases.append(f"decided by {len(together)} faces together")
     elif len(faces) > 1:
         phrases.append(f"decided by face {deciding['face']} ({deciding['side_px']:.0f} px)")
+    elif deciding["side_px"] < LEAST_SIDE_PX and not verdict["whole_frame"]:
+        times = deciding["measures"]["enlarged"]
+        enlarged = f" and was enlarged {times:.1f} times" if times > 1 else ""
+        phrases.append(f"its face is {deciding['side_px']:.0f} px large{enlarged}")
     if left:
         # Of a REAL it is a doubt, which the line names before.
         if not any(doubt["measure"] == "faces_not_judged" for doubt in verdict["doubts"]):
