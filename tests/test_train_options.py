@@ -14,8 +14,7 @@ from tfdeepfake.cli.train import read_config
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model
-from tfdeepfake.training import run_folder, run_setup
-from tfdeepfake.training import train as loop
+from tfdeepfake.training import run_folder, run_setup, validation
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.optimizer import freeze_all_but, optimizer
 from tfdeepfake.training.train import train
@@ -103,7 +102,7 @@ def test_the_lowest_loss_chooses_the_best_epoch_where_it_is_watched(config, tmp_
         auc, loss = next(values)
         return {"val_loss": loss, "val_auc": auc, "val_accuracy": 0.5}
 
-    monkeypatch.setattr(loop, "_validation", lambda run: validate)
+    monkeypatch.setattr(validation, "validation", lambda run: validate)
     run = train(change(config, watch="loss", epochs=9, early_stopping_epochs=2), tmp_path / "run")
     assert read_json(run / "result.json")["best_epoch"] == 2
     assert "no better validation loss for 2 epochs" in capsys.readouterr().out

@@ -26,8 +26,9 @@ from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.models.networks import READS
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table import read_scores
-from tfdeepfake.training import checkpoint, devices, optimizer, run_folder, run_setup
+from tfdeepfake.training import checkpoint, devices, objective, optimizer, run_folder, run_setup
 from tfdeepfake.training import train as loop
+from tfdeepfake.training import validation as validation_module
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
@@ -56,7 +57,7 @@ def data_dir(tmp_path_factory):
 def config(data_dir):
     return TrainConfig(
         network="tiny_clip", data="tiny", data_dir=data_dir, epochs=4, batch_size=4, learning_rate=3e-3,
-        augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
+        loss="bce_f1", augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
     )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def whole(data_dir, tmp_path_factory):
     """A run that nothing disturbed."""
     config = TrainConfig(
         network="tiny_clip", data="tiny", data_dir=data_dir, epochs=4, batch_size=4, learning_rate=3e-3,
-        augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
+        loss="bce_f1", augment="flip", schedule="cosine", warmup_epochs=0.5, seed=3,
     )  # fmt: skip
     return train(config, tmp_path_factory.mktemp("whole") / "run", progress=False)
 
@@ -295,7 +296,7 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
 
         return validate
 
-    monkeypatch.setattr(loop, "_validation", validation)
+    monkeypatch.setattr(validation_module, "validation", validation)
     written, save = [], save_model
     monkeypatch.setattr(loop, "save_model", lambda folder, *args: written.append(folder.name) or save(folder, *args))
     config = change(config, epochs=9, early_stopping_epochs=2)
@@ -320,20 +321,36 @@ def test_a_frame_network_trains_on_a_clip_data_set(config, tmp_path):
     assert read_json(run / "versions.json")["examples"] == {"real": 40, "fake": 64}
 
 
-@pytest.mark.parametrize(("network", "expected"), [("tiny_frame", "bce"), ("tiny_clip", "bce_f1")])
-def test_auto_loss_is_the_papers(config, tmp_path, monkeypatch, network, expected):
+@pytest.mark.parametrize(
+    ("network", "fields", "num_classes", "expected"),
+    [
+        ("baseline", {}, 1, "bce"),
+        ("two_stream_video", {}, 1, "bce_f1"),
+        ("cnn3d", {}, 1, "bce_f1"),
+        ("cnn_rnn", {"mix": "cutmix"}, 1, "bce"),
+        ("i3d", {}, 1, "bce"),
+        ("i3d", {}, 2, "ce"),
+        ("cnn3d", {}, 6, "ce"),
+        ("i3d", {"loss": "bce_f1_fake"}, 1, "bce_f1_fake"),
+    ],
+)
+def test_auto_loss_is_the_papers(network, fields, num_classes, expected):
+    assert objective.loss_name(TrainConfig(network=network, **fields), num_classes) == expected
+
+
+def test_the_loss_has_the_weights_of_the_config(config, tmp_path, monkeypatch):
     asked, real = [], losses.get
     monkeypatch.setattr(losses, "get", lambda *args: asked.append(args) or real(*args))
-    train(change(config, network=network, epochs=1, alpha=0.7, beta=0.2), tmp_path / "run", progress=False)
-    assert asked == [(expected, 0.7, 0.2)]
+    run_setup.build(change(config, alpha=0.7, beta=0.2), tmp_path / "run")
+    assert asked == [("bce_f1", 0.7, 0.2, 1.0)]
 
 
 def test_a_policy_and_cutmix_train_on_mixed_labels(config, tmp_path):
     """The accuracy of a mixed example is about its larger part: exact equality with a fraction is always wrong."""
-    train(change(config, augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
+    train(change(config, loss="auto", augment="p1", mix="cutmix", epochs=1), tmp_path / "run", progress=False)
     assert rows(tmp_path / "run")[0]["accuracy"] > 0
     labels, logits = np.float32([[1], [0.7], [0.3], [0]]), np.float32([[2], [-1], [-1], [0.5]])
-    assert run_setup._right(labels, logits).numpy()[:, 0].tolist() == [1, 0, 1, 0]
+    assert objective._right(labels, logits).numpy()[:, 0].tolist() == [1, 0, 1, 0]
 
 
 def test_learning_rate_warms_up_and_decays(config):

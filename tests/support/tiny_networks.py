@@ -7,20 +7,20 @@ from tfdeepfake import models
 from tfdeepfake.models import networks
 
 
-def _heads(x, dropout):
+def _heads(x, dropout, num_classes=1):
     x = layers.Dropout(dropout)(x)
     x = layers.Dense(8, activation="relu", name="embedding")(x)
-    return layers.Dense(1, name="logits", dtype="float32")(x)
+    return layers.Dense(num_classes, name="logits", dtype="float32")(x)
 
 
-def tiny_frame(input_size=(32, 40), width=4, batch_norm=True, dropout=0.2):
-    """Frame network: [B, H, W, 3] -> [B, 1]."""
+def tiny_frame(input_size=(32, 40), width=4, batch_norm=True, dropout=0.2, num_classes=1):
+    """Frame network: [B, H, W, 3] -> [B, 1] or [B, K]."""
     frames = keras.Input((*input_size, 3), name="frames")
     x = ops.cast(frames, "float32") / 64.0 - 2.0
     x = layers.Conv2D(width, 3, strides=4, name="features")(x)
     x = layers.BatchNormalization(name="norm")(x) if batch_norm else x
     x = layers.GlobalAveragePooling2D()(ops.relu(x))
-    return keras.Model({"frames": frames}, _heads(x, dropout), name="tiny_frame")
+    return keras.Model({"frames": frames}, _heads(x, dropout, num_classes), name="tiny_frame")
 
 
 def tiny_clip(input_size=(32, 40), num_frames=4, width=4, batch_norm=True, dropout=0.2):

@@ -8,7 +8,7 @@ from tfdeepfake.data.batches import augment_policies
 from tfdeepfake.errors import InputError
 from tfdeepfake.settings import check_choices, from_dict, setting
 
-LOSSES = ("auto", "bce", "bce_f1")
+LOSSES = ("auto", "bce", "bce_f1", "bce_f1_fake", "ce", "triplet")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 WATCHED = ("auc", "loss")
 
@@ -62,13 +62,21 @@ class TrainConfig:
         "patterns of what trains, joined by commas: names of layers or paths of weights, such as `logits,graph_*` or "
         "`*norm*/gamma`; all else keeps its weights, and its batch statistics. Everything trains when not given",
     )
+    target: str = setting(
+        "label",
+        "`label`: real or fake, or `method`: real and each method of the data, as many classes as it has (P4 4.6)",
+        ("label", "method"),
+    )
     loss: str = setting(
         "auto",
-        "`bce`, `bce_f1`, or `auto`: BCE for frame networks and BCE + F1 for whole-video ones (P2 4.2.1)",
+        "`bce`, `bce_f1` (BCE and the mean F1 of both classes), `bce_f1_fake` (BCE and F1 of FAKE alone, P2 Eqs. 2-4), "
+        "`ce` (K classes), `triplet` (embeddings, batches of anchor, positive and negative), or `auto`: `ce` for K "
+        "classes, `bce_f1` for the whole-video networks of P2 (4.2.1), `bce` for others",
         LOSSES,
     )
-    alpha: float = setting(1.0, "weight of BCE in `bce_f1` (P2 Eq. 4)")
-    beta: float = setting(1.0, "weight of F1 in `bce_f1` (P2 Eq. 4)")
+    alpha: float = setting(1.0, "weight of BCE in `bce_f1` and `bce_f1_fake` (P2 Eq. 4)")
+    beta: float = setting(1.0, "weight of F1 in `bce_f1` and `bce_f1_fake` (P2 Eq. 4)")
+    margin: float = setting(1.0, "of `triplet`: by which a negative shall be farther than a positive")
     class_weights: str = setting(
         "balanced",
         "`balanced` (inverse class frequency of the training split), `none`, or a number for each class, joined by "
@@ -113,10 +121,14 @@ class TrainConfig:
             augment_policies.steps(self.augment)
         except ValueError as error:
             raise InputError("augment", str(error).removeprefix("augment ")) from None
-        if self.mix != "none" and self.loss == "bce_f1":
+        if self.mix != "none" and self.loss in ("bce_f1", "bce_f1_fake", "triplet"):
             raise InputError(
-                "loss", f"bce_f1 needs labels of 0 or 1, mix {self.mix!r} makes fractions.", "Use --loss bce."
+                "loss", f"{self.loss} needs labels of 0 or 1, mix {self.mix!r} makes fractions.", "Use --loss bce."
             )
+        if self.target != "label" and self.loss == "triplet":
+            raise InputError("loss", "triplet is of real and fake.", "Use --target label.")
+        if not 0 < self.margin < math.inf:
+            raise InputError("margin", f"needs a number above 0, got {self.margin}.")
         if not 0 < self.learning_rate < math.inf:
             raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
         self._check_optimizer()

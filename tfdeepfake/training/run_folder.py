@@ -83,15 +83,20 @@ def begin(config: TrainConfig, run_dir: Path, data: str, facts: Callable[[], dic
     return versions
 
 
+def begun_with(run_dir: Path) -> dict:
+    """The content of versions.json of a run that was begun."""
+    return read_json(run_dir / "versions.json")
+
+
 def data_version(config: TrainConfig, run_dir: Path) -> str:
     """The data a run reads: what the config names; once begun, the very version that it was then."""
-    return read_json(run_dir / "versions.json")["data"] if state_path(run_dir).exists() else config.data
+    return begun_with(run_dir)["data"] if state_path(run_dir).exists() else config.data
 
 
 def started_from(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambda line: None) -> dict | None:
     """What `start_from.read` tells of the weights a run starts from, as it was when the run began; None without any."""
     if state_path(run_dir).exists():
-        return read_json(run_dir / "versions.json").get("start_from")
+        return begun_with(run_dir).get("start_from")
     return start_from.read(config.start_from, config.network, config.network_args, log) if config.start_from else None
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfdeepfake import losses, models
+from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.published.pretrained import way_to_weights
-from tfdeepfake.training import checkpoint, devices, optimizer, run_folder, start_from
+from tfdeepfake.training import checkpoint, classes, devices, objective, optimizer, run_folder, start_from
 from tfdeepfake.training.config import TrainConfig
 
 
@@ -34,13 +34,21 @@ def mixed_precision(precision: str) -> Iterator[None]:
 
 @dataclasses.dataclass
 class Run:
-    """What the steps of a run have in common."""
+    """What the steps of a run have in common.
+
+    Args:
+      model: the whole network, which is saved.
+      trained: what is trained: the network, or with triplets its part up to `embedding`, of the same layers.
+      classes: names of the network's outputs, `real` first; None for one logit of FAKE.
+    """
 
     config: TrainConfig
     run_dir: Path
     strategy: object
     prepared: pipeline.PreparedData
     model: keras.Model
+    trained: keras.Model
+    classes: list | None
     input_type: str
     with_flow: bool
     network_args: dict
@@ -50,6 +58,11 @@ class Run:
     has_validation: bool
     rows: list
     best_epoch: int
+
+    @property
+    def label_classes(self) -> tuple | None:
+        """Classes that the labels number, see `records.View`; None for labels 0 and 1."""
+        return tuple(self.classes) if self.config.target == "method" else None
 
     @property
     def epoch(self) -> int:
@@ -84,6 +97,12 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
     network_args |= _sizes(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
+    examples = run_folder.begun_with(run_dir)["examples"] if begun else None
+    examples = examples or classes.count_examples(config, prepared, input_type)
+    outputs = classes.names(config, examples, network_args)
+    network_args |= {"num_classes": len(outputs)} if outputs else {}
+    if config.loss == "triplet":
+        classes.check_triplets(config, examples, strategy.num_replicas_in_sync)
     with strategy.scope():
         # The state has every weight: published ones need not be fetched again to resume.
         model = _network(config.network, without_weights(network_args) if begun else network_args)
@@ -94,14 +113,13 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
             log(f"{run_dir}: {start_from.line(start)}")
 
     def facts():
-        examples = _examples_of_each_class(prepared, input_type)
         about = {"network": config.network, "network_args": network_args, "input_type": input_type}
         return about | {"examples": examples, "start_from": start}
 
-    examples = run_folder.begin(config, run_dir, prepared.version, facts)["examples"]
+    run_folder.begin(config, run_dir, prepared.version, facts)
     progress = {"rows": [], "best_epoch": 0}
     with strategy.scope():
-        _compile(model, config, input_type, steps, devices.one_gpu(strategy))
+        trained = _compile(model, config, steps, devices.one_gpu(strategy))
         if begun:
             progress = checkpoint.load_state(run_folder.state_path(run_dir), model)
     return Run(
@@ -110,12 +128,14 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         strategy=strategy,
         prepared=prepared,
         model=model,
+        trained=trained,
+        classes=outputs,
         input_type=input_type,
         with_flow=with_flow,
         network_args=network_args,
         start=start,
         steps=steps,
-        class_weight=_class_weight(config, examples),
+        class_weight=_class_weight(config, examples) if config.loss != "triplet" else None,
         has_validation="validation" in prepared.builder.info.splits,
         rows=progress["rows"],
         best_epoch=progress["best_epoch"],
@@ -125,7 +145,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
 def _class_weight(config, examples):
     """{label: weight}, or None where all examples count the same."""
     if config.class_weights == "balanced":
-        return pipeline.balanced_weights(**examples)
+        return pipeline.balanced_weights(*examples.values())
     numbers = config.class_weight_numbers()
     if numbers and len(numbers) != len(examples):
         raise InputError("class_weights", f"has {len(numbers)} numbers, there are {len(examples)} classes.")
@@ -205,36 +225,23 @@ def _steps(config, prepared, input_type):
     return steps
 
 
-def _examples_of_each_class(prepared, input_type):
-    """{"real": training examples, "fake": training examples}."""
-    real, fake = pipeline.label_counts(prepared, "train", input_type)
-    if not real or not fake:
-        raise InputError(prepared.version, f"needs real and fake training examples, has {real} and {fake}.")
-    return {"real": real, "fake": fake}
-
-
-def _compile(model, config, input_type, steps, one_gpu):
-    """Gives the network its optimizer, loss and metrics; what does not train is frozen first."""
+def _compile(model, config, steps, one_gpu):
+    """Gives the network its optimizer, loss and metrics; what does not train is frozen first. Returns `Run.trained`."""
     optimizer.freeze_all_but(model, config.train_only)
-    loss = config.loss
-    if loss == "auto":
-        loss = "bce_f1" if input_type == "clip" and config.mix == "none" else "bce"
-    model.compile(
+    trained, num_classes = model, model.outputs[0].shape[-1]
+    if config.loss == "triplet":
+        trained = keras.Model({i.name: i for i in model.inputs}, model.get_layer("embedding").output, name=model.name)
+    trained.compile(
         optimizer=optimizer.optimizer(config, steps),
-        loss=losses.get(loss, config.alpha, config.beta),
-        metrics=[
-            keras.metrics.AUC(from_logits=True, name="auc"),
-            keras.metrics.MeanMetricWrapper(_right, name="accuracy"),
-        ],
+        loss=objective.loss(config, num_classes),
+        metrics=objective.metrics(config, num_classes),
         # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
         jit_compile="auto" if one_gpu else False,
     )
-    model.optimizer.build(model.trainable_variables)
-
-
-def _right(labels, logits):
-    """Whether each example is on its label's side; a mixed one has the label of its larger part."""
-    return keras.ops.cast(keras.ops.equal(labels > 0.5, logits > 0), "float32")
+    trained.optimizer.build(trained.trainable_variables)
+    # The state of a run has all weights, and those of the optimizer.
+    model.optimizer = trained.optimizer
+    return trained
 
 
 def without_weights(network_args: dict) -> dict:

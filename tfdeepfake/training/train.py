@@ -23,19 +23,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
+from tfdeepfake.layers import siamese
 from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
-from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from
+from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from, validation
 from tfdeepfake.training.config import TrainConfig
 
 
@@ -87,6 +86,7 @@ def _recipe(run):
     return Recipe(
         network=run.config.network,
         network_args=run_setup.without_weights(run.network_args),
+        classes=run.classes,
         parent=_parent(run),
         licence=run.start["licence"] if run.start else "unknown",
         data_terms=run.start.get("data_terms", "unknown") if run.start else "unknown",
@@ -97,7 +97,7 @@ def _recipe(run):
 
 def _fit(run, log, progress):
     """Trains the epochs that are left."""
-    config, model = run.config, run.model
+    config = run.config
     if run.epoch:
         log(f"{run.run_dir}: resumed after epoch {run.epoch}.")
         run_folder.write_curves(run.run_dir, run.rows, everything=True)
@@ -111,14 +111,21 @@ def _fit(run, log, progress):
         "train",
         run.input_type,
         config.batch_size,
-        pipeline.BatchSettings(config.seed, config.augment, config.mix, run.class_weight),
+        pipeline.BatchSettings(
+            config.seed,
+            config.augment,
+            config.mix,
+            run.class_weight,
+            classes=run.label_classes,
+            triplets=config.loss == "triplet",
+        ),
         first_epoch=run.epoch,
         epochs=config.epochs - run.epoch,
         with_flow=run.with_flow,
     )
-    validate = _validation(run) if run.has_validation else lambda: {}
+    validate = validation.validation(run) if run.has_validation else lambda: {}
     with run.strategy.scope(), pipeline.reading(run.prepared, "train", "validation"):
-        model.fit(
+        run.trained.fit(
             dataset,
             initial_epoch=run.epoch,
             epochs=config.epochs,
@@ -143,13 +150,15 @@ def _epochs(run, validate, log, progress):
     def end(epoch, logs):
         bar.close()
         row = _row(run, epoch, logs) | validate()
-        row |= {"learning_rate": float(run.model.optimizer.learning_rate), "seconds": time.monotonic() - started_s}
+        # A variable of several replicas is no number by itself.
+        rate = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(run.model.optimizer.learning_rate))
+        row |= {"learning_rate": float(rate), "seconds": time.monotonic() - started_s}
         _record(run, row)
         log(_line(row, run.config.epochs))
         if run.done and run.epoch < run.config.epochs:
             watched = "AUC" if run.config.watch == "auc" else "loss"
             log(f"no better validation {watched} for {run.config.early_stopping_epochs} epochs: stopped.")
-            run.model.stop_training = True
+            run.trained.stop_training = True
 
     return keras.callbacks.LambdaCallback(
         on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=lambda batch, logs: bar.update()
@@ -169,7 +178,7 @@ def _row(run, epoch, logs):
             f"the loss is {logs['loss']} in epoch {epoch + 1}, with learning_rate {rate}.",
             f"Try a smaller one in another folder; {run.run_dir} keeps epoch {epoch}.",
         )
-    return {"epoch": epoch + 1} | {name: float(logs[name]) for name in ("loss", "auc", "accuracy")}
+    return {"epoch": epoch + 1} | {name: float(logs[name]) for name in ("loss", "auc", "accuracy") if name in logs}
 
 
 def _record(run, row):
@@ -196,45 +205,6 @@ def _quality(row, watch="auc"):
     return order if watch == "auc" else order[::-1]
 
 
-def _validation(run):
-    """Function that scores the whole validation split: {"val_loss", "val_auc", "val_accuracy"}.
-
-    The metrics are over all examples: `fit`'s own validation is wrong under several replicas when the last
-    batch is uneven, and its AUC is read off 200 thresholds. The last batch is padded and the padding dropped.
-    """
-    size = run.config.batch_size
-    dataset = pipeline.scoring_batches(
-        run.prepared, "validation", run.input_type, size, with_flow=run.with_flow, cache_bytes=pipeline.CACHE_BYTES // 4
-    )
-
-    def pad(inputs, label):
-        missing = size - tf.shape(label)[0]
-        return {n: tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)), [size, *x.shape[1:]])
-                for n, x in inputs.items()}  # fmt: skip
-
-    padded = dataset.map(pad)
-    labels = None
-
-    def validate():
-        nonlocal labels
-        if labels is None:
-            labels = np.concatenate(list(dataset.map(lambda _, label: label).as_numpy_iterator()))
-        logits = np.asarray(run.model.predict(padded, verbose=0), np.float32)[: len(labels)]
-        total = 0.0
-        for start in range(0, len(labels), size):
-            part = slice(start, start + size)
-            values = run.model.loss(tf.constant(labels[part]), tf.constant(logits[part]))
-            total += float(np.mean(values)) * len(labels[part])
-        both = 0 < labels.sum() < len(labels)
-        return {
-            "val_loss": total / len(labels),
-            "val_auc": float(roc_auc_score(labels[:, 0], logits[:, 0])) if both else None,
-            "val_accuracy": float(np.mean((logits > 0) == (labels > 0.5))),
-        }
-
-    return validate
-
-
 def _save_best(run):
     """Writes best/ when the epoch that has just ended is the best; an earlier one's was complete before it began."""
     if run.best_epoch == run.epoch:
@@ -251,8 +221,10 @@ def _finish(run, log):
     """Writes last/, scores the validation split with best/, and puts threshold and temperature into its recipe."""
     save_model(run.run_dir / "last", run.model, _recipe(run))
     model, recipe = load_model(run.run_dir / "best")
-    if run.has_validation:
-        rows = score_data(model, run.prepared, "validation", run.config.batch_size)
+    if run.config.loss == "triplet":
+        chosen = {"calibration": "not calibrated: only the embedding was trained, by triplets; its logits are random"}
+    elif run.has_validation:
+        rows = score_data(model, run.prepared, "validation", run.config.batch_size, classes=run.classes)
         write_scores(run.run_dir / "scores_validation.csv", rows)
         unit = "clip" if run.input_type == "clip" else "frame"
         calibrated = calibrate(rows, recipe.video_rule, recipe.faces_rule, unit)
@@ -264,5 +236,12 @@ def _finish(run, log):
     best = run.rows[run.best_epoch - 1]
     summary = {"epochs": run.epoch, "best_epoch": run.best_epoch, "best": best}
     write_json(run.run_dir / "result.json", summary | chosen)
+    if run.config.loss == "triplet":
+        head = ",".join(layer.name for layer in model.layers if layer.name in siamese.HEAD)
+        log(
+            f"{run.run_dir / 'best'}: epoch {run.best_epoch}. Only the embedding was trained; next its classifier: "
+            f"tfdeepfake train {run.config.network} --start-from {run.run_dir / 'best'} --train-only {head}"
+        )
+        return
     auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""
     log(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data.batches import augment_policies
 from tfdeepfake.data.batches.augment_tf import augmenter, cut_and_mixed, images_of
+from tfdeepfake.data.batches.classes import method_counts, one_hot, triplets
 from tfdeepfake.data.batches.prepared import PreparedData, open_data, reading, serves, shard_paths
 from tfdeepfake.data.batches.records import (
     KEYS,
@@ -34,8 +35,8 @@ from tfdeepfake.data.batches.records import (
 
 # Those of `prepared` and `records` are for users who need the batches too.
 __all__ = [
-    "BatchSettings", "PreparedData", "balanced_weights", "example_count", "label_counts", "open_data", "reading",
-    "scoring_batches", "serves", "steps_per_epoch", "training_batches",
+    "BatchSettings", "PreparedData", "balanced_weights", "example_count", "label_counts", "method_counts", "open_data",
+    "reading", "scoring_batches", "serves", "steps_per_epoch", "training_batches",
 ]  # fmt: skip
 
 # A split whose decoded examples fit in here is decoded once and held (the demo's 500 clips of 16 x 64 x 64
@@ -56,7 +57,11 @@ class BatchSettings:
       augment: as `augment_policies.steps`: "none", "flip" (left-right with probability 1/2, u negated), "p0", "p1",
         operations joined by "+". One draw for a whole clip and its flow.
       mix: "none" or "cutmix" (`augment.cutmix`): labels and weights become fractions.
-      class_weight: {0: real, 1: fake} to add a weight [B] to every batch, or None.
+      class_weight: {label: weight}, {0: real, 1: fake} or one of each class, to add a weight [B] to every batch; or
+        None.
+      classes: of the labels, see `records.View`; None for 0 and 1.
+      triplets: whether examples come as anchor, positive, negative, anchor, ... (`classes.triplets`); the batch size
+        is a multiple of 3 then.
       cache_bytes: decoded examples are held in memory when those of the host take no more than this.
       shuffle_bytes: bound of the shuffle buffer, of encoded examples.
       hosts, host: see `records.View`. The batch size is that of one host; all hosts take as many steps.
@@ -68,6 +73,8 @@ class BatchSettings:
     augment: str = "none"
     mix: str = "none"
     class_weight: dict | None = None
+    classes: tuple[str, ...] | None = None
+    triplets: bool = False
     cache_bytes: int = CACHE_BYTES
     shuffle_bytes: int = SHUFFLE_BYTES
     hosts: int = 1
@@ -106,13 +113,13 @@ def training_batches(
       with_flow: whether to give flow; None gives what the input type and the data have.
     Returns:
       tf.data.Dataset of ({"frames": uint8 [B, (T,) h, w, 3], "flow": float32 [B, (T,) h, w, 2]},
-      label float32 [B, 1], weight float32 [B] with `class_weight`).
+      label float32 [B, 1], or [B, K] where classes were mixed, weight float32 [B] with `class_weight`).
     Raises:
       InputError: the data cannot feed the input type, the split is empty or has fewer examples than there are hosts, or
         a file is missing or cut short.
       tf.errors.DataLossError while iterating over a damaged file: iterate inside `reading`.
     """
-    view = view_of(prepared, split, input_type, with_flow, settings.hosts, settings.host)
+    view = view_of(prepared, split, input_type, with_flow, settings.hosts, settings.host, settings.classes)
     paths = host_paths(view)
     examples_per_epoch = steps_per_epoch(prepared, split, input_type, batch_size, settings.hosts) * batch_size
     # Built outside the epochs: one for all.
@@ -128,7 +135,11 @@ def training_batches(
         else:
             examples = encoded_examples(view, tf.gather(tf.constant(paths), file_order))
             buffer = _shuffle_buffer(view, batch_size, settings.shuffle_bytes)
-        examples = examples.shuffle(buffer, order_seed, reshuffle_each_iteration=False).take(examples_per_epoch)
+        if settings.triplets:
+            examples = triplets(examples, buffer, order_seed)
+        else:
+            examples = examples.shuffle(buffer, order_seed, reshuffle_each_iteration=False)
+        examples = examples.take(examples_per_epoch)
         batches = _changed_batches(examples, batch_size, change, draw, groups=input_type != "clip")
         if settings.mix == "none":
             return batches
@@ -148,6 +159,7 @@ def scoring_batches(
     cache_bytes: int = 0,
     hosts: int = 1,
     host: int = 0,
+    classes: tuple[str, ...] | None = None,
 ) -> tf.data.Dataset:
     """Batches of one pass over a split in stored order, the uneven last batch included.
 
@@ -155,13 +167,13 @@ def scoring_batches(
       prepared, split, input_type, batch_size, with_flow: as of `training_batches`.
       with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s).
       cache_bytes: decoded examples are held in memory when they take no more than this, for further passes.
-      hosts, host: see `records.View`.
+      hosts, host, classes: see `records.View`.
     Returns:
       tf.data.Dataset of (inputs, label) as of `training_batches`, and keys when asked for.
     Raises:
       InputError, tf.errors.DataLossError: as `training_batches`.
     """
-    view = view_of(prepared, split, input_type, with_flow, hosts, host)
+    view = view_of(prepared, split, input_type, with_flow, hosts, host, classes)
     examples = decoded_examples(view, host_paths(view), with_keys)
     if view.decoded_bytes <= cache_bytes:
         examples = examples.cache()
@@ -242,9 +254,11 @@ def _training_batch(settings, batch):
     """A batch of decoded examples -> what `fit` takes."""
     inputs, label, weight = _inputs(batch), _labels(batch), None
     if settings.class_weight is not None:
-        by_class = tf.constant([settings.class_weight[0], settings.class_weight[1]], tf.float32)
+        by_class = tf.constant([settings.class_weight[n] for n in range(len(settings.class_weight))], tf.float32)
         weight = tf.gather(by_class, batch["label"])
     if settings.mix == "cutmix":
+        # A fraction between two numbers of classes would be a third class.
+        label = one_hot(label, len(settings.classes)) if settings.classes else label
         inputs, label, weight = cut_and_mixed(batch["mix_draw"], batch["mix_number"], inputs, label, weight)
     return (inputs, label) if weight is None else (inputs, label, weight)
 
@@ -277,6 +291,10 @@ def label_counts(prepared: PreparedData, split: str, input_type: str = "clip") -
     return counts[0] * per_record, counts[1] * per_record
 
 
-def balanced_weights(real: int, fake: int) -> dict[int, float]:
-    """{label: weight}, inverse to the class's frequency, so that both classes weigh the same and the mean is 1."""
-    return {0: (real + fake) / (2 * real), 1: (real + fake) / (2 * fake)}
+def balanced_weights(*counts: int) -> dict[int, float]:
+    """{label: weight}, inverse to the class's frequency, so that all classes weigh the same and the mean is 1.
+
+    Args:
+      counts: examples of each class, in the order of the labels: real, fake, or K of them.
+    """
+    return {label: sum(counts) / (len(counts) * count) for label, count in enumerate(counts)}

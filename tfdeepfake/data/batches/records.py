@@ -31,6 +31,8 @@ class View:
       with_flow: whether the network reads flow.
       hosts, host: number of hosts (or of the input pipelines of a tf.distribute.InputContext) and which this is. Each
         reads files of its own, or, with fewer files than hosts, every hosts-th record of all files.
+      classes: names of classes, `real` first, whose numbers are the labels: each fake has the class of its method, -1
+        where it is none of them. None for labels 0 and 1.
     """
 
     prepared: PreparedData
@@ -39,6 +41,7 @@ class View:
     with_flow: bool
     hosts: int = 1
     host: int = 0
+    classes: tuple[str, ...] | None = None
 
     @property
     def is_bag(self) -> bool:
@@ -65,7 +68,13 @@ class View:
 
 
 def view_of(
-    prepared: PreparedData, split: str, input_type: str, with_flow: bool | None = None, hosts: int = 1, host: int = 0
+    prepared: PreparedData,
+    split: str,
+    input_type: str,
+    with_flow: bool | None = None,
+    hosts: int = 1,
+    host: int = 0,
+    classes: tuple[str, ...] | None = None,
 ) -> View:
     """A `View`; `with_flow` None reads what the input type and the data have.
 
@@ -89,7 +98,7 @@ def view_of(
         )
     if hosts > prepared.split(split).num_examples:
         raise InputError(prepared.version, f"has fewer examples in {split!r} than there are hosts ({hosts}).")
-    return View(prepared, split, input_type, with_flow, hosts, host)
+    return View(prepared, split, input_type, with_flow, hosts, host, classes)
 
 
 def _per_record(prepared, input_type):
@@ -147,17 +156,29 @@ def encoded_examples(view: View, paths: tf.Tensor, with_keys: bool = False) -> t
     """Examples of a view with images still encoded, in the order of its files `paths` (string tensor [N])."""
     names = ["frames", "label"]
     names += ["flow", "flow_max_px"] if view.with_flow else []
+    names += ["method"] if view.classes else []
     names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
     known = view.prepared.builder.info.features.tf_example_spec
     spec = {name: known[name] for name in names}
 
     def parse(record):
         example = tf.io.parse_single_example(record, spec)
+        if view.classes:
+            example = _with_class(example, view.classes, keep_method=with_keys)
         return _with_keys(example, view.is_bag) if with_keys else example
 
     records = serialized(view.prepared, view.split, paths, view.hosts, view.host)
     examples = records.map(parse, num_parallel_calls=PARALLEL)
     return examples.flat_map(partial(_frames_of, view.prepared.recipe.num_frames)) if view.is_bag else examples
+
+
+def _with_class(example, classes, keep_method):
+    """The stored example with the number of its class as label."""
+    matches = tf.equal(example["method"], tf.constant(classes[1:]))
+    none = tf.constant(-1, tf.int64)
+    number = tf.where(tf.reduce_any(matches), tf.argmax(tf.cast(matches, tf.int64)) + 1, none)
+    label = tf.where(tf.equal(example["label"], 0), tf.zeros((), tf.int64), number)
+    return {n: x for n, x in example.items() if keep_method or n != "method"} | {"label": label}
 
 
 def _with_keys(example, is_bag):
