@@ -214,7 +214,9 @@ class _Server:
             if request.method == "POST":
                 body = await read_body(request, s.max_body_mb << 20, s.upload_limit_s, s.idle_limit_s)
             path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-            call = (self.threads, rest.answer, self.servable, request.method, path, body)
+            # What is asked about the model does not wait behind those who use it.
+            threads = self.threads if request.method == "POST" else None
+            call = (threads, rest.answer, self.servable, request.method, path, body)
             status, answer = await asyncio.get_running_loop().run_in_executor(*call)
         except ClientDisconnect:
             return Response(status_code=499)
