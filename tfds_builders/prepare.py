@@ -32,6 +32,10 @@ BUILDERS = {
         "kodf",
         "wild_deepfake",
         "diffusion_gan_bedroom",
+        "celeb_df_pp",
+        "df40",
+        "fake_av_celeb",
+        "deepfake_eval_2024",
     )
 }
 

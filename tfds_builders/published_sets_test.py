@@ -12,11 +12,15 @@ import tensorflow_datasets as tfds
 import tfds_builders
 from tfdeepfake.recipe import DataRecipe
 from tfds_builders.celeb_df.listing import LIST
+from tfds_builders.celeb_df_pp.celeb_df_pp_dataset_builder_test import SWAP
 from tfds_builders.core.configs import VideoConfig
 from tfds_builders.core.testing import WHOLE, video_bytes, write_file, write_videos
+from tfds_builders.deepfake_eval_2024.deepfake_eval_2024_dataset_builder_test import VIDEOS, write_list
+from tfds_builders.df40.df40_dataset_builder_test import write_frames
 from tfds_builders.dfdc.dfdc_dataset_builder_test import parts, write_part
 from tfds_builders.dfdc_preview.dfdc_preview_dataset_builder_test import table
 from tfds_builders.face_forensics.face_forensics_dataset_builder_test import PAIRS, fakes, write_lists, youtube
+from tfds_builders.fake_av_celeb.fake_av_celeb_dataset_builder_test import write_set as write_fake_av_celeb
 from tfds_builders.kodf.kodf_dataset_builder_test import write_set as write_kodf
 from tfds_builders.wild_deepfake.wild_deepfake_dataset_builder_test import write_set as write_wild_deepfake
 
@@ -105,3 +109,40 @@ class WildDeepfakeTest(Drawn, tfds.testing.DatasetBuilderTestCase):
     @staticmethod
     def draw(folder):
         write_wild_deepfake(folder, shards=1, sequences=1)
+
+
+class CelebDfPpTest(Drawn, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = tfds_builders.CelebDfPp
+
+    @staticmethod
+    def draw(folder):
+        names = [f"Celeb-real/id{n}_0000.mp4" for n in range(3)] + ["YouTube-real/00003.mp4"]
+        write_videos(folder, [*names, f"{SWAP}/id0_id1_0000.mp4"])
+        write_file(folder, LIST, "1 YouTube-real/00003.mp4\n")
+
+
+class Df40Test(Drawn, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = tfds_builders.Df40
+
+    @staticmethod
+    def draw(folder):
+        for n in range(0, 6, 2):
+            write_frames(folder, f"fomm/ff/frames/{n:03d}_{n + 1:03d}")
+
+
+class FakeAvCelebTest(Drawn, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = tfds_builders.FakeAvCeleb
+
+    @staticmethod
+    def draw(folder):
+        write_fake_av_celeb(folder, write_videos, persons=3)
+
+
+class DeepfakeEval2024Test(Drawn, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = tfds_builders.DeepfakeEval2024
+
+    @staticmethod
+    def draw(folder):
+        rows = [(f"{n}.mp4", ("Real", "Fake")[n % 2], ("Train", "Test")[n > 3]) for n in range(5)]
+        write_list(folder, rows)
+        write_videos(folder, [f"{VIDEOS}/{name}" for name, _, _ in rows])

@@ -4,9 +4,12 @@ A data set whose videos' names tell more than their source has a function `origi
 """
 
 from tfds_builders.celeb_df import listing as celeb_df
+from tfds_builders.celeb_df_pp import listing as celeb_df_pp
 from tfds_builders.deeper_forensics import listing as deeper_forensics
+from tfds_builders.df40 import listing as df40
 from tfds_builders.dfdc_preview import listing as dfdc_preview
 from tfds_builders.face_forensics import listing as face_forensics
+from tfds_builders.fake_av_celeb import listing as fake_av_celeb
 from tfds_builders.kodf import listing as kodf
 from tfds_builders.video_folder import sources as video_folder
 
@@ -26,6 +29,9 @@ def _self_blended(method, video, source, /, **_):
 ORIGINS = {
     "face_forensics": face_forensics.origins,
     "celeb_df": celeb_df.origins,
+    "celeb_df_pp": celeb_df_pp.origins,
+    "df40": df40.origins,
+    "fake_av_celeb": fake_av_celeb.origins,
     "deeper_forensics": deeper_forensics.origins,
     "dfdc_preview": dfdc_preview.origins,
     "kodf": kodf.origins,

@@ -94,7 +94,7 @@ def media_in(folder: str | Path, remedy: str) -> list[Path]:
     return paths
 
 
-def media_below(folder: str | Path) -> set[Path]:
+def media_below(folder: str | Path) -> list[Path]:
     """Videos in a folder and its subfolders, by path; see `video.walk`.
 
     Raises:
