@@ -181,3 +181,10 @@ def test_a_face_is_turned_as_far_as_its_nose_lies_beside_its_eyes():
             moved = points + np.float32([[0, 0], [0, 0], [beside, 0], [0, 0], [0, 0]])
             one = dataclasses.replace(example(0.5), landmarks_px=(moved @ turn)[None])
             assert quality.measures_of([one])["turn"] == pytest.approx(beside / 20, abs=1e-3)
+
+
+def test_a_notebook_shows_the_doubt_in_its_own_colour(monkeypatch):
+    shown = judged(monkeypatch, shaky(0.53, 0.15))._repr_html_()
+    assert "the interval holds the threshold 0.50" in shown and "UNSURE 0.5" in shown
+    assert f"border-left:4px solid {palette.LIGHT['unsure']}" in shown
+    assert f'<b style="color:{palette.LIGHT["unsure"]}">UNSURE' in shown

@@ -102,7 +102,7 @@ def image_size(rows: list[dict]) -> ImageSize:
         return sum(
             min(size.num_frames, row["num_images"]["frame"]) * size.num_bytes
             + row["num_images"]["face"] * THUMB_BYTES
-            + row["num_images"]["map"] * MAP_BYTES
+            + row["num_images"].get("map", 0) * MAP_BYTES
             for row in rows
         )
 
