@@ -27,7 +27,7 @@ def test_help_loads_no_heavy_module():
 
 
 @pytest.mark.parametrize(
-    "verb", "predict prepare train evaluate compare faces explain perturb export serve convert".split()
+    "verb", "predict calibrate prepare train evaluate compare faces explain perturb export serve convert".split()
 )
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from tfdeepfake import __version__
 from tfdeepfake.cli import (
     audit,
+    calibrate,
     compare,
     convert,
     detectors,
@@ -35,6 +36,7 @@ VERBS = (
     grid,
     audit,
     evaluate,
+    calibrate,
     compare,
     explain,
     faces,

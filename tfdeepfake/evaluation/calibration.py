@@ -7,7 +7,7 @@ threshold does not depend on it.
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from tfdeepfake.evaluation.aggregation import face_groups, video_scores
+from tfdeepfake.evaluation.aggregation import face_groups, source_groups, video_scores
 from tfdeepfake.scoring.rules import sum_up
 from tfdeepfake.scoring.table import Table, sample_logits
 
@@ -55,6 +55,60 @@ def calibrate(rows: Table, video_rule: str = "mean", faces_rule: str = "max", un
     if out["temperature"] in TEMPERATURES:
         text += f"; temperature stopped at its bound {out['temperature']:g}"
     return out | {"calibration": text}
+
+
+def calibration_intervals(
+    rows: Table,
+    video_rule: str = "mean",
+    faces_rule: str = "max",
+    unit: str = "frame",
+    resamples: int = 500,
+    seed: int = 0,
+) -> dict:
+    """How much temperature and threshold depend on which videos they were chosen on, and how well they do on others.
+
+    Sources are drawn with replacement, temperature and threshold are chosen anew on the draw, and balanced accuracy is
+    that of the videos that were not drawn.
+
+    Args:
+      rows: as of `calibrate`.
+      video_rule, faces_rule, unit: as of `calibrate`.
+      resamples, seed: of the bootstrap.
+    Returns:
+      {"temperature": (low, high), "threshold": (low, high), "balanced_accuracy": {"mean", "interval"}}: 95 %,
+      percentiles; None where no draw had both classes.
+    """
+    usable = (rows["label"] >= 0) & (rows["status"] == "scored")
+    rows = {name: column[usable] for name, column in rows.items()}
+    grid = np.exp(np.linspace(*np.log(TEMPERATURES), 80))
+    videos = video_scores(rows)
+    scores = np.stack([video_scores(rows, video_rule, t, unit, faces_rule)["score"] for t in grid])
+    labels, (groups, _) = videos["label"], source_groups(videos)
+    p = np.clip(scores, 1e-12, 1 - 1e-12)
+    loss_fake, loss_real = -np.log(p), -np.log(1 - p)
+    rng, count = np.random.default_rng(seed), groups.max() + 1
+    temperatures, thresholds, accuracies = [], [], []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(0, count, count), minlength=count)[groups]
+        n_fake, n_real = times[labels == 1].sum(), times[labels == 0].sum()
+        if not n_fake or not n_real:
+            continue
+        target = np.where(labels == 1, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
+        best = int(np.argmin((target * loss_fake + (1 - target) * loss_real) @ times))
+        drawn = np.repeat(np.arange(len(labels)), times)
+        temperatures.append(grid[best])
+        thresholds.append(choose_threshold(labels[drawn], scores[best][drawn]))
+        left = times == 0
+        if len(set(labels[left].tolist())) == 2:
+            called = scores[best][left] >= thresholds[-1]
+            accuracies.append(np.mean([np.mean(called[labels[left] == 1]), np.mean(~called[labels[left] == 0])]))
+
+    def interval(values):
+        return tuple(map(float, np.percentile(values, (2.5, 97.5)))) if values else None
+
+    accuracy = {"mean": float(np.mean(accuracies)), "interval": interval(accuracies)} if accuracies else None
+    chosen = {"temperature": interval(temperatures), "threshold": interval(thresholds)}
+    return chosen | {"balanced_accuracy": accuracy}
 
 
 def fit_temperature(rows: Table, video_rule: str = "mean", faces_rule: str = "max", unit: str = "frame") -> float:

@@ -123,6 +123,15 @@ def evaluate_run(
     return report
 
 
+def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str, batch_size: int = 16) -> tuple:
+    """(scores table of a saved model folder on a split, text that names data and split); see `evaluate_run`."""
+    model, recipe = load_voting(folder)
+    input_type, wants_flow = models.input_type(model), models.wants_flow(model)
+    classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
+    prepared = _open_fitting(data, data_dir, recipe, input_type, wants_flow)
+    return score_data(model, prepared, split, batch_size, "none", classes), f"{prepared.version} ({split})"
+
+
 def _load(folder, data):
     """(keras.Model, Recipe, config of the run) of a run folder; a saved model folder has no config: None."""
     if not folder.is_dir():
