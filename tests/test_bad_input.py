@@ -133,7 +133,7 @@ def test_two_hundred_faces(tmp_path):
     assert "200 faces" in line(verdict.to_dict()) and "judged" not in line(verdict.to_dict())
     limited = judged(path, detect=two_hundred_faces, max_faces=16)
     assert len(limited.faces) == 16 and limited.faces_not_judged == 184
-    assert "16 of 200 faces judged" in line(limited.to_dict())
+    assert "only 16 of 200 faces were judged" in line(limited.to_dict())
     assert len(json.dumps(limited.to_dict())) < 200_000
 
 

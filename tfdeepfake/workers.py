@@ -98,7 +98,52 @@ def imap_ordered(
                 worker.end()
 
 
-# Beam calls from several threads of a process; each thread has its own worker, which it uses again for the next item.
+class OwnProcess:
+    """A process that functions run in: begun when it is first needed, kept for the next call, begun again when it died.
+
+    Calls must come one after the other.
+
+    Args:
+      threads: of the libraries in it.
+      load: of the bytes that it answers with; a function of its own for a process that may have been taken over.
+    """
+
+    def __init__(self, threads: int = 1, load: Callable = pickle.loads):
+        self._threads, self._load, self._worker = threads, load, None
+
+    def __call__(self, function: Callable, item: Any, time_limit_s: float = 600.0) -> Any:
+        """function(item), see `run_isolated`."""
+        worker = self._worker
+        if worker is None or not worker.process.is_alive():
+            self.close()
+            worker = self._worker = _Worker(self._threads)
+        worker.give(0, (function, item), time_limit_s)
+        while True:
+            try:
+                if not worker.pipe.poll(max(0.0, worker.deadline - time.monotonic())):
+                    died = worker.overdue(time_limit_s)
+                    break
+                fine, answer = self._load(worker.pipe.recv_bytes())
+            except (EOFError, ConnectionError):
+                died = worker.death()
+                break
+            if fine is None:
+                worker.ready, worker.deadline = True, time.monotonic() + time_limit_s
+            elif fine:
+                return answer
+            else:
+                raise answer
+        self.close()
+        return died
+
+    def close(self) -> None:
+        """Ends the process; the next call begins another."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+
+# Beam calls from several threads of a process; each thread has its own process, which it uses again for the next item.
 _mine = threading.local()
 
 
@@ -110,28 +155,9 @@ def run_isolated(function: Callable, item: Any, threads: int = 1, time_limit_s: 
     Raises:
       What the function raises; InputError: the process cannot be started.
     """
-    worker = getattr(_mine, "worker", None)
-    if worker is None or not worker.process.is_alive():
-        worker = _mine.worker = _Worker(threads)
-    worker.give(0, (function, item), time_limit_s)
-    while True:
-        try:
-            if not worker.pipe.poll(max(0.0, worker.deadline - time.monotonic())):
-                died = worker.overdue(time_limit_s)
-                break
-            fine, result = worker.pipe.recv()
-        except (EOFError, ConnectionError):
-            died = worker.death()
-            break
-        if fine is None:
-            worker.ready, worker.deadline = True, time.monotonic() + time_limit_s
-        elif fine:
-            return result
-        else:
-            raise result
-    worker.end()
-    _mine.worker = None
-    return died
+    if not hasattr(_mine, "process"):
+        _mine.process = OwnProcess(threads)
+    return _mine.process(function, item, time_limit_s)
 
 
 class _Worker:

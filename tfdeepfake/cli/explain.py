@@ -9,7 +9,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS
 
 # What a map does not depend on, or what is of verdicts alone.
-NOT_HERE = ("debug", "tta", "video_rule", "batch_size")
+NOT_HERE = ("debug", "tta", "video_rule", "batch_size", "workers", "isolate", "memory_mb")
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--detector", choices=DETECTORS, help="face detector instead of the recipe's own")
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
     p.add_argument("--labels", help="CSV file,label: written into scores.csv, the page shows what is right and wrong")
-    add_fields(p, JudgeSettings, leave_out=("debug",))
+    add_fields(p, JudgeSettings, leave_out=("debug", "isolate"))
     p.add_argument(
         "--runtime",
         choices=RUNTIMES,
@@ -38,7 +38,9 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action="store_true",
         help="with --out: the page shows where, in the most suspicious sample of each face, the network looks (Keras)",
     )
-    p.add_argument("--debug", action="store_true", help=JudgeSettings.__dataclass_fields__["debug"].metadata["help"])
+    for name in ("isolate", "debug"):
+        text = JudgeSettings.__dataclass_fields__[name].metadata["help"]
+        p.add_argument(f"--{name}", action="store_true", help=text)
     return p
 
 

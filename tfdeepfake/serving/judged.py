@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfdeepfake.confine import confine, limit_cpu
 from tfdeepfake.errors import InputError
-from tfdeepfake.serving.confine import confine, limit_cpu
 from tfdeepfake.verdict import batch
 from tfdeepfake.verdict.judging import Verdict
 from tfdeepfake.verdict.settings import JudgeSettings

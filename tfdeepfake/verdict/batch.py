@@ -20,7 +20,8 @@ from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
-from tfdeepfake.verdict.judging import judge
+from tfdeepfake.verdict.isolated import lookers
+from tfdeepfake.verdict.judging import judge, judge_looked
 from tfdeepfake.verdict.lines import line, summary
 from tfdeepfake.verdict.results import (
     IMAGES,
@@ -154,6 +155,7 @@ class Network:
       model: keras.Model or `compiled.folder.CompiledModel`; recipe: its own, with the face detector in use.
       detect: function of frames, see `data.faces.make_detector`.
       detector: name of the face detector in use; trained_with_detector: of the recipe's own.
+      detector_weights: path of its file, where one was given.
     """
 
     folder: Path
@@ -162,6 +164,7 @@ class Network:
     detect: Callable
     detector: str
     trained_with_detector: str
+    detector_weights: Path | str | None = None
 
 
 def load_network(
@@ -198,7 +201,8 @@ def load_network(
             remedy = "Leave --detector out."
             raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
     model, _ = load_for_verdict(model_folder, runtime, log, num_files)
-    return Network(model_folder, model, recipe, faces.make_detector(in_use, detector_weights), in_use, trained_with)
+    detect = faces.make_detector(in_use, detector_weights)
+    return Network(model_folder, model, recipe, detect, in_use, trained_with, detector_weights)
 
 
 def _check_there_are_media(paths, files: MediaFiles):
@@ -219,24 +223,41 @@ def _records(media, network, settings, out_dir, run, resumed, draw_maps):
 
     # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
     hidden = False if "ipykernel" in sys.modules else None
+    new = [path for path, _ in media if printable_path(path) not in resumed]
+    verdicts, read_frames = _verdicts(new, network, settings, draw_maps is not None)
     for path, name in tqdm(media, desc="judging", unit="file", disable=hidden):
         record = resumed.get(printable_path(path))
         if record is None:
-            shown = []
-            keep = shown.extend if draw_maps else None
-            verdict = judge(path, network.model, network.recipe, network.detect, settings, keep)
+            verdict, shown = next(verdicts)
             record = {"name": name, **verdict.to_dict(), "file": printable_path(path), "stamp": stamp(path), "run": run}
             if out_dir:
-                _draw(path, record, out_dir, shown, draw_maps)
+                _draw(path, record, out_dir, read_frames, shown, draw_maps)
                 append_json_line(out_dir / LINES, record)
         yield record
 
 
-def _draw(path, record, out_dir, shown, draw_maps):
+def _verdicts(paths, network, settings, with_shown):
+    """(iterator of each file's verdict and the list of what the network was shown, what reads frames to be drawn)."""
+
+    def both(judge_it):
+        shown = []
+        return judge_it(shown.extend if with_shown else None), shown
+
+    what = (network.model, network.recipe)
+    if not settings.num_processes:
+        here = (both(lambda keep, path=path: judge(path, *what, network.detect, settings, keep)) for path in paths)
+        return here, None
+    looking = lookers(network, settings, settings.isolate, settings.num_processes)
+    ahead = looking.ahead(paths)
+    judged = (both(lambda keep, one=one: judge_looked(*one, *what, settings, keep)) for one in ahead)
+    return judged, looking.read_frames if settings.isolate else None
+
+
+def _draw(path, record, out_dir, read_frames, shown, draw_maps):
     """Draws the images of a record and notes them in it; a full disk ends the run."""
     record["images"] = []
     try:
-        record["images"] = images.draw_images(path, record, out_dir, IMAGES)
+        record["images"] = images.draw_images(path, record, out_dir, IMAGES, read_frames)
         if draw_maps:
             record["images"] += draw_maps(path, record, shown, out_dir, IMAGES)
     except (InputError, OSError):

@@ -14,10 +14,11 @@ class TimeUp(BaseException):
 class Clock:
     """Counts the seconds of one file's steps and watches its limit."""
 
-    def __init__(self, limit_s: float):
+    def __init__(self, limit_s: float, spent: dict[str, float] | None = None):
+        """`spent`: seconds of steps that were made elsewhere, which count."""
         self.limit_s = limit_s
-        self.seconds = {"decode": 0.0, "detect": 0.0, "network": 0.0}
-        self._deadline = time.monotonic() + limit_s
+        self.seconds = {"decode": 0.0, "detect": 0.0, "network": 0.0} | (spent or {})
+        self._deadline = time.monotonic() + limit_s - sum(self.seconds.values())
 
     def check(self) -> None:
         """Raises TimeUp when the limit has passed."""
@@ -50,7 +51,7 @@ class Clock:
             raise TimeUp
 
         before = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, self.limit_s)
+        signal.setitimer(signal.ITIMER_REAL, max(1e-3, self._deadline - time.monotonic()))
         try:
             yield
         finally:

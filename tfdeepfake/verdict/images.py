@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -132,13 +133,16 @@ def _save(image, path, quality):
         image.save(temporary, "JPEG", quality=quality, optimize=True)
 
 
-def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "frames") -> list[dict]:
+def draw_images(
+    path: Path | str, record: dict, out_dir: Path, folder: str = "frames", read_frames: Callable | None = None
+) -> list[dict]:
     """Writes the annotated frames and face thumbnails of one verdict.
 
     Args:
       path: the video.
       record: verdict dict with `name`.
       out_dir, folder: images go to out_dir/folder/<video>/.
+      read_frames: in the place of `video.read_frames`.
     Returns:
       list of {"file" (below out_dir), "kind": "frame" or "face", "frame", "time_s", "face"}; empty for a file that
       cannot be read. A file without a face gets plain frames, so that one sees why.
@@ -157,7 +161,7 @@ def draw_images(path: Path | str, record: dict, out_dir: Path, folder: str = "fr
     try:
         where = {"stream": record["video"].get("stream"), "frame_rate": record["video"].get("fps") or None}
         wanted = sorted({*chosen, *faces})
-        read = video.read_frames(path, wanted, max_side_px=FILE_SIDE_PX, **where) if chosen else None
+        read = (read_frames or video.read_frames)(path, wanted, max_side_px=FILE_SIDE_PX, **where) if chosen else None
     except video.VideoError:
         read = None  # It was readable a second ago. The verdict stands; images are an extra.
     if read is None:

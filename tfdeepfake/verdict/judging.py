@@ -5,16 +5,15 @@ read and a file that failed are results of their own, never 0.5 and never REAL o
 """
 
 import dataclasses
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
 from tfdeepfake.verdict.inference import check_model, interval, sampling, score
+from tfdeepfake.verdict.looking import Looked, LookPlan, failure_of, look
 from tfdeepfake.verdict.remarks import caveat
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.verdict.timelines import (
@@ -32,9 +31,6 @@ from tfdeepfake.vocabulary import STATUSES
 
 if TYPE_CHECKING:
     import keras
-
-
-VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,6 @@ class _Plan:
     recipe: Recipe
     data: DataRecipe
     input_type: str
-    detect: Callable
     settings: JudgeSettings
 
     @property
@@ -170,51 +165,59 @@ def judge(
       InputError: model and recipe do not belong together, `num_samples` does not fit the network, or the detector's
         file is missing.
     """
-    from tfdeepfake.data import examples, faces, video
+    from tfdeepfake.data import faces
 
     settings = settings or JudgeSettings()
+    plan = look_plan(model, recipe, settings)
+    detect = detect or faces.make_detector("mtcnn" if plan.data.detector == "none" else plan.data.detector)
+    clock = Clock(settings.time_limit_s)
+    return judge_looked(path, look(path, plan, detect, clock), model, recipe, settings, keep, clock)
+
+
+def look_plan(model: "keras.Model", recipe: Recipe, settings: JudgeSettings) -> LookPlan:
+    """What `looking.look` has to show a network.
+
+    Raises:
+      InputError: model and recipe do not belong together, or `num_samples` does not fit the network.
+    """
     input_type = check_model(model, recipe)
     data = sampling(recipe.data, input_type, settings.num_samples)
-    detect = detect or faces.make_detector("mtcnn" if data.detector == "none" else data.detector)
-    plan = _Plan(model, recipe, data, input_type, detect, settings)
-    path, clock, facts, trace, searched = Path(path), Clock(settings.time_limit_s), {}, "", None
-    try:
-        with clock.alarm():
-            info = video.probe(path, stream=settings.stream, frame_rate=settings.frame_rate)
-            facts = {name: getattr(info, name) for name in VIDEO_FACTS} | {"notes": list(info.notes)}
-            facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
-            scored = _scored(path, info, plan, clock, keep)
-            return dataclasses.replace(scored, video=facts, timings=clock.seconds)
-    except examples.NoFace as error:
-        status, reason, remedy = "no_face", error.problem, error.remedy
-        searched = getattr(error, "searched", None)
-    except video.VideoError as error:
-        status, reason, remedy = "unreadable", error.problem, error.remedy
-    except InputError as error:
-        status, reason, remedy = "error", error.problem, error.remedy
-    except TimeUp:
-        status, reason = "error", f"took longer than the limit of {settings.time_limit_s:g} s."
-        remedy = "Raise the time limit or cut the video."
-    except Exception as error:  # one bad file must not end a batch; it is counted and named
-        status, reason = "error", f"unexpected {type(error).__name__}: {error}"
-        remedy = "This is a fault of the program: run this file with --debug and report what it prints."
-        trace = traceback.format_exc() if settings.debug else ""
-    return Verdict(
-        str(path),
-        status,
-        reason=reason,
-        remedy=remedy,
-        searched=searched,
-        video=facts,
-        timings=clock.seconds,
-        traceback=trace,
-    )
+    chosen = {name: getattr(settings, name) for name in ("stream", "frame_rate", "time_limit_s", "debug")}
+    return LookPlan(data, input_type, recipe.network, **chosen)
 
 
-def _scored(path, info, plan, clock, keep):
-    """The verdict of a file whose faces can be judged, without what `judge` adds."""
-    with clock.step("decode"):
-        examples, searched = _examples(path, info, plan, clock)
+def judge_looked(
+    path: Path | str,
+    looked: Looked,
+    model: "keras.Model",
+    recipe: Recipe,
+    settings: JudgeSettings,
+    keep: Callable[[list], None] | None = None,
+    clock: Clock | None = None,
+) -> Verdict:
+    """The second half of `judge`: what the network says of what a file shows.
+
+    Args:
+      path: of the file; looked: of it.
+      model, recipe, settings, keep: as for `judge`.
+      clock: that of the first half, where it ran in this process.
+    """
+    seen = look_plan(model, recipe, settings)
+    plan = _Plan(model, recipe, seen.data, seen.input_type, settings)
+    clock, failure = clock or Clock(settings.time_limit_s, looked.seconds), looked.failure
+    if failure is None:
+        try:
+            with clock.alarm():
+                scored = _scored(path, looked, plan, clock, keep)
+                return dataclasses.replace(scored, video=looked.facts, timings=clock.seconds)
+        except (Exception, TimeUp) as error:
+            failure = failure_of(error, settings.time_limit_s, settings.debug)
+    return Verdict(str(path), **vars(failure), video=looked.facts, timings=clock.seconds)
+
+
+def _scored(path, looked, plan, clock, keep):
+    """The verdict of a file whose faces can be judged, without what `judge_looked` adds."""
+    info, examples = looked.info, looked.examples
     faces = ranked_faces(examples, info.is_image)
     judged = faces[: plan.settings.max_faces]
     numbers = {face: 1 + rank for rank, face in enumerate(judged)}
@@ -263,74 +266,8 @@ def _scored(path, info, plan, clock, keep):
         num_samples=num_samples,
         whole_frame=plan.data.detector == "none",
         threshold=threshold,
-        searched=searched,
+        searched=looked.searched,
     )
-
-
-def _examples(path, info, plan, clock):
-    """Examples of the file as the recipe makes them; where they show no face, those around faces that a search finds.
-
-    Returns:
-      (list of Example, what was searched as in `Verdict` or None).
-    Raises:
-      NoFace: there is no face; of a video, also not where a search looked for one.
-      InputError: it is a still image that shows a face, and the network takes clips; and see `data.examples.extract`.
-    """
-    from tfdeepfake.data import examples, search
-
-    def detect(frames):
-        with clock.step("detect"):
-            return plan.detect(frames)
-
-    try:
-        return _sampled(path, info, plan, detect), None
-    except examples.NoFace:
-        if info.is_image:
-            raise
-        looks = search.find_faces(path, detect, info.stream, plan.settings.frame_rate)
-    searched = {name: getattr(looks, name) for name in ("length_s", "every_s", "num_frames", "num_with_face")}
-    try:
-        if len(looks.places):
-            return _sampled(path, info, plan, detect, looks.places), searched
-        problem = f"no face was found ({looks.text})."
-        raise examples.NoFace(path, problem, examples.FROM_THE_FRONT)
-    except examples.NoFace as error:
-        error.searched = searched
-        raise
-
-
-def _sampled(path, info, plan, detect, places=None):
-    """Examples of the file, or of places in it."""
-    from tfdeepfake.data import examples
-
-    still = info.is_image and plan.input_type == "clip"
-    if (still or plan.data.detector == "none") and places is None:
-        _check_for_a_face(path, info, detect)
-    if still:
-        # Behind the look for a face: an image without one is `no_face` whatever the network takes.
-        raise InputError(
-            path,
-            f"is a still image; {plan.recipe.network} takes clips of {plan.data.num_frames} frames.",
-            "Give a video, or use a network for single frames.",
-        )
-    detect = None if plan.data.detector == "none" else detect
-    where = {"places": places, "stream": info.stream, "frame_rate": plan.settings.frame_rate}
-    return examples.extract(path, plan.data, detect=detect, **where)
-
-
-def _check_for_a_face(path, info, detect):
-    """For networks that take whole frames or only clips: a file without a face is none of their business.
-
-    Raises:
-      NoFace: none was found in five frames spread over the video.
-    """
-    from tfdeepfake.data import examples, video
-
-    where = {"stream": info.stream, "frame_rate": info.fps or None}
-    frames = video.read_frames(path, video.spaced_indices(info.frame_count, 5), **where).frames
-    if not any(len(detections.boxes_px) for detections in detect(frames)):
-        where = f"{len(frames)} frames spread over the video" if len(frames) > 1 else "the image"
-        raise examples.NoFace(path, f"no face was found in {where}.", examples.FROM_THE_FRONT)
 
 
 def _num_samples(timelines, info, plan):

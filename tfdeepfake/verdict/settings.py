@@ -45,11 +45,20 @@ class JudgeSettings:
         None, "frames/s of folders that hold the frames of a video as images (default: 25)"
     )
     batch_size: int | None = setting(None, "inputs for each call of the network (default: 32 frames or 4 clips)")
+    workers: int | None = setting(
+        None, "processes that read files and find faces ahead of the network (default: 0, this one; 1 with isolate)"
+    )
+    isolate: bool = setting(
+        False, "files are read in a process with limits of memory, time, files and network: for those of strangers"
+    )
+    memory_mb: int = setting(4096, "memory of a process of isolate, beyond what its libraries take")
     debug: bool = setting(False, "keep and show the traceback of unexpected errors")
 
     def __post_init__(self):
         check_choices(self, InputError)
-        for name in ("num_samples", "max_faces", "batch_size"):
+        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 0):
+            raise InputError("workers", f"needs a whole number from 0 on, got {self.workers!r}.")
+        for name in ("num_samples", "max_faces", "batch_size", "memory_mb"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(name, f"needs a whole number from 1 on, got {value!r}.")
@@ -59,6 +68,11 @@ class JudgeSettings:
             raise InputError("stream", f"needs a whole number from 0 on, got {self.stream!r}.")
         if not (self.time_limit_s > 0 and math.isfinite(self.time_limit_s)):
             raise InputError("time_limit_s", f"needs seconds above 0, got {self.time_limit_s}.")
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that look at files; 0: this one does."""
+        return max(self.workers or 0, int(self.isolate))
 
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""

@@ -1,6 +1,6 @@
-"""What a process that decodes strangers' files gives up before it opens one: memory, time, large files, the network.
+"""What a process that opens strangers' files gives up first: memory, CPU time, files that it writes, the network.
 
-Linux alone has all of it; elsewhere what the system does not have is left out, and `confine` says what holds.
+Linux has all of it; elsewhere what the system lacks is left out, and `confine` says what holds.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ _MACHINES = {"x86_64": (0xC000003E, 41, 317), "aarch64": (0xC00000B7, 198, 277)}
 _LOAD_WORD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
 _SET_FILTER, _ALL_THREADS, _NO_NEW_PRIVILEGES = 1, 1, 38
+_OPEN_FILES = 1024
 
 
 def confine(memory_bytes: int | None = None, file_bytes: int | None = None, network: bool = False) -> list[str]:
@@ -20,7 +21,7 @@ def confine(memory_bytes: int | None = None, file_bytes: int | None = None, netw
 
     Args:
       memory_bytes: of its own data, beyond what it has now; more is a MemoryError, or the end of the process.
-      file_bytes: of a file that it writes.
+      file_bytes: of a file that it writes; 0 for none.
       network: whether it may open sockets. Pipes it has stay open.
     Returns:
       Names of what is limited now: "memory", "files", "network".
@@ -31,10 +32,14 @@ def confine(memory_bytes: int | None = None, file_bytes: int | None = None, netw
     except ImportError:  # no POSIX
         return held
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if file_bytes:
-        held += _limit(resource, "files", resource.RLIMIT_FSIZE, file_bytes)
-    if memory_bytes and sys.platform == "linux":
-        held += _limit(resource, "memory", resource.RLIMIT_DATA, _data_bytes() + memory_bytes)
+    if file_bytes is not None:
+        sys.dont_write_bytecode = True
+        _limit(resource, resource.RLIMIT_NOFILE, _OPEN_FILES)
+        _limit(resource, resource.RLIMIT_FSIZE, file_bytes)
+        held.append("files")
+    if memory_bytes is not None and sys.platform == "linux":
+        _limit(resource, resource.RLIMIT_DATA, _data_bytes() + memory_bytes)
+        held.append("memory")
     if not network and _no_sockets():
         held.append("network")
     return held
@@ -52,11 +57,10 @@ def limit_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
 
 
-def _limit(resource, name, kind, value):
+def _limit(resource, kind, value):
     _, hard = resource.getrlimit(kind)
     value = value if hard < 0 else min(value, hard)
     resource.setrlimit(kind, (value, value))
-    return [name]
 
 
 def _data_bytes():
