@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,17 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def save_state(path: str | Path, model: "keras.Model", progress: dict) -> None:
+def save_state(path: str | Path, model: "keras.Model", progress: dict, metrics: Sequence = ()) -> None:
     """Writes the state atomically.
 
     Args:
       path: an .npz file.
       model: compiled keras.Model whose optimizer is built.
       progress: JSON object with what else the run has to remember.
+      metrics: variables that the metrics of the epoch so far are computed from, inside an epoch.
     """
     arrays = {f"v{i:05d}": np.asarray(v) for i, v in enumerate(_variables(model))}
+    arrays |= {f"m{i:05d}": np.asarray(v) for i, v in enumerate(metrics)}
     with atomic_path(path) as temporary:
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
@@ -43,7 +46,7 @@ def load_state(path: str | Path, model: "keras.Model") -> dict:
     variables = _variables(model)
     try:
         with np.load(path, allow_pickle=False) as saved:
-            arrays = [saved[name] for name in sorted(saved.files) if name != "progress"]
+            arrays = [saved[name] for name in sorted(saved.files) if name.startswith("v")]
             progress = json.loads(str(saved["progress"]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(path, f"is not a readable training state ({error}).", remedy) from None
@@ -58,6 +61,17 @@ def load_state(path: str | Path, model: "keras.Model") -> dict:
     for variable, value in zip(variables, arrays, strict=True):
         variable.assign(value)
     return progress
+
+
+def load_metrics(path: str | Path, model: "keras.Model") -> None:
+    """Puts the metrics of a state that was saved inside an epoch into a compiled model."""
+    with np.load(path, allow_pickle=False) as saved:
+        arrays = [saved[name] for name in sorted(saved.files) if name.startswith("m")]
+    if len(model.metrics_variables) < len(arrays):
+        # Keras builds them with the first batch that they see; one of three is a triplet, too.
+        model.compute_metrics(None, np.zeros((3, 1), "float32"), np.zeros((3, *model.output_shape[1:]), "float32"))
+    for variable, value in zip(model.metrics_variables, arrays, strict=True):
+        variable.assign(value)
 
 
 def remove_leftovers(folder: str | Path) -> None:

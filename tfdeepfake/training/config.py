@@ -107,6 +107,9 @@ class TrainConfig:
         "auc", "what of the validation split chooses the best epoch: the highest `auc`, or the lowest `loss`", WATCHED
     )
     early_stopping_epochs: int = setting(0, "stop after so many epochs without a better one (`watch`); 0 never")
+    checkpoint_minutes: float = setting(
+        5.0, "minutes after which the state is written inside an epoch, too; 0 writes it at the end of epochs only"
+    )
     seed: int = setting(0, "of weights, dropout, shuffling and augmentation")
 
     def __post_init__(self):
@@ -133,7 +136,7 @@ class TrainConfig:
             raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
         self._check_optimizer()
         self.class_weight_numbers()
-        for name in ("warmup_epochs", "alpha", "beta", "weight_decay"):
+        for name in ("warmup_epochs", "alpha", "beta", "weight_decay", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")
 

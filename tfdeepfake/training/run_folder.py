@@ -40,8 +40,12 @@ def state_path(run_dir: str | Path) -> Path:
     return Path(run_dir) / "checkpoint" / "state.npz"
 
 
+# Whoever changes these changes nothing in what a run becomes.
+_FREE = ("checkpoint_minutes",)
+
+
 def check_config(config: TrainConfig, run_dir: Path) -> None:
-    """Compares the config with that of the run that was begun here, if one was.
+    """Compares the config with that of the run that was begun here, if one was; more epochs let it go on.
 
     Raises:
       InputError: lists the fields that differ.
@@ -54,10 +58,20 @@ def check_config(config: TrainConfig, run_dir: Path) -> None:
     differ = [
         f"{name} ({there.get(name)!r} there, {mine.get(name)!r} now)"
         for name in sorted({*there, *mine})
-        if there.get(name) != mine.get(name)
+        if there.get(name) != mine.get(name) and name not in _FREE
     ]
-    if differ:
-        raise InputError(run_dir, f"holds a run of another config: {', '.join(differ)}.", "Choose another folder.")
+    if not differ:
+        return
+    # A cosine ends at a rate of zero: with more epochs every step would have had another.
+    if len(differ) == 1 and config.schedule == "constant" and there["epochs"] < config.epochs:
+        # In this order: a kill in between leaves a run that has not ended, and the same command goes on with it.
+        (run_dir / "result.json").unlink(missing_ok=True)
+        write_json(run_dir / "config.json", config.to_dict())
+        return
+    remedy = "Choose another folder."
+    if (run_dir / "best").is_dir():
+        remedy = f"Choose another folder; to go on from these weights there: --start-from {run_dir / 'best'}"
+    raise InputError(run_dir, f"holds a run of another config: {', '.join(differ)}.", remedy)
 
 
 def begin(config: TrainConfig, run_dir: Path, data: str, facts: Callable[[], dict]) -> dict:

@@ -40,6 +40,7 @@ class Run:
       model: the whole network, which is saved.
       trained: what is trained: the network, or with triplets its part up to `embedding`, of the same layers.
       classes: names of the network's outputs, `real` first; None for one logit of FAKE.
+      batches, seconds: trained of the epoch after `rows`.
     """
 
     config: TrainConfig
@@ -58,6 +59,8 @@ class Run:
     has_validation: bool
     rows: list
     best_epoch: int
+    batches: int = 0
+    seconds: float = 0.0
 
     @property
     def label_classes(self) -> tuple | None:
@@ -139,6 +142,8 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         has_validation="validation" in prepared.builder.info.splits,
         rows=progress["rows"],
         best_epoch=progress["best_epoch"],
+        batches=progress.get("batches", 0),
+        seconds=progress.get("seconds", 0.0),
     )
 
 

@@ -1,9 +1,10 @@
 """config -> strategy, compile, fit, resume.
 
 A run is one `fit` over a data set that is a function of (seed, epoch), and one state file written at every
-epoch's end. Everything else in the run folder follows from that state, so a run that is killed at any moment
-and started again with the same command ends with the same weights as one that was not. On a CPU that holds bit by bit;
-on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes them, and slower; not tried here).
+epoch's end and every few minutes (`within_epoch`). Everything else in the run folder follows from that state, so a run
+that is killed at any moment and started again with the same command ends with the same weights as one that was not. On
+a CPU that holds bit by bit; on a GPU as far as its kernels repeat themselves (TF_DETERMINISTIC_OPS=1 makes them, and
+slower; not tried here).
 
     run_dir/
       config.json            TrainConfig
@@ -34,7 +35,7 @@ from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
-from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from, validation
+from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from, validation, within_epoch
 from tfdeepfake.training.config import TrainConfig
 
 
@@ -98,15 +99,36 @@ def _recipe(run):
 def _fit(run, log, progress):
     """Trains the epochs that are left."""
     config = run.config
-    if run.epoch:
-        log(f"{run.run_dir}: resumed after epoch {run.epoch}.")
+    if run.epoch or run.batches:
+        inside = f", and {run.batches} of {run.steps} steps of the next" if run.batches else ""
+        log(f"{run.run_dir}: resumed after epoch {run.epoch}{inside}.")
         run_folder.write_curves(run.run_dir, run.rows, everything=True)
-        _save_best(run)
+        if not run.batches:  # else the best was complete before the epoch began, and the weights are no longer its
+            _save_best(run)
     if run.done:
         return
     if not run.has_validation:
         log(f"{run.prepared.version} has no validation split: the last epoch counts as the best.")
-    dataset = pipeline.training_batches(
+    validate = validation.validation(run) if run.has_validation else lambda: {}
+    with run.strategy.scope(), pipeline.reading(run.prepared, "train", "validation"):
+        while not run.done:
+            # An epoch that was begun is ended first, on its own.
+            last = run.epoch + 1 if run.batches else config.epochs
+            run.trained.fit(
+                _batches(run, last),
+                initial_epoch=run.epoch,
+                epochs=last,
+                steps_per_epoch=run.steps - run.batches,
+                callbacks=[_epochs(run, validate, log, progress)],
+                shuffle=False,  # the data set is shuffled already, and Keras warns otherwise
+                verbose=0,
+            )
+
+
+def _batches(run, last_epoch):
+    """Training batches from where the run stands up to an epoch."""
+    config = run.config
+    return pipeline.training_batches(
         run.prepared,
         "train",
         run.input_type,
@@ -120,32 +142,31 @@ def _fit(run, log, progress):
             triplets=config.loss == "triplet",
         ),
         first_epoch=run.epoch,
-        epochs=config.epochs - run.epoch,
+        epochs=last_epoch - run.epoch,
         with_flow=run.with_flow,
+        skip_batches=run.batches,
     )
-    validate = validation.validation(run) if run.has_validation else lambda: {}
-    with run.strategy.scope(), pipeline.reading(run.prepared, "train", "validation"):
-        run.trained.fit(
-            dataset,
-            initial_epoch=run.epoch,
-            epochs=config.epochs,
-            steps_per_epoch=run.steps,
-            callbacks=[_epochs(run, validate, log, progress)],
-            shuffle=False,  # the data set is shuffled already, and Keras warns otherwise
-            verbose=0,
-        )
 
 
 def _epochs(run, validate, log, progress):
     """The callback that shows an epoch's progress, and ends it: metrics, state, curves, best/."""
-    started_s, bar = 0.0, None
+    started_s, bar, keep = 0.0, None, None
 
     def begin(epoch, logs=None):
-        nonlocal started_s, bar
-        started_s = time.monotonic()
+        nonlocal started_s, bar, keep
+        started_s = time.monotonic() - run.seconds
+        if run.batches:
+            checkpoint.load_metrics(run_folder.state_path(run.run_dir), run.trained)
+        keep = within_epoch.keeper(run)
         name = f"epoch {epoch + 1}/{run.config.epochs}"
         # `disable=None` is silent where stderr is no terminal.
-        bar = tqdm(total=run.steps, desc=name, leave=False, disable=None if progress else True)
+        bar = tqdm(total=run.steps, initial=run.batches, desc=name, leave=False, disable=None if progress else True)
+
+    def step(batch, logs=None):
+        bar.update()
+        run.batches += 1
+        run.seconds = time.monotonic() - started_s
+        keep()
 
     def end(epoch, logs):
         bar.close()
@@ -160,9 +181,7 @@ def _epochs(run, validate, log, progress):
             log(f"no better validation {watched} for {run.config.early_stopping_epochs} epochs: stopped.")
             run.trained.stop_training = True
 
-    return keras.callbacks.LambdaCallback(
-        on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=lambda batch, logs: bar.update()
-    )
+    return keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=step)
 
 
 def _row(run, epoch, logs):
@@ -184,6 +203,7 @@ def _row(run, epoch, logs):
 def _record(run, row):
     """Adds a finished epoch to the run and its folder."""
     run.rows.append(row)
+    run.batches, run.seconds = 0, 0.0
     best = run.rows[run.best_epoch - 1] if run.best_epoch else None
     watch = run.config.watch
     if best is None or _quality(row, watch) > _quality(best, watch) or not run.has_validation:

@@ -100,6 +100,7 @@ def training_batches(
     first_epoch: int = 0,
     epochs: int = 1,
     with_flow: bool | None = None,
+    skip_batches: int = 0,
 ) -> tf.data.Dataset:
     """Shuffled and augmented batches of a split, epoch after epoch, each of `steps_per_epoch` whole batches.
 
@@ -111,6 +112,7 @@ def training_batches(
       settings: BatchSettings.
       first_epoch, epochs: epochs `first_epoch` to `first_epoch + epochs - 1` are given.
       with_flow: whether to give flow; None gives what the input type and the data have.
+      skip_batches: batches of the first epoch that are left out, without decoding them; the others stay as they are.
     Returns:
       tf.data.Dataset of ({"frames": uint8 [B, (T,) h, w, 3], "flow": float32 [B, (T,) h, w, 2]},
       label float32 [B, 1], or [B, K] where classes were mixed, weight float32 [B] with `class_weight`).
@@ -140,10 +142,11 @@ def training_batches(
         else:
             examples = examples.shuffle(buffer, order_seed, reshuffle_each_iteration=False)
         examples = examples.take(examples_per_epoch)
-        batches = _changed_batches(examples, batch_size, change, draw, groups=input_type != "clip")
+        skip = tf.where(tf.equal(epoch, first_epoch), tf.constant(skip_batches, tf.int64), 0)
+        batches = _changed_batches(examples, batch_size, change, draw, input_type != "clip", skip)
         if settings.mix == "none":
             return batches
-        return batches.enumerate().map(lambda number, batch: batch | {"mix_draw": draw, "mix_number": number})
+        return batches.enumerate(start=skip).map(lambda number, batch: batch | {"mix_draw": draw, "mix_number": number})
 
     dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
     return _prefetched(dataset.map(partial(_training_batch, settings), num_parallel_calls=PARALLEL))
@@ -219,16 +222,20 @@ def _unstacked(example):
     return example | {name: tf.unstack(example[name]) for name in images_of(example)}
 
 
-def _changed_batches(examples, batch_size, change, draw, groups):
-    """Examples -> whole batches of changed ones. With `groups` several are changed together."""
+def _changed_batches(examples, batch_size, change, draw, groups, skip):
+    """Examples -> whole batches of changed ones but for the first `skip`. With `groups` several are changed at once."""
     if change is None:
-        return examples.batch(batch_size, drop_remainder=True)
+        return examples.batch(batch_size, drop_remainder=True).skip(skip)
+    size = 1
     if groups:
         # The most that divide a batch, so that no example is left over that a batch had room for.
         group = max(n for n in range(1, GROUP_FRAMES + 1) if batch_size % n == 0)
-        examples = examples.batch(group, drop_remainder=True)
-    changed = examples.enumerate().map(
-        lambda number, example: change(draw, number, dict(example)), num_parallel_calls=PARALLEL
+        examples, size = examples.batch(group, drop_remainder=True), group
+    # Counted before the skip: an example's number is part of its draw.
+    changed = (
+        examples.enumerate()
+        .skip(skip * (batch_size // size))
+        .map(lambda number, example: change(draw, number, dict(example)), num_parallel_calls=PARALLEL)
     )
     return (changed.rebatch if groups else changed.batch)(batch_size, drop_remainder=True)
 
