@@ -113,7 +113,7 @@ def test_a_network_of_classes_is_scored(monkeypatch):
     monkeypatch.setattr(pipeline, "example_count", lambda *args: 6)
     batches = types.SimpleNamespace(as_numpy_iterator=lambda: iter([batch]))
     monkeypatch.setattr(pipeline, "scoring_batches", lambda *args, **more: batches)
-    prepared = types.SimpleNamespace(metadata={}, version="d/frame:1.0.0")
+    prepared = types.SimpleNamespace(metadata={}, selection=None, version="d/frame:1.0.0")
     model = types.SimpleNamespace(predict_on_batch=lambda batch: logits)
     rows = score_data(model, prepared, "test", classes=CLASSES[:3])
     np.testing.assert_array_equal(class_logits(rows)[:5], logits[:5])

@@ -157,6 +157,7 @@ def prepared_data(kind, videos=5, frames=3, coverage=None, seed=0):
     return types.SimpleNamespace(
         kind=kind,
         version="toy/clip:1.0.0",
+        selection=None,
         metadata={"coverage": {"test": coverage or {}}},
         frames=rng.integers(0, 256, (count, 2, 4, 4, 3) if kind == "clip" else (count, 4, 4, 3), dtype=np.uint8),
         label=video % 2,

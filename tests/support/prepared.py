@@ -53,8 +53,9 @@ class _Tiny(AdhocBuilder, skip_registration=True):
 
 
 def write_prepared(
-    data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None, options=None
-):
+    data_dir, recipe=None, splits=None, name="tiny", config=None, seed=0, contrast=60.0, shards=None, options=None,
+    facts=None, subgroups=(),
+):  # fmt: skip
     """Prepares random examples below `data_dir`.
 
     Args:
@@ -66,6 +67,8 @@ def write_prepared(
       contrast: grey levels between the classes; 0 makes them the same.
       shards: files of a split; one when None.
       options: of the builder, as its metadata names them.
+      facts: function (number, label) -> features that differ from those of `random_example`.
+      subgroups: names of subgroup columns, which `facts` has to give.
     Returns:
       (`str(data_dir)`, "name/config").
     """
@@ -77,7 +80,8 @@ def write_prepared(
     def examples(index, real, fake):
         rng = np.random.default_rng([seed, index])
         for number in range(real + fake):
-            yield f"{number:05d}", random_example(recipe, int(number >= real), number, rng, contrast)
+            example = random_example(recipe, int(number >= real), number, rng, contrast)
+            yield f"{number:05d}", example | (facts(number, example["label"]) if facts else {})
 
     coverage = {
         split: {
@@ -95,11 +99,12 @@ def write_prepared(
             "recipe": dataclasses.asdict(recipe),
             "coverage": coverage,
             "options": options or {},
+            "subgroups": list(subgroups),
         },  # fmt: skip
         name=name,
         version="1.0.0",
         config=config,
-        features=feature_dict(recipe),
+        features=feature_dict(recipe, subgroups=tuple(subgroups)),
         split_datasets={split: list(examples(i, *counts)) for i, (split, counts) in enumerate(splits.items())},
         data_dir=str(data_dir),
         description="Random images for tests.",

@@ -127,9 +127,12 @@ def _without_broken(rows):
 def unscored_rows(prepared: "PreparedData", split: str) -> list[dict]:
     """Row dicts of the videos that the preparation met and could not use, from the data set's metadata."""
     met = prepared.metadata.get("coverage", {}).get(split, {})
+    covers = prepared.selection.covers if prepared.selection else lambda split, method: True
     rows = []
     for reason, status in (("no_face", "no_face"), ("unreadable", "unreadable"), ("too_short", "error")):
         for entry in met.get(reason, ()):
+            if isinstance(entry, dict) and not covers(split, entry.get("method", "")):
+                continue
             rows.append(_unscored(entry, prepared.version.partition("/")[0].partition(":")[0]) | {"status": status})
     return rows
 

@@ -41,6 +41,17 @@ class TrainConfig:
     )
     data: str = setting("synthetic_faces", "prepared data set, `name`, `name/config` or `name/config:version`")
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
+    methods: list = setting(
+        [],
+        "patterns of the methods that are read of training and validation data, joined by commas, for example "
+        "`Deepfakes,FaceSwap`; all real videos stay where none names a method of theirs. All when not given",
+    )
+    sources: list = setting([], "patterns of the sources (persons, original videos) that are read, joined by commas")
+    max_videos_per_method: list = setting(
+        [],
+        "videos of each method that are read at most, of training data, or `1200,200` of training and validation data; "
+        "the same ones whatever the seed",
+    )
     epochs: int = setting(10, "passes over the training data")
     batch_size: int = setting(4, "examples per step over all replicas together. P2 4.2.2: 16 frames or 4 videos")
     learning_rate: float = setting(1e-3, 'of the optimizer. P2 4.2.2 prints "10e-3"')
@@ -136,6 +147,7 @@ class TrainConfig:
             raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
         self._check_optimizer()
         self.class_weight_numbers()
+        self.most_per_method()
         for name in ("warmup_epochs", "alpha", "beta", "weight_decay", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")
@@ -152,11 +164,25 @@ class TrainConfig:
             raise InputError("weight_decay", "is not Adam's.", "Use --optimizer adamw.")
         if self.optimizer != "sgd" and self.momentum:
             raise InputError("momentum", f"is SGD's; the optimizer is {self.optimizer}.", "Use --beta-1 there.")
-        for name in ("train_only", "new_layers"):
+        for name in ("train_only", "new_layers", "methods", "sources"):
             if not all(isinstance(pattern, str) and pattern for pattern in getattr(self, name)):
                 raise InputError(name, f"needs patterns of names, got {getattr(self, name)!r}.")
         if self.new_layers and not self.start_from:
             raise InputError("new_layers", "needs start_from: all layers are new without it.")
+
+    def most_per_method(self) -> dict[str, int]:
+        """{split: videos of each method at most} of `max_videos_per_method`."""
+        try:
+            numbers = [int(number) for number in self.max_videos_per_method]
+        except (TypeError, ValueError):
+            numbers = [0]
+        if len(numbers) > 2 or any(number < 1 for number in numbers):
+            raise InputError(
+                "max_videos_per_method",
+                f"needs one whole number above 0, or two, got {self.max_videos_per_method!r}.",
+                "For example: --max-videos-per-method 1200,200 (training, validation)",
+            )
+        return dict(zip(("train", "validation"), numbers, strict=False))
 
     def class_weight_numbers(self) -> dict[int, float] | None:
         """{label: weight} where `class_weights` are numbers; None for `balanced` and `none`."""

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
+from tfdeepfake.data.batches.selection import Selection, select
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import read_json, write_json
 from tfdeepfake.published.pretrained import way_to_weights
 from tfdeepfake.training import checkpoint, classes, devices, objective, optimizer, run_folder, start_from
 from tfdeepfake.training.config import TrainConfig
@@ -98,6 +100,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     network_args = (start["network_args"] if start else {}) | _own_network_args(config)
     input_type, with_flow = _reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
+    prepared = _selected(config, prepared, run_dir, begun, log)
     network_args |= _sizes(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
     examples = run_folder.begun_with(run_dir)["examples"] if begun else None
@@ -117,6 +120,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
 
     def facts():
         about = {"network": config.network, "network_args": network_args, "input_type": input_type}
+        about |= {"selection": prepared.selection.counts} if prepared.selection else {}
         return about | {"examples": examples, "start_from": start}
 
     run_folder.begin(config, run_dir, prepared.version, facts)
@@ -145,6 +149,20 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         batches=progress.get("batches", 0),
         seconds=progress.get("seconds", 0.0),
     )
+
+
+def _selected(config, prepared, run_dir, begun, log):
+    """The data of which only those videos are read that the config asks for; once begun, those of the beginning."""
+    path, most = run_dir / "selection.json", config.most_per_method()
+    if not (config.methods or config.sources or most):
+        return prepared
+    if begun:
+        return dataclasses.replace(prepared, selection=Selection(**read_json(path)))
+    prepared = select(prepared, config.methods, config.sources, most)
+    for line in prepared.selection.lines():
+        log(f"{run_dir}: {line}")
+    write_json(path, prepared.selection.to_dict())
+    return prepared
 
 
 def _class_weight(config, examples):

@@ -9,6 +9,7 @@ slower; not tried here).
     run_dir/
       config.json            TrainConfig
       versions.json          software, data version, network arguments, examples of each class, what it started from
+      selection.json         the videos that are read, where the config asks for some
       metrics.csv            one row per finished epoch
       tensorboard/           the same, for TensorBoard
       checkpoint/state.npz   weights, optimizer, dropout seeds, progress

@@ -28,6 +28,7 @@ from tfdeepfake.data.batches.records import (
     example_count,
     host_paths,
     least_count,
+    record_count,
     serialized,
     stacked,
     view_of,
@@ -200,7 +201,8 @@ def _epoch_draws(settings, epoch, num_files):
 def _shuffle_buffer(view, batch_size, shuffle_bytes):
     """Examples in the shuffle buffer: as many encoded ones as have room, but no fewer than a batch."""
     split_bytes = view.prepared.split(view.split).num_bytes
-    example_bytes = split_bytes / example_count(view.prepared, view.split, view.input_type)
+    stored = view.prepared.split(view.split).num_examples * example_count(view.prepared, view.split, view.input_type)
+    example_bytes = split_bytes / (stored // record_count(view.prepared, view.split))
     return min(view.count, max(batch_size, int(shuffle_bytes / example_bytes)))
 
 
@@ -294,7 +296,7 @@ def label_counts(prepared: PreparedData, split: str, input_type: str = "clip") -
             fakes = int(tf.reduce_sum(batch))
             counts[1] += fakes
             counts[0] += len(batch) - fakes
-    per_record = example_count(prepared, split, input_type) // prepared.split(split).num_examples
+    per_record = example_count(prepared, split, input_type) // record_count(prepared, split)
     return counts[0] * per_record, counts[1] * per_record
 
 

@@ -22,12 +22,16 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A data set on disk: `builder` (tfds), `recipe` (DataRecipe), `version` "name/config:1.0.0", `metadata`."""
+    """A data set on disk: `builder` (tfds), `recipe` (DataRecipe), `version` "name/config:1.0.0", `metadata`.
+
+    `selection`: the videos of it that are read (`selection.Selection`); None for all.
+    """
 
     builder: object
     recipe: DataRecipe
     version: str
     metadata: dict
+    selection: object = None
 
     def split(self, name: str) -> tfds.core.SplitInfo:
         """tfds SplitInfo.

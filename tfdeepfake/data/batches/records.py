@@ -96,7 +96,7 @@ def view_of(
             + (" with flow." if with_flow else "."),
             f"Run: {prepare_command(name, None, input_type, with_flow)}",
         )
-    if hosts > prepared.split(split).num_examples:
+    if hosts > record_count(prepared, split):
         raise InputError(prepared.version, f"has fewer examples in {split!r} than there are hosts ({hosts}).")
     return View(prepared, split, input_type, with_flow, hosts, host, classes)
 
@@ -108,7 +108,18 @@ def _per_record(prepared, input_type):
 
 def example_count(prepared: PreparedData, split: str, input_type: str) -> int:
     """Examples of the network's input type in a split."""
-    return prepared.split(split).num_examples * _per_record(prepared, input_type)
+    return record_count(prepared, split) * _per_record(prepared, input_type)
+
+
+def record_count(prepared: PreparedData, split: str) -> int:
+    """Stored examples of a split that are read."""
+    return sum(_lengths(prepared, split))
+
+
+def _lengths(prepared, split):
+    """Records that are read of each file."""
+    stored, selection = prepared.split(split).shard_lengths, prepared.selection
+    return selection.lengths.get(split, stored) if selection else stored
 
 
 def least_count(prepared: PreparedData, split: str, input_type: str, hosts: int) -> int:
@@ -124,7 +135,7 @@ def _by_file(prepared, split, hosts):
 
 def _host_lengths(prepared, split, hosts, host):
     """Records that a host takes of each file it reads."""
-    lengths = prepared.split(split).shard_lengths
+    lengths = _lengths(prepared, split)
     if _by_file(prepared, split, hosts):
         return lengths[host::hosts]
     return [len(range(sum(lengths))[host::hosts])]
@@ -145,10 +156,14 @@ def serialized(prepared: PreparedData, split: str, paths: tf.Tensor, hosts: int 
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset, cycle_length=8, block_length=4, num_parallel_calls=2, deterministic=True
     )
-    by_file = _by_file(prepared, split, hosts)
-    count = sum(_host_lengths(prepared, split, hosts, host)) if by_file else prepared.split(split).num_examples
+    by_file, lengths = _by_file(prepared, split, hosts), prepared.split(split).shard_lengths
     # A file that was cut between two records is an error, not a shorter epoch.
-    records = records.apply(tf.data.experimental.assert_cardinality(count))
+    stored = sum(lengths[host::hosts] if by_file else lengths)
+    records = records.apply(tf.data.experimental.assert_cardinality(stored))
+    if prepared.selection:
+        records = prepared.selection.keep(split, records)
+        taken = sum(_host_lengths(prepared, split, hosts, host)) if by_file else record_count(prepared, split)
+        records = records.apply(tf.data.experimental.assert_cardinality(taken))
     return records if by_file else records.shard(hosts, host)
 
 
