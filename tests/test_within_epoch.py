@@ -93,6 +93,22 @@ def test_a_run_killed_inside_an_epoch_goes_on_there(config, whole, tmp_path, mon
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_of_triplets_killed_inside_an_epoch_goes_on_there(config, tmp_path, monkeypatch):
+    config = change(config, network="tiny_frame", loss="triplet", batch_size=6, epochs=1, checkpoint_minutes=1e-9)
+    whole = train(config, tmp_path / "whole", progress=False)
+    real = checkpoint.save_state
+
+    def stop(*args, **kwargs):
+        real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    assert same(train(config, tmp_path / "run", progress=False), whole)
+
+
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
 @pytest.mark.parametrize(
     ("input_type", "augment", "mix"), [("clip", "flip", "cutmix"), ("frame", "flip", "none"), ("clip", "none", "none")]

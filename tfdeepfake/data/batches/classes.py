@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfdeepfake.data.batches.prepared import PreparedData, reading, shard_paths
-from tfdeepfake.data.batches.records import example_count, serialized
+from tfdeepfake.data.batches.records import example_count, record_count, serialized
 
 # Which class an example of a triplet is taken from: anchor and positive of one, negative of the other, in turn (as
 # Bonettini et al. draw them, arXiv:2004.07676).
@@ -23,7 +23,7 @@ def method_counts(prepared: PreparedData, split: str, input_type: str = "clip") 
                     fakes[method.decode()] = fakes.get(method.decode(), 0) + 1
                 else:
                     real += 1
-    per_record = example_count(prepared, split, input_type) // prepared.split(split).num_examples
+    per_record = example_count(prepared, split, input_type) // record_count(prepared, split)
     return real * per_record, {method: count * per_record for method, count in sorted(fakes.items())}
 
 
