@@ -287,3 +287,23 @@ def test_mask_is_part_of_training_only():
     np.testing.assert_array_equal(model({"frames": clip}), model({"frames": clip}, training=False))
     # drop_path and dropout are 0: what differs is the mask.
     assert np.abs(np.asarray(model({"frames": clip}, training=True)) - model({"frames": clip})).max() > 0
+
+
+def test_whole_frames_are_seen_one_by_one():
+    """P4 Table 7, variants 1, 4 and 5: Swin over frames, with the graph block and the loss, without a thumbnail."""
+    args = {"input_size": (32, 32), "whole_frames": True, "backbone_args": SWIN}
+    plain, image = models.build("tall_swin", **args), models.build("swin_b", input_size=(32, 32), **SWIN)
+    for layer in plain.layers:
+        if layer.weights:
+            layer.set_weights(image.get_layer(layer.name).get_weights())
+    clip = random_clip(2, 4, 32, 32)
+    of_frames = np.asarray(image(clip.reshape(8, 32, 32, 3))).reshape(2, 4, 1)
+    np.testing.assert_allclose(np.asarray(plain({"frames": clip})), of_frames.mean(1), atol=1e-5)
+    token = models.build("tall_vit", **args | {"backbone_args": {"patch": 8, "embed_dim": 8, "depth": 1, "heads": 2}})
+    assert token({"frames": clip}).shape == (2, 1)
+    whole = models.build("tall_plus_plus", graph_inner=4, **args)
+    assert whole.count_params() > plain.count_params()
+    whole({"frames": clip}, training=True)
+    (loss,) = whole.losses
+    whole({"frames": np.repeat(clip[:, :1], 4, axis=1)}, training=True)
+    assert float(loss) > 1e-6 and float(whole.losses[0]) < 1e-9, "equal frames are consistent"

@@ -5,7 +5,7 @@ The thumbnail is made inside the network, so these take clips like every clip ne
 
 import functools
 
-from keras import Model, layers
+from keras import Model, layers, ops
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.layers import contract
@@ -47,6 +47,7 @@ def tall(
     tile_size: tuple[int, int] | None = None,
     mask_px: int = 16,
     frame_position: bool = True,
+    whole_frames: bool = False,
     graph: bool = False,
     graph_inner: int | None = None,
     consistency: float = 0.0,
@@ -70,6 +71,9 @@ def tall(
       thumbnail_size: (height, width) of the image that the backbone sees, in px.
       frame_position: adds a learned vector per frame to the patches of "swin" and "vit" (P4 Sec. 3.2). The others have
         no position encoding that it could stand beside.
+      whole_frames: no thumbnail: the backbone sees each frame by itself, at `input_size`, and what it finds is averaged
+        over the frames (variants 1, 4 and 5 of P4 Table 7). Arguments of the thumbnail, and frame_position, have no
+        effect then.
       graph: adds the graph reasoning block behind the last map (P4 Sec. 3.3); `features` is then the map it takes,
         `graph` the one it gives. "vit" then pools patches.
       graph_inner: its width; 512, or 256 for convolutional backbones, when not given.
@@ -97,19 +101,34 @@ def tall(
         raise ValueError(f"mean and std need None with backbone {backbone!r}, which has its own.")
     mean, std = own_mean if mean is None else mean, own_std if std is None else std
     clip = contract.frames_input(input_size, num_frames)
-    fill = [255 * value for value in mean]
-    x = thumbnail(clip, rows, columns, thumbnail_size, tile_size, snake, order, empty, mask_px, fill, seed)
+    if whole_frames:
+        x, position = contract.fold_time(clip), None
+    else:
+        fill = [255 * value for value in mean]
+        x = thumbnail(clip, rows, columns, thumbnail_size, tile_size, snake, order, empty, mask_px, fill, seed)
+        position = FramePosition(rows, columns, snake, name="frame_pos_embed") if frame_position else None
     if std is not None:
         x = contract.pixels_standardised(x, mean, std)
-    position = FramePosition(rows, columns, snake, name="frame_pos_embed") if frame_position else None
     x, token = _BODIES[backbone](x, position, graph, seed, backbone_args or {})
     if graph:
         x = graph_reasoning(x, graph_inner or inner)
+    if whole_frames:
+        # One above the other: a grid of one column, whose cells are the frames.
+        x, token, rows, columns, snake = _stacked(x, num_frames), _stacked(token, num_frames), num_frames, 1, False
     if consistency:
         x = SemanticConsistency(rows, columns, snake, consistency, name="semantic_consistency")(x)
     x = layers.Dropout(dropout, seed=seed, name="dropout")(vit.pooled(x, token))
     model = Model({"frames": clip}, contract.logits(x, num_classes), name=name)
     return model if weights is None else _load(model, backbone, weights)
+
+
+def _stacked(x, num_frames):
+    """Maps of frames [B * T, h, w, C] -> [B, T * h, w, C]; tokens [B * T, C] -> their mean [B, C]."""
+    if x is None:
+        return None
+    if len(x.shape) == 2:
+        return ops.mean(ops.reshape(x, (-1, num_frames, x.shape[-1])), axis=1)
+    return ops.reshape(x, (-1, num_frames * x.shape[1], *x.shape[2:]))
 
 
 def _swin(x, position, graph, seed, args):
