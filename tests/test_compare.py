@@ -15,8 +15,9 @@ from tfdeepfake.evaluation.compare import compare, holm, mcnemar
 from tfdeepfake.evaluation.compare_text import PAIRS, format_comparison
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.files import write_json
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.report import tables
-from tfdeepfake.scoring.table import table, write_scores
+from tfdeepfake.scoring.table import read_scores, table, write_scores
 
 
 def draw(sources=40, seed=0):
@@ -224,3 +225,19 @@ def test_arguments_that_do_not_fit_say_why(tmp_path, three, capsys):
         compare([three[0], str(named)])
     assert main(["compare", *three, "--columns", "video"]) == 2
     assert "needs NAME=COLUMN" in capsys.readouterr().err
+
+
+def test_scores_of_predict_find_their_videos_by_name(tmp_path):
+    videos = [(m, f"{m}_{v}", s, y, mood) for m, v, s, y, mood in draw()]
+    write_run(tmp_path / "ours", videos, 2.0, 1)
+    write_run(tmp_path / "judged", videos, 1.0, 2)
+    rows = read_scores(tmp_path / "judged" / "scores.csv")
+    unnamed = {"data_set": np.full(len(rows["video"]), "predict", object), "source": rows["video"]}
+    empty = {"method": np.full(len(rows["video"]), "", object), "label": np.full(len(rows["video"]), -1, np.int8)}
+    write_scores(tmp_path / "judged" / "scores.csv", rows | unnamed | empty)
+    (tmp_path / "judged" / "metrics.json").unlink()
+    recipe = Recipe("meso4", threshold=0.6, temperature=2.0, data=DataRecipe(input_type="frame"))
+    write_json(tmp_path / "judged" / "predictions.json", {"recipe": recipe.to_dict()})
+    report = compare([str(tmp_path / "ours"), str(tmp_path / "judged")], resamples=0)
+    assert report["videos"]["common"] == 120 and report["videos"]["sources"] == 40
+    assert report["detectors"][1]["thresholds"] == [0.6] and not report["notes"]

@@ -7,12 +7,14 @@ import pytest
 from scipy.special import expit, logit
 from support.prepared import write_prepared
 
+from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import calibration, metrics, plots
 from tfdeepfake.evaluation.aggregation import face_scores, video_scores
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.run import differing_fields, evaluate_run
+from tfdeepfake.evaluation.score_file import evaluate_file
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.model_folder import copy_model
 from tfdeepfake.recipe import DataRecipe
@@ -580,3 +582,77 @@ def test_frame_network_scores_every_frame_of_the_clips(run, batch_size):
     assert np.sum(rows["status"] == "scored") == 8 * 4
     assert len({(v, f) for v, f in zip(rows["video"], rows["frame"], strict=True) if f >= 0}) == 32
     assert video_scores(rows)["frames"].tolist() == [4] * 8 + [0]
+
+
+# Parts of the videos ------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_at_half_stands_beside_the_one_at_the_threshold():
+    rows = make_rows()
+    video = evaluate(rows, threshold=0.97, resamples=20)["levels"]["video"]
+    at_half = evaluate(rows, threshold=0.5, resamples=20)["levels"]["video"]
+    assert video["accuracy_at_half"] == at_half["accuracy"] != video["accuracy"]
+    assert video["intervals"]["accuracy_at_half"] == at_half["intervals"]["accuracy"]
+    assert "accuracy_at_half" not in evaluate(rows, resamples=0)["levels"]["video_fraction"]
+
+
+def test_subgroups_are_measured_apart_and_few_are_warned_of(tmp_path):
+    rows = make_rows(videos=90, sources=30, unscored=2)
+    number = {name: n for n, name in enumerate(dict.fromkeys(rows["source"]))}
+    rows["gender"] = np.array([("F", "M", "M", "")[number[s] % 4] for s in rows["source"]], object)
+    rows["skin_tone"] = np.array([("light", "dark")[number[s] % 2] for s in rows["source"]], object)
+    write_scores(tmp_path / "scores.csv", rows)
+    again = read_scores(tmp_path / "scores.csv")
+    assert all(np.array_equal(again[name], rows[name]) for name in ("gender", "skin_tone"))
+    report = evaluate(again, resamples=50)
+    json.dumps(report, allow_nan=False)
+    genders = report["subgroups"]["gender"]
+    assert list(genders) == ["(not told)", "F", "M"] and sum(level["n"] for level in genders.values()) == 90
+    women = evaluate(select(rows, rows["gender"] == "F"), resamples=50)["levels"]["video"]
+    for name in ("auc", "accuracy", "n_fake", "intervals"):
+        assert genders["F"][name] == women[name], name
+    text = format_metrics(report)
+    assert f"gender of fewer than 30 scored videos: (not told) ({genders['(not told)']['n']}), F" in text
+    assert f"of {genders['M']['coverage']['videos']}" in text and "skin_tone" in text
+    assert list(evaluate(rows, resamples=0, subgroups=["gender"])["subgroups"]) == ["gender"]
+    assert [entry["video"] for entry in report["unscored"]] == ["none0", "none1"]
+    with pytest.raises(InputError, match="race: is no subgroup of the scores. There is gender, skin_tone"):
+        evaluate(rows, subgroups=["race"])
+    rows["gender"][0] = "X"
+    with pytest.raises(InputError, match="has two values for the video d/"):
+        evaluate(rows)
+
+
+def test_several_data_sets_have_a_row_each():
+    rows, other = make_rows(), make_rows(seed=1)
+    other["data_set"] = np.full(len(other["video"]), "e", object)
+    report = evaluate(concatenate([rows, other | {"race": other["source"]}]), resamples=0)
+    assert {name: level["n"] for name, level in report["data_sets"].items()} == {"d": 40, "e": 40}
+    assert report["data_sets"]["d"]["auc"] == evaluate(rows, resamples=0)["levels"]["video"]["auc"]
+    assert evaluate(rows, resamples=0)["data_sets"] == {} and report["subgroups"]["race"]["(not told)"]["n"] == 40
+
+
+# Scores that are there ----------------------------------------------------------------------------------------------
+
+
+def test_a_score_file_is_measured_as_the_run_that_wrote_it(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plots, "write_plots", lambda *args: None)
+    known = evaluate_run(run, out=tmp_path / "run")
+    report = evaluate_file(tmp_path / "run" / "scores.csv")
+    assert report["levels"] == known["levels"] and report["thresholds"] == known["thresholds"]
+    assert report["network"] == "tiny_clip" and report["unit"] == "clip" and "run" in report
+    assert json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text()) == report
+
+
+def test_coverage_below_what_was_asked_for_ends_with_3_and_names_videos(tmp_path, capsys):
+    write_scores(tmp_path / "scores.csv", make_rows(unscored=3))
+    command = ["evaluate", str(tmp_path / "scores.csv"), "--min-coverage"]
+    assert main([*command, "0.9"]) == 0
+    assert "mean rule, threshold 0.5" in capsys.readouterr().out
+    assert main([*command, "0.95"]) == 3
+    error = capsys.readouterr().err
+    assert "Coverage 40 of 43 is below 0.95" in error and "  d/swap/none2 (no_face)" in error
+    assert main([*command, "95"]) == 2 and "needs a fraction 0..1" in capsys.readouterr().err
+    assert main([*command[:2], "--tta", "flip"]) == 2 and "--tta: is not used" in capsys.readouterr().err
+    write_scores(tmp_path / "scores.csv", make_rows() | {"label": np.full(240, -1, np.int8)})
+    assert main(command[:2]) == 2 and "has no video with a label. Give" in capsys.readouterr().err

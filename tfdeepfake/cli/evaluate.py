@@ -1,9 +1,11 @@
-"""`tfdeepfake evaluate`: metrics of a run, or of a saved model folder, on a split."""
+"""`tfdeepfake evaluate`: metrics of a run, or of a saved model folder, on a split; or of scores that are there."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.model_folder import RECIPE_FILE
 from tfdeepfake.quiet import load_tensorflow
@@ -12,35 +14,61 @@ from tfdeepfake.vocabulary import TTA
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("evaluate", help="metrics with intervals and images of a network on a split")
-    p.add_argument("folder", metavar="RUN", help="run folder, or a saved model folder together with --data")
+    p.add_argument("folder", metavar="RUN", help="run folder, a saved model folder together with --data, or scores.csv")
     p.add_argument("--split", default="test")
     p.add_argument("--data", help="another prepared data set than the run's own")
     p.add_argument("--data-dir")
     p.add_argument(
         "--out",
         help="folder to write to (default: RUN/evaluation/SPLIT; with --data RUN/evaluation/DATA-SPLIT; of a saved "
-        "model folder evaluation/MODEL-DATA-SPLIT in the working directory)",
+        "model folder evaluation/MODEL-DATA-SPLIT in the working directory; of scores.csv evaluation beside it)",
     )
     p.add_argument("--batch-size", type=int, default=16)
     p.add_argument("--exclude", help="CSV file of videos to leave out, as `audit --exclude-out` writes it")
+    p.add_argument(
+        "--min-coverage",
+        type=float,
+        metavar="FRACTION",
+        help="end with code 3, and list the videos without a score, where fewer than this fraction have one",
+    )
+    p.add_argument("--subgroups", metavar="COLUMN,...", help="of the scores, such as gender (default: all there are)")
     p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images")
     return p
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     need_whole(args, batch_size=(1, None))
-    is_run = not (Path(args.folder) / RECIPE_FILE).exists()
-    check_output_folder(args.out or (Path(args.folder) if is_run else Path()) / "evaluation")
+    if args.min_coverage is not None and not 0 <= args.min_coverage <= 1:
+        raise InputError("--min-coverage", f"needs a fraction 0..1, got {args.min_coverage:g}.")
+    subgroups = None if args.subgroups is None else [name for name in args.subgroups.split(",") if name]
+    common = {"out": args.out, "exclude": args.exclude, "subgroups": subgroups}
+    path = Path(args.folder)
+    if path.suffix.lower() == ".csv" or path.is_file():
+        for flag, default in (("data", None), ("data_dir", None), ("tta", "none")):
+            if getattr(args, flag) != default:
+                raise InputError(
+                    f"--{flag.replace('_', '-')}", "is not used with scores that are there.", "Leave it out."
+                )
+        check_output_folder(args.out or path.parent / "evaluation")
+        from tfdeepfake.evaluation.score_file import evaluate_file
+
+        return covered(evaluate_file(path, **common), args.min_coverage)
+    is_run = not (path / RECIPE_FILE).exists()
+    check_output_folder(args.out or (path if is_run else Path()) / "evaluation")
     load_tensorflow()
     from tfdeepfake.evaluation.run import evaluate_run
 
-    evaluate_run(
-        args.folder,
-        split=args.split,
-        data=args.data,
-        data_dir=args.data_dir,
-        out=args.out,
-        batch_size=args.batch_size,
-        exclude=args.exclude,
-        tta=args.tta,
-    )
+    data = {"split": args.split, "data": args.data, "data_dir": args.data_dir}
+    return covered(evaluate_run(path, **data, **common, batch_size=args.batch_size, tta=args.tta), args.min_coverage)
+
+
+def covered(report: dict, least: float | None) -> int:
+    """The exit code: 3, with the videos without a score printed, where fewer than the fraction `least` have one."""
+    seen = report["coverage"]
+    if least is None or seen["scored"] >= least * seen["videos"]:
+        return 0
+    print(f"Coverage {seen['scored']} of {seen['videos']} is below {least:g}. Without a score:", file=sys.stderr)
+    for video in report["unscored"]:
+        name = "/".join(video[part] for part in ("data_set", "method", "video") if video[part])
+        print(f"  {name} ({video['status']})", file=sys.stderr)
+    return 3

@@ -74,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done."""
+    """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done,
+    3 done, but fewer videos have a score than was asked for."""
     args = parser().parse_args(argv)
     try:
         return args.run(args) or 0

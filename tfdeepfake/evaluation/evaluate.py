@@ -1,9 +1,12 @@
 """Scores table -> metrics with intervals and coverage, as a dict."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfdeepfake.evaluation import metrics, multiclass, selective
 from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
+from tfdeepfake.evaluation.parts import data_set_parts, few_notes, method_parts, subgroup_parts
 from tfdeepfake.scoring.classes import methods_of
 from tfdeepfake.scoring.table import Table, class_names, select, video_codes
 
@@ -18,6 +21,7 @@ def evaluate(
     unit: str = "frame",
     video_rule: str = "mean",
     faces_rule: str = "max",
+    subgroups: Sequence[str] | None = None,
 ) -> dict:
     """Metrics of a scores table at frame, face and video level.
 
@@ -40,11 +44,13 @@ def evaluate(
       seed: of the bootstrap.
       unit: what one row is, "frame" or "clip".
       video_rule, faces_rule: of the recipe, see `scoring.rules`.
+      subgroups: columns of the table by whose values videos are measured apart; all such columns when not given.
     Returns:
       Dict that JSON can hold (no NaN): coverage, levels, methods, selective, thresholds, bootstrap, notes. `methods`
-      has the video level of each manipulation against all reals of its data set, `selective` what is right of the
-      videos whose score is farthest from the threshold (`selective.measure`). `classes`, of a network that tells
-      methods apart: see `multiclass.evaluate_classes`.
+      has the video level of each manipulation against all reals of its data set, `data_sets` (of several) and
+      `subgroups` {column: {value: level}} those of their videos, `unscored` the videos without a score, `selective`
+      what is right of the videos whose score is farthest from the threshold (`selective.measure`). `classes`, of a
+      network that tells methods apart: see `multiclass.evaluate_classes`.
     """
     videos = video_scores(rows, video_rule, temperature, unit, faces_rule)
     fractions = video_scores(rows, "fraction", faces_rule=faces_rule)["score"]
@@ -80,24 +86,26 @@ def evaluate(
         "face": level(faces["label"], faces["score"], groups[faces["video"]], threshold),
         "frame": level(rows["label"], frame_scores(rows, "mean", temperature), groups[row_video], 0.5),
     }
-    methods = {}
-    for data_set, method in _fake_methods(videos):
-        here = videos["data_set"] == data_set
-        chosen = here & ((videos["label"] == 0) | ((videos["method"] == method) & (videos["label"] == 1)))
-        key = method or "(no method)"
-        methods[f"{data_set}/{key}" if len(set(videos["data_set"])) > 1 else key] = video_level(
-            chosen, videos["score"], threshold
-        )
+
+    def rows_of(parts):
+        return {name: video_level(chosen, videos["score"], threshold) for name, chosen in parts.items()}
+
+    methods, data_sets = rows_of(method_parts(videos)), rows_of(data_set_parts(videos))
+    by_subgroup = {name: rows_of(parts) for name, parts in subgroup_parts(rows, subgroups).items()}
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
     notes = []
     if num_sourceless:
         notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
+    notes += few_notes({"methods": methods, "data_sets": data_sets, **by_subgroup})
     known = methods_of(class_names(rows))
     classes = {"classes": multiclass.evaluate_classes(rows, temperature)} if known else {}
     return {
         "coverage": counted,
         "levels": levels,
         "methods": methods,
+        "data_sets": data_sets,
+        "subgroups": by_subgroup,
+        "unscored": _unscored(videos),
         **classes,
         "selective": selective.measure(videos["label"][usable], videos["score"][usable], threshold),
         "unit": unit,
@@ -119,6 +127,7 @@ def evaluate(
     }
 
 
-def _fake_methods(videos):
-    fakes = videos["label"] == 1
-    return sorted(set(zip(videos["data_set"][fakes], videos["method"][fakes], strict=True)))
+def _unscored(videos):
+    """[{data_set, method, video, status}] of the videos without a score."""
+    names = ("data_set", "method", "video", "status")
+    return [{name: str(videos[name][at]) for name in names} for at in np.flatnonzero(videos["status"] != "scored")]

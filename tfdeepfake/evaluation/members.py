@@ -9,12 +9,13 @@ import numpy as np
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, read_list
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.aggregation import video_scores
-from tfdeepfake.files import read_json
-from tfdeepfake.scoring.table import COLUMNS, VIDEO, read_scores
+from tfdeepfake.evaluation.score_file import read_score_file
+from tfdeepfake.scoring.table import COLUMNS, VIDEO
 
 Key = tuple[str, str, str]
 NEEDED = ("video", "label", "score")
 FREE = ("data_set", "method", "source")
+UNNAMED = "predict"  # the data set of what `predict` judged
 REMEDY = (
     "Give scores.csv of `tfdeepfake evaluate`, a run folder, or a CSV file of videos with video, label and score "
     "(other names with --columns video=NAME,label=NAME,score=NAME)."
@@ -110,18 +111,18 @@ def _header(path):
 
 
 def _read_own(path):
-    """scores.csv, summed up as the metrics.json beside it says; without that: mean rule, threshold 0.5."""
-    beside = path.parent / "metrics.json"
-    report = read_json(beside, "Evaluate the run again.") if beside.is_file() else {}
-    cuts = report.get("thresholds", {})
-    rows = read_scores(path)
+    """scores.csv, summed up as the file beside it says; without one: mean rule, threshold 0.5."""
+    rows, cuts, _ = read_score_file(path)
     videos = video_scores(
         rows,
         cuts.get("video_rule", "mean"),
         cuts.get("temperature", 1.0),
-        report.get("unit", "frame"),
+        cuts.get("unit", "frame"),
         cuts.get("faces_rule", "max"),
     )
+    if set(videos["data_set"]) == {UNNAMED} and not videos["method"].any():  # of `predict`: names, and nothing more
+        videos["data_set"] = np.full(len(videos["video"]), "", object)
+        videos["source"] = np.where(videos["source"] == videos["video"], "", videos["source"])
     keys = zip(*(videos[name].tolist() for name in VIDEO), strict=True)
     values = zip(videos["label"].tolist(), videos["score"].tolist(), videos["source"].tolist(), strict=True)
     return ScoreFile(path, dict(zip(keys, values, strict=True)), cuts.get("threshold", 0.5))

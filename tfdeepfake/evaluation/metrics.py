@@ -75,6 +75,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
                            counting half (P0 IV-D)
     average_precision      area under the precision-recall curve as a step function
     accuracy               fraction of right calls; P3's "true classification rate"
+    accuracy_at_half       the same with every item called FAKE from 0.5, as the papers print it
     balanced_accuracy      mean over the classes of the fraction of right calls
     precision, recall, f1  of FAKE
     eer                    see `equal_error_rate`
@@ -87,8 +88,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
       labels: int [N], 0 or 1.
       probabilities: float64 [N].
       threshold: from which an item is called FAKE.
-      are_probabilities: False for scores that only rank and cut (the fraction of frames); leaves out log_loss,
-        brier and calibration_error.
+      are_probabilities: False for scores that only rank and cut (the fraction of frames); leaves out
+        accuracy_at_half, log_loss, brier and calibration_error.
     Returns:
       Dict of the above with counts n, n_fake, n_real and `undefined`: {metric: why it is None}.
     """
@@ -133,11 +134,12 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
             fpr, tpr, _ = roc_curve(y, p, drop_intermediate=False)
             out["tpr_at_fpr"][key] = float(tpr[fpr <= limit].max())
     if are_probabilities:
+        out["accuracy_at_half"] = float(np.mean((p >= 0.5) == (y == 1))) if n else None
         out["log_loss"] = float(log_loss(y, p, labels=[0, 1])) if n else None
         out["brier"] = float(np.mean((p - y) ** 2)) if n else None
         out["calibration_error"] = calibration_error(y, p) if n else None
         if not n:
-            undefined |= dict.fromkeys(("log_loss", "brier", "calibration_error"), "no scored item")
+            undefined |= dict.fromkeys(("accuracy_at_half", "log_loss", "brier", "calibration_error"), "no scored item")
     out["undefined"] = undefined
     return out
 
@@ -187,11 +189,12 @@ def intervals(
       resamples: of the bootstrap; 0 for no intervals at all.
     Returns:
       ({metric: [low, high] or None}, {metric: why it is None}) for auc, accuracy, balanced_accuracy, precision,
-      recall, f1 and, of probabilities, log_loss and brier.
+      recall, f1 and, of probabilities, accuracy_at_half, log_loss and brier.
     """
     y, p = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
-    names = ["auc", "accuracy", "balanced_accuracy", "precision", "recall", "f1"]
-    names += ["log_loss", "brier"] if are_probabilities else []
+    counted = ["auc", "accuracy", "balanced_accuracy", "precision", "recall", "f1"]
+    counted += ["accuracy_at_half"] if are_probabilities else []
+    names = counted + (["log_loss", "brier"] if are_probabilities else [])
     numbers, groups = np.unique(groups, return_inverse=True)
     if len(numbers) < 2 or resamples < 1:
         reason = f"needs 2 sources to resample, got {len(numbers)}" if resamples else "no resampling was asked for"
@@ -199,8 +202,10 @@ def intervals(
     known = estimates.counted(y, p >= threshold, groups)
     if len(np.unique(y)) == 2:
         known["auc"] = estimates.auc(y, p, groups)
+    if are_probabilities:
+        known["accuracy_at_half"] = estimates.counted(y, p >= 0.5, groups)["accuracy"]
     bounds, undefined = dict.fromkeys(names), {}
-    for name in names[:6]:
+    for name in counted:
         if name in known:
             bounds[name] = estimates.interval(known[name])
         if bounds[name] is None:

@@ -54,6 +54,7 @@ def evaluate_run(
     resamples: int = metrics.RESAMPLES,
     seed: int = 0,
     tta: str = "none",
+    subgroups: list[str] | None = None,
 ) -> dict:
     """Scores a network on a split; writes scores.csv, metrics.json and images; prints the table.
 
@@ -69,6 +70,8 @@ def evaluate_run(
       resamples, seed: of the bootstrap.
       tta: "flip" scores the mean logit of each input and its mirror image. Threshold and temperature were chosen
         without it.
+      subgroups: columns of the scores, such as gender, by whose values videos are measured apart; all that the data
+        set tells when not given.
     Returns:
       What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
     Raises:
@@ -103,7 +106,7 @@ def evaluate_run(
     unit = "clip" if input_type == "clip" else "frame"
     rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule}
     cuts = (recipe.threshold, recipe.fraction_threshold, recipe.temperature)
-    report |= evaluate(rows, *cuts, resamples, seed, **rules)
+    report |= evaluate(rows, *cuts, resamples, seed, **rules, subgroups=subgroups)
     if exclude is not None:
         report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":

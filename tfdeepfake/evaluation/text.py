@@ -7,6 +7,7 @@ from tfdeepfake.vocabulary import STATUSES
 _LINES = (
     ("AUC", "auc"),
     ("accuracy", "accuracy"),
+    ("accuracy at 0.5", "accuracy_at_half"),
     ("  unscored as wrong", "accuracy_counting_unscored_as_wrong"),
     ("balanced accuracy", "balanced_accuracy"),
     ("precision (FAKE)", "precision"),
@@ -33,6 +34,21 @@ def _number(level, key):
 def _grid(header, body):
     widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [header, *body]]
+
+
+def _part(title, levels):
+    """Table of videos taken apart: a row for each manipulation, data set or value of a subgroup."""
+    header = [title, "videos scored", "fake/real", "video AUC", "accuracy", "at 0.5", "recall"]
+    body = [
+        [
+            name,
+            f"{level['coverage']['scored']} of {level['coverage']['videos']}",
+            f"{level['n_fake']}/{level['n_real']}",
+            *(_number(level, key) for key in ("auc", "accuracy", "accuracy_at_half", "recall")),
+        ]
+        for name, level in levels.items()
+    ]
+    return _grid(header, body)
 
 
 def _rule(cuts):
@@ -70,18 +86,9 @@ def format_metrics(report: dict) -> str:
     body.append(["fakes called REAL / FAKE", *(f"{c['false_real']} / {c['true_fake']}" for c in cells)])
     lines += ["", *_grid(["", *(names[name] for name in levels)], body)]
     lines += ["", *selective_lines(report["selective"])]
-    if report["methods"]:
-        body = [
-            [
-                name,
-                f"{v['coverage']['scored']} of {v['coverage']['videos']}",
-                f"{v['n_fake']}/{v['n_real']}",
-                *(_number(v, key) for key in ("auc", "accuracy", "recall")),
-            ]
-            for name, v in report["methods"].items()
-        ]
-        header = ["method, against all reals", "videos scored", "fake/real", "video AUC", "accuracy", "recall"]
-        lines += ["", *_grid(header, body)]
+    sections = {"method, against all reals": report["methods"], "data set": report["data_sets"], **report["subgroups"]}
+    for title, part in sections.items():
+        lines += ["", *_part(title, part)] if part else []
     if "classes" in report:
         lines += ["", *format_classes(report["classes"])]
     boot = report["bootstrap"]

@@ -95,6 +95,9 @@ def _scored_batch(logits, label, keys, shared, classes):
     out["label"] = label[:, 0].astype(np.int8)
     out["logit"] = log_odds(logits)
     out["status"] = np.full(len(label), "scored", dtype=object)
+    for name in keys.keys() - COLUMNS:  # subgroups
+        texts = [value.decode("utf-8") for value in keys[name]]
+        out[name] = np.array([shared.setdefault(text, text) for text in texts], dtype=object)
     for number, name in enumerate(classes or ()):
         out[CLASS_PREFIX + name] = logits[:, number].astype(np.float32)
     return out

@@ -14,6 +14,7 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
                    `logit` is then their log-odds of FAKE (`classes.log_odds`): what is binary reads it alone
     vote_<number>  float32 [N], raw logits of several networks that vote, from 1; absent for one network. `logit` is
                    then that of the mean of their probabilities; a face is summed up for each (`rules.sum_up`)
+    any other      object [N] of str, a subgroup that the data set tells, such as gender; "" where it is not known
 
 A scored video has one row per scored frame or clip and face. A video that was not scored has one row, without
 face, frame and logit: it is never given a score, but it is counted.
@@ -46,8 +47,8 @@ _CHUNK = 50_000  # rows held as Python strings at a time
 def table(rows: list[dict]) -> Table:
     """Columns from a list of dicts; a missing or None entry is empty, a missing status is "scored"."""
     columns = {}
-    for name in [*COLUMNS, *dict.fromkeys(n for row in rows for n in more_columns(row))]:
-        if name in TEXTS:
+    for name in [*COLUMNS, *dict.fromkeys(n for row in rows for n in row if n not in COLUMNS)]:
+        if _is_text(name):
             fallback = "scored" if name == "status" else ""
             cells = [fallback if row.get(name) is None else str(row[name]) for row in rows]
             columns[name] = np.array(cells, dtype=object)
@@ -62,6 +63,15 @@ def empty_cell(name: str) -> tuple[float, type]:
     """(what stands in an empty cell of a column of numbers, its dtype); further logits are like `logit`."""
     name = "logit" if name.startswith((CLASS_PREFIX, VOTE_PREFIX)) else name
     return EMPTY[name], DTYPES[name]
+
+
+def _is_text(name):
+    return name in TEXTS or (name not in COLUMNS and not more_columns([name]))
+
+
+def subgroup_columns(columns: Table) -> list[str]:
+    """Names of the columns of subgroups, in their order."""
+    return [name for name in columns if name not in COLUMNS and _is_text(name)]
 
 
 def class_columns(columns: Table) -> list[str]:
@@ -101,13 +111,13 @@ def select(columns: Table, chosen: np.ndarray | slice) -> Table:
 
 
 def concatenate(tables: list[Table]) -> Table:
-    """One table of several; a table without the classes of another has no logit of them."""
-    more = dict.fromkeys(name for part in tables for name in more_columns(part))
-    missing = [np.full(len(part["video"]), np.nan, np.float32) for part in tables]
-    return {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS} | {
-        name: np.concatenate([part.get(name, empty) for part, empty in zip(tables, missing, strict=True)])
-        for name in more
-    }
+    """One table of several; a table without the classes or subgroups of another has nothing in their place."""
+    more = dict.fromkeys(name for part in tables for name in (*more_columns(part), *subgroup_columns(part)))
+    out = {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
+    for name in more:
+        fill, dtype = ("", object) if _is_text(name) else empty_cell(name)
+        out[name] = np.concatenate([part.get(name, np.full(len(part["video"]), fill, dtype)) for part in tables])
+    return out
 
 
 def codes(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -226,12 +236,13 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     columns = rows if isinstance(rows, dict) else table(rows)
     check(columns, lambda row, problem: ValueError(f"rows[{row}]: {problem}"))
     logits = ["logit", *more_columns(columns)]
+    names = [*COLUMNS, *logits[1:], *subgroup_columns(columns)]
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *logits[1:]])
+        writer.writerow(names)
         for start in range(0, len(columns["video"]), _CHUNK):
             part = select(columns, slice(start, start + _CHUNK))
-            cells = {name: part[name].tolist() for name in [*COLUMNS, *logits[1:]]}
+            cells = {name: part[name].tolist() for name in names}
             for name in ("face", "frame", "label"):
                 cells[name] = ["" if value < 0 else value for value in cells[name]]
             cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
@@ -245,7 +256,7 @@ def read_scores(path: str | Path) -> Table:
 
     Returns:
       A table (see the head of this file), with the columns of classes that the file has. Columns it does not know are
-      ignored.
+      those of subgroups.
     Raises:
       InputError: the file is missing, misses a column, or has a line that cannot be right; it names the file,
         the line and what is wrong.
@@ -325,8 +336,8 @@ _CELLS = {
 def _parse(path, lines, cells):
     """Text cells by column name -> a table of one chunk."""
     columns = {}
-    for name in [*COLUMNS, *more_columns(cells)]:
-        if name in TEXTS:
+    for name in [*COLUMNS, *more_columns(cells), *subgroup_columns(cells)]:
+        if _is_text(name):
             shared = {}  # equal strings are held once: half a million rows name few videos
             columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
             continue
