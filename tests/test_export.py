@@ -13,6 +13,7 @@ from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.scoring.classes import class_probabilities, log_odds
 from tfdeepfake.serving.export import export
 from tfdeepfake.verdict.inference import check_model
 
@@ -109,9 +110,11 @@ def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(
     model, recipe = load_model(folder)
     expected = model.predict(frames, verbose=0)
     np.testing.assert_allclose(outputs["logits"], expected, atol=1e-6, rtol=0)
-    unscaled = np.exp(expected / 2.0)
-    np.testing.assert_allclose(outputs["probabilities"], unscaled / unscaled.sum(1, keepdims=True), atol=1e-6, rtol=0)
-    assert set(outputs) == {"logits", "probabilities"}
+    np.testing.assert_allclose(outputs["probabilities"], class_probabilities(expected, 2.0), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(outputs["logit"], log_odds(expected), atol=1e-6, rtol=0)
+    fake = 1 / (1 + np.exp(-log_odds(expected) / 2.0))
+    np.testing.assert_allclose(outputs["probability"], fake, atol=1e-6, rtol=0)
+    assert np.ptp(fake) > 0.001 and set(outputs) == {"logits", "probabilities", "logit", "probability"}
     assert json.loads((served / "assets.extra" / "recipe.json").read_text())["classes"] == names == recipe.classes
     with pytest.raises(InputError, match="gives 3 classes; a verdict needs one logit of FAKE"):
         check_model(model, recipe)

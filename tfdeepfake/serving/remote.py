@@ -135,7 +135,7 @@ def _exits(recipe):
 
 def _logits(outputs, num_examples):
     """float32 [B, K] of what the default signature answers."""
-    return np.asarray(outputs.get("logit", outputs.get("logits")), np.float32).reshape(num_examples, -1)
+    return np.asarray(outputs.get("logits", outputs.get("logit")), np.float32).reshape(num_examples, -1)
 
 
 class _Busy(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.scoring.classes import REAL_CLASS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,7 +22,8 @@ def signatures(model, recipe: Recipe) -> dict[str, tuple[Callable, dict]]:
 
     `serving_default`: `frames` uint8 [B, (T,) H, W, 3], RGB crops as the recipe makes them, and where the network reads
     it `flow` float32 [B, (T,) H, W, 2] in px/frame -> `logit` and `probability` float32 [B] of FAKE; of a network of K
-    classes `logits` and `probabilities` float32 [B, K].
+    classes `logits` and `probabilities` float32 [B, K], and where the first class is `real` also `logit` and
+    `probability` of FAKE (`scoring.classes`).
     `serve_jpeg`: `frames_bytes` string [B] or [B, T], a JPEG file each, resized where it has another size, in the place
     of `frames`.
     `embed`: as `serving_default` -> `embedding` float32 [B, D], the layer of that name.
@@ -58,11 +60,19 @@ def _scores(logits, recipe):
     import tensorflow as tf
 
     logits = tf.cast(logits, tf.float32)
-    if logits.shape[-1] > 1:
+    if logits.shape[-1] == 1:
+        # The logit is [B, 1]; a server's answer reads better flat.
+        logit = tf.reshape(logits, (-1,))
+        return {"logit": logit, "probability": tf.sigmoid(logit / recipe.temperature)}
+    if not recipe.classes or recipe.classes[0] != REAL_CLASS:
         return {"logits": logits, "probabilities": tf.nn.softmax(logits / recipe.temperature)}
-    # The logit is [B, 1]; a server's answer reads better flat.
-    logit = tf.reshape(logits, (-1,))
-    return {"logit": logit, "probability": tf.sigmoid(logit / recipe.temperature)}
+    # As `scoring.classes`: the temperature belongs to FAKE against REAL.
+    together = tf.reduce_logsumexp(logits[:, 1:], axis=1)
+    logit = together - logits[:, 0]
+    probability = tf.sigmoid(logit / recipe.temperature)
+    fakes = probability[:, None] * tf.nn.softmax(logits[:, 1:])
+    probabilities = tf.concat([1 - probability[:, None], fakes], axis=1)
+    return {"logits": logits, "probabilities": probabilities, "logit": logit, "probability": probability}
 
 
 def _cast(model, inputs):
