@@ -5,11 +5,10 @@ import gc
 import keras
 import numpy as np
 import pytest
-from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, recipe_of, scores
 
 from tfdeepfake import models
 from tfdeepfake.model_folder import load_model, save_model
-from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.serving.export import export
 
 CLASSES = ["real", "Deepfakes", "FaceSwap"]
@@ -21,15 +20,6 @@ def seeded():
     yield
     keras.backend.clear_session()
     gc.collect()
-
-
-def recipe_of(model, network_args, **fields):
-    """A recipe that makes what the network reads."""
-    shape, input_type = model.input["frames"].shape, models.input_type(model)
-    flow = "dis" if models.wants_flow(model) else "none"
-    frames = shape[1] if input_type == "clip" else 16
-    data = DataRecipe(input_type=input_type, num_frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
-    return Recipe(model.name, network_args, data, **fields)
 
 
 def served(folder, inputs):

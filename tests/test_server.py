@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 from support import media, served
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.serving import jobs
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
@@ -42,6 +43,8 @@ class Judge:
         content = (folder / task.name).read_bytes()
         if content == b"crash":
             return WorkerCrashed("the process that read it died (SIGSEGV).")
+        if content == b"no process":
+            raise InputError("/secret/place", "is gone.")
         if content == b"fault":
             raise RuntimeError("secret details")
         (folder / "index.html").write_text("<!doctype html>a page")
@@ -66,7 +69,7 @@ def client(judge=None, log=None, **settings):
 
 
 def wait_for(web, job, state="done"):
-    for _ in range(1000):
+    for _ in range(3000):
         said = web.get(job["links"]["self"]).json()
         if said.get("state") == state:
             return said
@@ -129,7 +132,7 @@ def test_events_tell_each_change_and_end_with_the_verdict(judge):
         job = web.post("/v1/videos", content=b"v").json()
         second = web.post("/v1/videos", content=b"v").json()
         assert wait_for(web, job, "running")["step"] == "reading"
-        folder = Path(judge.tasks[0].folder)
+        folder = web.app.state.jobs.find(job["id"]).folder
         (folder / "progress.json").write_text('{"step": "faces", "fraction": 0.25}')
         assert web.get(job["links"]["self"]).json()["step"] == "faces"
         assert web.get(second["links"]["self"]).json()["state"] == "queued"
@@ -142,7 +145,8 @@ def test_events_tell_each_change_and_end_with_the_verdict(judge):
 
 def test_a_process_that_dies_costs_its_video_alone(judge):
     with client() as web:
-        for content, reason in ((b"crash", "SIGSEGV"), (b"fault", "unexpected RuntimeError")):
+        said = {b"crash": "SIGSEGV", b"fault": "unexpected RuntimeError", b"no process": "cannot be judged now."}
+        for content, reason in said.items():
             done = wait_for(web, web.post("/v1/videos", content=content).json())
             assert done["verdict"]["status"] == "error" and reason in done["verdict"]["reason"]
             assert "secret" not in json.dumps(done) and "page" not in done["links"]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from tfdeepfake import models
+from tfdeepfake.recipe import DataRecipe, Recipe
 
 SIZE = (48, 64)
 TINY_3D = {"input_size": (32, 48), "num_frames": 8, "width": 8, "blocks": (1, 1, 1, 1)}
@@ -79,3 +80,12 @@ def random_inputs(model, batch=4, seed=0):
 def scores(model, inputs):
     """float32 [B, 1] or [B, K], outside any traced function."""
     return keras.ops.convert_to_numpy(model(inputs, training=False))
+
+
+def recipe_of(model, network_args, **fields):
+    """A recipe that makes what the network reads."""
+    shape, input_type = model.input["frames"].shape, models.input_type(model)
+    flow = "dis" if models.wants_flow(model) else "none"
+    frames = shape[1] if input_type == "clip" else 16
+    data = DataRecipe(input_type=input_type, num_frames=frames, height_px=shape[-3], width_px=shape[-2], flow=flow)
+    return Recipe(model.name, network_args, data, **fields)

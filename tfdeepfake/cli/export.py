@@ -1,4 +1,4 @@
-"""`tfdeepfake export`: a SavedModel for TF Serving, or the network compiled for LiteRT."""
+"""`tfdeepfake export`: a SavedModel for TF Serving, an ONNX file, or the network compiled for LiteRT."""
 
 import argparse
 
@@ -8,10 +8,10 @@ from tfdeepfake.quiet import load_tensorflow
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    p = verbs.add_parser("export", help="SavedModel for TF Serving, or LiteRT file")
+    p = verbs.add_parser("export", help="SavedModel for TF Serving, ONNX or LiteRT file")
     p.add_argument("model", help="saved model folder, or a run folder: its best/")
     p.add_argument("--out", required=True, help="folder to write; of a SavedModel, a version folder is made inside")
-    p.add_argument("--format", choices=("saved_model", "litert"), default="saved_model", help="[saved_model]")
+    p.add_argument("--format", choices=("saved_model", "litert", "onnx"), default="saved_model", help="[saved_model]")
     p.add_argument("--version", type=int, default=1, help="of a SavedModel [1]")
     return p
 
@@ -25,6 +25,11 @@ def run(args: argparse.Namespace) -> None:
         print(export_litert(args.model, args.out, print))
         return
     load_tensorflow()
+    if args.format == "onnx":
+        from tfdeepfake.serving.onnx import export_onnx
+
+        print(export_onnx(args.model, args.out))
+        return
     from tfdeepfake.serving.export import export
 
     print(export(args.model, args.out, version=args.version))

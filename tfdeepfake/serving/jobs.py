@@ -223,6 +223,9 @@ class Jobs:
             job.verdict = await loop.run_in_executor(self._threads, self._run, task)
             if isinstance(job.verdict, WorkerCrashed):
                 job.verdict = _failed(job, f"cannot be judged: {job.verdict}", "Cut it, or send another format.")
+        except InputError as error:  # the network is gone, or no process can be started
+            self._log("failed", job=job.id[:6], reason=str(error))
+            job.verdict = _failed(job, "cannot be judged now.", "Try again later.")
         except Exception as error:  # whatever is wrong with one upload, the next is judged
             self._log("failed", job=job.id[:6], reason=f"{type(error).__name__}: {error}")
             job.verdict = _failed(job, f"unexpected {type(error).__name__}.", "Tell whoever runs this server.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.serving.guard import log_line
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.servable import Servable, is_exported
@@ -52,6 +53,9 @@ def serve(
     else:
         located = named.locate(model, log=_say)
         folder, judge = located.ready(_say), located.affordable(judge, _say)
+        if tensors and load_recipe(folder).members:
+            _say("Several networks vote: TF Serving's API, which is of one, is left out.")
+            tensors = False
     title = settings.name or _title(model, folder)
     if labels and not (tensors and exported):
         raise InputError("--label", "belongs to versions of an exported folder.", "Give the folder that export wrote.")
