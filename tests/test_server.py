@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pickle
 import re
 import threading
 import time
@@ -21,7 +23,7 @@ from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.serving.uploads import safe_name
 from tfdeepfake.serving.work_folder import work_folder
-from tfdeepfake.workers import WorkerCrashed
+from tfdeepfake.workers import OwnProcess, WorkerCrashed
 
 SOURCE = Source("nowhere", "a <b>network</b>")
 HOSTS = {"allowed_hosts": ["testserver"]}
@@ -34,7 +36,10 @@ class Judge:
         self.go, self.tasks = threading.Event(), []
         self.go.set()
 
-    def __call__(self, function, task, threads=1, time_limit_s=0.0):
+    def close(self):
+        pass
+
+    def __call__(self, function, task, time_limit_s=0.0):
         if task.name is None:
             return {"limits": ["memory"]}
         self.tasks.append(task)
@@ -57,7 +62,7 @@ class Judge:
 @pytest.fixture
 def judge(monkeypatch):
     judge = Judge()
-    monkeypatch.setattr(jobs, "run_isolated", judge)
+    monkeypatch.setattr(jobs, "OwnProcess", lambda load: judge)
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
     yield judge
     judge.go.set()
@@ -353,20 +358,32 @@ def test_what_a_killed_server_left_is_swept_and_what_another_uses_is_not(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["tfdeepfake-serve-no-lock"]
 
 
+def test_what_a_process_answers_is_plain_or_refused():
+    def answered(value):
+        return jobs._load_plain(pickle.dumps((True, value)))[1]
+
+    verdict = {"status": "scored", "faces": [{"probability": 0.5, "timeline": []}], "label": None}
+    assert answered(verdict) == verdict
+    assert str(answered(InputError("model", "is gone."))) == "model: is gone."
+    for value in (os.system, np.float64(1), Path("x"), RuntimeError("x")):
+        with pytest.raises(pickle.UnpicklingError, match="it names"):
+            answered(value)
+
+
 @pytest.mark.slow
 def test_the_process_judges_a_video_confined(tmp_path):
-    from tfdeepfake.workers import run_isolated
-
     served.model_folder(tmp_path / "model", num_frames=2)
     source, frames = Source(str(tmp_path / "model"), "net", runtime="keras"), [np.full((48, 64, 3), 90, np.uint8)] * 6
-    limits = run_isolated(judge_upload, Task(source))["limits"]
+    process = OwnProcess(load=jobs._load_plain)
+    limits = process(judge_upload, Task(source))["limits"]
     assert limits == ["files", "memory", "network"]
     folder = tmp_path / "job"
     folder.mkdir()
     media.make_video(folder / "grey.mp4", frames)
-    verdict = run_isolated(judge_upload, Task(source, str(folder), "grey.mp4"))
+    verdict = process(judge_upload, Task(source, str(folder), "grey.mp4"))
     assert (verdict["status"], verdict["name"], verdict["page"]) == ("no_face", "grey.mp4", True)
     assert str(tmp_path) not in (folder / "index.html").read_text() + (folder / "predictions.json").read_text()
     for limit, reason in (({"max_pixels": 3000}, "shows 64 x 48 px"), ({"max_duration_s": 0.01}, "lasts 0 s")):
-        verdict = run_isolated(judge_upload, Task(source, str(folder), "grey.mp4", **limit))
+        verdict = process(judge_upload, Task(source, str(folder), "grey.mp4", **limit))
         assert verdict["status"] == "error" and reason in verdict["reason"] and not verdict["page"]
+    process.close()

@@ -5,7 +5,9 @@ Everything here runs in the server's event loop, but for the threads that wait f
 
 import asyncio
 import contextlib
+import io
 import json
+import pickle
 import secrets
 import shutil
 import time
@@ -20,7 +22,7 @@ from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.verdict.judging import Verdict
 from tfdeepfake.verdict.results import IMAGES, PAGE, RESULT
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.workers import WorkerCrashed, run_isolated
+from tfdeepfake.workers import OwnProcess, WorkerCrashed
 
 UPLOADING, QUEUED, RUNNING, DONE, STOPPED = "uploading", "queued", "running", "done", "stopped"
 POLL_S = 0.25
@@ -54,6 +56,19 @@ class Job:
     verdict: dict | None = None
 
 
+class _PlainReader(pickle.Unpickler):
+    """Texts, numbers, lists, dicts and our own error: what a process answers that was taken over is no program."""
+
+    def find_class(self, module, name):
+        if (module, name) != ("tfdeepfake.errors", "InputError"):
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return InputError
+
+
+def _load_plain(data):
+    return _PlainReader(io.BytesIO(data)).load()
+
+
 class Jobs:
     """The queue.
 
@@ -77,6 +92,7 @@ class Jobs:
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="judge")
         self._tasks: list[asyncio.Task] = []
+        self._processes: list[OwnProcess] = []
         self.stopping = asyncio.Event()
         self.ready, self.problem, self.limits = False, "", []
         self.counts: dict[str, int] = {}
@@ -84,7 +100,8 @@ class Jobs:
     async def start(self, folder: Path) -> None:
         """Starts the processes; `ready` once each has its network. The jobs' files lie in `folder`."""
         self._folder = folder
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
+        self._processes = [OwnProcess(load=_load_plain) for _ in range(self._settings.workers)]
+        self._tasks = [asyncio.create_task(self._work(process)) for process in self._processes]
         self._tasks.append(asyncio.create_task(self._sweep()))
 
     async def stop(self) -> None:
@@ -98,6 +115,8 @@ class Jobs:
                 await task
         for task in self._tasks:
             task.cancel()
+        for process in self._processes:
+            process.close()
         self._threads.shutdown(wait=False)
         for job in list(self._jobs.values()):
             self.remove(job)
@@ -187,11 +206,12 @@ class Jobs:
         except (OSError, ValueError, KeyError):
             return "reading", 0.0
 
-    async def _work(self):
+    async def _work(self, process):
         """Judges one job after the other; the first thing its process does is to load the network."""
         loop = asyncio.get_running_loop()
         try:
-            warm = await loop.run_in_executor(self._threads, self._run, Task(self._source, memory_bytes=self._memory))
+            task = Task(self._source, memory_bytes=self._memory)
+            warm = await loop.run_in_executor(self._threads, self._run, process, task)
             if isinstance(warm, WorkerCrashed):
                 self.problem = str(warm)
             else:
@@ -206,9 +226,9 @@ class Jobs:
             except TimeoutError:
                 continue
             if job.state == QUEUED and job.id in self._jobs:
-                await self._judge_one(loop, job)
+                await self._judge_one(loop, process, job)
 
-    async def _judge_one(self, loop, job):
+    async def _judge_one(self, loop, process, job):
         job.state, start = RUNNING, time.monotonic()
         task = Task(
             self._source,
@@ -220,7 +240,7 @@ class Jobs:
             self._memory,
         )
         try:
-            job.verdict = await loop.run_in_executor(self._threads, self._run, task)
+            job.verdict = await loop.run_in_executor(self._threads, self._run, process, task)
             if isinstance(job.verdict, WorkerCrashed):
                 job.verdict = _failed(job, f"cannot be judged: {job.verdict}", "Cut it, or send another format.")
         except InputError as error:  # the network is gone, or no process can be started
@@ -239,9 +259,13 @@ class Jobs:
         if job.id not in self._jobs:  # deleted in the meantime
             self.remove(job)
 
-    def _run(self, task):
-        """In a thread of its own, which has a process of its own."""
-        return run_isolated(judge_upload, task, time_limit_s=self._settings.time_limit_s + _EXTRA_S)
+    def _run(self, process, task):
+        """In a thread, which waits for the process."""
+        try:
+            return process(judge_upload, task, time_limit_s=self._settings.time_limit_s + _EXTRA_S)
+        except pickle.UnpicklingError as error:
+            process.close()
+            return WorkerCrashed(f"its process answered what no verdict is ({error}).")
 
     @property
     def _memory(self):
