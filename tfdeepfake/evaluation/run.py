@@ -1,6 +1,7 @@
 """A run's best network, or that of a saved model folder, evaluated on a split of a prepared data set."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -14,6 +15,9 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, read_videos, without, write_scores
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.batches.prepared import PreparedData
 
 
 def differing_fields(recipe: DataRecipe, data: DataRecipe, input_type: str, wants_flow: bool) -> list[str]:
@@ -82,7 +86,7 @@ def evaluate_run(
     input_type = models.input_type(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     own = config or {}
-    prepared = _open_fitting(
+    prepared = open_fitting(
         data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model)
     )
     excluded_videos = None if exclude is None else read_videos(exclude)
@@ -131,7 +135,7 @@ def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str
     model, recipe = load_voting(folder)
     input_type, wants_flow = models.input_type(model), models.wants_flow(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
-    prepared = _open_fitting(data, data_dir, recipe, input_type, wants_flow)
+    prepared = open_fitting(data, data_dir, recipe, input_type, wants_flow)
     return score_data(model, prepared, split, batch_size, "none", classes), f"{prepared.version} ({split})"
 
 
@@ -149,8 +153,17 @@ def _load(folder, data):
     return *load_voting(folder), None
 
 
-def _open_fitting(data, data_dir, recipe: Recipe, input_type, with_flow):
-    """PreparedData of the recipe that the network was trained with."""
+def open_fitting(
+    data: str | None, data_dir: str | Path | None, recipe: Recipe, input_type: str, with_flow: bool
+) -> "PreparedData":
+    """A prepared data set of the recipe that a network was trained with.
+
+    Args:
+      data, data_dir: as of `open_data`.
+      recipe: of the network; input_type, with_flow: what it reads.
+    Raises:
+      InputError: there is no such data set, or it was prepared otherwise.
+    """
     from tfdeepfake.data.batches.prepared import open_data
 
     prepared = open_data(data, data_dir, input_type, with_flow)
