@@ -165,8 +165,13 @@ def open_fitting(
       InputError: there is no such data set, or it was prepared otherwise.
     """
     from tfdeepfake.data.batches.prepared import open_data
+    from tfdeepfake.data.batches.window import windowed
 
     prepared = open_data(data, data_dir, input_type, with_flow)
+    longer = recipe.data.sampling == "consecutive" and 1 < recipe.data.num_frames < prepared.recipe.num_frames
+    if input_type == "clip" and longer and prepared.recipe.sampling == "consecutive":
+        # The network was trained on windows of longer runs, or might have been.
+        prepared = windowed(prepared, recipe.data.num_frames)
     different = differing_fields(recipe.data, prepared.recipe, input_type, with_flow)
     if different:
         raise InputError(

@@ -41,6 +41,11 @@ class TrainConfig:
     )
     data: str = setting("synthetic_faces", "prepared data set, `name`, `name/config` or `name/config:version`")
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
+    window_frames: int | None = setting(
+        None,
+        "consecutive frames of each stored run that a clip network reads: drawn at random in each epoch (P4 3.1), the "
+        "middle ones in validation; all frames when not given",
+    )
     methods: list = setting(
         [],
         "patterns of the methods that are read of training and validation data, joined by commas, for example "
@@ -148,6 +153,8 @@ class TrainConfig:
         self._check_optimizer()
         self.class_weight_numbers()
         self.most_per_method()
+        if self.window_frames is not None and self.window_frames < 1:
+            raise InputError("window_frames", f"needs a whole number above 0, got {self.window_frames}.")
         for name in ("warmup_epochs", "alpha", "beta", "weight_decay", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(name, f"needs a number from 0 on, got {getattr(self, name)}.")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.data.batches.selection import Selection, select
+from tfdeepfake.data.batches.window import windowed
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.published.pretrained import way_to_weights
@@ -101,6 +102,10 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     input_type, with_flow = _reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
     prepared = _selected(config, prepared, run_dir, begun, log)
+    if config.window_frames:
+        if input_type != "clip":
+            raise InputError("window_frames", f"is of networks that read clips; {config.network} reads single frames.")
+        prepared = windowed(prepared, config.window_frames)
     network_args |= _sizes(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
     examples = run_folder.begun_with(run_dir)["examples"] if begun else None

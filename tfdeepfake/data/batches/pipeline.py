@@ -33,6 +33,7 @@ from tfdeepfake.data.batches.records import (
     stacked,
     view_of,
 )
+from tfdeepfake.data.batches.window import drawn
 
 # Those of `prepared` and `records` are for users who need the batches too.
 __all__ = [
@@ -126,7 +127,9 @@ def training_batches(
     paths = host_paths(view)
     examples_per_epoch = steps_per_epoch(prepared, split, input_type, batch_size, settings.hosts) * batch_size
     # Built outside the epochs: one for all.
-    in_memory = decoded_examples(view, paths).cache() if view.decoded_bytes <= settings.cache_bytes else None
+    in_memory = None
+    if view.decoded_bytes <= settings.cache_bytes:
+        in_memory = decoded_examples(view, paths, whole_clips=True).cache()
     change = _change(view, settings.augment, in_memory is not None)
 
     def one_epoch(epoch):
@@ -136,7 +139,7 @@ def training_batches(
         if in_memory is not None:
             examples, buffer = in_memory, view.count
         else:
-            examples = encoded_examples(view, tf.gather(tf.constant(paths), file_order))
+            examples = encoded_examples(view, tf.gather(tf.constant(paths), file_order), whole_clips=True)
             buffer = _shuffle_buffer(view, batch_size, settings.shuffle_bytes)
         if settings.triplets:
             examples = triplets(examples, buffer, order_seed)
@@ -211,12 +214,13 @@ def _change(view, augment, in_memory):
 
     None where examples that are held in memory stay as they are.
     """
-    steps = augment_policies.steps(augment)
-    if in_memory and not steps:
+    steps, windows = augment_policies.steps(augment), view.prepared.stored_frames is not None
+    if in_memory and not steps and not windows:
         return None
     separate = _unstacked if in_memory else decoder(view.prepared)
     finish = augmenter(steps, view.num_frames) if steps else lambda draw, number, example: stacked(example)
-    return lambda draw, number, example: finish(draw, number, separate(example))
+    cut = drawn(view.prepared) if windows else lambda draw, number, example: example
+    return lambda draw, number, example: finish(draw, number, separate(cut(draw, number, example)))
 
 
 def _unstacked(example):

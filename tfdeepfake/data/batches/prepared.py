@@ -24,7 +24,8 @@ SCHEMA = 1
 class PreparedData:
     """A data set on disk: `builder` (tfds), `recipe` (DataRecipe), `version` "name/config:1.0.0", `metadata`.
 
-    `selection`: the videos of it that are read (`selection.Selection`); None for all.
+    `selection`: the videos of it that are read (`selection.Selection`); None for all. `stored_frames`: frames of its
+    clips, where fewer are read of each (`window.windowed`), whose number is that of `recipe`.
     """
 
     builder: object
@@ -32,6 +33,7 @@ class PreparedData:
     version: str
     metadata: dict
     selection: object = None
+    stored_frames: int | None = None
 
     def split(self, name: str) -> tfds.core.SplitInfo:
         """tfds SplitInfo.

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfdeepfake.data.batches.augment_tf import images_of
 from tfdeepfake.data.batches.prepared import PreparedData, prepare_command, serves, shard_paths
+from tfdeepfake.data.batches.window import middle
 from tfdeepfake.errors import InputError
 from tfdeepfake.vocabulary import INPUT_TYPES
 
@@ -64,7 +65,7 @@ class View:
         """Bytes of these examples once they are decoded."""
         recipe = self.prepared.recipe
         image_bytes = recipe.height_px * recipe.width_px * (5 if self.with_flow else 3)
-        return self.count * self.num_frames * image_bytes
+        return self.count * (self.prepared.stored_frames or self.num_frames) * image_bytes
 
 
 def view_of(
@@ -167,8 +168,14 @@ def serialized(prepared: PreparedData, split: str, paths: tf.Tensor, hosts: int 
     return records if by_file else records.shard(hosts, host)
 
 
-def encoded_examples(view: View, paths: tf.Tensor, with_keys: bool = False) -> tf.data.Dataset:
-    """Examples of a view with images still encoded, in the order of its files `paths` (string tensor [N])."""
+def encoded_examples(
+    view: View, paths: tf.Tensor, with_keys: bool = False, whole_clips: bool = False
+) -> tf.data.Dataset:
+    """Examples of a view with images still encoded, in the order of its files `paths` (string tensor [N]).
+
+    Of clips of which fewer frames are read the middle ones, or with `whole_clips` all.
+    """
+    cut = middle(view.prepared) if view.prepared.stored_frames and not whole_clips else None
     names = ["frames", "label"]
     names += ["flow", "flow_max_px"] if view.with_flow else []
     names += ["method"] if view.classes else []
@@ -178,6 +185,7 @@ def encoded_examples(view: View, paths: tf.Tensor, with_keys: bool = False) -> t
 
     def parse(record):
         example = tf.io.parse_single_example(record, spec)
+        example = cut(example) if cut else example
         if view.classes:
             example = _with_class(example, view.classes, keep_method=with_keys)
         return _with_keys(example, view.is_bag) if with_keys else example
@@ -242,7 +250,9 @@ def stacked(example: dict) -> dict:
     return example | {name: tf.stack(example[name]) for name in images_of(example)}
 
 
-def decoded_examples(view: View, paths: list[str], with_keys: bool = False) -> tf.data.Dataset:
+def decoded_examples(
+    view: View, paths: list[str], with_keys: bool = False, whole_clips: bool = False
+) -> tf.data.Dataset:
     """Examples of a view in stored order, decoded: images uint8 [(T,) h, w, 3], maps uint8 [(T,) 2h, w, 1]."""
     decode = decoder(view.prepared)
 
@@ -252,5 +262,5 @@ def decoded_examples(view: View, paths: list[str], with_keys: bool = False) -> t
             return stacked(example)
         return example | {name: example[name][0] for name in images_of(example)}
 
-    examples = encoded_examples(view, tf.constant(paths), with_keys)
+    examples = encoded_examples(view, tf.constant(paths), with_keys, whole_clips)
     return examples.map(decoded, num_parallel_calls=PARALLEL)
