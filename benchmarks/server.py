@@ -1,6 +1,6 @@
 """Mixed requests to `tfdeepfake serve`, a tenth of them malformed: no 5xx, steady memory, and how long they take.
 
-    python benchmarks/server.py MODEL VIDEO ... [--requests 10000] [--at-once 16] [--seed 0]
+    python benchmarks/server.py MODEL VIDEO ... [--requests 10000] [--at-once 16] [--minutes 60]
 
 MODEL is a folder that `tfdeepfake export` wrote, of a network of single frames. Of the requests 40 % are crops as
 tensors, 30 % crops as JPEG files, 14 % questions (status, metadata, health), 6 % videos, half of them damaged by the
@@ -39,14 +39,17 @@ class Traffic:
     def __init__(self, port, name, shape, videos, seed):
         self.port, self.name, self.shape, self.videos, self.seed = port, name, shape, videos, seed
         self.lock, self.next, self.seconds = threading.Lock(), 0, collections.defaultdict(list)
-        self.answers, self.statuses, self.wrong, self.again = collections.Counter(), collections.Counter(), [], 0
+        self.answers, self.statuses, self.wrong = collections.Counter(), collections.Counter(), []
+        self.again, self.made = 0, 10**9
 
-    def work(self, count, on_step):
-        """Makes requests until `count` have been made by all threads together."""
+    def work(self, count, end, on_step):
+        """Makes requests until `count` have been made by all threads together, or until the time `end`."""
         while True:
             with self.lock:
                 number, self.next = self.next, self.next + 1
-            if number >= count:
+            if number >= count or time.perf_counter() > end:
+                with self.lock:
+                    self.made = min(self.made, number)
                 return
             on_step(number)
             rng = np.random.default_rng([self.seed, number])
@@ -172,6 +175,7 @@ def main():
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--minutes", type=float, default=600, help="after which no further request is made")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--port", type=int, default=8601)
     arguments = parser.parse_args()
@@ -193,20 +197,22 @@ def run(arguments, temporary):
     try:
         wait_until_ready(arguments.port)
         started = time.perf_counter()
+        end = started + 60 * arguments.minutes
 
         def on_step(number):
             if number % max(1, arguments.requests // 20) == 0:
                 memory.append((number, memory_mib(server.pid)))
 
         threads = [
-            threading.Thread(target=traffic.work, args=(arguments.requests, on_step)) for _ in range(arguments.at_once)
+            threading.Thread(target=traffic.work, args=(arguments.requests, end, on_step))
+            for _ in range(arguments.at_once)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         ended = time.perf_counter()
-        memory.append((arguments.requests, memory_mib(server.pid)))
+        memory.append((traffic.made, memory_mib(server.pid)))
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(60)
@@ -216,12 +222,12 @@ def run(arguments, temporary):
         wrong.append(f"{traffic.statuses['none']} videos have no status")
     if left := [path.name for path in temporary.iterdir() if path.name != "log"]:
         wrong.append(f"left behind: {left}")
-    early = max(value for number, value in memory if number <= max(1, arguments.requests // 10))
+    early = max(value for number, value in memory if number <= max(1, traffic.made // 10))
     late = memory[-1][1]
     if late > 1.1 * early:
         wrong.append(f"memory grew from {early:.0f} to {late:.0f} MiB")
     print(
-        f"{arguments.requests} requests, {arguments.at_once} at once: {ended - started:.0f} s, "
+        f"{traffic.made} requests, {arguments.at_once} at once: {ended - started:.0f} s, "
         f"ready after {started - start:.0f} s"
     )
     for kind, seconds in sorted(traffic.seconds.items()):

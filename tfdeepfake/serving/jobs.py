@@ -115,11 +115,15 @@ class Jobs:
                 await task
         for task in self._tasks:
             task.cancel()
-        for process in self._processes:
-            process.close()
+        self.abandon()
         self._threads.shutdown(wait=False)
         for job in list(self._jobs.values()):
             self.remove(job)
+
+    def abandon(self) -> None:
+        """Ends the processes now, whatever they do; may be called in any thread."""
+        for process in self._processes:
+            process.close()
 
     @property
     def num_open(self) -> int:

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ def _refusal(task):
 @functools.cache
 def _ready(source, memory_bytes):
     """(network, what this process is limited in); the limits hold from here on."""
+    from tqdm import tqdm
+
+    # Its usual lock is one of the system's, which outlives a process that is killed.
+    tqdm.set_lock(threading.RLock())
     network = _network(source)
     # A connection to a backend may break and be made anew.
     return network, confine(memory_bytes, _FILE_BYTES, network=source.backend is not None)

@@ -95,9 +95,11 @@ def _listen(app, settings, grpc_server):
     # uvicorn sends itself the signal again when all is done; there is still something to put away then.
     signal.signal(signal.SIGTERM, lambda *_: None)
     _say(f"Page: http://{settings.host}:{settings.port}/  Stop it with Ctrl-C.")
-    server.run()
-    if grpc_server:
-        grpc_server.stop(5).wait()
+    try:
+        server.run()
+    finally:
+        if grpc_server:
+            grpc_server.stop(5).wait()
     if not server.started:
         raise InputError("--port", f"{settings.host}:{settings.port} cannot be used.", "Choose another port.")
     return 0
@@ -112,6 +114,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame) -> None:
         log_line("stopping", signal=sig)
+        if self.should_exit:  # the second time: nothing is waited for
+            self._jobs.abandon()
         self._jobs.stopping.set()
         super().handle_exit(sig, frame)
 
