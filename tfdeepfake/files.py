@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -135,14 +136,29 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+# A recipe has some kB. What Python makes of a text takes up to twenty times as much memory.
+MOST_JSON_BYTES = 16 << 20
+
+
 def read_json(path: str | Path, remedy: str = "") -> Any:
     """Reads a JSON object.
 
     Raises:
-      InputError: the file is missing, unreadable or not a JSON object.
+      InputError: the file is missing, unreadable, too long, nested too deep, no JSON object, or has numbers that JSON
+        does not know.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, "rb") as stream:
+            text = stream.read(MOST_JSON_BYTES + 1)
+        if len(text) > MOST_JSON_BYTES:
+            raise InputError(
+                path, f"is longer than the {MOST_JSON_BYTES >> 20} MB that are read of such a file.", remedy
+            )
+        value = json.loads(text.decode(), parse_constant=_no_number, parse_float=_finite)
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError(path, "is not valid JSON (nested too deep).", remedy) from None
     except FileNotFoundError:
         raise InputError(path, "this file is missing.", remedy) from None
     except OSError as error:
@@ -152,6 +168,17 @@ def read_json(path: str | Path, remedy: str = "") -> Any:
     if not isinstance(value, dict):
         raise InputError(path, f"needs a JSON object, got {type(value).__name__}.", remedy)
     return value
+
+
+def _no_number(name):
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text):
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large for a number")
+    return number
 
 
 def _json_line(value):
@@ -231,7 +258,7 @@ def read_json_lines(path: Path | str, order: Iterable[int] | None = None) -> Ite
 def _parsed(line, path, number):
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, f"line {number + 1} is not valid JSON ({error}).") from None
 
 

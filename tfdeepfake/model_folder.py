@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.weights import keras_h5
 
 if TYPE_CHECKING:
     import keras
@@ -142,11 +143,11 @@ def _read_weights(model, path):
       ValueError: names or shapes differ; lists them.
     """
     import h5py
+    import numpy as np
 
     wanted = by_name(model)
     with h5py.File(path, "r") as file:
-        arrays = {}
-        file.visititems(lambda name, item: arrays.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        arrays = keras_h5.own_datasets(file)
         problems = [f"missing {name}" for name in sorted(set(wanted) - set(arrays))]
         problems += [f"left over {name}" for name in sorted(set(arrays) - set(wanted))]
         for name in sorted(set(wanted) & set(arrays)):
@@ -155,8 +156,11 @@ def _read_weights(model, path):
         if problems:
             more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
             raise ValueError("; ".join(problems[:6]) + more)
-        for name, variable in wanted.items():
-            variable.assign(arrays[name][()])
+        values = {name: arrays[name][()] for name in wanted}
+    if broken := [name for name, value in values.items() if not np.isfinite(value).all()]:
+        raise ValueError(f"NaN or infinite weights in {', '.join(broken[:6])}")
+    for name, variable in wanted.items():
+        variable.assign(values.pop(name))
 
 
 class Members:
@@ -216,12 +220,13 @@ def load_model(folder: str | Path) -> tuple:
         remedy = f"Give one of them: {folder / MEMBERS / recipe.members[0]}."
         raise InputError(folder, f"holds {len(recipe.members)} networks that vote; this takes one network.", remedy)
     from tfdeepfake import models
-    from tfdeepfake.layers.initializers import undrawn
+    from tfdeepfake.layers.initializers import no_larger_than, undrawn
 
+    weights = folder / WEIGHTS_FILE
     try:
-        with undrawn():
+        with undrawn(), no_larger_than(weights.stat().st_size if weights.is_file() else None):
             model = models.build(recipe.network, **recipe.network_args)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(folder / RECIPE_FILE, f"describes no network that can be built: {error}") from error
     load_weights(model, folder, recipe)
     return model, recipe
@@ -236,7 +241,12 @@ def load_weights(model: "keras.Model", folder: str | Path, recipe: Recipe) -> No
     path = _checked_weights(folder, recipe)
     try:
         _read_weights(model, path)
-    except (OSError, ValueError, KeyError) as error:  # h5py's for a damaged file, ours for another network's
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # h5py's for a damaged file, ours for another network's
         raise InputError(
             path, f"holds no weights of {recipe.network} as recipe.json describes it ({error}).".replace("\n", " ")
         ) from error
@@ -250,16 +260,11 @@ def read_weights(folder: str | Path, recipe: Recipe) -> dict[str, "np.ndarray"]:
     """
     import h5py
 
-    path, arrays = _checked_weights(folder, recipe), {}
-
-    def take(name, item):
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
-
+    path = _checked_weights(folder, recipe)
     try:
         with h5py.File(path, "r") as file:
-            file.visititems(take)
-    except (OSError, ValueError, KeyError) as error:
+            arrays = {name: item[()] for name, item in keras_h5.own_datasets(file).items()}
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(path, f"is not a readable file of weights ({error}).") from error
     return arrays
 

@@ -24,6 +24,9 @@ from tfdeepfake.vocabulary import (
     VIDEO_RULES,
 )
 
+# Bounds that no network of the field comes near, against recipes that would fill the memory.
+MOST, MOST_PIXELS = 100_000, 1 << 29
+
 
 @dataclass(frozen=True)
 class DataRecipe:
@@ -100,8 +103,13 @@ class DataRecipe:
         check_choices(self)
         for name in ("num_frames", "num_clips", "stride_frames", "height_px", "width_px"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} needs a positive integer, got {value!r}.")
+            if type(value) is not int or not 1 <= value <= MOST:
+                raise ValueError(f"{name} needs a whole number of 1 to {MOST}, got {value!r}.")
+        if self.num_frames * self.height_px * self.width_px > MOST_PIXELS:
+            raise ValueError(
+                f"num_frames, height_px and width_px need at most {MOST_PIXELS} px of one example, got "
+                f"{self.num_frames} x {self.height_px} x {self.width_px}."
+            )
         if self.runs_fps is not None and not 0 < self.runs_fps < 1000:
             raise ValueError(f"runs_fps needs frames/s above 0, or None, got {self.runs_fps}.")
         if not 0 <= self.margin_frac <= 3:
@@ -203,8 +211,8 @@ class Recipe:
             name in known and isinstance(value, int | float) and value >= 0 for name, value in self.limits.items()
         ):
             raise ValueError(f"limits needs numbers from 0 on, of {known}, got {self.limits!r}.")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
+        if not 1e-6 <= self.temperature <= 1e6:
+            raise ValueError(f"temperature needs a number above 0, of 1e-6 to 1e6, got {self.temperature}.")
         if self.members is not None and (
             not isinstance(self.members, list)
             or len(self.members) < 2

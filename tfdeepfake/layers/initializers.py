@@ -4,15 +4,17 @@ by a seed from the import instead of the run's.
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from keras import initializers
+from keras import initializers, layers
 
 if TYPE_CHECKING:
     import keras
 
 
+_SLACK_BYTES = 16 << 20  # of counters, and of weights that a file need not hold
 _UNDRAWN = contextvars.ContextVar("undrawn", default=False)
 
 
@@ -27,6 +29,35 @@ def undrawn() -> Iterator[None]:
         yield
     finally:
         _UNDRAWN.reset(token)
+
+
+@contextlib.contextmanager
+def no_larger_than(num_bytes: int | None) -> Iterator[None]:
+    """Networks built inside have no more weights than a file of `num_bytes` can hold; None for any number.
+
+    A recipe of a stranger may describe one that fills the memory: it is refused before that.
+
+    Raises:
+      ValueError: at the weight that is too much.
+    """
+    if num_bytes is None:
+        yield
+        return
+    left, own = num_bytes + _SLACK_BYTES, layers.Layer.add_weight
+
+    def add_weight(layer, shape=None, *args, **options):
+        nonlocal left
+        left -= 4 * math.prod(shape or ())
+        if left < 0:
+            raise ValueError(f"it has more weights than a file of {num_bytes} bytes can hold")
+        return own(layer, shape, *args, **options)
+
+    # Keras offers no place to ask at.
+    layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        layers.Layer.add_weight = own
 
 
 def _start(initializer):

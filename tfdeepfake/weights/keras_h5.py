@@ -3,13 +3,18 @@
 Such files are read with h5py and nothing in them is run: a model definition inside them is ignored.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights import check
+
+if TYPE_CHECKING:
+    import h5py
 
 
 def variables(layers: Iterable) -> dict:
@@ -36,7 +41,7 @@ def load(
     remedy = "Give the file exactly as its authors publish it."
     try:
         with h5py.File(path, "r") as file:
-            datasets = _datasets(file["model_weights"] if "model_weights" in file else file)
+            datasets = _datasets(_inside(file, "model_weights"))
             datasets = {name: data for name, data in datasets.items() if name.split("/")[0] not in ignore}
             names = rename(list(datasets))
             datasets = {names.get(name, name): data for name, data in datasets.items()}
@@ -46,7 +51,9 @@ def load(
             arrays = {name: np.asarray(datasets[name], np.float32) for name in wanted}
     except FileNotFoundError:
         raise InputError(path, "this file is missing.", remedy) from None
-    except OSError as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError) as error:  # h5py has many errors for damaged files
         raise InputError(path, f"is not a readable HDF5 file ({error}).", remedy) from None
     if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
         raise InputError(path, f"holds NaN or infinite weights in {', '.join(broken)}.", remedy)
@@ -54,18 +61,49 @@ def load(
         wanted[name].assign(array)
 
 
-def _datasets(group):
-    """{"layer/weight": dataset} of a file; links to other files are not followed."""
+def _inside(file, name):
+    """The group of that name where the file itself has it, else the file: a link might lead to another file."""
     import h5py
 
-    by_name = {}
+    link = file.get(name, getlink=True)
+    return file[name] if isinstance(link, h5py.HardLink) else file
+
+
+def own_datasets(group: "h5py.Group") -> "dict[str, h5py.Dataset]":
+    """{path: dataset} of all arrays of numbers that lie in the file itself.
+
+    Links to other files are not followed; a cycle of groups is walked once.
+
+    Raises:
+      ValueError: an array lies in other files (a virtual or an external one), is of no numbers, or is packed so that
+        reading it would take far more memory than the array.
+    """
+    import h5py
+
+    arrays = {}
 
     def visit(path, item):
-        if isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external:
-            layer, weight = path.split("/")[0], path.split("/")[-1]
-            by_name[f"{layer}/{weight.removesuffix(':0')}"] = item
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.is_virtual or item.external:
+            raise ValueError(f"{path} lies in other files")
+        if item.dtype.kind not in "fiu":
+            raise ValueError(f"{path} holds {item.dtype}, no numbers")
+        most = max(1 << 20, 4 * math.prod(item.shape or (1,)) * item.dtype.itemsize)
+        if item.shape is None or (item.chunks and math.prod(item.chunks) * item.dtype.itemsize > most):
+            raise ValueError(f"{path} is packed in an odd way")
+        arrays[path] = item
 
     group.visititems(visit)
+    return arrays
+
+
+def _datasets(group):
+    """{"layer/weight": dataset} of a file."""
+    by_name = {}
+    for path, item in own_datasets(group).items():
+        layer, weight = path.split("/")[0], path.split("/")[-1]
+        by_name[f"{layer}/{weight.removesuffix(':0')}"] = item
     return by_name
 
 

@@ -7,7 +7,10 @@ state it is given and does nothing; from that the names of the tensors are put t
 """
 
 import io
+import math
+import os
 import pickle
+import reprlib
 import struct
 import sys
 import zipfile
@@ -38,6 +41,7 @@ _IGNORED = {
 # No class of a network comes from here, but what attacks use does: such a name ends the reading where it stands.
 _REFUSED = {*sys.stdlib_module_names, "__builtin__", "copy_reg", "cPickle", "commands", "numpy", "torch"}
 _PARTS, _MOST_MODULES = ("parameters", "buffers", "modules"), 10_000
+_MOST_CHARACTERS = 1000  # of a module's name
 
 
 class _Sealed(type):
@@ -78,6 +82,8 @@ class _Tensor(metaclass=_Sealed):
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         if last >= len(data):
             raise ValueError("a tensor reaches beyond its storage")
+        if math.prod(self.size) > len(data):
+            raise ValueError("a tensor is larger than its storage")
         strides = [s * data.itemsize for s in self.stride]
         return np.lib.stride_tricks.as_strided(data[self.offset :], self.size, strides, writeable=False)
 
@@ -102,8 +108,25 @@ class _Parameter(metaclass=_Sealed):
         return data
 
 
+def _checked_keys(keys):
+    """Refuses tuples: a few bytes can nest one in itself so often that hashing it never ends."""
+    for key in keys:
+        if isinstance(key, tuple | frozenset):
+            raise pickle.UnpicklingError("a key is a tuple")
+    return keys
+
+
+def _set(items=()):
+    return set(_checked_keys(list(items)))
+
+
 class _Dict(dict, metaclass=_Sealed):
     """An OrderedDict without attributes."""
+
+    def __init__(self, pairs=()):
+        pairs = [tuple(pair) for pair in pairs]
+        _checked_keys([key for key, _ in pairs])
+        super().__init__(pairs)
 
     def __setstate__(self, state):
         pass
@@ -140,11 +163,40 @@ class _Reader(pickle._Unpickler):
         self.load_storage = load_storage
         self.stand_ins = {}
 
+    def _setitem(self):
+        _checked_keys(self.stack[-2:-1])
+        pickle._Unpickler.load_setitem(self)
+
+    def _setitems(self):
+        _checked_keys(self.stack[::2])
+        pickle._Unpickler.load_setitems(self)
+
+    def _dict(self):
+        _checked_keys(self.stack[::2])
+        pickle._Unpickler.load_dict(self)
+
+    def _additems(self):
+        _checked_keys(self.stack)
+        pickle._Unpickler.load_additems(self)
+
+    def _frozenset(self):
+        _checked_keys(self.stack)
+        pickle._Unpickler.load_frozenset(self)
+
+    # Between a mark and its opcode, `stack` holds what stands behind the mark.
+    dispatch = pickle._Unpickler.dispatch | {
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: _setitems,
+        pickle.DICT[0]: _dict,
+        pickle.ADDITEMS[0]: _additems,
+        pickle.FROZENSET[0]: _frozenset,
+    }
+
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
             return _Dict
         if module in ("builtins", "__builtin__") and name == "set":
-            return set
+            return _set
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return _Tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -165,7 +217,7 @@ class _Reader(pickle._Unpickler):
             return key[1]  # the stream form names a class with its source code, which is left unread
         kind, storage_type, name, *rest = key
         if kind != "storage" or storage_type not in _DTYPES or (len(rest) > 2 and rest[2] is not None):
-            raise pickle.UnpicklingError(f"it refers to {key!r}")
+            raise pickle.UnpicklingError(f"it refers to {reprlib.repr(key)}")
         return self.load_storage(str(name), _DTYPES[storage_type])
 
 
@@ -176,6 +228,8 @@ def _read_zip(path):
         # PyTorch stores without compression. Anything else could be small here and fill the memory when read.
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
             raise ValueError("its parts are compressed; those of PyTorch files are not")
+        if sum(info.file_size for info in archive.infolist()) > os.path.getsize(path):
+            raise ValueError("its parts lie in the same bytes")
         root = pickled.removesuffix("data.pkl")
         if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
             raise ValueError("it was written on a big-endian machine")
@@ -191,7 +245,7 @@ def _read_zip(path):
 
 
 def _read_stream(path):
-    storages = {}
+    storages, size = {}, os.path.getsize(path)
 
     def load_storage(name, dtype):
         return storages.setdefault(name, _Storage(dtype))
@@ -206,7 +260,9 @@ def _read_stream(path):
         for name in _Reader(stream, load_storage).load():
             (count,) = struct.unpack("<q", stream.read(8))
             dtype = numpy_dtype(storages[name].dtype)
-            data = stream.read(max(count, 0) * dtype.itemsize)
+            if not 0 <= count * dtype.itemsize <= size - stream.tell():
+                raise ValueError("it ends within a tensor")
+            data = stream.read(count * dtype.itemsize)
             if len(data) != count * dtype.itemsize:
                 raise ValueError("it ends within a tensor")
             storages[name].data = np.frombuffer(data, dtype)
@@ -221,7 +277,7 @@ def _state_dict(network):
         parts = [module.state.get(f"_{part}") if isinstance(module, _StandIn) else None for part in _PARTS]
         if not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"{prefix.rstrip('.') or 'it'} is an object, but no network of PyTorch's kind")
-        if (seen := seen + 1) > _MOST_MODULES:
+        if (seen := seen + 1) > _MOST_MODULES or len(prefix) > _MOST_CHARACTERS:
             raise ValueError("a module of the network contains itself, or there are too many of them")
         parameters, buffers, modules = parts
         spare = module.state.get("_non_persistent_buffers_set")
@@ -249,7 +305,7 @@ def _tensors(value, path):
         value = _state_dict(value)
     if not isinstance(value, dict):
         raise InputError(path, f"holds a {type(value).__name__}, not a dict of tensors.", REMEDY)
-    entries = {str(k): v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items()}
+    entries = {k: v.numpy() if isinstance(v, _Tensor) else v for k, v in value.items() if isinstance(k, str)}
     tensors = {k: v for k, v in entries.items() if isinstance(v, np.ndarray)}
     if not tensors:
         raise InputError(path, "holds no tensors.", REMEDY)
