@@ -1,6 +1,7 @@
 """The command line: instant help, clear errors, exit codes."""
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import sys
 import pytest
 
 from tfdeepfake.cli.main import main
-from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.model_folder import write_recipe
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -102,3 +104,45 @@ def test_the_age_of_a_process_counts_what_ran_before_it_was_asked():
         "assert 0.2 <= process_age.process_age_s() < 60"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def prepared_with(monkeypatch, arguments):
+    """What `prepare` of the builders is called with."""
+    from tfds_builders import prepare as builders
+
+    called = {}
+    summary = {
+        "path": "/data/set", "version": "set/clip:1.0.0", "already_prepared": True, "splits": {"test": 4, "train": 9},
+        "coverage": {"train": {"videos": 11, "scored": 9, "no_face": [{}], "unreadable": [{}]}},
+        "left_out": {"audio": 3},
+    }  # fmt: skip
+    monkeypatch.setattr(builders, "prepare", lambda *names, **rest: called.update(rest) or summary)
+    assert main(["prepare", "video_folder", "--dir", "videos", *arguments]) == 0
+    return called
+
+
+def test_prepare_like_a_model_takes_its_recipe_and_flags_go_before_it(tmp_path, monkeypatch, capsys):
+    data = DataRecipe("flow", margin_frac=0.15, height_px=96, detector="blazeface", flow="dis", runs_fps=25.0)
+    write_recipe(tmp_path, Recipe("baseline", data=data))
+    plain = prepared_with(monkeypatch, [])
+    assert plain["input_type"] == "clip" and "margin_frac" not in plain
+    like = prepared_with(monkeypatch, ["--like", str(tmp_path), "--height-px", "128"])
+    assert (like["input_type"], like["margin_frac"], like["height_px"]) == ("flow", 0.15, 128)
+    assert like["detector"] == "blazeface" and "runs_fps" not in like
+    assert prepared_with(monkeypatch, ["--like", str(tmp_path), "--input-type", "clip"])["input_type"] == "clip"
+    write_recipe(tmp_path, Recipe("i3d", data=DataRecipe(sampling="consecutive", runs_fps=25.0)))
+    assert prepared_with(monkeypatch, ["--like", str(tmp_path)])["runs_fps"] == 25.0
+    capsys.readouterr()
+    assert main(["prepare", "video_folder", "--like", str(tmp_path / "none")]) == 2
+    assert "none: is not a saved model folder" in capsys.readouterr().err
+
+
+def test_prepare_prints_three_lines_and_json_on_request(monkeypatch, capsys):
+    prepared_with(monkeypatch, [])
+    assert capsys.readouterr().out.splitlines() == [
+        "set/clip:1.0.0: train 9, test 4 examples (was there already)",
+        "9 of 11 videos gave examples (no face 1, unreadable 1); 3 more are left out by the set's rules.",
+        "In /data/set",
+    ]
+    prepared_with(monkeypatch, ["--json"])
+    assert json.loads(capsys.readouterr().out)["splits"] == {"test": 4, "train": 9}

@@ -1,13 +1,14 @@
 """Metrics, aggregation, intervals and calibration, checked against facts and against brute force."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 from support.prepared import write_prepared
 
-from tfdeepfake.cli.main import main
+from tfdeepfake.cli.main import main, parser
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import calibration, metrics, plots
 from tfdeepfake.evaluation.aggregation import face_scores, video_scores
@@ -564,6 +565,9 @@ def test_data_prepared_otherwise_is_refused_by_field(run):
     with pytest.raises(InputError) as error:
         evaluate_run(run, data="other/clip")
     assert "margin_frac: network 0.3, data 0.7" in str(error.value) and "other/clip:1.0.0" in str(error.value)
+    command = str(error.value).partition("with the network's recipe: ")[2]
+    args = parser().parse_args(shlex.split(command)[1:])
+    assert (args.name, args.dir, args.like, args.data_dir) == ("other", "FOLDER", str(run), str(run / "data"))
 
 
 def test_the_split_that_chose_the_thresholds_is_called_optimistic(run, capsys):

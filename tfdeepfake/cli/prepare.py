@@ -6,15 +6,21 @@ from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_above_zero, need_whole, read_options
 from tfdeepfake.files import check_output_folder
+from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.vocabulary import INPUT_TYPES
+from tfdeepfake.vocabulary import INPUT_TYPES, SPLITS
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("prepare", help="videos to TFRecords: detect, track, crop, flow")
     p.add_argument("name", help="builder: synthetic_faces, video_folder, face_forensics, celeb_df, dfdc, ...")
-    p.add_argument("--input-type", choices=INPUT_TYPES, default="clip", help="of the examples [clip]")
+    p.add_argument(
+        "--like",
+        metavar="MODEL",
+        help="saved model folder or run folder whose recipe makes the examples; flags that are given go before it",
+    )
+    p.add_argument("--input-type", choices=INPUT_TYPES, help="of the examples [clip, or that of --like]")
     p.add_argument("--dir", help="folder of the data set as it is distributed (video_folder: real/ and fake/, or CSV)")
     add_options(p, "a choice of the builder's own, for example compression=c40 or methods=Deepfakes,FaceSwap")
     p.add_argument("--data-dir", help="where prepared data sets are kept (default: that of TFDS)")
@@ -29,6 +35,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--num-frames-fake", type=int, help="frames of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
     p.add_argument("--frame-rate", type=float, help="frames/s of videos that are folders of images (video_folder) [25]")
+    p.add_argument("--json", action="store_true", help="print all that is known of the set, not three lines")
     add_fields(p, DataRecipe, leave_out=("input_type",), note="[the builder's; in general {default}]")
     return p
 
@@ -38,14 +45,15 @@ def run(args: argparse.Namespace) -> None:
     need_above_zero(args, "frame_rate")
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
+    recipe = ({} if args.like is None else fields_like(args.like)) | given_fields(args, DataRecipe)
+    input_type = recipe.pop("input_type", "clip")
     load_tensorflow()
     from tfds_builders.prepare import prepare
 
-    recipe = {name: value for name, value in given_fields(args, DataRecipe).items() if name != "input_type"}
     rate = {} if args.frame_rate is None else {"frame_rate": args.frame_rate}
     summary = prepare(
         args.name,
-        input_type=args.input_type,
+        input_type=input_type,
         dir=args.dir,
         data_dir=args.data_dir,
         workers=args.workers,
@@ -58,4 +66,40 @@ def run(args: argparse.Namespace) -> None:
         **read_options(args, taken={*recipe, *rate}),
         **rate,
     )
-    print(json.dumps(summary, indent=2, ensure_ascii=False))
+    print(json.dumps(summary, indent=2, ensure_ascii=False) if args.json else "\n".join(summary_lines(summary)))
+
+
+def fields_like(model: str) -> dict:
+    """Fields of DataRecipe by which a network's data were prepared, and are judged.
+
+    Raises:
+      InputError: there is no such model.
+    """
+    fields = load_recipe(model).data.to_dict()
+    if fields["sampling"] != "consecutive":  # the rate is one of runs
+        del fields["runs_fps"]
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def summary_lines(summary: dict) -> list[str]:
+    """What `tfds_builders.prepare.prepare` returns, as three lines: examples, videos, folder."""
+    splits = sorted(summary["splits"], key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
+    examples = ", ".join(f"{name} {summary['splits'][name]}" for name in splits)
+    there = " (was there already)" if summary["already_prepared"] else ""
+    total, reasons = {"videos": 0, "scored": 0}, {}
+    for counted in summary["coverage"].values():
+        for name in total:
+            total[name] += counted[name]
+        for reason, entries in counted.items():
+            if reason not in total and entries:
+                reasons[reason] = reasons.get(reason, 0) + len(entries)
+    lost = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in reasons.items())
+    left = sum(summary.get("left_out", {}).values())
+    return [
+        f"{summary['version']}: {examples} examples{there}",
+        f"{total['scored']} of {total['videos']} videos gave examples"
+        + (f" ({lost})" if lost else "")
+        + (f"; {left} more are left out by the set's rules" if left else "")
+        + ".",
+        f"In {summary['path']}" + (f"; the videos in {summary['videos']}" if "videos" in summary else ""),
+    ]

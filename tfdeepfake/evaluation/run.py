@@ -87,7 +87,7 @@ def evaluate_run(
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     own = config or {}
     prepared = open_fitting(
-        data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model)
+        data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model), folder
     )
     excluded_videos = None if exclude is None else read_videos(exclude)
     rows = score_data(model, prepared, split, batch_size, tta, classes)
@@ -135,7 +135,7 @@ def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str
     model, recipe = load_voting(folder)
     input_type, wants_flow = models.input_type(model), models.wants_flow(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
-    prepared = open_fitting(data, data_dir, recipe, input_type, wants_flow)
+    prepared = open_fitting(data, data_dir, recipe, input_type, wants_flow, folder)
     return score_data(model, prepared, split, batch_size, "none", classes), f"{prepared.version} ({split})"
 
 
@@ -154,17 +154,22 @@ def _load(folder, data):
 
 
 def open_fitting(
-    data: str | None, data_dir: str | Path | None, recipe: Recipe, input_type: str, with_flow: bool
+    data: str | None,
+    data_dir: str | Path | None,
+    recipe: Recipe,
+    input_type: str,
+    with_flow: bool,
+    folder: str | Path = "MODEL",
 ) -> "PreparedData":
     """A prepared data set of the recipe that a network was trained with.
 
     Args:
       data, data_dir: as of `open_data`.
-      recipe: of the network; input_type, with_flow: what it reads.
+      recipe: of the network; input_type, with_flow: what it reads; folder: where it lies, for the command in an error.
     Raises:
       InputError: there is no such data set, or it was prepared otherwise.
     """
-    from tfdeepfake.data.batches.prepared import open_data
+    from tfdeepfake.data.batches.prepared import like_command, open_data
     from tfdeepfake.data.batches.window import windowed
 
     prepared = open_data(data, data_dir, input_type, with_flow)
@@ -177,7 +182,7 @@ def open_fitting(
         raise InputError(
             prepared.version,
             f"was prepared otherwise than the network's training data ({'; '.join(different)}); scores would be wrong.",
-            "Prepare the data set again with the network's recipe.",
+            f"Prepare the data set again with the network's recipe: {like_command(prepared, folder)}",
         )
     return prepared
 

@@ -66,6 +66,18 @@ def rebuild_command(prepared: PreparedData) -> str:
     return _command_again(name, config, Path(prepared.builder.data_dir), prepared.metadata)
 
 
+def like_command(prepared: PreparedData, model: str | Path) -> str:
+    """The command line that prepares the same videos by the recipe of a saved model or run folder."""
+    name, _, config = prepared.version.partition(":")[0].partition("/")
+    words = ["tfdeepfake", "prepare", name]
+    words += [] if name == "synthetic_faces" else ["--dir", "FOLDER"]
+    words += ["--like", str(model), "--data-dir", str(Path(prepared.builder.data_dir).parents[1 + bool(config)])]
+    for option, value in (prepared.metadata.get("options") or {}).items():
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        words += ["--option", f"{option}={text}"]
+    return shlex.join(words)
+
+
 def _command_again(name, config, folder, metadata):
     """The command line that builds the data set in `folder` again, from its metadata."""
     recipe = metadata["recipe"]
