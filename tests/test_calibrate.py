@@ -13,6 +13,7 @@ from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores, table
 from tfdeepfake.verdict import calibrate as own
+from tfdeepfake.verdict.settings import JudgeSettings
 
 NETWORK = brightness_network()
 
@@ -146,7 +147,9 @@ def test_a_list_with_sources(folder):
     paths = sorted((tmp_path / "videos").glob("*/*_*.mp4"))
     lines = [f"{p},{p.parent.name},person{n % 7}" for n, p in enumerate(paths)]
     (tmp_path / "list.csv").write_text("path,label,source\n" + "\n".join(lines) + "\n")
-    report = own.calibrate_videos(tmp_path / "model", tmp_path / "list.csv", tmp_path / "mine")
+    settings = JudgeSettings(num_samples=12)
+    report = own.calibrate_videos(tmp_path / "model", tmp_path / "list.csv", tmp_path / "mine", settings=settings)
+    assert load_recipe(tmp_path / "mine").verdict.num_samples == 12, "verdicts are made as it was calibrated"
     assert report["n_fake"] == 14 and set(read_scores(tmp_path / "mine/calibration/scores.csv")["source"]) == {
         f"person{n}" for n in range(7)
     }

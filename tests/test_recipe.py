@@ -1,6 +1,7 @@
 """Recipes: what is refused, and that a saved model folder is whole or an error."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -141,3 +142,49 @@ def test_a_run_folder_stands_for_its_best_network(folder, tmp_path):
 def test_a_missing_demo_network_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(InputError, match="make demo"):
         load_recipe(tmp_path / "saved_models" / "demo")
+
+
+def test_recipe_json_says_all_that_a_verdict_does(tmp_path, monkeypatch):
+    """Crops extracted as the file alone says are those that the network of a verdict is shown, each face's."""
+    from support.verdicts import brightness_network, example, no_detector, pretend
+
+    from tfdeepfake.verdict.judging import judge
+    from tfdeepfake.verdict.settings import JudgeSettings
+
+    data = DataRecipe("clip", "consecutive", num_frames=4, num_clips=2, height_px=8, width_px=8, select="largest")
+    save_model(tmp_path, brightness_network(4), Recipe("x", data=data))
+    values = json.loads((tmp_path / "recipe.json").read_text())
+    verdict = {"num_samples": 8, "select": "all", "brief_fraction": 0.1, "least_side_px": 48, "least_confidence": 0.97}
+    assert values["verdict"] == verdict
+    asked = []
+
+    def made(path, data, **_):
+        asked.append(data)
+        return [
+            example(0.5, face=f, frame=10 * k, count=4, score=0.9, box=(0, 0, 40, 40)) for f in (0, 1) for k in range(8)
+        ]
+
+    def judged(recipe, **settings):
+        pretend(monkeypatch, [])
+        monkeypatch.setattr("tfdeepfake.data.examples.extract", made)
+        return judge("clip.mp4", brightness_network(4), recipe, no_detector, JudgeSettings(**settings))
+
+    judged(load_recipe(tmp_path))
+    assert asked[-1] == dataclasses.replace(data, num_clips=8, select="all")
+    # And what the file says is done.
+    values["verdict"] |= {"num_samples": 5, "select": "most_confident", "least_side_px": 30, "least_confidence": 0.5}
+    (tmp_path / "recipe.json").write_text(json.dumps(values))
+    said = judged(load_recipe(tmp_path))
+    assert asked[-1] == dataclasses.replace(data, num_clips=5, select="most_confident")
+    assert not any(face["weak"] for face in said.faces)
+    judged(load_recipe(tmp_path), num_samples=3)
+    assert asked[-1].num_clips == 3, "the user goes before the recipe"
+    other = load_recipe(tmp_path).with_detector("blazeface")
+    assert other.verdict.stated(other.data).least_confidence == 0.7
+    for wrong in ({"num_samples": 0}, {"select": "best"}, {"unknown": 1}):
+        (tmp_path / "recipe.json").write_text(json.dumps(values | {"verdict": wrong}))
+        with pytest.raises(InputError):
+            load_recipe(tmp_path)
+    # Frames are as many as the recipe's; a clip of frames spaced over the video is one input.
+    assert Recipe("x", data=DataRecipe("frame", num_frames=32)).verdict.stated(DataRecipe("frame")).num_samples == 16
+    assert Recipe("x").verdict.stated(DataRecipe()).num_samples is None

@@ -40,7 +40,8 @@ def software_versions() -> dict[str, str]:
 
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:
-    """Writes `recipe.json` with the number of its schema."""
+    """Writes `recipe.json` with the number of its schema, and with all that a verdict does."""
+    recipe = dataclasses.replace(recipe, verdict=recipe.verdict.stated(recipe.data))
     write_json(folder / RECIPE_FILE, {"schema": SCHEMA} | recipe.to_dict())
 
 

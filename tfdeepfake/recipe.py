@@ -144,6 +144,48 @@ class DataRecipe:
         return from_dict(cls, values, subject)
 
 
+# A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
+LEAST_CLIPS = 8
+# Least mean confidence of the detector in a face that decides beside others.
+LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "mtcnn_half": 0.97, "none": 0.0}
+
+
+@dataclass(frozen=True)
+class VerdictRecipe:
+    """How a verdict looks at a video, beside what `DataRecipe` says of crops; `stated` fills in what is None.
+
+    Args:
+      num_samples: of a video: frames where `data` takes spaced ones, runs where it takes runs; None, for networks that
+        take frames spaced over the whole video as one input: these.
+      select: faces that are judged, as `DataRecipe.select`.
+      brief_fraction: a face in a smaller fraction of eight or more samples does not decide.
+      least_side_px: nor does a smaller face beside others (square root of the box's area, in px of the full frame).
+      least_confidence: nor one that the detector is less sure of, on average.
+    """
+
+    num_samples: int | None = None
+    select: str = "all"
+    brief_fraction: float = 0.1
+    least_side_px: float = 48
+    least_confidence: float | None = None
+
+    def __post_init__(self):
+        if self.select not in FACE_SELECTIONS:
+            raise ValueError(f"select needs one of {FACE_SELECTIONS}, got {self.select!r}.")
+        if self.num_samples is not None and (not isinstance(self.num_samples, int) or self.num_samples < 1):
+            raise ValueError(f"num_samples needs a positive integer, or null, got {self.num_samples!r}.")
+
+    def stated(self, data: DataRecipe) -> "VerdictRecipe":
+        """What holds where nothing is said: the recipe's frames, or its runs and at least eight."""
+        samples, confidence = self.num_samples, self.least_confidence
+        if samples is None and data.sampling == "consecutive":
+            samples = max(data.num_clips, LEAST_CLIPS)
+        elif samples is None and data.input_type == "frame":
+            samples = data.num_frames
+        confidence = LEAST_CONFIDENCE[data.detector] if confidence is None else confidence
+        return dataclasses.replace(self, num_samples=samples, least_confidence=confidence)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything inference needs beside the weights; `recipe.json` of a saved model folder.
@@ -152,6 +194,7 @@ class Recipe:
       network: name in `tfdeepfake.models.MODELS`.
       network_args: keyword arguments of that network.
       data: the `DataRecipe` of the training data.
+      verdict: how a verdict looks at a video; written whole, whatever was said.
       members: names of saved model folders in the folder's `members/`, networks that each vote; None for one network.
       threshold: probability from which a video is called FAKE, chosen on validation data.
       fraction_threshold: fraction of frames from which a video is called FAKE under the fraction-of-frames rule
@@ -178,6 +221,7 @@ class Recipe:
     network: str
     network_args: dict = field(default_factory=dict)
     data: DataRecipe = field(default_factory=DataRecipe)
+    verdict: VerdictRecipe = field(default_factory=VerdictRecipe)
     members: list | None = None
     threshold: float = 0.5
     fraction_threshold: float | None = None
@@ -227,6 +271,17 @@ class Recipe:
         ):
             raise ValueError(f"classes needs a list of different names, or null, got {names!r}.")
 
+    def with_detector(self, detector: str) -> "Recipe":
+        """With another face detector, and the confidence that is asked of that one.
+
+        Raises:
+          ValueError: it does not fit the recipe.
+        """
+        if detector == self.data.detector:
+            return self
+        data = dataclasses.replace(self.data, detector=detector)
+        return dataclasses.replace(self, data=data, verdict=dataclasses.replace(self.verdict, least_confidence=None))
+
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
@@ -235,4 +290,6 @@ class Recipe:
         values = dict(values)
         if "data" in values:
             values["data"] = DataRecipe.from_dict(values["data"], subject)
+        if "verdict" in values:
+            values["verdict"] = from_dict(VerdictRecipe, values["verdict"], subject)
         return from_dict(cls, values, subject)

@@ -136,7 +136,7 @@ def _network(source):
     own = recipe.data.detector
     detector = "mtcnn" if own == "none" else source.detector or own
     if own != "none":
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, detector=detector))
+        recipe = recipe.with_detector(detector)
     detect = faces.make_detector(detector, source.detector_weights)
     return batch.Network(Path(source.title), model, recipe, detect, detector, own)
 

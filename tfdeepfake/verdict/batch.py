@@ -3,7 +3,6 @@
 Every verdict is on the disk before the next file is begun; a run that was stopped is resumed.
 """
 
-import dataclasses
 import functools
 import os
 import sys
@@ -196,7 +195,7 @@ def load_network(
         )
     if trained_with != "none":
         try:
-            recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, detector=in_use))
+            recipe = recipe.with_detector(in_use)
         except ValueError as error:
             remedy = "Leave --detector out."
             raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None

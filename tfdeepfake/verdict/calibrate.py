@@ -91,7 +91,7 @@ def calibrate_videos(
     looked = {"num_samples": max(r["num_samples"] for r in records if r["status"] == "scored")}
     report = {"data": printable_path(data), "counts": counts} | looked
     report |= chosen(read_scores(out / FOLDER / SCORES), recipe, printable_path(data), counts)
-    finish(model_folder, out, recipe, report)
+    finish(model_folder, out, recipe, report, settings.num_samples)
     return report
 
 
@@ -150,15 +150,17 @@ def chosen(rows: dict, recipe: Recipe, data: str, counts: dict) -> dict:
     return values | {"intervals": intervals}
 
 
-def finish(model_folder: Path, out: Path, recipe: Recipe, report: dict) -> None:
-    """Writes calibration.json and the copy of the model folder, its recipe last."""
+def finish(model_folder: Path, out: Path, recipe: Recipe, report: dict, num_samples: int | None = None) -> None:
+    """Writes calibration.json and the copy of the model folder, its recipe last; with `num_samples` for verdicts."""
+    chosen_samples = {} if num_samples is None else {"num_samples": num_samples}
     write_json(out / FOLDER / REPORT, report)
     for path in sorted(model_folder.rglob("*")):
         if path.is_file() and path != model_folder / RECIPE_FILE and FOLDER not in path.relative_to(model_folder).parts:
             with atomic_path(out / path.relative_to(model_folder)) as temporary:
                 shutil.copyfile(path, temporary)
     names = ("threshold", "temperature", "fraction_threshold", "calibration")
-    write_recipe(out, dataclasses.replace(recipe, **{name: report[name] for name in names}))
+    verdict = dataclasses.replace(recipe.verdict, **chosen_samples)
+    write_recipe(out, dataclasses.replace(recipe, verdict=verdict, **{name: report[name] for name in names}))
 
 
 def check_out(out: Path) -> None:

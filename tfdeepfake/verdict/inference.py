@@ -8,7 +8,7 @@ import numpy as np
 
 from tfdeepfake import model_inputs
 from tfdeepfake.errors import InputError
-from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.recipe import LEAST_CLIPS, DataRecipe, Recipe
 from tfdeepfake.scoring.rules import of_sums, terms
 from tfdeepfake.scoring.tta import predict_logits
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import keras
 
 
-# A timeline of one or two clips shows nothing; decoding eight short runs costs about as much as two.
-LEAST_CLIPS = 8
 RESAMPLES = 1000
 
 
@@ -66,20 +64,21 @@ def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) ->
     return input_type
 
 
-def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None) -> DataRecipe:
+def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None, select: str = "all") -> DataRecipe:
     """The recipe for looking at one video: every face, and enough samples for a timeline.
 
     Args:
       data: of training. Input type, size, margin and clip length stay.
       input_type: of the network, `frame`, `flow` or `clip`.
       num_samples: samples to look at: runs of frames (`consecutive`) or single frames (`spaced`, frame networks).
+      select: of `recipe.VerdictRecipe`.
     Raises:
       InputError: the network takes frames spaced over the whole video as one input, so there is one sample.
     """
     if data.sampling == "consecutive":
-        return dataclasses.replace(data, select="all", num_clips=num_samples or max(data.num_clips, LEAST_CLIPS))
+        return dataclasses.replace(data, select=select, num_clips=num_samples or max(data.num_clips, LEAST_CLIPS))
     if num_samples is None:
-        return dataclasses.replace(data, select="all")
+        return dataclasses.replace(data, select=select)
     if input_type != "frame":
         # Other spacing would change the motion between neighbouring frames, and with it the score.
         raise InputError(
@@ -87,7 +86,7 @@ def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None) 
             f"cannot be chosen: this network takes {data.num_frames} frames spaced over the whole video.",
             "Leave it out.",
         )
-    return dataclasses.replace(data, select="all", num_frames=num_samples)
+    return dataclasses.replace(data, select=select, num_frames=num_samples)
 
 
 def score(

@@ -181,7 +181,9 @@ def look_plan(model: "keras.Model", recipe: Recipe, settings: JudgeSettings) -> 
       InputError: model and recipe do not belong together, or `num_samples` does not fit the network.
     """
     input_type = check_model(model, recipe)
-    data = sampling(recipe.data, input_type, settings.num_samples)
+    verdict = recipe.verdict.stated(recipe.data)
+    num_samples = settings.num_samples or verdict.num_samples
+    data = sampling(recipe.data, input_type, num_samples, verdict.select)
     chosen = {name: getattr(settings, name) for name in ("stream", "frame_rate", "time_limit_s", "debug")}
     return LookPlan(data, input_type, recipe.network, **chosen)
 
@@ -232,9 +234,10 @@ def _scored(path, looked, plan, clock, keep):
     for (example, _), of_sample in zip(rows, points, strict=True):
         timelines.setdefault(numbers[example.face], []).append(of_sample)
     num_samples = _num_samples(timelines, info, plan)
-    looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.data) for face in judged}
+    looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.recipe) for face in judged}
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
-    of_faces = faces_of(timelines, looks, num_samples, threshold, plan.video_rule, temperature, plan.recipe.limits)
+    rules = (plan.video_rule, temperature, plan.recipe.limits, plan.recipe.verdict.brief_fraction)
+    of_faces = faces_of(timelines, looks, num_samples, threshold, *rules)
     deciding = [face for face in of_faces if not (face["brief"] or face["weak"])]
     highest = max(deciding, key=lambda face: face["peak"]["probability"])
     value, decides = deciding[0]["probability"], deciding[0]["face"]

@@ -6,20 +6,18 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdeepfake.data.examples import Example
-from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.recipe import Recipe, VerdictRecipe
 from tfdeepfake.scoring.rules import probability, sum_up, vote
 from tfdeepfake.verdict.inference import interval
 from tfdeepfake.verdict.quality import measures_of
 from tfdeepfake.verdict.unsure import face_doubts, label_of
 from tfdeepfake.verdict.windows import peak
 
-# Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than this is listed,
-# but does not decide.
-BRIEF_FRACTION = 0.1
-# Nor does a small one, or one that the detector is unsure of, where there are others: on a small face little is left of
-# a manipulation, and what detectors see in walls and lights is small or doubtful.
-LEAST_SIDE_PX = 48
-LEAST_CONFIDENCE = {"mtcnn": 0.97, "blazeface": 0.7, "mtcnn_half": 0.97, "none": 0.0}
+# Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than the recipe's
+# `brief_fraction` is listed, but does not decide. Nor does a small one, or one that the detector is unsure of, where
+# there are others: on a small face little is left of a manipulation, and what detectors see in walls and lights is
+# small or doubtful.
+LEAST_SIDE_PX = VerdictRecipe.least_side_px
 
 
 class Shown(NamedTuple):
@@ -93,7 +91,7 @@ def point(example: Example, at: int | slice, logit: float | np.ndarray, temperat
     return values
 
 
-def look_of(examples: list[Example], data: DataRecipe) -> dict:
+def look_of(examples: list[Example], recipe: Recipe) -> dict:
     """How well a face can be seen, from its examples.
 
     Returns:
@@ -104,7 +102,9 @@ def look_of(examples: list[Example], data: DataRecipe) -> dict:
     boxes = np.concatenate([example.face_boxes_px for example in examples])
     side_px = float(np.median(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))))
     confidence = float(np.mean([example.score for example in examples]))
-    weak = data.detector != "none" and (side_px < LEAST_SIDE_PX or confidence < LEAST_CONFIDENCE[data.detector])
+    least = recipe.verdict.stated(recipe.data)
+    weak = side_px < least.least_side_px or confidence < least.least_confidence
+    weak = recipe.data.detector != "none" and weak
     look = {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
     return look | {"measures": measures_of(examples)}
 
@@ -136,6 +136,7 @@ def faces_of(
     video_rule: str,
     temperature: float = 1.0,
     limits: dict[str, float] | None = None,
+    brief_fraction: float = VerdictRecipe.brief_fraction,
 ) -> list[dict]:
     """Timelines to faces: probability, mean and peak, label and doubts, fraction of the samples, whether it may decide.
 
@@ -146,6 +147,7 @@ def faces_of(
       threshold: probability from which a face is called FAKE.
       video_rule, temperature: by which the face's probability comes about, see `scoring.rules`.
       limits: of the recipe, see `unsure.face_doubts`.
+      brief_fraction: see `recipe.VerdictRecipe`.
     Returns:
       list of face dicts (docs/predictions.md), most suspicious first, brief and weak ones last; at least one is
       neither.
@@ -166,7 +168,7 @@ def faces_of(
             "mean": mean,
             "peak": peak(timeline),
             "fraction": round(fraction, 4),
-            "brief": num_samples >= 8 and (fraction < BRIEF_FRACTION or len(timeline) < 2),
+            "brief": num_samples >= 8 and (fraction < brief_fraction or len(timeline) < 2),
             **looks[number],
             "timeline": timeline,
         }
