@@ -25,6 +25,7 @@ from tfdeepfake.cli import (
     predict,
     prepare,
     serve,
+    submission,
     train,
 )
 from tfdeepfake.errors import InputError
@@ -39,6 +40,7 @@ VERBS = (
     evaluate,
     calibrate,
     compare,
+    submission,
     explain,
     embed,
     faces,

@@ -1,0 +1,86 @@
+"""`tfdeepfake submission`: Kaggle's filename,label of test files, from models or from scores that are there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.files import check_output_file, check_output_folder, read_json
+from tfdeepfake.model_folder import RECIPE_FILE
+
+
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    p = verbs.add_parser("submission", help="Kaggle's submission.csv: filename,label of every test file")
+    p.add_argument(
+        "members",
+        nargs="+",
+        metavar="MODEL_OR_SCORES",
+        help="scores.csv of the test files, or with --videos a run or saved model folder; several are averaged",
+    )
+    p.add_argument("--videos", metavar="DIR", help="the test files, which models judge")
+    p.add_argument("--out", default="submission.csv", help="[submission.csv]; verdicts go to a folder beside it")
+    p.add_argument(
+        "--validation",
+        nargs="+",
+        default=[],
+        metavar="SCORES",
+        help="labelled scores, one file for each member (default: the scores_validation.csv of runs)",
+    )
+    p.add_argument(
+        "--prior",
+        type=float,
+        help="what files without a score get: the fraction of fakes in training [that of runs, else of validation]",
+    )
+    p.add_argument("--clip", type=float, help="cut probabilities so far from 0 and 1 (default: chosen on validation)")
+    p.add_argument("--files", metavar="CSV", help="whose column filename lists what is asked for, in the place of all")
+    return p
+
+
+def run(args: argparse.Namespace) -> None:
+    for name, value, most in (("prior", args.prior, 1), ("clip", args.clip, 0.5)):
+        if value is not None and not 0 <= value <= most:
+            raise InputError(f"--{name}", f"needs a number 0..{most:g}, got {value:g}.")
+    check_output_file(args.out)
+    members = [_Member(Path(text)) for text in args.members]
+    if args.videos is None and (models := [member for member in members if member.is_model]):
+        raise InputError(models[0].path, "is a model.", "Add --videos DIR with the test files.")
+    validation = args.validation or [member.validation for member in members]
+    if None in validation:
+        validation = []
+    priors = [member.prior for member in members]
+    prior = sum(priors) / len(priors) if args.prior is None and None not in priors else args.prior
+    from tfdeepfake.evaluation.submission import submission, submission_lines
+
+    scores = [member.scores(args.videos, Path(args.out), number) for number, member in enumerate(members)]
+    facts = submission(scores, args.out, validation, prior, args.clip, args.files)
+    print("\n".join(submission_lines(facts, args.out)))
+
+
+def _fraction_of_fakes(path):
+    """Of the training examples of a run; None where it does not say."""
+    examples = list((read_json(path).get("examples") or {}).values()) if path.is_file() else []
+    return 1 - examples[0] / sum(examples) if sum(examples) else None  # real comes first
+
+
+class _Member:
+    """One of the detectors: a folder of a model or run, or scores."""
+
+    def __init__(self, path):
+        self.path = path
+        self.is_model = path.is_dir() and not (path / "scores.csv").is_file()
+        run = path if (path / "config.json").is_file() else path.parent
+        there = run / "scores_validation.csv"
+        is_run = self.is_model and (run == path or (path / RECIPE_FILE).is_file())
+        self.validation = there if is_run and there.is_file() else None
+        self.prior = _fraction_of_fakes(run / "versions.json") if is_run else None
+
+    def scores(self, videos, out, number):
+        """scores.csv; a model judges the videos first, and goes on where it was stopped."""
+        if not self.is_model:
+            return self.path / "scores.csv" if self.path.is_dir() else self.path
+        folder = out.with_name(f"{out.stem}-{number + 1}-{self.path.resolve().name}")
+        check_output_folder(folder)
+        from tfdeepfake.verdict.batch import predict
+
+        predict(videos, self.path, out_dir=folder, log=lambda line: print(line, file=sys.stderr, flush=True))
+        return folder / "scores.csv"
