@@ -7,7 +7,6 @@ from pathlib import Path
 from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
-from tfdeepfake.model_folder import RECIPE_FILE
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.vocabulary import TTA
 
@@ -53,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         from tfdeepfake.evaluation.score_file import evaluate_file
 
         return covered(evaluate_file(path, **common), args.min_coverage)
+    from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
+
     is_run = not (path / RECIPE_FILE).exists()
     check_output_folder(args.out or (path if is_run else Path()) / "evaluation")
     load_tensorflow()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_above_zero, need_whole, read_options
 from tfdeepfake.files import check_output_folder
-from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.vocabulary import INPUT_TYPES, SPLITS
@@ -75,6 +74,8 @@ def fields_like(model: str) -> dict:
     Raises:
       InputError: there is no such model.
     """
+    from tfdeepfake.model_folder import load_recipe  # which loads numpy
+
     fields = load_recipe(model).data.to_dict()
     if fields["sampling"] != "consecutive":  # the rate is one of runs
         del fields["runs_fps"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_file, check_output_folder, read_json
-from tfdeepfake.model_folder import RECIPE_FILE
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -66,6 +65,8 @@ class _Member:
     """One of the detectors: a folder of a model or run, or scores."""
 
     def __init__(self, path):
+        from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
+
         self.path = path
         self.is_model = path.is_dir() and not (path / "scores.csv").is_file()
         run = path if (path / "config.json").is_file() else path.parent
