@@ -1,6 +1,7 @@
 """The server as its users meet it: uploads, jobs, limits, headers, the page; judging is pretended but for one test."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -310,6 +311,48 @@ def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
     assert both == [429, 500] and large == 413
     assert 'requests_total{route="/v1/models{rest:path}",method="POST",status="429"} 1' in metrics
     assert 'request_seconds_count{route="/v1/models{rest:path}"} 3' in metrics
+
+
+def test_a_client_that_has_gone_is_not_waited_on(judge):
+    class Slow:
+        name, calls = "x", 0
+
+        def find(self, *which):
+            self.calls += 1
+            time.sleep(0.3)
+            raise RuntimeError("a fault")
+
+    servable = Slow()
+    app = create_app(SOURCE, ServeSettings(**HOSTS), servable, log=None)
+
+    async def call(receive):
+        scope = {"type": "http", "method": "POST", "path": "/v1/models/x:predict", "raw_path": b"/v1/models/x:predict"}
+        scope |= {"headers": [(b"host", b"testserver")], "query_string": b"", "root_path": "", "http_version": "1.1"}
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        with contextlib.suppress(RuntimeError):
+            await app(scope, receive, send)
+        return sent[0]["status"]
+
+    def client(gone):
+        messages = [{"type": "http.request", "body": b'{"inputs": 1}', "more_body": False}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            if not gone:
+                await asyncio.sleep(30)
+            return {"type": "http.disconnect"}
+
+        return receive
+
+    async def ask():
+        return await asyncio.gather(*[call(client(gone)) for gone in (False, False, True, True)])
+
+    assert asyncio.run(ask()) == [500, 500, 499, 499] and servable.calls == 2
 
 
 def test_logs_hold_no_whole_id_and_metrics_count_verdicts(judge):

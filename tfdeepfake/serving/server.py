@@ -36,6 +36,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 
 _STATIC = {"app.js": "text/javascript", "app.css": "text/css", "icon.svg": "image/svg+xml"}
 _HEARTBEAT_S = 15.0
+_AT_ONCE = 2  # calls of a SavedModel; each uses several cores
 
 
 def create_app(
@@ -62,7 +63,8 @@ class _Server:
     def __init__(self, source, settings, servable, judge, metrics, log):
         self.source, self.settings, self.servable, self.metrics = source, settings, servable, metrics
         self.jobs = Jobs(source, settings, judge, log)
-        self.threads, self.num_calls = ThreadPoolExecutor(2, thread_name_prefix="tensors"), 0
+        self.threads, self.num_calls = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tensors"), 0
+        self.turn = asyncio.Semaphore(_AT_ONCE)
         routes = [
             Route("/", self.page),
             Route("/static/{name}", self.static),
@@ -215,9 +217,12 @@ class _Server:
                 body = await read_body(request, s.max_body_mb << 20, s.upload_limit_s, s.idle_limit_s)
             path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
             # What is asked about the model does not wait behind those who use it.
-            threads = self.threads if request.method == "POST" else None
-            call = (threads, rest.answer, self.servable, request.method, path, body)
-            status, answer = await asyncio.get_running_loop().run_in_executor(*call)
+            threads, turn = (self.threads, self.turn) if request.method == "POST" else (None, contextlib.nullcontext())
+            async with turn:
+                if await request.is_disconnected():
+                    return Response(status_code=499)
+                call = (threads, rest.answer, self.servable, request.method, path, body)
+                status, answer = await asyncio.get_running_loop().run_in_executor(*call)
         except ClientDisconnect:
             return Response(status_code=499)
         finally:
