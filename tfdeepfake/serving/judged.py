@@ -31,6 +31,7 @@ class Source:
     Args:
       folder: saved model folder, or exported folder.
       title: what pages and JSON call it, in the place of the folder's path.
+      trained_on, licence: of the network, for the page.
       exported: the folder holds SavedModels, and the highest version judges.
       backend: address of a server that scores in the place of this process, see `remote.RemoteModel`.
       backend_name: name of the model there.
@@ -39,6 +40,8 @@ class Source:
 
     folder: str
     title: str
+    trained_on: str = "unknown"
+    licence: str = "unknown"
     exported: bool = False
     backend: str | None = None
     backend_name: str | None = None

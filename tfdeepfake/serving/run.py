@@ -59,7 +59,19 @@ def serve(
     title = settings.name or _title(model, folder)
     if labels and not (tensors and exported):
         raise InputError("--label", "belongs to versions of an exported folder.", "Give the folder that export wrote.")
-    source = Source(str(folder.resolve()), title, exported, backend, backend_name, runtime, detector, detector_weights)
+    recipe = load_recipe(folder)
+    source = Source(
+        str(folder.resolve()),
+        title,
+        recipe.data_version,
+        recipe.licence,
+        exported=exported,
+        backend=backend,
+        backend_name=backend_name,
+        runtime=runtime,
+        detector=detector,
+        detector_weights=detector_weights,
+    )
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-export-") as temporary:
         servable = _servable(folder, title, exported, labels, Path(temporary)) if tensors else None
         grpc_server = None

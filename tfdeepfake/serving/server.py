@@ -118,6 +118,8 @@ class _Server:
             {
                 "tool": f"tfdeepfake {__version__}",
                 "model": self.source.title,
+                "trained_on": self.source.trained_on,
+                "licence": self.source.licence,
                 "needs_token": bool(s.token),
                 "max_upload_bytes": s.max_upload_mb << 20,
                 "max_duration_s": s.max_duration_s,

@@ -400,6 +400,7 @@ document.addEventListener("drop", (event) => {
   const answer = await fetch("v1/server");
   about = await answer.json();
   byId("model").textContent = about.model;
+  byId("trained-on").textContent = `${about.trained_on}; licence of the weights: ${about.licence}`;
   byId("limits").textContent = `Up to ${about.max_upload_bytes >> 20} MB and ${Math.round(about.max_duration_s)} s each. ` +
     `Videos are deleted once they are judged, verdicts after ${about.keep_minutes} minutes.`;
   byId("token-form").hidden = !about.needs_token;
