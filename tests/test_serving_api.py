@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import served
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.serving import rest
 from tfdeepfake.serving.grpc_api import start_grpc
@@ -278,3 +279,39 @@ def test_a_network_behind_the_api_scores_as_the_one_here(frame, over_grpc):
     for other in (remote, ServableModel(servable, recipe)):
         assert [(t.name, t.shape) for t in other.inputs] == [("frames", (None, 16, 24, 3))]
         np.testing.assert_allclose(other.predict_on_batch({"frames": ROWS}), expected, atol=1e-6, rtol=0)
+
+
+def test_over_rest_a_busy_server_is_asked_again_and_a_refusal_is_told(frame, monkeypatch):
+    import requests
+
+    servable, model, folder = frame
+    recipe, busy, asked = load_recipe(folder / "net"), [503, 429], []
+
+    def post(address, json, timeout):
+        asked.append(address)
+        answer = requests.Response()
+        if busy:
+            answer.status_code = busy.pop()
+        else:
+            path = address.removeprefix("http://scores:8501")
+            answer.status_code, answer._content = rest.answer(servable, "POST", path, dumps(json))
+        return answer
+
+    monkeypatch.setattr(requests, "post", post)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    remote = RemoteModel("http://scores:8501/", "net", recipe)
+    expected = model.predict(ROWS, verbose=0)
+    np.testing.assert_allclose(remote.predict_on_batch({"frames": ROWS}), expected, atol=1e-6, rtol=0)
+    assert len(asked) == 3
+    with pytest.raises(InputError, match="answers HTTP 404: .*Servable not found for request: Latest"):
+        RemoteModel("http://scores:8501", "half", recipe).predict_on_batch({"frames": ROWS})
+    busy += [503] * 9
+    with pytest.raises(InputError, match="is busy"):
+        remote.predict_on_batch({"frames": ROWS})
+    for address in ("scores:8501", "ftp://scores", "http://"):
+        with pytest.raises(InputError, match="is no address of a server"):
+            RemoteModel(address, "net", recipe)
+
+
+def dumps(value):
+    return json.dumps(value).encode()

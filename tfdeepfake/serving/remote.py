@@ -75,7 +75,9 @@ class RemoteModel:
         if answer.status_code in (429, 503):
             raise _Busy(f"is busy (HTTP {answer.status_code}).")
         if answer.status_code != 200:
-            raise InputError(self._url, f"answers HTTP {answer.status_code}: {answer.text[:300]}", REMEDY)
+            raise InputError(
+                self._url, f"answers HTTP {answer.status_code}: {' '.join(answer.text[:300].split())}", REMEDY
+            )
         return answer.json()["outputs"]
 
     def _over_grpc(self, host) -> Callable:
