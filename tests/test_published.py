@@ -161,7 +161,7 @@ def test_other_bad_files_and_sources_are_refused(monkeypatch, tmp_path):
         entry(monkeypatch, positive=2)
 
 
-@pytest.mark.parametrize("source", list(SOURCES))
+@pytest.mark.parametrize("source", [name for name, known in SOURCES.items() if not known.members])
 def test_every_source_names_a_network_and_its_input(source):
     known = SOURCES[source]
     defaults = {name: p.default for name, p in inspect.signature(models.MODELS[known.network]).parameters.items()}

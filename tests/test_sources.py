@@ -25,7 +25,9 @@ def test_what_a_recipe_needs_is_stated(source):
     assert known.data.margin_frac > 0  # crops of faces, never Kinetics' own whole frames
     arguments = {n: p.default for n, p in inspect.signature(models.MODELS[known.network]).parameters.items()}
     arguments |= known.network_args
-    if "mean" in arguments:  # I3D has its own for good
+    if known.members:  # their networks are stated one by one
+        assert known.network == "ensemble" and all(SOURCES[name].data == known.data for name in known.members)
+    elif "mean" in arguments:  # I3D has its own for good
         assert len(arguments["mean"]) == len(arguments["std"]) == 3 and min(arguments["std"]) > 0
         assert all(-1e-6 <= value <= 1 for value in arguments["mean"])
     else:

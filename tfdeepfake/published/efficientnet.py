@@ -143,8 +143,10 @@ PUBLISHED = {
     "dfdc_winner": dataclasses.replace(
         _ONE,
         network="ensemble",
+        network_args={},
         members=tuple(_DFDC_WINNERS),
-        address=f"the seven files {', '.join(_DFDC_WINNERS)}",
+        address="the seven files of https://github.com/selimsef/dfdc_deepfake_challenge/releases/tag/0.0.1, by name "
+        + ", ".join(_DFDC_WINNERS),
         about_mb=7 * _ONE.about_mb,
         gmacs=7 * _ONE.gmacs,
         # A sample of a face takes some two seconds on two cores; and its authors' rule wants more than eleven.
