@@ -37,10 +37,10 @@ DOWNSCALE = "downscale"
 SCALES = (0.7, 0.5, 0.35, 0.25, 0.18)
 FEWER = (6, 4, 3, 2, 1)
 # A verdict is worth withholding when it is wrong more often than this.
-COST = 0.25
+COST = 0.1
 # A limit needs so many cases and so many different videos beyond it, and has to lower the error and the cost of UNSURE
 # together by so much.
-LEAST_CASES, LEAST_VIDEOS, LEAST_GAIN = 10, 6, 0.001
+LEAST_CASES, LEAST_VIDEOS, LEAST_GAIN = 10, 6, 0.002
 MEASURES = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
 
 

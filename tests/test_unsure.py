@@ -2,13 +2,16 @@
 
 import dataclasses
 import re
+import types
 
 import numpy as np
 import pytest
 from support.verdicts import brightness_network, example, face, no_detector, pretend, recipe, scored
 from test_report import write
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.report import palette
+from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.verdict import judging, quality, remarks, unsure
 from tfdeepfake.verdict.batch import counts
 from tfdeepfake.verdict.lines import line, summary
@@ -188,3 +191,18 @@ def test_a_notebook_shows_the_doubt_in_its_own_colour(monkeypatch):
     assert "the interval holds the threshold 0.50" in shown and "UNSURE 0.5" in shown
     assert f"border-left:4px solid {palette.LIGHT['unsure']}" in shown
     assert f'<b style="color:{palette.LIGHT["unsure"]}">UNSURE' in shown
+
+
+def test_a_preset_hands_its_limits_to_the_recipe():
+    limits = {"flicker": 9.0}
+    config = TrainConfig(limits=limits, limits_measured="on drawn faces")
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(InputError, match="^limits: needs numbers"):
+        TrainConfig(limits={"beauty": 1})
+    train = pytest.importorskip("tfdeepfake.training.train")
+    prepared = types.SimpleNamespace(recipe=recipe().data, version="drawn/frame:1.0.0")
+    run = types.SimpleNamespace(
+        config=config, prepared=prepared, start=None, network_args={}, with_flow=False, input_type="frame", classes=None
+    )
+    made = train._recipe(run)
+    assert (made.limits, made.limits_measured) == (limits, "on drawn faces")

@@ -186,6 +186,15 @@ class VerdictRecipe:
         return dataclasses.replace(self, num_samples=samples, least_confidence=confidence)
 
 
+def check_limits(limits: dict) -> None:
+    """Raises ValueError unless it is {measure of a face: number from 0 on}, see `Recipe.limits`."""
+    known = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
+    if not isinstance(limits, dict) or not all(
+        name in known and isinstance(value, int | float) and value >= 0 for name, value in limits.items()
+    ):
+        raise ValueError(f"limits needs numbers from 0 on, of {known}, got {limits!r}.")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything inference needs beside the weights; `recipe.json` of a saved model folder.
@@ -257,6 +266,10 @@ class Recipe:
             raise ValueError(f"limits needs numbers from 0 on, of {known}, got {self.limits!r}.")
         if not 1e-6 <= self.temperature <= 1e6:
             raise ValueError(f"temperature needs a number above 0, of 1e-6 to 1e6, got {self.temperature}.")
+
+        check_limits(self.limits)
+        if not self.temperature > 0:
+            raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
         if self.members is not None and (
             not isinstance(self.members, list)
             or len(self.members) < 2

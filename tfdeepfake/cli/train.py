@@ -33,13 +33,14 @@ def read_config(args: argparse.Namespace) -> TrainConfig:
         raise InputError("train", "needs a network or --preset.", "For example: tfdeepfake train two_stream_video")
     config = load_preset(args.preset) if args.preset else TrainConfig()
     changes = given_fields(args, TrainConfig)
-    if "network_args" in changes:
+    for name, sample in (("network_args", '{"backbone": "small"}'), ("limits", '{"flicker": 9}')):
+        if name not in changes:
+            continue
         try:
-            changes["network_args"] = {**config.network_args, **json.loads(changes["network_args"])}
+            changes[name] = {**getattr(config, name), **json.loads(changes[name])}
         except (ValueError, TypeError) as error:
-            raise InputError(
-                "--network-args", f"needs a JSON object ({error}).", """For example: '{"backbone": "small"}'"""
-            ) from None
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(flag, f"needs a JSON object ({error}).", f"For example: '{sample}'") from None
     return dataclasses.replace(config, **changes)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tfdeepfake.data.batches import augment_policies
 from tfdeepfake.errors import InputError
+from tfdeepfake.recipe import check_limits
 from tfdeepfake.settings import check_choices, from_dict, setting
 
 LOSSES = ("auto", "bce", "bce_f1", "bce_f1_fake", "ce", "triplet")
@@ -127,6 +128,12 @@ class TrainConfig:
         5.0, "minutes after which the state is written inside an epoch, too; 0 writes it at the end of epochs only"
     )
     seed: int = setting(0, "of weights, dropout, shuffling and augmentation")
+    limits: dict = setting(
+        {},
+        'beyond which a face makes the trained network\'s verdict UNSURE, a JSON object, for example {"flicker": 9}: '
+        "where `benchmarks/abstention.py` measured them for such a network",
+    )
+    limits_measured: str = setting("", "on what `limits` were measured, for the verdict page")
 
     def __post_init__(self):
         check_choices(self, InputError)
@@ -150,6 +157,10 @@ class TrainConfig:
             raise InputError("margin", f"needs a number above 0, got {self.margin}.")
         if not 0 < self.learning_rate < math.inf:
             raise InputError("learning_rate", f"needs a number above 0, got {self.learning_rate}.")
+        try:
+            check_limits(self.limits)
+        except ValueError as error:
+            raise InputError("limits", str(error).removeprefix("limits ")) from None
         self._check_optimizer()
         self.class_weight_numbers()
         self.most_per_method()

@@ -94,6 +94,8 @@ def _recipe(run):
         data_terms=run.start.get("data_terms", "unknown") if run.start else "unknown",
         data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
         data_version=run.prepared.version,
+        limits=run.config.limits,
+        limits_measured=run.config.limits_measured,
     )
 
 
