@@ -99,10 +99,10 @@ def test_scores_equal_those_of_predict(tmp_path, monkeypatch, shape, flow):
     np.testing.assert_allclose(single["logit"], expected[:1], atol=3e-6, rtol=0)
 
 
-def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(tmp_path, monkeypatch):
+@pytest.mark.parametrize("names", [["real", "Deepfakes", "FaceSwap"], ["cat", "dog", "bird"]])
+def test_a_network_of_k_classes_serves_their_probabilities(tmp_path, monkeypatch, names):
     import tensorflow as tf
 
-    names = ["real", "Deepfakes", "FaceSwap"]
     folder, _ = saved(tmp_path, monkeypatch, temperature=2.0, num_classes=3, classes=names)
     served = export(folder, tmp_path / "served")
     frames = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), np.uint8)
@@ -110,14 +110,18 @@ def test_a_network_of_k_classes_serves_their_probabilities_and_gives_no_verdict(
     model, recipe = load_model(folder)
     expected = model.predict(frames, verbose=0)
     np.testing.assert_allclose(outputs["logits"], expected, atol=1e-6, rtol=0)
-    np.testing.assert_allclose(outputs["probabilities"], class_probabilities(expected, 2.0), atol=1e-6, rtol=0)
-    np.testing.assert_allclose(outputs["logit"], log_odds(expected), atol=1e-6, rtol=0)
-    fake = 1 / (1 + np.exp(-log_odds(expected) / 2.0))
-    np.testing.assert_allclose(outputs["probability"], fake, atol=1e-6, rtol=0)
-    assert np.ptp(fake) > 0.001 and set(outputs) == {"logits", "probabilities", "logit", "probability"}
     assert json.loads((served / "assets.extra" / "recipe.json").read_text())["classes"] == names == recipe.classes
-    with pytest.raises(InputError, match="gives 3 classes; a verdict needs one logit of FAKE"):
-        check_model(model, recipe)
+    if names[0] != "real":
+        odds = np.exp(expected / 2.0)
+        np.testing.assert_allclose(outputs["probabilities"], odds / odds.sum(1, keepdims=True), atol=1e-6, rtol=0)
+        assert set(outputs) == {"logits", "probabilities"}
+        with pytest.raises(InputError, match="gives 3 classes, of which the first is 'cat'; a detector needs"):
+            check_model(model, recipe)
+        return
+    assert set(outputs) == {"logit", "probability", "logits", "probabilities"} and check_model(model, recipe) == "frame"
+    np.testing.assert_allclose(outputs["logit"], log_odds(expected), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(outputs["probabilities"], class_probabilities(expected, 2.0), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(outputs["probability"], 1 - outputs["probabilities"][:, 0], atol=1e-6, rtol=0)
 
 
 def test_names_of_classes_that_are_not_its_own_are_refused(tmp_path, monkeypatch):

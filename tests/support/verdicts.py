@@ -119,6 +119,7 @@ def face(number, probabilities, brief=False):
         "weak": False,
         "measures": {"enlarged": 0.4, "sharpness": 800.0},
         "timeline": timeline,
+        "classes": None,
     }
 
 
@@ -139,6 +140,7 @@ def scored(name, faces):
         "peak": {**faces[0]["peak"], "face": faces[0]["face"]},
         "interval": [0.1, 0.9],
         "interval_reason": "",
+        "classes": None,
         "reason": "",
         "remedy": "",
         "faces": faces,

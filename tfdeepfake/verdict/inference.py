@@ -9,6 +9,7 @@ import numpy as np
 from tfdeepfake import model_inputs
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import LEAST_CLIPS, DataRecipe, Recipe
+from tfdeepfake.scoring.classes import check_detector, log_odds
 from tfdeepfake.scoring.rules import of_sums, terms
 from tfdeepfake.scoring.tta import predict_logits
 
@@ -24,7 +25,7 @@ def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) ->
 
     Args:
       model: keras.Model; recipe: of its saved model folder.
-      one_logit: whether the network has to give one logit of FAKE, as a verdict needs, and not K classes.
+      one_logit: whether the network has to give one logit of FAKE, or K classes that make one, as a verdict needs.
     Returns:
       The network's input type: `frame`, `flow` or `clip`.
     Raises:
@@ -51,12 +52,8 @@ def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) ->
         )
         raise InputError(recipe.network, f"takes clips of {shape[1]} frames, the recipe makes {have}.", remedy)
     classes = model.outputs[0].shape[-1]
-    if one_logit and classes != 1:
-        raise InputError(
-            recipe.network,
-            f"gives {classes} classes; a verdict needs one logit of FAKE.",
-            "Build it with num_classes=1.",
-        )
+    if one_logit:
+        check_detector(recipe.network, classes, recipe.classes)
     if recipe.classes is not None and len(recipe.classes) != classes:
         raise InputError(recipe.network, f"gives {classes} outputs, the recipe names {list(recipe.classes)}.", remedy)
     if "flow" in wants and data.flow == "none":
@@ -96,7 +93,23 @@ def score(
     check: Callable[[], None] = lambda: None,
     tta: str = "none",
 ) -> np.ndarray:
-    """Raw logits of FAKE.
+    """Raw logits of FAKE, as `of_fake`. For arguments see `class_logits`."""
+    return of_fake(model, class_logits(model, inputs, batch_size, check, tta))
+
+
+def of_fake(model: "keras.Model", outputs: np.ndarray) -> np.ndarray:
+    """Outputs of `class_logits` -> logits of FAKE float32 [N], of K classes their log-odds; [N, M] where M vote."""
+    return outputs if getattr(model, "votes", False) else log_odds(outputs)
+
+
+def class_logits(
+    model: "keras.Model",
+    inputs: list[tuple],
+    batch_size: int,
+    check: Callable[[], None] = lambda: None,
+    tta: str = "none",
+) -> np.ndarray:
+    """Raw logits of the network's outputs.
 
     Args:
       model: keras.Model or `compiled.folder.CompiledModel`.
@@ -106,7 +119,7 @@ def score(
       check: called before each batch; what it raises passes, as when the time is up.
       tta: "none" or "flip", see `scoring.tta.predict_logits`.
     Returns:
-      float32 [N]; [N, M] where M networks vote.
+      float32 [N, K] of K outputs, [N, M] where M networks vote.
     Raises:
       ValueError: the network gave NaN or infinity.
     """
@@ -122,11 +135,9 @@ def score(
             batch["flow"] = np.stack([row[1] for row in rows])
         logits.append(predict_logits(model, batch, tta).reshape(size, -1)[: len(part)])
     logits = np.concatenate(logits)
-    logits = logits if getattr(model, "votes", False) else logits[:, 0]
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            f"the network gave {int((~np.isfinite(logits)).sum())} of {len(logits)} scores that are no number."
-        )
+    broken = ~np.isfinite(logits).all(axis=1)
+    if broken.any():
+        raise ValueError(f"the network gave {int(broken.sum())} of {len(logits)} scores that are no number.")
     return logits
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.verdict import methods
 from tfdeepfake.verdict.clock import Clock, TimeUp
-from tfdeepfake.verdict.inference import check_model, interval, sampling, score
+from tfdeepfake.verdict.inference import check_model, class_logits, interval, of_fake, sampling
 from tfdeepfake.verdict.looking import Looked, LookPlan, failure_of, look
 from tfdeepfake.verdict.remarks import caveat
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -50,6 +51,8 @@ class Verdict:
         the rule takes.
       interval: (low, high), 95 % bootstrap over the samples of the video; None when there is only one.
       interval_reason: why there is no interval.
+      classes: probability of `real` and of each method, of the faces that decide (`methods.probabilities`); None of a
+        network that does not tell methods apart.
       reason, remedy: what went wrong and the user's next step, when not scored.
       faces: one dict per judged face, most suspicious first (docs/predictions.md).
       faces_not_judged: faces found beyond the limit, or not long enough in any clip to fill it.
@@ -77,6 +80,7 @@ class Verdict:
     peak: dict | None = None
     interval: tuple | None = None
     interval_reason: str = ""
+    classes: dict | None = None
     reason: str = ""
     remedy: str = ""
     faces: list = field(default_factory=list)
@@ -226,8 +230,10 @@ def _scored(path, looked, plan, clock, keep):
     rows = [row for row in network_inputs(examples, plan.input_type) if row[0].face in numbers]
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     with clock.step("network"):
-        logits = score(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta)
+        outputs = class_logits(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta)
+    logits = of_fake(plan.model, outputs)
     points = [point(e, at, logit, plan.recipe.temperature) for (e, at), logit in zip(rows, logits, strict=True)]
+    methods.add_class_logits(points, outputs, plan.recipe.classes)
     if keep:
         keep([Shown(numbers[e.face], e, at, p["logit"]) for (e, at), p in zip(rows, points, strict=True)])
     timelines = {}
@@ -238,11 +244,14 @@ def _scored(path, looked, plan, clock, keep):
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
     rules = (plan.video_rule, temperature, plan.recipe.limits, plan.recipe.verdict.brief_fraction)
     of_faces = faces_of(timelines, looks, num_samples, threshold, *rules)
+    for face in of_faces:
+        face["classes"] = methods.probabilities([face["timeline"]], temperature)
     deciding = [face for face in of_faces if not (face["brief"] or face["weak"])]
     highest = max(deciding, key=lambda face: face["peak"]["probability"])
     value, decides = deciding[0]["probability"], deciding[0]["face"]
     if plan.faces_rule == "all" and len(deciding) > 1:
         value, decides = sampled([face["timeline"] for face in deciding], plan.video_rule, temperature), None
+    of_video = [face["timeline"] for face in deciding if decides in (None, face["face"])]
     spread, no_spread = None, "the peak is of one window, which is not drawn again"
     if plan.video_rule != "peak":
         tables = [table_of(face["timeline"]) for face in deciding]
@@ -264,6 +273,7 @@ def _scored(path, looked, plan, clock, keep):
         peak=None if info.is_image else {**highest["peak"], "face": highest["face"]},
         interval=spread,
         interval_reason="" if spread else no_spread,
+        classes=methods.probabilities(of_video, temperature),
         faces=of_faces,
         faces_not_judged=not_judged,
         num_samples=num_samples,

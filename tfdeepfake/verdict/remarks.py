@@ -1,6 +1,7 @@
 """What must stand beside a verdict's figure, in its printed line and on the page: what contradicts it."""
 
 from tfdeepfake.report.text import printable
+from tfdeepfake.verdict.methods import phrase
 from tfdeepfake.verdict.timelines import LEAST_SIDE_PX
 from tfdeepfake.vocabulary import DRAWN_DATA, FAKE
 
@@ -21,9 +22,9 @@ def remarks(verdict: dict, threshold: float | None = None) -> str:
     """Phrases for the end of a verdict's line, each after a comma; "" for none."""
     phrases = [*other_streams(verdict), *verdict["video"].get("notes", ())]
     if verdict["status"] == "scored":
-        phrases = [*faces_left(verdict, threshold), other_rule(verdict, threshold), searched(verdict), *phrases]
-        phrases.append(verdict["caveat"])
-    return "".join(f", {phrase}" for phrase in phrases if phrase)
+        figures = [phrase(verdict), *faces_left(verdict, threshold), other_rule(verdict, threshold)]
+        phrases = [*figures, searched(verdict), *phrases, verdict["caveat"]]
+    return "".join(f", {words}" for words in phrases if words)
 
 
 def faces_left(verdict: dict, threshold: float | None) -> list[str]:

@@ -190,7 +190,7 @@ def with_label(record: dict, labels: dict) -> dict:
 
 def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
     """Yields the rows of scores.csv: one for each scored frame or clip of each face, one for a file without any."""
-    from tfdeepfake.scoring.table import VOTE_PREFIX
+    from tfdeepfake.scoring.table import CLASS_PREFIX, VOTE_PREFIX
 
     for verdict in verdicts:
         label = labels.get(verdict["name"], {})
@@ -213,4 +213,5 @@ def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
                     "timestamp_s": point["time_s"],
                     "logit": point["logit"],
                     **{f"{VOTE_PREFIX}{n + 1}": vote for n, vote in enumerate(point.get("votes", ()))},
+                    **{CLASS_PREFIX + name: value for name, value in point.get("class_logits", {}).items()},
                 }
