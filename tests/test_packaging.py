@@ -18,7 +18,7 @@ from tfdeepfake.cli.main import main
 assert main(["prepare", "no_such_builder"]) == 2
 assert main(["train", "--preset", "no_such_preset"]) == 2
 from tfdeepfake.cli.presets import load_preset
-print(load_preset("demo").network)
+print(load_preset("demo").config.network)
 from tfdeepfake.report.html import environment
 templates = ("page.html", "verdicts.html", "card.html", "page.css", "verdicts.css")
 assert all(environment().get_template(name) for name in templates)

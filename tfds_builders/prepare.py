@@ -126,6 +126,18 @@ def prepare(
     return summary
 
 
+def config_name(name: str, input_type: str = "clip", **flags: Any) -> str:
+    """Name of the config that `prepare` writes by these arguments.
+
+    Args:
+      name: one of `BUILDERS`.
+      input_type, **flags: as `prepare` takes them.
+    """
+    counts = {key: flags.pop(key, None) for key in ("num_frames_real", "num_frames_fake")}
+    image_format = flags.pop("image_format", "jpeg95")
+    return _choose(name, input_type, None, **counts, image_format=image_format, changes=flags)[1].name
+
+
 def _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
     from tfds_builders.core.configs import find_config

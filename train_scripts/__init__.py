@@ -1,1 +1,1 @@
-"""One preset per experiment: a module with a `CONFIG`. `tfdeepfake train --preset NAME` runs it."""
+"""One preset per experiment: a module with a `PRESET`. `tfdeepfake train --preset NAME` runs it."""

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from tfdeepfake.training.grid import best_cell, grid
 
     changes = {name: getattr(args, name) for name in ("data", "data_dir", "epochs") if getattr(args, name)}
-    config = dataclasses.replace(load_preset(args.preset), **changes)
+    config = dataclasses.replace(load_preset(args.preset).config, **changes)
     rows = grid(config, args.batch_sizes, args.learning_rates, args.run_dir)
     if best := best_cell(rows):
         print(f"best: batch size {best['batch_size']}, learning rate {best['learning_rate']:g}")

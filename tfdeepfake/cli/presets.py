@@ -1,5 +1,6 @@
-"""The presets of `train_scripts`: which there are, and their configs."""
+"""`tfdeepfake presets`: the experiments of `train_scripts`, and what a run of one reads."""
 
+import argparse
 import difflib
 import importlib
 import pkgutil
@@ -10,6 +11,31 @@ from tfdeepfake.errors import InputError
 
 if TYPE_CHECKING:
     from tfdeepfake.training.config import TrainConfig
+    from tfdeepfake.training.preset import Preset
+
+
+def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    p = verbs.add_parser("presets", help="the papers' experiments: which rows of which tables, and their commands")
+    p.add_argument("names", nargs="*", help="presets whose commands are printed (default: a line for each of all)")
+    return p
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.names:
+        for name in presets():
+            preset = load_preset(name)
+            print(f"{name:<36} {'; '.join(preset.rows) or about(name)}  [{preset.measured}]")
+        return
+    for name in args.names:
+        preset = load_preset(name)
+        print(importlib.import_module(f"train_scripts.{name}").__doc__.strip())
+        for number, (data_set, options) in enumerate(preset.evaluate):
+            told = "".join(
+                f" {key}={','.join(value) if isinstance(value, tuple) else value}" for key, value in options.items()
+            )
+            print(f"\nOn {data_set}{told}:\n\n    {preset.prepare_command(number, data_dir='data')}")
+            print(f"    tfdeepfake evaluate runs/{name} --split test --data {data_of(preset, number)} --data-dir data")
+        print()
 
 
 def presets() -> list:
@@ -17,15 +43,50 @@ def presets() -> list:
     return sorted(m.name for m in pkgutil.iter_modules(train_scripts.__path__))
 
 
-def load_preset(name: str) -> "TrainConfig":
-    """The TrainConfig of a preset.
+def load_preset(name: str) -> "Preset":
+    """A preset.
 
     Raises:
       InputError: no such preset; names those there are.
     """
     known = presets()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError("preset", f"there is none named {name!r};", f"{hint}There are {', '.join(known)}.")
-    return importlib.import_module(f"train_scripts.{name}").CONFIG
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError("preset", f"there is none named {name!r};", f"{hint}`tfdeepfake presets` lists them.")
+    return importlib.import_module(f"train_scripts.{name}").PRESET
+
+
+def about(name: str) -> str:
+    """What the first lines of a preset's file say it is."""
+    title = importlib.import_module(f"train_scripts.{name}").__doc__.strip().partition("\n\n")[0]
+    return " ".join(title.split()).removesuffix(".")
+
+
+def data_of(preset: "Preset", number: int | None = None) -> str:
+    """ "builder/config" of the data that a preset reads; with `number`, of the data set `evaluate[number]`."""
+    from tfds_builders.prepare import config_name
+
+    name, options = (preset.data_set, preset.options()) if number is None else preset.evaluate[number]
+    flags = {flag: value for flag, value in preset.prepare.items() if flag not in preset.options()}
+    return f"{name}/{config_name(name, **(flags | options))}"
+
+
+def check_data(preset: "Preset", name: str, config: "TrainConfig") -> None:
+    """Refuses data that was prepared otherwise than a preset says.
+
+    Raises:
+      InputError: it is not prepared, or a field of its recipe is another; names the command that prepares it.
+    """
+    from tfdeepfake.data.batches.prepared import open_data
+
+    command = f"Run: {preset.prepare_command(data_dir=config.data_dir)}"
+    try:
+        recipe = open_data(config.data, config.data_dir).recipe
+    except InputError as error:
+        raise InputError(config.data, error.problem, command) from None
+    wanted = preset.recipe()
+    differ = {field: getattr(recipe, field) for field, value in wanted.items() if getattr(recipe, field) != value}
+    if differ:
+        told = ", ".join(f"{field} is {there!r} there, {wanted[field]!r} in {name}" for field, there in differ.items())
+        raise InputError(config.data, f"was prepared otherwise: {told}.", command)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, given_fields
-from tfdeepfake.cli.presets import load_preset
+from tfdeepfake.cli.presets import check_data, data_of, load_preset
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
@@ -16,7 +16,7 @@ from tfdeepfake.training.config import TrainConfig
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("train", help="train a network on a prepared data set; started again, it resumes")
     p.add_argument("network", nargs="?", help="baseline, two_stream_frame, two_stream_video, cnn_rnn, ...")
-    p.add_argument("--preset", help="experiment of train_scripts/, for example baseline or demo")
+    p.add_argument("--preset", help="experiment that `tfdeepfake presets` lists, for example demo")
     p.add_argument("--run-dir", help="folder of the run (default: runs/<preset or network-data>)")
     p.add_argument("--save-model", help="copy the best model folder here at the end")
     add_fields(p, TrainConfig, leave_out=("network",))
@@ -31,7 +31,7 @@ def read_config(args: argparse.Namespace) -> TrainConfig:
     """
     if not args.preset and not args.network:
         raise InputError("train", "needs a network or --preset.", "For example: tfdeepfake train two_stream_video")
-    config = load_preset(args.preset) if args.preset else TrainConfig()
+    config = load_preset(args.preset).config if args.preset else TrainConfig()
     changes = given_fields(args, TrainConfig)
     for name, sample in (("network_args", '{"backbone": "small"}'), ("limits", '{"flicker": 9}')):
         if name not in changes:
@@ -52,6 +52,11 @@ def run(args: argparse.Namespace) -> None:
     if args.save_model:
         check_output_folder(args.save_model)
     load_tensorflow()
+    if args.preset:
+        preset = load_preset(args.preset)
+        if not args.data:
+            config = dataclasses.replace(config, data=data_of(preset))
+        check_data(preset, args.preset, config)
     from tfdeepfake.compiled.choice import compile_ahead
     from tfdeepfake.model_folder import copy_model
     from tfdeepfake.training.train import train

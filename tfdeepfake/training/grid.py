@@ -1,6 +1,6 @@
 """Grid search over batch size and learning rate: one run per cell, each in its own process (P2 4.2.2).
 
-    tfdeepfake grid two_stream_video runs/grid --data-dir data
+    tfdeepfake grid p2_two_stream_video runs/grid --data-dir data
 
 The paper's grid: batch sizes 4, 16, 32; learning rates "10e-3" and "10e-6". Started again, finished cells stay as
 they are and an interrupted one is resumed. Hardware, time: those of one run, times the cells; not yet run at the

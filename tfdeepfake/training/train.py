@@ -22,6 +22,7 @@ import dataclasses
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -38,6 +39,9 @@ from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
 from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from, validation, within_epoch
 from tfdeepfake.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Path:
@@ -118,7 +122,7 @@ def _fit(run, log, progress):
             # An epoch that was begun is ended first, on its own.
             last = run.epoch + 1 if run.batches else config.epochs
             run.trained.fit(
-                _batches(run, last),
+                training_batches(run, last),
                 initial_epoch=run.epoch,
                 epochs=last,
                 steps_per_epoch=run.steps - run.batches,
@@ -128,7 +132,7 @@ def _fit(run, log, progress):
             )
 
 
-def _batches(run, last_epoch):
+def training_batches(run: run_setup.Run, last_epoch: int) -> "tf.data.Dataset":
     """Training batches from where the run stands up to an epoch."""
     config = run.config
     return pipeline.training_batches(

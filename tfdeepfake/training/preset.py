@@ -1,0 +1,56 @@
+"""A preset: an experiment of a paper as data, from the preparation of its data to what is evaluated."""
+
+import shlex
+from dataclasses import dataclass, field
+
+from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.training.config import TrainConfig
+
+# Flags of `tfdeepfake prepare`; what is none of them is an option of the builder.
+_FLAGS = {*DataRecipe.__dataclass_fields__, "num_frames_real", "num_frames_fake", "image_format"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One file of `train_scripts/`.
+
+    Args:
+      rows: of the papers' tables that this is, such as "P4 Table 3: TALL"; () for the project's own.
+      data_set: builder of the data that it is trained on.
+      prepare: {flag of `tfdeepfake prepare`, with underscores: value}: fields of the data recipe, input_type,
+        num_frames_real, num_frames_fake, and the builder's own options.
+      config: TrainConfig, its `data` the data set's name.
+      evaluate: (builder, its options) of further data sets that the row is about, each prepared by the same flags.
+        Empty where the row is about the test split of `data_set`.
+      printed: what the paper prints for it; "" where it prints nothing.
+      measured: what was measured here, with the command's data; "not yet run" where nothing was.
+      stages: names of presets that have to be trained before, in their order.
+    """
+
+    rows: tuple
+    data_set: str
+    prepare: dict
+    config: TrainConfig
+    evaluate: tuple = ()
+    printed: str = ""
+    measured: str = "not yet run"
+    stages: tuple = field(default=())
+
+    def recipe(self) -> dict:
+        """Those of `prepare` that are fields of the data recipe."""
+        return {name: value for name, value in self.prepare.items() if name in DataRecipe.__dataclass_fields__}
+
+    def options(self) -> dict:
+        """Those of `prepare` that are the builder's own options."""
+        return {name: value for name, value in self.prepare.items() if name not in _FLAGS}
+
+    def prepare_command(self, number: int | None = None, folder: str = "DIR", data_dir: str | None = None) -> str:
+        """The command line that prepares the data; with `number`, that of the data set `evaluate[number]`."""
+        name, options = (self.data_set, self.options()) if number is None else self.evaluate[number]
+        words = ["tfdeepfake", "prepare", name] + ([] if name == "synthetic_faces" else ["--dir", folder])
+        for flag, value in self.prepare.items():
+            words += [f"--{flag.replace('_', '-')}", str(value)] if flag in _FLAGS else []
+        for option, value in options.items():
+            text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+            words += ["--option", f"{option}={text}"]
+        return shlex.join(words + (["--data-dir", data_dir] if data_dir else []))

@@ -1,0 +1,51 @@
+r"""P0's MC3, a member of Ensemble3D (Sec. III-B).
+
+    tfdeepfake prepare dfdc --dir DIR --input-type clip --sampling consecutive --num-frames 16 --num-clips 4 \
+        --detector blazeface --select most_confident --margin-frac 0.3 --height-px 112 --width-px 112 --flow \
+        none --data-dir data
+    tfdeepfake train --preset p0_mc3_18 --data-dir data
+    tfdeepfake evaluate runs/p0_mc3_18 --split test --data-dir data
+
+The paper: DFDC, BlazeFace, the most confident face, 224 x 224 px, the augmentations of `--augment p0`, Adam at 1e-5
+with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1).
+
+Chosen here: margin of 0.3, 4 runs of 16 consecutive frames at 112 px, batches of 8, 20 epochs with early stopping
+after 5, class weights for the 1 to 5 of real and fake, kinetics weights to start from, the validation split of the
+builder (the paper names none).
+
+Hardware, time: not yet run. Expected score: not yet run here.
+"""
+
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.preset import Preset
+
+PRESET = Preset(
+    rows=(),
+    data_set="dfdc",
+    prepare={
+        "input_type": "clip",
+        "sampling": "consecutive",
+        "num_frames": 16,
+        "num_clips": 4,
+        "detector": "blazeface",
+        "select": "most_confident",
+        "margin_frac": 0.3,
+        "height_px": 112,
+        "width_px": 112,
+        "flow": "none",
+    },
+    config=TrainConfig(
+        network="mc3_18",
+        network_args={"input_size": (112, 112), "num_frames": 16},
+        data="dfdc",
+        start_from="kinetics",
+        batch_size=8,
+        epochs=20,
+        early_stopping_epochs=5,
+        learning_rate=1e-05,
+        epsilon=1e-08,
+        augment="p0",
+        loss="bce",
+        class_weights="balanced",
+    ),
+)

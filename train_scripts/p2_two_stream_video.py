@@ -1,0 +1,43 @@
+r"""P2 5.2, two-stream on whole videos (Table 4).
+
+    tfdeepfake prepare video_folder --dir DIR --input-type clip --flow dis --sampling spaced --num-frames 16 \
+        --detector none --height-px 108 --width-px 192 --data-dir data
+    tfdeepfake train --preset p2_two_stream_video --data-dir data
+    tfdeepfake evaluate runs/p2_two_stream_video --split test --data-dir data
+
+The paper: 825 videos of DFDC, 16 equally spaced whole frames each (Sec. 3.1); Adam at "10e-3", class weights (Sec.
+4.2). 16 frames and 16 flow maps of a video are one example: batches of 4, BCE + F1. The grid over batch sizes and
+learning rates: `tfdeepfake grid p2_two_stream_video runs/grid`.
+
+Chosen here: 10 epochs, ImageNet weights to start from, no schedule. The paper gives no alpha and beta: both are 1.
+
+Hardware, time: not yet run. Expected score: the paper prints a confusion matrix only (Figure 2); not yet run here.
+"""
+
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.preset import Preset
+
+PRESET = Preset(
+    rows=("P2 5.2: Two-Stream Whole-Video",),
+    data_set="video_folder",
+    prepare={
+        "input_type": "clip",
+        "flow": "dis",
+        "sampling": "spaced",
+        "num_frames": 16,
+        "detector": "none",
+        "height_px": 108,
+        "width_px": 192,
+    },
+    config=TrainConfig(
+        network="two_stream_video",
+        network_args={"weights": "imagenet"},
+        data="video_folder",
+        epochs=10,
+        batch_size=4,
+        learning_rate=0.01,
+        loss="bce_f1",
+        class_weights="balanced",
+    ),
+    printed="a confusion matrix only (Figure 2)",
+)
