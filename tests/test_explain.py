@@ -9,6 +9,7 @@ from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
+from tfdeepfake.explain.correlation import channel_correlation, summary
 from tfdeepfake.explain.gradcam import explained_logit, gradcam, sites
 from tfdeepfake.explain.seen import lines, seen_by
 from tfdeepfake.layers.thumbnail import thumbnail
@@ -174,3 +175,21 @@ def test_which_logit_is_explained():
     ):
         with pytest.raises(InputError, match="target"):
             explained_logit(outputs, target, names)
+
+
+def test_correlation_of_channels_is_numpys_and_dead_channels_are_told():
+    model = models.build("resnet3d_18", **TINY["resnet3d_18"])
+    batches = [random_inputs(model, batch=3, seed=seed) for seed in range(2)]
+    part = keras.Model(model.input, model.get_layer("features").output)
+    rows = np.concatenate([part.predict_on_batch(batch) for batch in batches])
+    rows = rows.reshape(-1, rows.shape[-1]).astype(np.float64)
+    alive = rows.std(axis=0) > 1e-5 * rows.std(axis=0).max()
+    matrix = channel_correlation(model, batches)
+    assert np.isnan(np.diag(matrix)).tolist() == (~alive).tolist()
+    expected = np.corrcoef(rows[:, alive].T)
+    np.testing.assert_allclose(matrix[np.ix_(alive, alive)], expected, atol=1e-6)
+    told = summary(matrix)
+    off = np.abs(expected[~np.eye(len(expected), dtype=bool)])
+    assert told["dead"] == (~alive).sum() and told["mean_abs"] == pytest.approx(off.mean(), abs=1e-6)
+    with pytest.raises(InputError, match="no layer 'nothing'"):
+        channel_correlation(model, batches, "nothing")

@@ -47,7 +47,7 @@ def write_page(
         "places": _whole_numbers(points.places[some]),
         "kinds": {name: _coded(texts[some]) for name, texts in kinds.items()},
         "noise": NOISE,
-        "two": [palette.LIGHT["fake"], palette.LIGHT["real"]],
+        "own": {name: palette.LIGHT[name] for name in ("fake", "real")},
     }
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html.write_page(
@@ -77,9 +77,10 @@ def _cluster_names(clusters):
 
 def _whole_numbers(places):
     """Places centred and scaled to -1000..1000, one after the other."""
-    centred = places - (places.max(axis=0) + places.min(axis=0)) / 2
-    radius = np.percentile(np.linalg.norm(centred, axis=1), 99.5)
-    return np.rint(centred * (950 / max(float(radius), 1e-9))).astype(int).ravel().tolist()
+    centred = places - np.median(places, axis=0)
+    # A few points far off shall not make the others small: they lie outside, a step away.
+    radius = np.percentile(np.linalg.norm(centred, axis=1), 97)
+    return np.rint(centred * (850 / max(float(radius), 1e-9))).astype(int).ravel().tolist()
 
 
 def _coded(texts):

@@ -9,7 +9,7 @@
   const hue = (k, n) => `hsl(${Math.round(360 * (k * 0.61803 % 1))} ${n > 12 ? 65 : 72}% ${k % 2 ? 42 : 56}%)`;
   const colours = () => {
     const one = data.kinds[pick.value];
-    return one.names.map((name, k) => name === data.noise ? "#9aa0a8" : one.names.length === 2 ? (k ? data.two[1] : data.two[0]) : hue(k, one.names.length));
+    return one.names.map((name, k) => name === data.noise ? "#9aa0a8" : data.own[name] || hue(k, one.names.length));
   };
   function draw() {
     const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
