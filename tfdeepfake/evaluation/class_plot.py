@@ -9,10 +9,11 @@ from tfdeepfake.evaluation.plots import CURVE, DPI, FAKE, GREY, INK, PALE, REAL,
 from tfdeepfake.files import atomic_path
 
 METRICS = (("precision", CURVE), ("recall", REAL), ("f1", FAKE))
+TITLES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def class_confusion(path: str | Path, section: dict, subtitle: str = "") -> Path:
-    """Writes a PNG: at the left counts, shaded by the fraction of the true class; at the right bars of each class.
+    """Writes a PNG: counts, shaded by the fraction of the true class, and beside each row the bars of its class.
 
     Args:
       path: PNG file.
@@ -23,17 +24,23 @@ def class_confusion(path: str | Path, section: dict, subtitle: str = "") -> Path
     from matplotlib.figure import Figure
 
     names, counts = list(section["per_class"]), np.array(section["confusion"])
-    side = 1.6 + 0.55 * len(names)
-    size = (2 * side + 1.6, side + 1.5)
+    # Inches: names stand beside rows and, turned, below columns.
+    name, side = 0.085 * max(map(len, names)), 0.55 * len(names) + 0.2
+    left, below, above, gap = 0.6 + name, 0.55 + 0.6 * name, 1.15, 0.3
+    size = (left + side + gap + 3.4 + 0.4, above + side + below)
     with rc_context(STYLE):
         figure = Figure(figsize=size, dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)
         plain = {"va": "top", "parse_math": False}
-        left = 1.4 / size[0]
-        figure.text(left, 1 - 0.16 / size[1], "Classes of videos", fontsize=12, fontweight="bold", **plain)
-        figure.text(left, 1 - 0.42 / size[1], subtitle, fontsize=8.5, color=GREY, linespacing=1.35, **plain)
-        cells, bars = figure.subplots(1, 2)
-        figure.subplots_adjust(left=left, right=0.97, top=1 - 1.05 / size[1], bottom=1.15 / size[1], wspace=0.45)
+        figure.text(0.2 / size[0], 1 - 0.16 / size[1], "Classes of videos", fontsize=12, fontweight="bold", **plain)
+        figure.text(
+            0.2 / size[0], 1 - 0.42 / size[1], subtitle, fontsize=8.5, color=GREY, linespacing=1.35, wrap=True, **plain
+        )
+        cells, bars = figure.subplots(1, 2, width_ratios=[side, 3.4], sharey=True)
+        figure.subplots_adjust(
+            left=left / size[0], right=1 - 0.4 / size[0], top=1 - above / size[1], bottom=below / size[1],
+            wspace=gap / ((side + 3.4) / 2),
+        )  # fmt: skip
         _cells(cells, names, counts)
         _bars(bars, names, section)
         with atomic_path(path) as temporary:
@@ -54,27 +61,20 @@ def _cells(axes, names, counts):
     axes.tick_params(length=0)
     axes.set(xlabel="called", ylabel="true class", yticks=range(len(names)), xticks=range(len(names)))
     axes.set_yticklabels(names, color=INK, parse_math=False)
-    axes.set_xticklabels(names, color=INK, rotation=30, ha="right", parse_math=False)
+    axes.set_xticklabels(names, color=INK, rotation=35, ha="right", rotation_mode="anchor", parse_math=False)
 
 
 def _bars(axes, names, section):
-    """Precision, recall and F1 of each class; a dash where one is not defined."""
+    """Precision, recall and F1 of each class, in its row; a dash where one is not defined."""
     for number, (metric, colour) in enumerate(METRICS):
-        places = np.arange(len(names)) + 0.26 * (number - 1)
+        places = np.arange(len(names)) + 0.27 * (number - 1)
         values = [section["per_class"][name][metric] for name in names]
-        title = "F1" if metric == "f1" else metric
-        axes.bar(places, [value or 0 for value in values], 0.24, color=colour, label=title)
+        axes.barh(places, [value or 0 for value in values], 0.24, color=colour, label=TITLES[metric])
         for place, value in zip(places, values, strict=True):
-            axes.text(
-                place,
-                (value or 0) + 0.02,
-                "–" if value is None else f"{value:.2f}",
-                ha="center",
-                fontsize=7,
-                color=GREY,
-            )
-    axes.set(ylim=(0, 1.12), yticks=np.linspace(0, 1, 6), xticks=range(len(names)))
-    axes.set_xticklabels(names, color=INK, rotation=30, ha="right", parse_math=False)
-    axes.grid(axis="y", color=PALE, linewidth=0.6)
+            text = "–" if value is None else f"{value:.2f}"
+            axes.text((value or 0) + 0.015, place, text, va="center", fontsize=7, color=GREY)
+    axes.set(xlim=(0, 1.12), xticks=np.linspace(0, 1, 6))
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    axes.grid(axis="x", color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
