@@ -1,5 +1,6 @@
 """`tfdeepfake explain`: a video's maps drawn, put back onto its frames, scored and written."""
 
+import dataclasses
 import json
 
 import keras
@@ -8,9 +9,11 @@ import pytest
 from support import verdicts
 
 from tfdeepfake import data
+from tfdeepfake.data.video import write_video
 from tfdeepfake.errors import InputError
 from tfdeepfake.explain import attention, draw, scored
 from tfdeepfake.explain.gradcam import gradcam
+from tfdeepfake.explain.masks import mask_of
 from tfdeepfake.explain.overlays import overlays
 from tfdeepfake.explain.samples import crop_matrices, maps_of_video
 from tfdeepfake.explain.settings import ExplainSettings
@@ -38,8 +41,6 @@ def network(tmp_path):
 
 def lit(frame, face=0):
     """A clip whose upper left quarter is bright, cut out of the frame's right half."""
-    import dataclasses
-
     example = verdicts.example(0.0, face=face, frame=frame, count=4, box=(40, 10, 60, 40))
     example.frames[:, : SIDE // 2, : SIDE // 2] = 255
     boxes = np.tile(np.float32([32, 8, 64, 40]), (4, 1))
@@ -95,8 +96,6 @@ def test_a_map_is_put_back_where_its_crop_was_cut_out(network, monkeypatch, tmp_
 
 
 def test_matrices_of_aligned_crops_are_those_of_the_crop(network):
-    import dataclasses
-
     turn = np.tile(np.array([[0.0, 2.0, 5.0], [-2.0, 0.0, 100.0]]), (4, 1, 1))
     example = dataclasses.replace(lit(0), transforms=turn, sides_px=np.full(4, 80))
     np.testing.assert_allclose(crop_matrices(example)[0] @ [10, 20, 1], np.array([45, 80]) * SIDE / 80)
@@ -110,6 +109,27 @@ def test_a_video_without_a_face_says_so_and_draws_nothing(network, monkeypatch, 
     about = explain_video(tmp_path / "clip.mp4", network, tmp_path / "out", log=lambda line: None)
     assert about["status"] == "no_face" and about["probability"] is None
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["explanation.json"]
+
+
+def test_a_mask_is_cut_like_the_crop_it_belongs_to(tmp_path):
+    """A video of masks at half the size: white where the video's upper left quarter is, black in its first frame."""
+    from tfdeepfake.explain.samples import Sample
+
+    frames = np.zeros((3, 48, 64, 3), np.uint8)
+    frames[1:, :24, :32] = 255
+    write_video(tmp_path / "mask.mp4", frames, 25, crf=5)
+    matrix = np.array([[0.25, 0.0, -8.0], [0.0, 0.25, -4.0]])  # x 32..64, y 16..48 of a video of 96 x 128 px
+    crops = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    boxes = np.zeros((2, 4), np.float32)
+    sample = Sample(1, 0.0, 0.5, np.array([0, 2]), np.zeros(2), crops, None, np.stack([matrix] * 2), boxes)
+    region = mask_of(tmp_path / "mask.mp4", (96, 128), sample)
+    assert region.shape == (2, SIDE, SIDE) and region[0].max() < 16 and region[1].min() > 240
+    moved = dataclasses.replace(sample, matrices=np.stack([matrix - [[0, 0, 8], [0, 0, 0]]] * 2))  # x 64..96
+    assert mask_of(tmp_path / "mask.mp4", (96, 128), moved)[1].max() < 16
+    with pytest.raises(InputError, match="mask of 64 x 48 px for a video of 96 x 96 px"):
+        mask_of(tmp_path / "mask.mp4", (96, 96), sample)
+    with pytest.raises(InputError, match="has 3 frames, and the video's frame 5"):
+        mask_of(tmp_path / "mask.mp4", (96, 128), dataclasses.replace(sample, indices=np.array([0, 5])))
 
 
 def test_energy_in_a_region_stands_beside_that_of_an_even_map():
