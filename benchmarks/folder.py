@@ -4,12 +4,14 @@
     python benchmarks/folder.py MODEL FOLDER --files 300 --memory
 
 MODEL is a saved model folder. Files are those of the folder, again and again up to `--files`. The ways take turns, so
-that what else the machine does meets all of them; `bare decoder` reads the frames that verdicts look at, and nothing
+that what else the machine does meets all of them; CPU seconds, those of the processes and their start included, tell
+what a way costs whatever else runs; `bare decoder` reads the frames that verdicts look at, and nothing
 else, in one and in two processes. `--memory` prints how much this process has after so many files, and its processes.
 """
 
 import argparse
 import itertools
+import resource
 import time
 from pathlib import Path
 
@@ -63,6 +65,12 @@ def verdicts(paths, network, settings):
         yield time.perf_counter() - start, judge_looked(path, looked, network.model, network.recipe, settings)
 
 
+def cpu_s():
+    """CPU seconds of this process and of those of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def resident_mb(process="self"):
     """Memory of a process and its children, MB: [own, *children]."""
     own = 0
@@ -95,17 +103,21 @@ def main():
                 if number in (1, 10, 30) or number % 50 == 0:
                     print(f"{name}: {number} files, {resident_mb()} MB", flush=True)
         return
-    seconds = {}
+    seconds, spent = {}, {}
     for _ in range(arguments.rounds):
         for name, chosen in WAYS.items():
+            before = cpu_s()
             took = [at for at, _ in verdicts(paths, network, JudgeSettings(**chosen))][-1]
             seconds[name] = min(took, seconds.get(name, took))
+            spent[name] = min(cpu_s() - before, spent.get(name, 1e9))
         for processes in (1, 2):
             name = f"bare decoder, {processes} process{'es' if processes > 1 else ''}"
+            before = cpu_s()
             took = bare(paths, processes)
             seconds[name] = min(took, seconds.get(name, took))
+            spent[name] = min(cpu_s() - before, spent.get(name, 1e9))
     for name, took in seconds.items():
-        print(f"{name:<26} {len(paths) / took:6.2f} videos/s")
+        print(f"{name:<26} {len(paths) / took:6.2f} videos/s {spent[name] / len(paths):6.2f} CPU s a video")
 
 
 if __name__ == "__main__":

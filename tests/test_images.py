@@ -308,3 +308,13 @@ def test_png_is_read_in_a_fresh_process(tmp_path):
         Image.fromarray(image()).save(tmp_path / f"a.{suffix}")
         code = f"from tfdeepfake.data import video; print(video.probe({str(tmp_path / f'a.{suffix}')!r}).codec)"
         assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == suffix
+
+
+def test_places_without_a_size_in_a_heic_file_are_no_work_for_ever():
+    from tfdeepfake.data.video.heif_boxes import _places
+
+    item = struct.pack(">HHH", 1, 0, 0xFFFF)
+    with pytest.raises(ValueError, match="places without a size"):
+        _places(bytes(4) + b"\0\0" + struct.pack(">H", 0xFFFF) + item * 0xFFFF)
+    whole = bytes(4) + b"\x44\0" + struct.pack(">H", 1) + struct.pack(">HHHIIII", 1, 0, 2, 10, 5, 20, 6)
+    assert _places(whole) == {1: (0, [(10, 5), (20, 6)])}

@@ -340,3 +340,12 @@ def test_an_orientation_that_only_the_first_frame_carries(tmp_path, suffix):
 def test_frames_of_a_few_px_stay_as_they_are():
     frame = av.VideoFrame(1, 1, "yuv420p")
     assert deinterlaced_alone(frame) is frame
+
+
+@pytest.mark.parametrize("profile, full_range, is_5", [(0, 1, True), (0, 0, False), (1, 0, False), (1, 1, False)])
+def test_dolby_vision_of_profile_5_is_told_by_its_metadata(profile, full_range, is_5):
+    from tfdeepfake.data.video.survey import is_dolby_vision_5
+
+    header = bytes([2, 0, 18, 0, profile, 6, 0, 0, 23, 1, full_range, 8])
+    assert is_dolby_vision_5((24).to_bytes(8, "little") + bytes(16) + header) is is_5
+    assert not is_dolby_vision_5(b"") and not is_dolby_vision_5((1 << 40).to_bytes(8, "little"))

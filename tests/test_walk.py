@@ -6,7 +6,7 @@ import shutil
 import pytest
 from support.media import make_video, moving_frames
 
-from tfdeepfake.data.video.formats import MEDIA_SUFFIXES
+from tfdeepfake.data.video.formats import MEDIA_SUFFIXES, sniff
 from tfdeepfake.data.video.walk import lines, walk
 from tfdeepfake.data.video.write import write_image
 
@@ -114,3 +114,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, clip, monkeypatch):
     content = walk(tmp_path)
     assert names(content.media, tmp_path) == ["a.mp4"]
     assert content.unreadable == [(tmp_path / "closed", "cannot be opened (Permission denied).")]
+
+
+@pytest.mark.parametrize(
+    "codec, kind", [(b"\x80theora", "video"), (b"\x01vorbis", ""), (b"OpusHead", ""), (b"\x7fFLAC", "")]
+)
+def test_ogg_files_are_videos_where_they_hold_one(tmp_path, codec, kind):
+    for name in ("a.ogg", "b", "c.ogx"):
+        (tmp_path / name).write_bytes(b"OggS" + bytes(24) + codec + bytes(60))
+        assert sniff(tmp_path / name) == kind

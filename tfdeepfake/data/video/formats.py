@@ -22,7 +22,7 @@ _OTHER_SUFFIXES = frozenset(
     (
         ".txt .md .csv .tsv .json .jsonl .xml .html .htm .yaml .yml .py .sh .log .pdf .doc .docx .xls .xlsx "
         ".zip .gz .tar .7z .rar .npy .npz .h5 .hdf5 .pt .pth .pkl .tfrecord .srt .vtt .ass .mp3 .wav .m4a .aac .flac "
-        ".ogg .opus .aae .thm"
+        ".opus .aae .thm"
     ).split()
 )
 _VIDEO_MARKS = (
@@ -31,7 +31,6 @@ _VIDEO_MARKS = (
     (0, b"GIF87a"),
     (0, b"GIF89a"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF and WMV
-    (0, b"OggS"),
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01"),  # MXF
     (0, b"\0\0\1\xba"),  # MPEG program stream
     (0, b"\0\0\1\xb3"),  # MPEG video
@@ -90,6 +89,9 @@ def sniff_content(path: str | Path) -> str:
         return "image" if not head.startswith(b"BM") or head[6:10] == bytes(4) else ""
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or head[8:12] == b"WEBP" or is_heif(head):
         return "video"  # many of them
+    if head.startswith(b"OggS"):
+        # All streams of an Ogg file begin in its first pages; most such files hold sound alone.
+        return "video" if any(mark in head for mark in (b"\x80theora", b"OVP80", b"BBCD\0")) else ""
     if any(head[at : at + len(mark)] == mark for at, mark in _VIDEO_MARKS):
         return "video"
     if head[4:8] in _BOXES and head[4:12] not in (b"ftypM4A ", b"ftypM4B "):

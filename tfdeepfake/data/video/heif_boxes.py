@@ -142,8 +142,10 @@ def _places(data):
         number = take(wide)
         method = take(2) & 15 if version else 0
         take(2)  # data reference
-        base, extents = take(sizes[2]), []
-        for _ in range(take(2)):
+        base, extents, count = take(sizes[2]), [], take(2)
+        if count > 1 and not (sizes[0] or sizes[1]):
+            raise ValueError("iloc has places without a size")  # millions of them fit into a few bytes
+        for _ in range(count):
             if version:
                 take(sizes[3])
             start = base + take(sizes[0])

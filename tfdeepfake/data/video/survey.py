@@ -7,7 +7,7 @@ sets are decoded to see how their frames are shown.
 import numpy as np
 
 from tfdeepfake.data.video import headers
-from tfdeepfake.data.video.check import encrypted
+from tfdeepfake.data.video.check import VideoError, encrypted
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import decoded, demuxed
 from tfdeepfake.data.video.shown import Looker, container_aspect
@@ -55,7 +55,7 @@ class Survey:
       container, stream: as `packets.opened` gives them; read to their end.
       deadline: `check.Deadline`.
     Raises:
-      VideoError: the packets are encrypted, or more than the deadline allows.
+      VideoError: the packets are encrypted, or Dolby Vision of profile 5, or take longer than the deadline allows.
 
     Afterwards `ticks`, `order` (decoding times), `keys` and `shown` have an entry for each packet; `looks` has the
     `Shown` of all frames that were decoded, each once.
@@ -68,6 +68,7 @@ class Survey:
         self.trusted = self.kind in INDEXED_CONTAINERS and self.codec in INDEXED_CODECS
         self.lengths = headers.nal_lengths(self.codec, self.decoder.extradata)
         self.looker = Looker(container_aspect(container, stream), self.codec)
+        self.path = deadline.path
         self.looks, self.notes, self.interlaced = [], (), False
         self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
         known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
@@ -124,7 +125,14 @@ class Survey:
             look = self.looker(frame, self.decoder)
             if not self.looks:
                 self.interlaced = frame.interlaced_frame and not look.is_field
-                self.notes = tuple(_notes(self.looker.side_data(frame), look))
+                side_data = self.looker.side_data(frame)
+                if any(kind == "DOVI_METADATA" and is_dolby_vision_5(data) for kind, data in side_data):
+                    raise VideoError(
+                        self.path,
+                        "is Dolby Vision of profile 5: only Dolby's own decoders show its colours.",
+                        "Convert it to SDR, or export it again as HDR10 or HLG.",
+                    )
+                self.notes = tuple(_notes(side_data, look))
                 self.looker = Looker(self.looker.pixel_aspect, self.codec, self.looker.seen, look.turn)
             if look not in self.looks:
                 self.looks.append(look)
@@ -210,6 +218,15 @@ _PROJECTIONS = {
     3: "half equirectangular",
     5: "fisheye",
 }
+
+
+def is_dolby_vision_5(data: bytes) -> bool:
+    """Whether a frame's base layer is in Dolby's own colours (IPT), by libavutil's AVDOVIMetadata (dovi_meta.h).
+
+    Told as libavcodec tells it: profile 0 of the metadata, in full range.
+    """
+    header = int.from_bytes(data[:8], "little")
+    return len(data) > header + 10 and data[header + 4] == 0 and data[header + 10] == 1
 
 
 def _notes(side_data, look):
