@@ -1,6 +1,7 @@
 """Kaggle's submission: a row for each file, the clip by log loss, the prior where there is no score."""
 
 import csv
+import inspect
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_command_says_what_files_without_a_face_got(tmp_path, capsys):
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "s.csv: 3 files" in text and "chosen on 60 validation videos: log loss 0." in text
-    assert "1 files have no score. A submission needs a number: they got 0.6667, the fraction of fakes in" in text
+    assert "Files without a score: 1. A submission needs a number: they got 0.6667, the fraction of fakes in" in text
     assert "  x.mp4 (no_face)" in text
 
 
@@ -95,13 +96,14 @@ def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch)
     validation(run / "scores_validation.csv")
     for name, content in (("config", {}), ("versions", {"examples": {"real": 10, "swap": 20, "reenact": 10}})):
         write_json(run / f"{name}.json", content)
-    judged = []
+    judged, real = [], inspect.signature(batch.judge_many)
 
-    def predict(videos, model, out_dir, log):
+    def judge_many(videos, model, out_dir, *, log):
+        real.bind(videos, model, out_dir, log=log)  # it takes what it is given
         judged.append((videos, model))
         write(out_dir / "scores.csv", [0.3], no_face=["x.mp4"])
 
-    monkeypatch.setattr(batch, "predict", predict)
+    monkeypatch.setattr(batch, "judge_many", judge_many)
     assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv")]) == 0
     assert judged == [("clips", run)] and read(tmp_path / "s.csv")["x.mp4"] == 0.75
 

@@ -81,7 +81,7 @@ class _Member:
             return self.path / "scores.csv" if self.path.is_dir() else self.path
         folder = out.with_name(f"{out.stem}-{number + 1}-{self.path.resolve().name}")
         check_output_folder(folder)
-        from tfdeepfake.verdict.batch import predict
+        from tfdeepfake.verdict.batch import judge_many
 
-        predict(videos, self.path, out_dir=folder, log=lambda line: print(line, file=sys.stderr, flush=True))
+        judge_many(videos, self.path, folder, log=lambda line: print(line, file=sys.stderr, flush=True))
         return folder / "scores.csv"

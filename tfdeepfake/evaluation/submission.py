@@ -155,7 +155,7 @@ def submission_lines(facts: dict, out: str | Path) -> list[str]:
         lines.append(f"Clipped to {facts['clip']:.3g} .. {1 - facts['clip']:.3g}, as given")
     if facts["without_score"]:
         lines.append(
-            f"{len(facts['without_score'])} files have no score. A submission needs a number: they got "
+            f"Files without a score: {len(facts['without_score'])}. A submission needs a number: they got "
             f"{facts['prior']:.4g}, the fraction of fakes in {facts['prior_of']}, which is no verdict:"
         )
         lines += [f"  {name} ({why})" for name, why in facts["without_score"]]
