@@ -12,7 +12,8 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.score import score_data
+from tfdeepfake.scoring.table import read_scores, write_scores
 from tfdeepfake.training import run_folder, run_setup
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
@@ -126,3 +127,20 @@ def test_a_run_keeps_to_its_videos_when_it_is_resumed(prepared, tmp_path, monkey
 def test_numbers_of_videos_that_mean_nothing_are_refused(value):
     with pytest.raises(InputError, match="max_videos_per_method: needs one whole number above 0, or two"):
         TrainConfig(max_videos_per_method=value)
+
+
+def test_subgroups_come_from_the_records_into_the_scores(tmp_path):
+    def facts(number, label):
+        return {"gender": ("female", "male", "")[number % 3], "race": "" if label else "of the data's own"}
+
+    write_prepared(tmp_path, FRAMES, {"test": (4, 4)}, facts=facts, subgroups=("gender", "race"))
+    whole = pipeline.open_data("tiny", str(tmp_path))
+    lost = {"method": "real", "video": "v9", "source": "person9", "label": 0, "gender": "female", "reason": "no face"}
+    whole.metadata["coverage"]["test"]["no_face"] = [lost]
+    rows = score_data(tiny_networks.tiny_frame(input_size=(16, 16)), whole, "test", 3)
+    write_scores(tmp_path / "scores.csv", rows)
+    scores = read_scores(tmp_path / "scores.csv")
+    by_video = dict(zip(scores["video"], zip(scores["gender"], scores["race"], strict=True), strict=True))
+    assert by_video == {
+        f"v{n:04d}": (("female", "male", "")[n % 3], "" if n >= 4 else "of the data's own") for n in range(8)
+    } | {"v9": ("female", "")}  # fmt: skip

@@ -136,13 +136,15 @@ def unscored_rows(prepared: "PreparedData", split: str) -> list[dict]:
         for entry in met.get(reason, ()):
             if isinstance(entry, dict) and not covers(split, entry.get("method", "")):
                 continue
-            rows.append(_unscored(entry, prepared.version.partition("/")[0].partition(":")[0]) | {"status": status})
+            names = (*COLUMNS, *(prepared.metadata.get("subgroups") or ()))
+            data_set = prepared.version.partition("/")[0].partition(":")[0]
+            rows.append(_unscored(entry, data_set, names) | {"status": status})
     return rows
 
 
-def _unscored(entry, data_set):
-    """Row of one metadata entry: a dict of table columns, [name, reason] or a name."""
+def _unscored(entry, data_set, names):
+    """Row of one metadata entry: a dict of table columns (`names`), [name, reason] or a name."""
     if isinstance(entry, dict):
-        return {"data_set": data_set} | {name: entry[name] for name in COLUMNS if name in entry}
+        return {"data_set": data_set} | {name: entry[name] for name in names if name in entry}
     name = entry if isinstance(entry, str) else entry[0]
     return {"data_set": data_set, "video": name}

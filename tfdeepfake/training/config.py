@@ -44,8 +44,8 @@ class TrainConfig:
     data_dir: str | None = setting(None, "where prepared data sets lie; None is TFDS's own default")
     window_frames: int | None = setting(
         None,
-        "consecutive frames of each stored run that a clip network reads: drawn at random in each epoch (P4 3.1), the "
-        "middle ones in validation; all frames when not given",
+        "consecutive frames of each stored run that a clip network reads: drawn in each epoch (P4 Sec. 1), the middle "
+        "ones in validation; all frames when not given",
     )
     methods: list = setting(
         [],

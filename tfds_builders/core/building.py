@@ -77,7 +77,7 @@ def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") 
 
     Fills the builder's `info.metadata["coverage"]`: {split: {"videos": N, "scored": n, "no_face": [...],
     "unreadable": [...], "too_short": [...]}}; each video without examples is a dict of data_set, method, video, source,
-    label and reason. Videos finished by an earlier build that was interrupted are not worked on again.
+    label, its subgroups and reason. Videos finished by an earlier build that was interrupted are not worked on again.
 
     Args:
       builder: its `workers` is the number of processes, see `workers.imap_ordered`; its `outcomes` becomes the
@@ -222,7 +222,7 @@ def examples_of(outcomes: Iterable, counted: dict) -> Iterator:
             yield from examples_or_reason
             continue
         facts = {name: getattr(video, name) for name in ("data_set", "method", "video", "source", "label")}
-        counted[status].append(facts | {"reason": examples_or_reason})
+        counted[status].append(facts | video.subgroups | {"reason": examples_or_reason})
 
 
 def _lost(coverage):

@@ -31,6 +31,7 @@ from tfdeepfake.data.batches.records import (
     record_count,
     serialized,
     stacked,
+    subgroups_of,
     view_of,
 )
 from tfdeepfake.data.batches.window import drawn
@@ -172,7 +173,8 @@ def scoring_batches(
 
     Args:
       prepared, split, input_type, batch_size, with_flow: as of `training_batches`.
-      with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s).
+      with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s) and
+        of the subgroups that the data set stores (strings).
       cache_bytes: decoded examples are held in memory when they take no more than this, for further passes.
       hosts, host, classes: see `records.View`.
     Returns:
@@ -187,7 +189,8 @@ def scoring_batches(
     # Told, because `predict` warns about a data set whose length it does not know.
     whole = tf.data.experimental.assert_cardinality(-(-view.count // batch_size))
     dataset = examples.batch(batch_size).apply(whole)
-    return _prefetched(dataset.map(partial(_scoring_batch, with_keys), num_parallel_calls=PARALLEL))
+    keys = (*KEYS, *subgroups_of(prepared)) if with_keys else ()
+    return _prefetched(dataset.map(partial(_scoring_batch, keys), num_parallel_calls=PARALLEL))
 
 
 def _epoch_draws(settings, epoch, num_files):
@@ -276,9 +279,9 @@ def _training_batch(settings, batch):
     return (inputs, label) if weight is None else (inputs, label, weight)
 
 
-def _scoring_batch(with_keys, batch):
+def _scoring_batch(keys, batch):
     """A batch of decoded examples -> what `predict` takes, and its keys."""
-    return (_inputs(batch), _labels(batch)) + (({name: batch[name] for name in KEYS},) if with_keys else ())
+    return (_inputs(batch), _labels(batch)) + (({name: batch[name] for name in keys},) if keys else ())
 
 
 def _prefetched(dataset):

@@ -180,6 +180,7 @@ def encoded_examples(
     names += ["flow", "flow_max_px"] if view.with_flow else []
     names += ["method"] if view.classes else []
     names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
+    names += subgroups_of(view.prepared) if with_keys else []
     known = view.prepared.builder.info.features.tf_example_spec
     spec = {name: known[name] for name in names}
 
@@ -193,6 +194,11 @@ def encoded_examples(
     records = serialized(view.prepared, view.split, paths, view.hosts, view.host)
     examples = records.map(parse, num_parallel_calls=PARALLEL)
     return examples.flat_map(partial(_frames_of, view.prepared.recipe.num_frames)) if view.is_bag else examples
+
+
+def subgroups_of(prepared: PreparedData) -> list[str]:
+    """Names of the subgroup columns that a data set stores, such as "gender"."""
+    return list(prepared.metadata.get("subgroups") or [])
 
 
 def _with_class(example, classes, keep_method):
