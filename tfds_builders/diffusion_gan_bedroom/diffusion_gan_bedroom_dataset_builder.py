@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Builder(VideoBuilder):
-    """Turns the images into examples of input type frame, 200 to a pseudo-video.
+    """Turns the images into examples, 200 to a pseudo-video: each a frame, or a clip of the same image.
 
-    A config's `options`: generators, those to take; all when empty. `frames` of the recipe, and num_frames_real and
-    num_frames_fake, are images of a pseudo-video.
+    A config's `options`: generators, those to take; all when empty. `num_frames` of the recipe, and num_frames_real and
+    num_frames_fake, are images of a pseudo-video; of input type clip `num_clips` is.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -34,15 +34,31 @@ class Builder(VideoBuilder):
             description="Whole images.",
             # The images' own size: resizing blurs what generators leave in the finest detail.
             recipe=DataRecipe(input_type="frame", num_frames=200, detector="none", height_px=256, width_px=256),
-        )
+        ),
+        VideoConfig(
+            name="clip",
+            description="Clips of four times the same image, for networks that read a thumbnail of frames.",
+            recipe=DataRecipe(
+                input_type="clip",
+                sampling="consecutive",
+                num_frames=4,
+                num_clips=200,
+                detector="none",
+                height_px=112,
+                width_px=112,
+            ),
+        ),
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "frame"
     OPTIONS = {"generators": ()}
     LIST = staticmethod(list_videos)
 
     def _split_generators(self, dl_manager):
-        if self.builder_config.recipe.sampling != "spaced":
+        recipe = self.builder_config.recipe
+        if recipe.input_type != "clip" and recipe.sampling != "spaced":
             raise InputError("sampling", "needs 'spaced': images do not follow each other.")
+        if recipe.flow != "none":
+            raise InputError("flow", "needs 'none': an image that is repeated does not move.")
         return manual_generators(self, dl_manager)
 
     def read_of(self, listed: "VideoRecord") -> Callable:

@@ -150,10 +150,20 @@ def test_fewer_images_of_a_pseudo_video(tmp_path):
     assert [place for video, place in examples if video == "ADM/train/0000"] == [2]
 
 
-def test_clips_are_refused(tmp_path):
+def test_a_clip_is_one_image_over_and_over(tmp_path):
     write_set(tmp_path / "set")
-    with pytest.raises(InputError, match="input_type: needs one of .'frame'., got 'clip'"):
-        build(tmp_path / "set", tmp_path / "data", input_type="clip")
+    examples, metadata = read(build(tmp_path / "set", tmp_path / "data", input_type="clip", num_clips=2)["path"])
+    assert metadata["recipe"]["num_frames"] == 4
+    assert sorted(place for video, place in examples if video == "real-ADM/train/0000") == [1, 3]
+    for example in examples.values():
+        assert example["frames"].shape == (4, 24, 24, 3) and len(set(example["frame_indices"])) == 1
+        assert (example["frames"] == example["frames"][:1]).all()
+
+
+def test_what_images_do_not_have_is_refused(tmp_path):
+    write_set(tmp_path / "set")
+    with pytest.raises(InputError, match="an image that is repeated does not move"):
+        build(tmp_path / "set", tmp_path / "data", input_type="clip", flow="dis")
     with pytest.raises(InputError, match="do not follow each other"):
         build(tmp_path / "set", tmp_path / "data", sampling="consecutive")
 

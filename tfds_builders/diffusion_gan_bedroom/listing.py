@@ -115,22 +115,29 @@ def _images(folder, listing):
 
 
 def places(images: Sequence, recipe: "DataRecipe") -> np.ndarray:
-    """Which images of a pseudo-video a recipe takes, int64 [N]: `num_frames` equally spaced, at most all."""
-    return spaced_indices(len(images), recipe.num_frames)
+    """Which images of a pseudo-video a recipe takes, int64 [N]: `num_frames` equally spaced, at most all; of input type
+    clip `num_clips`.
+    """
+    return spaced_indices(len(images), recipe.num_clips if recipe.input_type == "clip" else recipe.num_frames)
 
 
 def read_image(path: str | Path, recipe: "DataRecipe") -> "Example":
-    """The Example of an image.
+    """The Example of an image; of input type clip `num_frames` times the same image.
 
     Raises:
       VideoError: it cannot be read; NoFace: a detector is asked for and finds none.
     """
+    still = {"input_type": "frame", "sampling": "spaced", "num_frames": 1, "num_clips": 1, "stride_frames": 1}
     try:
-        return extract(path, dataclasses.replace(recipe, num_frames=1))[0]
+        example = extract(path, dataclasses.replace(recipe, **still))[0]
     except InputError:
         raise
     except Exception as error:  # one bad image must not cost the other 199; it is counted and named
         raise VideoError(path, f"unexpected {type(error).__name__}: {error}", "Download it again.") from error
+    if recipe.input_type != "clip":
+        return example
+    arrays = {name: value for name, value in vars(example).items() if isinstance(value, np.ndarray)}
+    return dataclasses.replace(example, **{n: np.repeat(array, recipe.num_frames, 0) for n, array in arrays.items()})
 
 
 def read_group(images: Sequence, recipe: "DataRecipe") -> list:
@@ -138,7 +145,7 @@ def read_group(images: Sequence, recipe: "DataRecipe") -> list:
 
     Args:
       images: tuple of Path.
-      recipe: DataRecipe of input type frame.
+      recipe: DataRecipe of input type frame or clip.
     Raises:
       VideoError: none can be read.
     """
@@ -150,8 +157,10 @@ def read_group(images: Sequence, recipe: "DataRecipe") -> list:
             last_error = error
             continue
         # An image has no time; a place in the order of names stands for the frame.
-        time = np.array([np.nan])
-        examples.append(dataclasses.replace(example, indices=np.array([place]), timestamps_s=time))
+        count = len(example.frames)
+        examples.append(
+            dataclasses.replace(example, indices=np.full(count, place), timestamps_s=np.full(count, np.nan))
+        )
     if not examples:
         raise VideoError(images[0].parent, f"none of {len(images)} images can be read ({last_error.problem})", GET)
     return examples
