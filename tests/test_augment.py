@@ -225,6 +225,14 @@ def test_mixed_labels_are_the_fractions_of_the_area():
         assert inside.sum() == inside.any(axis=0).sum() * inside.any(axis=1).sum()
 
 
+def test_the_fraction_of_mixed_examples_is_chosen():
+    frames = np.broadcast_to(np.arange(64)[:, None, None, None], (64, H, W, 3)).astype(np.uint8)
+    label = np.zeros((64, 1), np.float32)
+    for probability, least, most in ((1.0, 0.8, 1.0), (0.1, 0.0, 0.3)):
+        mixed = augment.cutmix(frames, None, label, None, np.random.default_rng(0), probability)[0]
+        assert least <= (mixed != frames).any(axis=(1, 2, 3)).mean() <= most
+
+
 def test_weights_mix_by_area_and_the_seed_decides():
     weight = np.random.default_rng(0).uniform(0.5, 2, 64).astype(np.float32)
     _, frames, flow, _, mixed = mix(weight=weight)

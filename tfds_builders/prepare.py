@@ -51,6 +51,8 @@ def prepare(
     num_frames_real: int | None = None,
     num_frames_fake: int | None = None,
     image_format: str = "jpeg95",
+    num_clips_real: int | None = None,
+    num_clips_fake: int | None = None,
     **changes: Any,
 ) -> dict:
     """Videos to TFRecords. A set that is there already stays as it is; an interrupted build is resumed (`work_cache`).
@@ -65,6 +67,7 @@ def prepare(
         direct_num_workers=2", or the options of another runner, see docs/scale.md.
       overwrite: build again; the old set is there until the new one is done.
       num_frames_real, num_frames_fake: frames per video of a class (input types frame and flow).
+      num_clips_real, num_clips_fake: runs per video of a class (sampling consecutive).
       image_format: of the stored frames, "png" or "jpeg" and a quality, such as "jpeg95".
       **changes: fields of DataRecipe that differ from the builder's config of that input type; and, for
         synthetic_faces, identities (three numbers), real_per_identity, fakes_per_method, seed, video_frames. Other
@@ -91,7 +94,9 @@ def prepare(
     if workers is not None and beam_options is not None:
         raise InputError("workers", "is not used with Beam.", "Its runner has options for that.")
     beam = None if beam_options is None else parse_options(beam_options)
-    cls, config, data_dir = _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes)
+    numbers = {"num_frames_real": num_frames_real, "num_frames_fake": num_frames_fake}
+    numbers |= {"num_clips_real": num_clips_real, "num_clips_fake": num_clips_fake}
+    cls, config, data_dir = _choose(name, input_type, data_dir, numbers, image_format, changes)
     folder = None if dir is None else Path(dir).expanduser().absolute()
     from tfdeepfake.data.batches.prepared import check_metadata
 
@@ -133,12 +138,13 @@ def config_name(name: str, input_type: str = "clip", **flags: Any) -> str:
       name: one of `BUILDERS`.
       input_type, **flags: as `prepare` takes them.
     """
-    counts = {key: flags.pop(key, None) for key in ("num_frames_real", "num_frames_fake")}
+    by_class = ("num_frames_real", "num_frames_fake", "num_clips_real", "num_clips_fake")
+    numbers = {key: flags.pop(key, None) for key in by_class}
     image_format = flags.pop("image_format", "jpeg95")
-    return _choose(name, input_type, None, **counts, image_format=image_format, changes=flags)[1].name
+    return _choose(name, input_type, None, numbers, image_format, flags)[1].name
 
 
-def _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_format, changes):
+def _choose(name, input_type, data_dir, numbers, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
     from tfds_builders.core.configs import find_config
 
@@ -152,9 +158,7 @@ def _choose(name, input_type, data_dir, num_frames_real, num_frames_fake, image_
         )
     options = {key: _like(cls.OPTIONS[key], key, value) for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != cls.OPTIONS[key]}
-    config = find_config(
-        cls.BUILDER_CONFIGS, input_type, recipe, num_frames_real, num_frames_fake, options, image_format
-    )
+    config = find_config(cls.BUILDER_CONFIGS, input_type, recipe, options=options, image_format=image_format, **numbers)
     return cls, config, None if data_dir is None else str(Path(data_dir).expanduser().absolute())
 
 

@@ -32,6 +32,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--overwrite", action="store_true", help="build again")
     p.add_argument("--num-frames-real", type=int, help="frames of a real video, for balance (P1 2.2.2)")
     p.add_argument("--num-frames-fake", type=int, help="frames of a fake video")
+    p.add_argument("--num-clips-real", type=int, help="runs of a real video, for balance of clips")
+    p.add_argument("--num-clips-fake", type=int, help="runs of a fake video")
     p.add_argument("--image-format", default="jpeg95", help="of the stored frames: png, or jpeg with a quality")
     p.add_argument("--frame-rate", type=float, help="frames/s of videos that are folders of images (video_folder) [25]")
     p.add_argument("--json", action="store_true", help="print all that is known of the set, not three lines")
@@ -40,7 +42,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    need_whole(args, workers=(0, None), num_frames_real=(1, None), num_frames_fake=(1, None))
+    by_class = ("num_frames_real", "num_frames_fake", "num_clips_real", "num_clips_fake")
+    need_whole(args, workers=(0, None), **dict.fromkeys(by_class, (1, None)))
     need_above_zero(args, "frame_rate")
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
@@ -58,8 +61,7 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         beam_options=args.beam_options,
         overwrite=args.overwrite,
-        num_frames_real=args.num_frames_real,
-        num_frames_fake=args.num_frames_fake,
+        **{name: getattr(args, name) for name in by_class},
         image_format=args.image_format,
         **recipe,
         **read_options(args, taken={*recipe, *rate}),

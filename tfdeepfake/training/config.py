@@ -110,6 +110,9 @@ class TrainConfig:
         "fractions is not best where the output is the fraction; `bce_f1` is refused",
         augment_policies.MIXES,
     )
+    mix_probability: float = setting(
+        0.5, "of each training example to be mixed (arXiv:1905.04899 mixes half of the batches)"
+    )
     precision: str = setting(
         "float32",
         "`float32`, `bfloat16` or `float16` (mixed: weights stay float32)",
@@ -153,6 +156,8 @@ class TrainConfig:
             )
         if self.target != "label" and self.loss == "triplet":
             raise InputError("loss", "triplet is of real and fake.", "Use --target label.")
+        if not 0 < self.mix_probability <= 1:
+            raise InputError("mix_probability", f"needs a number above 0, 1 at most, got {self.mix_probability}.")
         if not 0 < self.margin < math.inf:
             raise InputError("margin", f"needs a number above 0, got {self.margin}.")
         if not 0 < self.learning_rate < math.inf:

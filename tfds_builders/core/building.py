@@ -58,7 +58,8 @@ def dataset_info(builder: VideoBuilder, **facts: Any) -> tfds.core.DatasetInfo:
     """DatasetInfo with the recipe in its metadata; coverage is added while examples are made."""
     config = builder.builder_config
     facts |= {"schema": SCHEMA, "recipe": config.recipe.to_dict(), "options": config.options, "coverage": {}}
-    facts |= {name: getattr(config, name) for name in ("num_frames_real", "num_frames_fake", "image_format")}
+    by_class = ("num_frames_real", "num_frames_fake", "num_clips_real", "num_clips_fake")
+    facts |= {name: getattr(config, name) for name in (*by_class, "image_format")}
     facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
     masks = bool(config.options.get("masks", False))
     return builder.dataset_info_from_configs(

@@ -19,6 +19,7 @@ class VideoConfig(tfds.core.BuilderConfig):
       recipe: DataRecipe.
       num_frames_real, num_frames_fake: frames per video of that class instead of the recipe's, for balance (P1 2.2.2
         takes 8 of a fake and 40 of a real video); input types frame and flow.
+      num_clips_real, num_clips_fake: runs per video of that class, where sampling is consecutive.
       options: what the builder itself lets choose, where it differs from the default.
       image_format: of the stored frames: "png", or "jpeg" with a quality of 1 to 100, as "jpeg95" or "jpeg:95".
     """
@@ -26,6 +27,8 @@ class VideoConfig(tfds.core.BuilderConfig):
     recipe: DataRecipe = dataclasses.field(default_factory=DataRecipe)
     num_frames_real: int | None = None
     num_frames_fake: int | None = None
+    num_clips_real: int | None = None
+    num_clips_fake: int | None = None
     options: dict = dataclasses.field(default_factory=dict)
     image_format: str = IMAGE_FORMAT
 
@@ -39,7 +42,9 @@ class VideoConfig(tfds.core.BuilderConfig):
     def recipe_of(self, label: int) -> DataRecipe:
         """The recipe for a video of label 0 (real) or 1 (fake)."""
         frames = self.num_frames_fake if label else self.num_frames_real
-        return self.recipe if frames is None else dataclasses.replace(self.recipe, num_frames=frames)
+        clips = self.num_clips_fake if label else self.num_clips_real
+        numbers = {"num_frames": frames, "num_clips": clips}
+        return dataclasses.replace(self.recipe, **{name: n for name, n in numbers.items() if n is not None})
 
 
 def recipe_name(recipe: DataRecipe) -> str:
@@ -89,6 +94,8 @@ def find_config(
     num_frames_fake: int | None = None,
     options: dict | None = None,
     image_format: str = IMAGE_FORMAT,
+    num_clips_real: int | None = None,
+    num_clips_fake: int | None = None,
 ) -> VideoConfig:
     """The config of an input type with some fields changed: one of `configs` when nothing differs from it.
 
@@ -96,7 +103,7 @@ def find_config(
       configs: BUILDER_CONFIGS of a builder, one per input type, named as it.
       input_type: "frame", "flow" or "clip".
       recipe: {field of DataRecipe: value} that differ.
-      num_frames_real, num_frames_fake: see VideoConfig.
+      num_frames_real, num_frames_fake, num_clips_real, num_clips_fake: see VideoConfig.
       options: {name: value} of the builder's own choices.
       image_format: see VideoConfig.
     Returns:
@@ -122,17 +129,25 @@ def find_config(
             raise InputError(
                 name,
                 "is for input types frame and flow: all clips of a data set have one length.",
-                "Leave it out or use --samples.",
+                f"For more clips of one class: --{name.replace('frames', 'clips').replace('_', '-')}",
             )
         if frames is not None and frames < 1:
             raise InputError(name, f"needs at least 1, got {frames}.")
+    for name, clips in (("num_clips_real", num_clips_real), ("num_clips_fake", num_clips_fake)):
+        if clips is not None and (clips < 1 or changed.sampling != "consecutive"):
+            raise InputError(name, f"needs at least 1, and sampling consecutive; got {clips}, {changed.sampling}.")
     image_format = read_image_format(image_format)
-    usual = num_frames_real is None and num_frames_fake is None and image_format == IMAGE_FORMAT
+    by_class = {
+        "real": num_frames_real,
+        "fake": num_frames_fake,
+        "clipsreal": num_clips_real,
+        "clipsfake": num_clips_fake,
+    }
+    usual = not any(by_class.values()) and image_format == IMAGE_FORMAT
     if changed == default.recipe and usual and not options:
         return default
     name = recipe_name(changed)
-    name += f"_real{num_frames_real}" if num_frames_real is not None else ""
-    name += f"_fake{num_frames_fake}" if num_frames_fake is not None else ""
+    name += "".join(f"_{of}{number}" for of, number in by_class.items() if number is not None)
     name += f"_{image_format}" if image_format != IMAGE_FORMAT else ""
     for option, value in sorted((options or {}).items()):
         text = "-".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -142,6 +157,8 @@ def find_config(
         recipe=changed,
         num_frames_real=num_frames_real,
         num_frames_fake=num_frames_fake,
+        num_clips_real=num_clips_real,
+        num_clips_fake=num_clips_fake,
         options=dict(options or {}),
         image_format=image_format,
     )

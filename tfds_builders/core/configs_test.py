@@ -54,6 +54,17 @@ def test_a_config_is_the_builders_own_when_nothing_differs():
     assert find_config(Builder.BUILDER_CONFIGS, "clip", {"flow": "none"}).recipe.flow == "none"
 
 
+def test_clips_of_a_class_are_counted_apart():
+    config = find_config(Builder.BUILDER_CONFIGS, "clip", num_clips_real=8, num_clips_fake=3)
+    assert [config.recipe_of(label).num_clips for label in (0, 1)] == [8, 3] and config.recipe.num_clips == 2
+    assert config.name.endswith("_clipsreal8_clipsfake3")
+    spaced = {"sampling": "spaced"}
+    with pytest.raises(InputError, match="num_clips_real: needs at least 1, and sampling consecutive; got 8, spaced"):
+        find_config(Builder.BUILDER_CONFIGS, "clip", spaced, num_clips_real=8)
+    with pytest.raises(InputError, match="For more clips of one class: --num-clips-real"):
+        find_config(Builder.BUILDER_CONFIGS, "clip", num_frames_real=8)
+
+
 def test_image_formats():
     chosen = [find_config(Builder.BUILDER_CONFIGS, "clip", image_format=f) for f in ("jpeg:80", "jpeg80", "PNG")]
     assert [config.image_format for config in chosen] == ["jpeg80", "jpeg80", "png"]

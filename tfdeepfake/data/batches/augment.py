@@ -19,8 +19,6 @@ import numpy as np
 
 from tfdeepfake.data.flow import ZERO_CODE
 
-# Fraction of examples that CutMix changes; the others stay whole, because faces to be judged are.
-CUTMIX_PROBABILITY = 0.5
 ALIGNED_BYTES = 64
 # Luma and two axes of chroma around which hue turns (NTSC). Grey has no chroma and stays as it is.
 TO_YIQ = np.float32(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
@@ -262,8 +260,9 @@ def cutmix(
     label: np.ndarray,
     weight: np.ndarray | None,
     rng: np.random.Generator,
+    probability: float = 0.5,
 ) -> tuple:
-    """Puts a box of the neighbour in the batch into half of the examples, the same box in all frames and maps.
+    """Puts a box of the neighbour in the batch into some of the examples, the same box in all frames and maps.
 
     The box covers an even draw of the area before it is cut at the edge, its centre is anywhere (arXiv:1905.04899
     Sec. 3.1, alpha 1). The label becomes the fraction of fake area, the class weight that of the two examples by area.
@@ -274,12 +273,13 @@ def cutmix(
       label: float32 [B, 1].
       weight: float32 [B], or None.
       rng: np.random.Generator of this batch.
+      probability: of each example to be changed; the others stay whole, because faces to be judged are.
     Returns:
       (frames, flow, label, weight) of the same shapes and dtypes.
     """
     count, (height, width) = len(frames), frames.shape[-3:-1]
     mixed = [x if x is None else x.copy() for x in (frames, flow, label, weight)]
-    for k in np.flatnonzero(rng.random(count) < CUTMIX_PROBABILITY):
+    for k in np.flatnonzero(rng.random(count) < probability):
         side = math.sqrt(rng.random()) / 2
         box = []
         for pixels in (height, width):

@@ -53,7 +53,12 @@ def augmenter(steps: tuple, length: int) -> Callable:
 
 
 def cut_and_mixed(
-    draw: tf.Tensor, number: tf.Tensor, inputs: dict, label: tf.Tensor, weight: tf.Tensor | None
+    draw: tf.Tensor,
+    number: tf.Tensor,
+    inputs: dict,
+    label: tf.Tensor,
+    weight: tf.Tensor | None,
+    probability: float = 0.5,
 ) -> tuple:
     """`augment.cutmix` of a batch, by its number in the epoch."""
     given = {"frames": inputs["frames"], "flow": inputs.get("flow"), "label": label, "weight": weight}
@@ -61,7 +66,8 @@ def cut_and_mixed(
 
     def mixed(draw, number, *values):
         values = given | dict(zip(there, values, strict=True))
-        return [x for x in augmentation.cutmix(**values, rng=_generator(draw, number, 1)) if x is not None]
+        rng = _generator(draw, number, 1)
+        return [x for x in augmentation.cutmix(**values, rng=rng, probability=probability) if x is not None]
 
     done = python_op(mixed, [draw, number, *there.values()], [x.dtype for x in there.values()])
     after = given | {n: tf.ensure_shape(x, there[n].shape) for n, x in zip(there, done, strict=True)}

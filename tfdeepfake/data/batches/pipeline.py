@@ -60,6 +60,7 @@ class BatchSettings:
       augment: as `augment_policies.steps`: "none", "flip" (left-right with probability 1/2, u negated), "p0", "p1",
         operations joined by "+". One draw for a whole clip and its flow.
       mix: "none" or "cutmix" (`augment.cutmix`): labels and weights become fractions.
+      mix_probability: of each example to be mixed.
       class_weight: {label: weight}, {0: real, 1: fake} or one of each class, to add a weight [B] to every batch; or
         None.
       classes: of the labels, see `records.View`; None for 0 and 1.
@@ -75,6 +76,7 @@ class BatchSettings:
     seed: int = 0
     augment: str = "none"
     mix: str = "none"
+    mix_probability: float = 0.5
     class_weight: dict | None = None
     classes: tuple[str, ...] | None = None
     triplets: bool = False
@@ -275,7 +277,8 @@ def _training_batch(settings, batch):
     if settings.mix == "cutmix":
         # A fraction between two numbers of classes would be a third class.
         label = one_hot(label, len(settings.classes)) if settings.classes else label
-        inputs, label, weight = cut_and_mixed(batch["mix_draw"], batch["mix_number"], inputs, label, weight)
+        numbers = batch["mix_draw"], batch["mix_number"]
+        inputs, label, weight = cut_and_mixed(*numbers, inputs, label, weight, settings.mix_probability)
     return (inputs, label) if weight is None else (inputs, label, weight)
 
 

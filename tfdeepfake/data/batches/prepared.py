@@ -84,7 +84,8 @@ def _command_again(name, config, folder, metadata):
     words = [prepare_command(name, folder.parents[1 + bool(config)], recipe["input_type"])]
     if config != recipe["input_type"]:  # a config of that name is the builder's own; any other has changes
         changes = {n: v for n, v in recipe.items() if n != "input_type"}
-        changes |= {n: metadata.get(n) for n in ("num_frames_real", "num_frames_fake", "image_format")}
+        by_class = ("num_frames_real", "num_frames_fake", "num_clips_real", "num_clips_fake")
+        changes |= {n: metadata.get(n) for n in (*by_class, "image_format")}
         words += [f"--{n.replace('_', '-')} {v}" for n, v in changes.items() if v is not None]
         for option, value in (metadata.get("options") or {}).items():
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
