@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.scoring import tta
 from tfdeepfake.verdict import inference
 
@@ -51,6 +52,30 @@ def test_flip_is_the_mean_logit_and_says_the_same_of_both(model, batch):
     assert np.abs(plain - logits).max() > 1e-2
     with pytest.raises(ValueError, match="tta needs one of"):
         tta.predict_logits(model, batch, "five")
+
+
+def test_p1_views_are_the_same_in_any_batch_and_each_another(batch):
+    frames = {"frames": batch["frames"]}
+    views = [tta.drawn(frames, view)["frames"] for view in range(tta.P1_VIEWS)]
+    for number, view in enumerate(views):
+        assert view.dtype == np.uint8 and view.shape == batch["frames"].shape
+        np.testing.assert_array_equal(tta.drawn({"frames": batch["frames"][3:4]}, number)["frames"][0], view[3])
+    assert len({view.tobytes() for view in views}) == len(views)
+    still = {"frames": batch["frames"][:, 0]}
+    assert tta.drawn(still, 0)["frames"].shape == still["frames"].shape
+    with pytest.raises(InputError, match="tta: p1 changes frames alone, and this network reads flow"):
+        tta.drawn(batch, 0)
+
+
+def test_p1_is_the_mean_over_the_input_and_its_views(batch):
+    frames = keras.Input((T, H, W, 3), name="frames")
+    bright = keras.Model(
+        {"frames": frames}, keras.ops.mean(keras.ops.cast(frames, "float32"), axis=(1, 2, 3, 4))[:, None]
+    )
+    given = {"frames": batch["frames"]}
+    views = [given, *(tta.drawn(given, view) for view in range(tta.P1_VIEWS))]
+    expected = np.mean([view["frames"].mean(axis=(1, 2, 3, 4)) for view in views], axis=0)
+    np.testing.assert_allclose(tta.predict_logits(bright, given, "p1")[:, 0], expected, rtol=1e-4)
 
 
 def test_verdicts_use_it(model, batch):

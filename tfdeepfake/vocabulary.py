@@ -21,7 +21,7 @@ DRAWN_DATA = "synthetic_faces"
 SPLITS = ("train", "validation", "test")
 
 # Views of an input whose mean is its score, see `scoring.tta`.
-TTA = ("none", "flip")
+TTA = ("none", "flip", "p1")
 
 # What of a face's samples makes its probability, and what of its faces that of a video, see `scoring.rules`.
 VIDEO_RULES = ("mean", "mean_logit", "confident", "peak")

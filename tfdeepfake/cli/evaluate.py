@@ -31,7 +31,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="end with code 3, and list the videos without a score, where fewer than this fraction have one",
     )
     p.add_argument("--subgroups", metavar="COLUMN,...", help="of the scores, such as gender (default: all there are)")
-    p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images")
+    p.add_argument("--tta", choices=TTA, default="none", help="flip: mean over mirror images; p1: over P1's views")
     return p
 
 

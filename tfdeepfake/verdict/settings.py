@@ -23,7 +23,11 @@ class JudgeSettings:
     max_faces: int | None = setting(
         None, "faces that are judged, of a video those seen longest, of a still image the largest (default: all)"
     )
-    tta: str = setting("none", "`flip`: mean over an input and its mirror image, `none`: the input alone", TTA)
+    tta: str = setting(
+        "none",
+        "`flip`: mean over an input and its mirror image, `p1`: over it and views that P1 lists, `none`: it alone",
+        TTA,
+    )
     video_rule: str | None = setting(
         None,
         "what of a face's samples is its probability: `mean`; `mean_logit`, the probability of their mean logit; "
