@@ -4,9 +4,11 @@ import functools
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from tfdeepfake.data import synthetic
+from tfdeepfake.data.video import write_video
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json, write_text
 from tfdeepfake.recipe import DataRecipe
@@ -21,6 +23,7 @@ OPTIONS = {
     "fakes_per_method": 1,
     "seed": 0,
     "video_frames": synthetic.FRAMES,
+    "masks": False,
 }
 MARKER = "set.json"
 
@@ -29,7 +32,7 @@ class Builder(VideoBuilder):
     """Draws the videos that are missing and turns all into examples.
 
     A config's `options` are those of `OPTIONS`: identities (people in train, validation and test), real_per_identity,
-    fakes_per_method, seed, video_frames.
+    fakes_per_method, seed, video_frames, and masks (whether those of the fakes are drawn and stored).
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -69,7 +72,9 @@ class Builder(VideoBuilder):
             )
         except (TypeError, ValueError) as error:
             raise InputError(self.name, f"cannot be drawn so: {error}") from error
-        open_folder(folder, options)
+        # Without masks a set is the one that was drawn before there were any.
+        open_folder(folder, {name: value for name, value in options.items() if name != "masks" or value})
+        masks = {spec: folder / spec.split / "masks" if options["masks"] else None for spec in specs}
         videos = [
             make_video(
                 self.builder_config,
@@ -80,7 +85,8 @@ class Builder(VideoBuilder):
                 method=spec.method,
                 video=spec.video,
                 source=f"person{spec.target:03d}",
-                draw=functools.partial(synthetic.write_clip, spec, folder / spec.split / spec.method),
+                draw=functools.partial(_draw, spec, folder / spec.split / spec.method, masks[spec]),
+                mask=masks[spec] and (masks[spec] / spec.file_name if spec.label else ""),
             )
             for spec in specs
         ]
@@ -90,6 +96,15 @@ class Builder(VideoBuilder):
         ]
         write_text(folder / "labels.csv", "\n".join(["file,label,source,method,split", *rows]) + "\n")
         return split_generators(self, videos)
+
+
+def _draw(spec, folder, masks_folder):
+    """Writes a video, and before it the masks of a fake as a video of grey frames, where they have a folder."""
+    if masks_folder and spec.label:
+        grey = (np.repeat(mask[..., None], 3, axis=-1) for _, mask in synthetic.frames_of(spec))
+        # Nearly lossless; see `synthetic.write_clip` for the option.
+        write_video(masks_folder / spec.file_name, grey, spec.fps, crf=8, options={"mbtree": "0"})
+    synthetic.write_clip(spec, folder)
 
 
 def videos_folder(data_dir: str | Path, options: dict | None) -> Path:
