@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from support.media import moving_frames
 
 from tfdeepfake.data import video
@@ -236,7 +237,7 @@ def test_a_split_without_a_usable_video_is_left_out(tmp_path):
         ({"name": "synthetic_faces", "num_frames_real": 4}, "num_frames_real: is for input types frame and flow"),
         ({"name": "synthetic_faces", "input_type": "frame", "num_frames_fake": 0}, "num_frames_fake: needs at least 1"),
         ({"name": "synthetic_faces", "identity": 4}, "has no choice 'identity'"),
-        ({"name": "synthetic_faces", "height_px": 0}, "recipe: height_px needs a positive integer"),
+        ({"name": "synthetic_faces", "height_px": 0}, "recipe: height_px needs a whole number of 1 to"),
         ({"name": "synthetic_faces", "identities": (1, 1, 1)}, "identities needs three counts"),
         ({"name": "synthetic_faces", "workers": -1}, "workers: needs"),
     ],
@@ -361,3 +362,17 @@ def test_folders_of_frames_are_prepared_at_their_rate(tmp_path):
     np.testing.assert_allclose(times, [0.1, 0.3, 0.5], atol=1e-6)
     with pytest.raises(InputError, match="has no choice 'frame_rate'"):
         prepare("celeb_df", "frame", tmp_path / "set", tmp_path / "data", frame_rate=10.0)
+
+
+def test_masks_of_fakes_are_stored_where_they_are_asked_for(tmp_path):
+    options = {"identities": (0, 0, 2), "real_per_identity": 1, "video_frames": 6, "masks": True}
+    recipe = {"num_frames": 2, "num_clips": 1, "detector": "none", "height_px": 60, "width_px": 80, "margin_frac": 0.0}
+    summary = prepare("synthetic_faces", data_dir=tmp_path, workers=0, flow="none", **recipe, **options)
+    builder = tfds.builder_from_directory(summary["path"])
+    examples = list(tfds.as_numpy(builder.as_dataset(split="test")))
+    assert {example["method"].decode() for example in examples} > {"real", "face_swap"}
+    for example in examples:
+        assert example["mask"].shape == (2, 60, 80, 1)
+        covered = (example["mask"] > 128).mean()
+        # A face or a part of it, and in a real video nothing.
+        assert 0.002 < covered < 0.5 if example["label"] else example["mask"].max() == 0
