@@ -40,7 +40,7 @@ class ServeSettings:
     keep_minutes: float = setting(
         60.0, "after which a verdict is deleted; the video itself is deleted once it is judged"
     )
-    max_body_mb: int = setting(64, "size of a request with tensors")
+    max_body_mb: int = setting(32, "size of a request with tensors")
     max_calls: int = setting(32, "requests with tensors that wait or run at once; more are answered with 429")
 
     def __post_init__(self):
