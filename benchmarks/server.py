@@ -222,7 +222,7 @@ def run(arguments, temporary):
         wrong.append(f"{traffic.statuses['none']} videos have no status")
     if left := [path.name for path in temporary.iterdir() if path.name != "log"]:
         wrong.append(f"left behind: {left}")
-    early = max(value for number, value in memory if number <= max(1, traffic.made // 10))
+    early = next(value for number, value in memory if number >= traffic.made // 10)
     late = memory[-1][1]
     if late > 1.1 * early:
         wrong.append(f"memory grew from {early:.0f} to {late:.0f} MiB")

@@ -32,7 +32,7 @@ def answers(path, inputs):
     return dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs), strict=True))
 
 
-@pytest.mark.parametrize("name", ["two_stream_frame", "efficientnet_b4_att", "r2plus1d_18"])
+@pytest.mark.parametrize("name", ["two_stream_frame", "efficientnet_b4_att", "r2plus1d_18", "vit_b", "ensemble"])
 def test_scores_are_those_of_keras(tmp_path, capsys, name):
     model = saved(tmp_path / "model", name, temperature=2.0)
     assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--format", "onnx"]) == 0
