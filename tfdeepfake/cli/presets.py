@@ -53,7 +53,7 @@ def load_preset(name: str) -> "Preset":
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError("preset", f"there is none named {name!r};", f"{hint}`tfdeepfake presets` lists them.")
+        raise InputError("preset", f"there is none named {name!r};", f"{hint}`tfdeepfake presets` lists all, for example demo.")
     return importlib.import_module(f"train_scripts.{name}").PRESET
 
 
