@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from tfdeepfake.cli.flags import need_above_zero, need_whole
-from tfdeepfake.cli.presets import load_preset
+from tfdeepfake.cli.presets import load_trained
 from tfdeepfake.files import check_output_folder
 
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from tfdeepfake.training.grid import best_cell, grid
 
     changes = {name: getattr(args, name) for name in ("data", "data_dir", "epochs") if getattr(args, name)}
-    config = dataclasses.replace(load_preset(args.preset).config, **changes)
+    config = dataclasses.replace(load_trained(args.preset).config, **changes)
     rows = grid(config, args.batch_sizes, args.learning_rates, args.run_dir)
     if best := best_cell(rows):
         print(f"best: batch size {best['batch_size']}, learning rate {best['learning_rate']:g}")

@@ -53,8 +53,21 @@ def load_preset(name: str) -> "Preset":
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError("preset", f"there is none named {name!r};", f"{hint}`tfdeepfake presets` lists all, for example demo.")
+        raise InputError("preset", f"there is none named {name!r};", f"{hint}Or demo; `tfdeepfake presets` lists all.")
     return importlib.import_module(f"train_scripts.{name}").PRESET
+
+
+def load_trained(name: str) -> "Preset":
+    """A preset of one training run.
+
+    Raises:
+      InputError: no such preset, or it is an ensemble; says how it is made.
+    """
+    preset = load_preset(name)
+    if preset.config is None:
+        remedy = f"Train {', '.join(preset.stages)}; then: {preset.ensemble_command(name)}"
+        raise InputError("preset", f"{name} is an ensemble of runs, which is not trained.", remedy)
+    return preset
 
 
 def about(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, given_fields
-from tfdeepfake.cli.presets import check_data, data_of, load_preset
+from tfdeepfake.cli.presets import check_data, data_of, load_trained
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
@@ -31,7 +31,7 @@ def read_config(args: argparse.Namespace) -> TrainConfig:
     """
     if not args.preset and not args.network:
         raise InputError("train", "needs a network or --preset.", "For example: tfdeepfake train two_stream_video")
-    config = load_preset(args.preset).config if args.preset else TrainConfig()
+    config = load_trained(args.preset).config if args.preset else TrainConfig()
     changes = given_fields(args, TrainConfig)
     for name, sample in (("network_args", '{"backbone": "small"}'), ("limits", '{"flicker": 9}')):
         if name not in changes:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         check_output_folder(args.save_model)
     load_tensorflow()
     if args.preset:
-        preset = load_preset(args.preset)
+        preset = load_trained(args.preset)
         if not args.data:
             config = dataclasses.replace(config, data=data_of(preset))
         check_data(preset, args.preset, config)

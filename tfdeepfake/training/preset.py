@@ -1,7 +1,7 @@
 """A preset: an experiment of a paper as data, from the preparation of its data to what is evaluated."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training.config import TrainConfig
@@ -19,22 +19,29 @@ class Preset:
       data_set: builder of the data that it is trained on.
       prepare: {flag of `tfdeepfake prepare`, with underscores: value}: fields of the data recipe, input_type,
         num_frames_real, num_frames_fake, and the builder's own options.
-      config: TrainConfig, its `data` the data set's name.
+      config: TrainConfig, its `data` the data set's name; None of an ensemble, whose members are its `stages`.
       evaluate: (builder, its options) of further data sets that the row is about, each prepared by the same flags.
         Empty where the row is about the test split of `data_set`.
       printed: what the paper prints for it; "" where it prints nothing.
       measured: what was measured here, with the command's data; "not yet run" where nothing was.
       stages: names of presets that have to be trained before, in their order.
+      vote: of an ensemble, see `training.ensemble`.
     """
 
     rows: tuple
     data_set: str
     prepare: dict
-    config: TrainConfig
+    config: TrainConfig | None
     evaluate: tuple = ()
     printed: str = ""
     measured: str = "not yet run"
-    stages: tuple = field(default=())
+    stages: tuple = ()
+    vote: str = ""
+
+    def ensemble_command(self, name: str) -> str:
+        """The command line that makes an ensemble of the runs of its stages."""
+        runs = " ".join(f"runs/{stage}" for stage in self.stages)
+        return f"tfdeepfake ensemble {runs} --vote {self.vote} --out runs/{name}"
 
     def recipe(self) -> dict:
         """Those of `prepare` that are fields of the data recipe."""

@@ -1,0 +1,86 @@
+"""`tfdeepfake ensemble`: weights from validation scores, and a folder that scores as its members' vote."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from support.prepared import write_prepared
+
+from tfdeepfake.cli.main import main
+from tfdeepfake.errors import InputError
+from tfdeepfake.model_folder import load_model, load_recipe, write_recipe
+from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.ensemble import WEIGHT_3D, ensemble, fit_weights
+from tfdeepfake.training.train import train
+
+TINY_3D = {"width": 8, "blocks": (1, 1, 1, 1)}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_weights_follow_what_helps():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    good, bad = (sigmoid(s * (2 * labels - 1) + rng.normal(0, 1, 200)) for s in (2.0, 0.0))
+    weights = fit_weights(labels, np.stack([bad, good], 1), np.array([True, False]))
+    assert weights.sum() == pytest.approx(1) and weights[1] > 0.9, "a 3D network that knows nothing loses its weight"
+    equal = fit_weights(labels, np.stack([good, good, good], 1), np.array([True, False, False]))
+    assert equal == pytest.approx([WEIGHT_3D, (1 - WEIGHT_3D) / 2, (1 - WEIGHT_3D) / 2], abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    data = DataRecipe(
+        input_type="clip", sampling="consecutive", num_frames=4, detector="none", height_px=32, width_px=32, flow="none"
+    )
+    data_dir, name = write_prepared(root / "data", data)
+    base = TrainConfig(data=name, data_dir=data_dir, epochs=1, batch_size=4)
+    for network, args in (("meso4", {}), ("mc3_18", TINY_3D)):
+        train(dataclasses.replace(base, network=network, network_args=args), root / network, progress=False)
+    return root
+
+
+@pytest.mark.slow
+def test_the_folder_scores_as_its_members_vote(runs, tmp_path):
+    lines = []
+    recipe = ensemble([runs / "meso4", runs / "mc3_18"], tmp_path / "both", "adaptive", lines.append)
+    assert len(lines) == 3 and "weight" in lines[0] and "AUC" in lines[2]
+    model, saved = load_model(tmp_path / "both")
+    assert dataclasses.replace(saved, verdict=recipe.verdict) == recipe
+    assert saved.network == "ensemble" and saved.data.num_frames == 4
+    clips = np.random.default_rng(0).integers(0, 256, (3, 4, 32, 32, 3), np.uint8)
+    frames, video = (load_model(runs / name / "best")[0] for name in ("meso4", "mc3_18"))
+    of_frames = sigmoid(frames.predict_on_batch({"frames": clips.reshape(12, 32, 32, 3)})).reshape(3, 4).mean(1)
+    of_clips = sigmoid(video.predict_on_batch({"frames": clips}))[:, 0]
+    weights = saved.network_args["weights"]
+    expected = weights[0] * of_frames + weights[1] * of_clips
+    np.testing.assert_allclose(sigmoid(model.predict_on_batch({"frames": clips}))[:, 0], expected, atol=1e-5)
+    assert (
+        main(["ensemble", str(runs / "meso4"), str(runs / "mc3_18"), "--vote", "hard", "--out", str(tmp_path / "h")])
+        == 0
+    )
+    assert load_recipe(tmp_path / "h").network_args["rule"] == "hard"
+
+
+def test_what_cannot_vote_together_is_said(runs, tmp_path):
+    with pytest.raises(InputError, match="needs two runs or more"):
+        ensemble([runs / "meso4"], tmp_path / "out")
+    with pytest.raises(InputError, match="vote: needs one of soft, hard, adaptive"):
+        ensemble([runs / "meso4", runs / "mc3_18"], tmp_path / "out", "mean")
+    shutil.copytree(runs / "meso4" / "best", tmp_path / "alone" / "model")
+    with pytest.raises(InputError, match="has no scores_validation.csv"):
+        ensemble([tmp_path / "alone" / "model", runs / "mc3_18"], tmp_path / "out")
+    folder = runs / "mc3_18" / "best"
+    recipe = load_recipe(folder)
+    write_recipe(folder, dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, margin_frac=0.1)))
+    try:
+        with pytest.raises(InputError, match="cuts faces otherwise: margin_frac is 0.1, 0.3 in"):
+            ensemble([runs / "meso4", runs / "mc3_18"], tmp_path / "out")
+    finally:
+        write_recipe(folder, recipe)
+    assert not (tmp_path / "out").exists()
