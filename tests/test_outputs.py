@@ -103,7 +103,7 @@ def test_a_folder_where_a_file_is_to_be_written(given, tmp_path, capsys, command
         ("audit synthetic_faces --num-frames -1", "--num-frames"),
         ("audit synthetic_faces --distance 65", "--distance"),
         ("evaluate {model} --batch-size 0", "--batch-size"),
-        ("export {model} {new} --version 0", "--version"),
+        ("export {model} --out {new} --version 0", "--version"),
         ("models --batch-size 0", "--batch-size"),
         ("grid baseline {new} --batch-sizes 4 0", "--batch-sizes"),
         ("grid baseline {new} --learning-rates 0", "--learning-rates"),
