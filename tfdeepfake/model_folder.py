@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.recipe import Recipe
-from tfdeepfake.weights import keras_h5
 
 if TYPE_CHECKING:
     import keras
@@ -146,6 +145,8 @@ def _read_weights(model, path):
     import h5py
     import numpy as np
 
+    from tfdeepfake.weights import keras_h5
+
     wanted = by_name(model)
     with h5py.File(path, "r") as file:
         arrays = keras_h5.own_datasets(file)
@@ -260,6 +261,8 @@ def read_weights(folder: str | Path, recipe: Recipe) -> dict[str, "np.ndarray"]:
       InputError: the file is missing or damaged.
     """
     import h5py
+
+    from tfdeepfake.weights import keras_h5
 
     path = _checked_weights(folder, recipe)
     try:

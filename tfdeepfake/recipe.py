@@ -223,6 +223,7 @@ class Recipe:
       licence: licence of the weights.
       data_terms: terms of the data that they, or the weights they started from, were trained on.
       accuracy: of published weights: on data they were not trained on, and who states it; "" when nobody does.
+      gmacs: 10^9 multiply-accumulates for one face, or one clip of a face; None when they were not counted.
       versions: of the software that wrote the folder.
       weights_sha256: of `model.weights.h5`.
     """
@@ -247,6 +248,7 @@ class Recipe:
     licence: str = "unknown"
     data_terms: str = "unknown"
     accuracy: str = ""
+    gmacs: float | None = None
     versions: dict = field(default_factory=dict)
     weights_sha256: str | None = None
 

@@ -90,6 +90,7 @@ def convert(
         licence=known.licence if published else "unknown",
         data_terms=known.data_terms if published else "unknown",
         accuracy=known.accuracy if published and not fresh_head else "",
+        gmacs=known.gmacs,
     )
     save_model(out_dir, model, recipe)
     return Path(out_dir)
@@ -128,6 +129,7 @@ def convert_members(source, files: dict, out_dir: str | Path, any_file: bool = F
         calibration=f"{one.calibration}; each of {len(recipes)} networks is summed up alone, then their mean is taken",
         parent="; ".join(str(recipe.parent) for recipe in recipes),
         accuracy=known.accuracy if one.accuracy else "",
+        gmacs=known.gmacs,
         weights_sha256=None,
     )
     write_recipe(out_dir, recipe)

@@ -19,6 +19,7 @@ from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
+from tfdeepfake.verdict.cost import on_bar
 from tfdeepfake.verdict.isolated import lookers
 from tfdeepfake.verdict.judging import judge, judge_looked
 from tfdeepfake.verdict.lines import line, summary
@@ -223,8 +224,10 @@ def _records(media, network, settings, out_dir, run, resumed, draw_maps):
     # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
     hidden = False if "ipykernel" in sys.modules else None
     new = [path for path, _ in media if printable_path(path) not in resumed]
-    verdicts, read_frames = _verdicts(new, network, settings, draw_maps is not None)
-    for path, name in tqdm(media, desc="judging", unit="file", disable=hidden):
+    bar = tqdm(media, desc="judging", unit="file", disable=hidden)
+    tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
+    verdicts, read_frames = _verdicts(new, network, settings, draw_maps is not None, tell)
+    for path, name in bar:
         record = resumed.get(printable_path(path))
         if record is None:
             verdict, shown = next(verdicts)
@@ -235,7 +238,7 @@ def _records(media, network, settings, out_dir, run, resumed, draw_maps):
         yield record
 
 
-def _verdicts(paths, network, settings, with_shown):
+def _verdicts(paths, network, settings, with_shown, tell):
     """(iterator of each file's verdict and the list of what the network was shown, what reads frames to be drawn)."""
 
     def both(judge_it):
@@ -244,11 +247,13 @@ def _verdicts(paths, network, settings, with_shown):
 
     what = (network.model, network.recipe)
     if not settings.num_processes:
-        here = (both(lambda keep, path=path: judge(path, *what, network.detect, settings, keep)) for path in paths)
+        here = (
+            both(lambda keep, path=path: judge(path, *what, network.detect, settings, keep, tell)) for path in paths
+        )
         return here, None
     looking = lookers(network, settings, settings.isolate, settings.num_processes)
     ahead = looking.ahead(paths)
-    judged = (both(lambda keep, one=one: judge_looked(*one, *what, settings, keep)) for one in ahead)
+    judged = (both(lambda keep, one=one: judge_looked(*one, *what, settings, keep, None, tell)) for one in ahead)
     return judged, looking.read_frames if settings.isolate else None
 
 

@@ -40,7 +40,10 @@ def _pictures(verdict):
     if not boxes:
         return {}
     try:
-        read = video.read_frames(verdict["file"], sorted(boxes), max_side_px=None)
+        # Boxes are in px of the full frame.
+        full_px = max(verdict["video"]["width"], verdict["video"]["height"])
+        stream = verdict["video"].get("stream")
+        read = video.read_frames(verdict["file"], sorted(boxes), max_side_px=full_px, stream=stream)
     except (video.VideoError, OSError):
         return {}
     pictures = {}

@@ -1,6 +1,7 @@
 """One network and the crops of one video: do they fit, which samples to look at, logits, probability, interval."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,10 @@ def score(
     batch_size: int,
     check: Callable[[], None] = lambda: None,
     tta: str = "none",
+    progress: Callable[[int, int, float | None], None] | None = None,
 ) -> np.ndarray:
     """Raw logits of FAKE, as `of_fake`. For arguments see `class_logits`."""
-    return of_fake(model, class_logits(model, inputs, batch_size, check, tta))
+    return of_fake(model, class_logits(model, inputs, batch_size, check, tta, progress))
 
 
 def of_fake(model: "keras.Model", outputs: np.ndarray) -> np.ndarray:
@@ -108,6 +110,7 @@ def class_logits(
     batch_size: int,
     check: Callable[[], None] = lambda: None,
     tta: str = "none",
+    progress: Callable[[int, int, float | None], None] | None = None,
 ) -> np.ndarray:
     """Raw logits of the network's outputs.
 
@@ -118,6 +121,7 @@ def class_logits(
         once per video.
       check: called before each batch; what it raises passes, as when the time is up.
       tta: "none" or "flip", see `scoring.tta.predict_logits`.
+      progress: called before the first batch and after each: inputs that are scored, all of them, seconds of the batch.
     Returns:
       float32 [N, K] of K outputs, [N, M] where M networks vote.
     Raises:
@@ -125,8 +129,11 @@ def class_logits(
     """
     names, logits = {i.name for i in model.inputs}, []
     one_by_one = getattr(model, "one_by_one", False)
+    progress = progress or (lambda done, total, seconds: None)
+    progress(0, len(inputs), None)
     for start in range(0, len(inputs), batch_size):
         check()
+        began = time.perf_counter()
         part = inputs[start : start + batch_size]
         size = len(part) if one_by_one else min(batch_size, 1 << (len(part) - 1).bit_length())
         rows = part + [part[-1]] * (size - len(part))
@@ -134,6 +141,7 @@ def class_logits(
         if "flow" in names:
             batch["flow"] = np.stack([row[1] for row in rows])
         logits.append(predict_logits(model, batch, tta).reshape(size, -1)[: len(part)])
+        progress(start + len(part), len(inputs), time.perf_counter() - began)
     logits = np.concatenate(logits)
     broken = ~np.isfinite(logits).all(axis=1)
     if broken.any():

@@ -149,6 +149,7 @@ def judge(
     detect: Callable | None = None,
     settings: JudgeSettings | None = None,
     keep: Callable[[list], None] | None = None,
+    progress: Callable[[int, int, float | None], None] | None = None,
 ) -> Verdict:
     """Judges one video or still image.
 
@@ -163,6 +164,7 @@ def judge(
       detect: `faces.make_detector(...)`; the recipe's own when not given.
       settings: `JudgeSettings()` when not given.
       keep: called with the list of `Shown` of a file that is scored, for explanations.
+      progress: see `inference.score`.
     Returns:
       Verdict. Whatever is wrong with the file ends in its status.
     Raises:
@@ -175,7 +177,7 @@ def judge(
     plan = look_plan(model, recipe, settings)
     detect = detect or faces.make_detector("mtcnn" if plan.data.detector == "none" else plan.data.detector)
     clock = Clock(settings.time_limit_s)
-    return judge_looked(path, look(path, plan, detect, clock), model, recipe, settings, keep, clock)
+    return judge_looked(path, look(path, plan, detect, clock), model, recipe, settings, keep, clock, progress)
 
 
 def look_plan(model: "keras.Model", recipe: Recipe, settings: JudgeSettings) -> LookPlan:
@@ -200,12 +202,13 @@ def judge_looked(
     settings: JudgeSettings,
     keep: Callable[[list], None] | None = None,
     clock: Clock | None = None,
+    progress: Callable[[int, int, float | None], None] | None = None,
 ) -> Verdict:
     """The second half of `judge`: what the network says of what a file shows.
 
     Args:
       path: of the file; looked: of it.
-      model, recipe, settings, keep: as for `judge`.
+      model, recipe, settings, keep, progress: as for `judge`.
       clock: that of the first half, where it ran in this process.
     """
     seen = look_plan(model, recipe, settings)
@@ -214,14 +217,14 @@ def judge_looked(
     if failure is None:
         try:
             with clock.alarm():
-                scored = _scored(path, looked, plan, clock, keep)
+                scored = _scored(path, looked, plan, clock, keep, progress)
                 return dataclasses.replace(scored, video=looked.facts, timings=clock.seconds)
         except (Exception, TimeUp) as error:
             failure = failure_of(error, settings.time_limit_s, settings.debug)
     return Verdict(str(path), **vars(failure), video=looked.facts, timings=clock.seconds)
 
 
-def _scored(path, looked, plan, clock, keep):
+def _scored(path, looked, plan, clock, keep, progress):
     """The verdict of a file whose faces can be judged, without what `judge_looked` adds."""
     info, examples = looked.info, looked.examples
     faces = ranked_faces(examples, info.is_image)
@@ -230,7 +233,7 @@ def _scored(path, looked, plan, clock, keep):
     rows = [row for row in network_inputs(examples, plan.input_type) if row[0].face in numbers]
     inputs = [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows]
     with clock.step("network"):
-        outputs = class_logits(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta)
+        outputs = class_logits(plan.model, inputs, plan.batch_size, clock.check, plan.settings.tta, progress)
     logits = of_fake(plan.model, outputs)
     points = [point(e, at, logit, plan.recipe.temperature) for (e, at), logit in zip(rows, logits, strict=True)]
     methods.add_class_logits(points, outputs, plan.recipe.classes)
