@@ -38,6 +38,7 @@ ROWS = {
     "P4 Table 2": [f"{name}, {data}" for name in ("TALL", "TALL++") for data in ("CDF", "DFDC", "Wild-DF")],
     "P4 Table 3": ["TALL", "TALL++"],
     "P4 Table 4": ["TALL", "TALL++"],
+    "P4 Table 5": [f"{name}, {data}" for name in ("TALL", "TALL++*") for data in ("FF++", "GANs", "DMs")],
     "P4 Fig. 8": ["TALL", "TALL++"],
     "P4 Table 6": ["I3D-RGB", "R3D-50", *OVER, *(f"{one}+{name}" for one in OVER for name in ("TALL", "TALL++"))],
     "P4 Table 7": ["1", "2", "3", "4", "5", "6", "7"],

@@ -1,4 +1,4 @@
-r"""P4 Table 7, TALL with the graph block, without the consistency loss.
+r"""P4 Table 7, variant 6, and Table 5, TALL++*: TALL with the graph block, without the consistency loss.
 
     tfdeepfake prepare face_forensics --dir DIR --input-type clip --sampling consecutive --num-frames 4 \
         --num-clips 8 --detector mtcnn --select largest --margin-frac 0.3 --height-px 112 --width-px 112 --flow \
@@ -21,7 +21,7 @@ from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.preset import Preset
 
 PRESET = Preset(
-    rows=("P4 Table 7: 6",),
+    rows=("P4 Table 7: 6", "P4 Table 5: TALL++*, FF++"),
     data_set="face_forensics",
     prepare={
         "input_type": "clip",
