@@ -1,6 +1,6 @@
 """Which measures of a face tell that a verdict is wrong, from which limits on, and what UNSURE gains by them.
 
-    python benchmarks/abstention.py [--work abstention] [--people 8 12] [--write]
+    python benchmarks/abstention.py [--work abstention] [--people 5 5] [--write]
     python benchmarks/abstention.py --model FOLDER --videos LIST.csv [--write]
 
 Draws videos of people whom the network of `make demo` was not trained on, four real ones and four fakes of each, from
@@ -40,7 +40,7 @@ FEWER = (6, 4, 3, 2, 1)
 COST = 0.1
 # A limit needs so many cases and so many different videos beyond it, and has to lower the error and the cost of UNSURE
 # together by so much.
-LEAST_CASES, LEAST_VIDEOS, LEAST_GAIN = 10, 6, 0.002
+LEAST_CASES, LEAST_VIDEOS, LEAST_GAIN = 10, 6, 0.001
 MEASURES = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
 
 
@@ -230,28 +230,44 @@ def error_at(rows, kept, severity):
     return (rows["wrong"][left].mean() if left.any() else 0.0), left.sum() / max(here.sum(), 1)
 
 
+def best_limit(rows, kept, name):
+    """The limit of a measure that pays most: {"gain", "limit", "out" (bool [N]), "raised" (severities whose error of
+    what is left it raises)}; of two, one that raises none goes first. None where no limit pays."""
+    values, best = np.unique(rows[name][kept & np.isfinite(rows[name])]), None
+    for limit in (values[:-1] + values[1:]) / 2:
+        limit = float(np.ceil(limit)) if name == "samples" else float(f"{limit:.3g}")
+        out = kept & beyond(rows, name, limit)
+        gain = (rows["wrong"][out].sum() - COST * out.sum()) / len(kept)
+        if out.sum() < LEAST_CASES or len(np.unique(rows["video"][out])) < LEAST_VIDEOS or gain < LEAST_GAIN:
+            continue
+        errors = [(s, error_at(rows, kept, s)[0], error_at(rows, kept & ~out, s)[0]) for s in range(6)]
+        raised = [severity for severity, before, after in errors if after > before]
+        if best is None or (not raised, gain) > (not best["raised"], best["gain"]):
+            best = {"gain": gain, "limit": limit, "out": out, "raised": raised}
+    return best
+
+
 def choose_limits(rows):
-    """{measure: limit} by the rule at the head of this file, and what each step gained."""
-    kept, limits, steps = ~rows["interval"], {}, []
+    """{measure: limit} by the rule at the head of this file; prints what each measure is worth."""
+    kept, limits = ~rows["interval"], {}
+    print(f"Validation: of {kept.sum()} verdicts that the interval leaves {rows['wrong'][kept].mean():.3f} are wrong.")
     while True:
-        best = None
-        for name in (name for name in MEASURES if name not in limits):
-            values = np.unique(rows[name][kept & np.isfinite(rows[name])])
-            for limit in (values[:-1] + values[1:]) / 2:
-                out = kept & beyond(rows, name, limit)
-                gain = (rows["wrong"][out].sum() - COST * out.sum()) / len(kept)
-                few = out.sum() < LEAST_CASES or len(np.unique(rows["video"][out])) < LEAST_VIDEOS
-                if few or gain < LEAST_GAIN or (best and gain <= best[0]):
-                    continue
-                left = kept & ~out
-                if all(error_at(rows, left, s)[0] <= error_at(rows, kept, s)[0] for s in np.unique(rows["severity"])):
-                    best = gain, name, limit, int(out.sum()), float(rows["wrong"][out].mean())
-        if best is None:
-            return limits, steps
-        gain, name, limit, *counts = best
-        limits[name] = float(f"{limit:.3g}")
-        steps.append((name, limits[name], *counts))
-        kept &= ~beyond(rows, name, limits[name])
+        best = {name: best_limit(rows, kept, name) for name in MEASURES if name not in limits}
+        usable = {name: one for name, one in best.items() if one and not one["raised"]}
+        if not usable:
+            break
+        name = max(usable, key=lambda name: usable[name]["gain"])
+        limits[name], out = usable[name]["limit"], usable[name]["out"]
+        print(f"  {name:12} {limits[name]:g}: {out.sum()} beyond, {rows['wrong'][out].mean():.2f} of them wrong")
+        kept &= ~out
+    for name, one in best.items():
+        if one is None:
+            print(f"  {name:12} goes: beyond no limit more than {COST:g} are wrong, or too few lie there")
+        else:
+            wrong, raised = rows["wrong"][one["out"]].mean(), ", ".join(map(str, one["raised"]))
+            print(f"  {name:12} goes: of {one['out'].sum()} beyond {one['limit']:g} {wrong:.2f} are wrong, but what "
+                  f"is left gets worse at severity {raised}")  # fmt: skip
+    return limits
 
 
 def left_over(rows, limits):
@@ -266,7 +282,7 @@ def report(rows, limits, num_all):
     """Prints what UNSURE gains."""
     everything, by_interval, kept = np.ones(len(rows["wrong"]), bool), ~rows["interval"], left_over(rows, limits)
     print(f"{num_all} verdicts, {len(everything)} scored. Error of all / of what the interval leaves / with limits:")
-    print(f"{'severity':20}" + "".join(f"{severity:>24}" for severity in range(6)))
+    print(f"{'severity':20}" + "".join(f"{severity:>27}" for severity in range(6)))
 
     def cells(here):
         texts = []
@@ -277,7 +293,7 @@ def report(rows, limits, num_all):
                 continue
             errors = [error_at(part, mask[here], severity) for mask in (everything, by_interval, kept)]
             texts.append(" / ".join(f"{error:.3f}" for error, _ in errors) + f" ({errors[-1][1]:.2f})")
-        return "".join(f"{text:>24}" for text in texts)
+        return "".join(f"{text:>27}" for text in texts)
 
     for name in dict.fromkeys(rows["condition"]):
         print(f"{name:20}{cells(rows['condition'] == name)}")
@@ -308,7 +324,7 @@ def main():
     parser.add_argument("--work", type=Path, default=Path("abstention"))
     parser.add_argument("--model", type=Path, help="saved model folder")
     parser.add_argument("--videos", type=Path, help="CSV file,label,split instead of drawn videos")
-    parser.add_argument("--people", type=int, nargs=2, default=(8, 12), help="drawn, for validation and test")
+    parser.add_argument("--people", type=int, nargs=2, default=(5, 5), help="drawn, for validation and test")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="put the limits into the recipe of the network")
     args = parser.parse_args()
@@ -323,10 +339,7 @@ def main():
         for fewer in with_fewer_samples(record)
     ]
     parts = {split: [record for record in records if record["split"] == split] for split in SPLITS}
-    limits, steps = choose_limits(table_of(parts["validation"]))
-    print("Limits chosen on the validation split, over what the interval leaves:")
-    for name, limit, count, error in steps:
-        print(f"  {name} {limit:g}: {count} beyond, {error:.2f} of them wrong")
+    limits = choose_limits(table_of(parts["validation"]))
     for split in SPLITS:
         rows = table_of(parts[split])
         print(f"\n{split}: {len({record['video'] for record in parts[split]})} videos")

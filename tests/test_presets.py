@@ -164,7 +164,7 @@ def test_the_settings_of_p2(name, batch_size, loss):
 
 def test_the_demo_and_its_counterpart_have_the_same_budget():
     demo, baseline = load_preset("demo").config, load_preset("demo_baseline").config
-    differ = {"network", "network_args", "batch_size"}
+    differ = {"network", "network_args", "batch_size", "limits", "limits_measured"}
     a, b = ({n: v for n, v in c.to_dict().items() if n not in differ} for c in (demo, baseline))
     assert a == b
     assert baseline.batch_size == 16 * demo.batch_size  # clips of 16 frames

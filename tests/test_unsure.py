@@ -106,7 +106,7 @@ def test_what_lies_beyond_a_limit_of_the_recipe_is_named(monkeypatch):
         ("side_px", 30, 48),
         ("samples", 16, 20),
     ]
-    told = "the face is only 30 px large (limit 48); only 16 samples show the face (limit 20); 1 face,"
+    told = "the face is only 30 px large (limit 48); the face is shown by too few samples, 16 (limit 20); 1 face,"
     assert told in line(verdict.to_dict(), 0.5), "no landmarks, no blocks: what was not measured is no doubt"
     assert judged(monkeypatch, made, dataclasses.replace(limited, limits={"enlarged": 3.0})).label == "FAKE"
     assert ", its face is 30 px large" in line(judged(monkeypatch, made).to_dict(), 0.5), "a small face is always named"

@@ -11,7 +11,7 @@ from tfdeepfake.vocabulary import FAKE, MEASURES_WITH_LEAST, REAL, UNSURE
 # {measure: what is wrong with a face beyond its limit}; `who` is "the face" or "face 2".
 WORDS = {
     "margin": "{who} has a probability close to the threshold, {value:.2f} in logits",
-    "samples": "only {value:.0f} samples show {who}",
+    "samples": "{who} is shown by too few samples, {value:.0f}",
     "side_px": "{who} is only {value:.0f} px large",
     "confidence": "the detector is unsure of {who}: {value:.2f}",
     "sharpness": "{who} is blurred: sharpness {value:.0f}",
