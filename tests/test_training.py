@@ -280,6 +280,17 @@ def test_two_replicas_follow_one_device(config, tmp_path, network):
     np.testing.assert_allclose(*scores, atol=1e-3, equal_nan=True)
 
 
+@pytest.mark.slow
+def test_a_resumed_run_of_two_replicas_is_validated_by_the_same_batch_statistics(config, tmp_path):
+    """Each replica has statistics of its own, and the state their mean."""
+    config = change(config, devices=2, epochs=2, schedule="constant", warmup_epochs=0.0)
+    run_process(config, tmp_path / "whole", 2)
+    run_process(change(config, epochs=1), tmp_path / "run", 2)
+    run_process(config, tmp_path / "run", 2)
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+    assert difference(tmp_path / "run", tmp_path / "whole") == 0
+
+
 @pytest.mark.parametrize(
     ("aucs", "losses_", "best", "epochs"),
     [

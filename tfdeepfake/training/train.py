@@ -178,6 +178,7 @@ def _epochs(run, validate, log, progress):
 
     def end(epoch, logs):
         bar.close()
+        _agree(run)
         row = _row(run, epoch, logs) | validate()
         # A variable of several replicas is no number by itself.
         rate = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(run.model.optimizer.learning_rate))
@@ -190,6 +191,13 @@ def _epochs(run, validate, log, progress):
             run.trained.stop_training = True
 
     return keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end, on_train_batch_end=step)
+
+
+def _agree(run):
+    """Gives all replicas the batch statistics that the state keeps, their mean: a resumed run is validated by these."""
+    if run.strategy.num_replicas_in_sync > 1:
+        for variable in run.model.non_trainable_variables:
+            variable.assign(np.asarray(variable))
 
 
 def _row(run, epoch, logs):
