@@ -106,7 +106,7 @@ def test_a_transformer_for_tall_is_loaded_by_the_network_itself(tmp_path, monkey
 
 def test_a_published_name_is_fetched_and_converted(tmp_path, monkeypatch):
     folder_of(tmp_path / "converted", "resnet3d_50", TINY_3D | {"num_classes": 7})
-    monkeypatch.setattr(named, "fetch_published", lambda name, log, progress: tmp_path / f"{name}.pth")
+    monkeypatch.setattr(named, "fetch_all", lambda name, log, progress: {name: tmp_path / f"{name}.pth"})
     monkeypatch.setattr(named.Located, "ready", lambda located, log: tmp_path / "converted")
     start = start_from.read("kinetics", "resnet3d_50", {"nonlocal_after": [4]})
     assert start["name"] == "resnet3d_50_kinetics" and "num_classes" not in start["network_args"]
