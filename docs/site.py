@@ -102,7 +102,7 @@ def modules():
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             parts = parts[:-1] if parts[-1] == "__init__" else parts
-            hidden = any(part.startswith("_") or part.endswith("_test") for part in parts)
+            hidden = any(part.startswith("_") or part.endswith("_test") or part == "templates" for part in parts)
             if not hidden and not own & set(parts):
                 pages.setdefault(".".join(parts[:2]), []).append(".".join(parts))
     return {name: sorted(members, key=lambda m: (m != name, m)) for name, members in pages.items()}
