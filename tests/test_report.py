@@ -92,6 +92,7 @@ def test_what_must_be_known_before_believing_is_said(tmp_path):
     page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])])
     assert "not calibrated" in page and "None of this is proof" in page and "drawn/frame:1.0.0" in page
     assert "meso4" in page and "1 of 1 files were scored" in page and "notes&lt;b&gt;.txt" in page
+    assert "b&lt;c&gt; is left out." in page, "how the folder was read"
     page = write(
         tmp_path, [scored("a.mp4", [face(1, [0.9])])], calibration="temperature on validation", temperature=1.7
     )

@@ -197,4 +197,6 @@ def judged_files(verdicts, **recipe):
         "tool": "tfdeepfake 0",
         "other_files": ["notes<b>.txt"],
         "unreadable_folders": [],
+        "folder_notes": ["b<c> is left out."],
+        "unmatched_labels": [],
     }
