@@ -1,0 +1,201 @@
+"""`tfdeepfake protocol`: cells scored once and resumed, failed ones named, intervals and coverage in every figure."""
+
+import csv
+import dataclasses
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from support import tiny_networks
+from support.prepared import write_prepared
+from support.verdicts import brightness_network
+from support.verdicts import recipe as brightness_recipe
+
+from tfdeepfake import models
+from tfdeepfake.cli.main import main
+from tfdeepfake.data import faces
+from tfdeepfake.evaluation.run import evaluate_run
+from tfdeepfake.files import read_json
+from tfdeepfake.model_folder import save_model
+from tfdeepfake.protocols.figures import Figure, write_tables
+from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.scoring.table import read_scores
+
+DATA = DataRecipe(input_type="frame", num_frames=16, detector="mtcnn", height_px=32, width_px=40)
+SPLITS = {"test": (10, 14)}
+
+
+def lines_of(path):
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two models, and data sets one of which was prepared otherwise; the first has two methods."""
+    root = tmp_path_factory.mktemp("protocols")
+    tiny_networks.register()
+
+    def facts(number, label):
+        return {"data_set": "first", "method": ("swap", "reenact")[number % 2] if label else "original"}
+
+    write_prepared(root / "data", DATA, SPLITS, name="first", facts=facts, contrast=20)
+    write_prepared(root / "data", DATA, SPLITS, name="second", seed=1, contrast=5)
+    write_prepared(root / "data", dataclasses.replace(DATA, margin_frac=0.7), SPLITS, name="wider", seed=2)
+    for seed, name in enumerate(("a", "b")):
+        keras.utils.set_random_seed(seed)
+        described = Recipe("tiny_frame", {}, DATA, data_version="first/frame:1.0.0")
+        save_model(root / name, models.build("tiny_frame"), described)
+    return root
+
+
+def command(root, name, out, *more):
+    where = ["--models", str(root / "a"), str(root / "b"), "--data-dir", str(root / "data"), "--resamples", "20"]
+    return ["protocol", name, *where, "--run-dir", str(out), *more]
+
+
+def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+    wanted = command(root, "cross_data", out, "--data", "first", "second", "wider")
+    assert main([*wanted, "--plan"]) == 0
+    assert "6 of 6 cells" in capsys.readouterr().out and not out.exists()
+
+    assert main(wanted) == 1  # the data prepared otherwise are refused, the others are scored
+    text = (out / "cross_data.md").read_text()
+    assert "on this data" in text and "Failed: a on wider" in text and "margin_frac" in text
+    cells = {(line["model"], line["on"]): line for line in lines_of(out / "cross_data_cells.csv")}
+    assert len(cells) == 6 and cells["b", "wider"]["auc"] == "" and cells["b", "wider"]["failed"]
+    alone = evaluate_run(root / "b", data="second", data_dir=str(root / "data"), out=tmp_path / "alone", resamples=20)
+    level, cell = alone["levels"]["video"], cells["b", "second"]
+    assert float(cell["auc"]) == pytest.approx(level["auc"], abs=1e-6)
+    assert [float(cell[end]) for end in ("low", "high")] == pytest.approx(level["intervals"]["auc"], abs=1e-6)
+    assert [cell[name] for name in ("fake", "real", "scored", "videos")] == ["14", "10", "24", "25"]
+    assert cell["remark"] == "" and cells["a", "first"]["remark"] == "its training data set"
+    assert f"{level['auc']:.3f} [" in text and "24 of 25 scored" in text
+    capsys.readouterr()
+
+    # One cell is lost, and those that failed are allowed: the others are not scored again.
+    (lost,) = (path for path in (out / "cells").iterdir() if path.name.startswith("a-second"))
+    shutil.rmtree(lost)
+    assert main([*wanted, "--plan"]) == 0
+    assert "3 of 6 cells" in capsys.readouterr().out
+    assert main(wanted) == 1
+    assert capsys.readouterr().err.count("kept ") == 3
+
+    other = command(root, "cross_data", tmp_path / "allowed", "--data", "first", "wider", "--allow", "margin_frac")
+    assert main(other) == 0
+    text = (tmp_path / "allowed" / "cross_data.md").read_text()
+    assert "prepared otherwise" in text and "margin_frac: network" in text
+    assert r"\toprule" in (tmp_path / "allowed" / "cross_data.tex").read_text()
+
+
+def test_each_method_alone_from_one_scoring(root, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(command(root, "manipulations", out, "--data", "first")) == 0
+    assert len(list((out / "cells").iterdir())) == 2  # one scoring a model
+    lines = {(line["model"], line["on"]): line for line in lines_of(out / "manipulations_cells.csv")}
+    assert {on for _, on in lines} == {"reenact", "swap", "all methods"}
+    assert [lines["a", on]["fake"] for on in ("reenact", "swap", "all methods")] == ["7", "7", "14"]
+    # All reals stand against each method, so the AUC of all is the mean by numbers of fakes.
+    assert float(lines["a", "all methods"]["auc"]) == pytest.approx(
+        np.mean([float(lines["a", on]["auc"]) for on in ("reenact", "swap")]), abs=1e-5
+    )
+    assert "fewer than 30" in (out / "manipulations.md").read_text()
+    assert main(command(root, "cross_data", out, "--data", "first")) == 2
+    assert "holds the protocol manipulations" in capsys.readouterr().err
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """A network of brightness, and labelled images whose fakes are brighter; one file is damaged."""
+    monkeypatch.setattr("tfdeepfake.models.build", lambda network, **args: brightness_network())
+    one = faces.make_detections(
+        [[8, 8, 88, 88]], [0.99], np.float32([[[30, 35], [66, 35], [48, 50], [34, 70], [62, 70]]])
+    )
+    monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: lambda frames: [one] * len(frames))
+    save_model(tmp_path / "model", brightness_network(), Recipe("brightness", data=brightness_recipe().data))
+    rng = np.random.default_rng(0)
+    for label, middle in (("real", 110), ("fake", 125)):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for name in ("ada", "bo", "cleo", "dan", "eve", "finn"):  # numbered ones would be frames of one video
+            level = middle + rng.normal(0, 12)
+            pixels = np.clip(rng.normal(level, 15, (96, 96, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{name}.png")
+    (tmp_path / "images" / "real" / "damaged.png").write_bytes(b"no image")
+    return tmp_path
+
+
+def test_perturbed_copies_are_judged_and_deleted(images, capsys):
+    out, data = images / "run", str(images / "images")
+    wanted = ["protocol", "robustness", "--models", f"mine={images / 'model'}", "--data", data, "--run-dir", str(out)]
+    wanted += ["--resamples", "20", "--perturbations", "contrast", "gaussian_noise", "--severities", "1", "5"]
+    assert main([*wanted, "--plan"]) == 0
+    assert "5 of 5 cells" in capsys.readouterr().out
+    assert main(wanted) == 0
+    assert not (out / "copies").exists() and (out / "severities.png").stat().st_size > 5000
+    steps = {line["on"]: line for line in lines_of(out / "severities_cells.csv")}
+    means = {line["on"]: line for line in lines_of(out / "robustness_cells.csv")}
+    assert list(steps) == ["unperturbed", "contrast 1", "contrast 5", "gaussian_noise 1", "gaussian_noise 5"]
+    assert list(means) == ["unperturbed", "contrast", "gaussian_noise"]
+    for line in (*steps.values(), *means.values()):
+        assert (line["scored"], line["videos"]) == ("12", "13") and float(line["low"]) < float(line["auc"])
+    for name in ("contrast", "gaussian_noise"):
+        both = [float(steps[f"{name} {severity}"]["auc"]) for severity in (1, 5)]
+        assert float(means[name]["auc"]) == pytest.approx(np.mean(both), abs=1e-5)
+    # Copies differ from what they were made of, and videos keep their names.
+    clean, noisy = (
+        read_scores(next((out / "cells").glob(f"mine-{on}-*")) / "scores.csv") for on in ("unperturbed", "contrast-5")
+    )
+    assert sorted(clean["video"]) == sorted(noisy["video"])
+    assert not np.allclose(np.sort(clean["logit"])[:12], np.sort(noisy["logit"])[:12], atol=0.01)
+    capsys.readouterr()
+    assert main([*wanted, "--keep-copies"]) == 0
+    assert capsys.readouterr().err.count("kept ") == 5
+    assert read_json(out / "protocol.json")["failed"] == 0
+
+
+def test_a_perturbation_that_fails_is_named(images, monkeypatch):
+    from tfdeepfake.protocols import robustness
+
+    write = robustness.write_perturbed
+
+    def fails(path, out, name, *more):
+        if name == "contrast":
+            raise RuntimeError("no such luck")
+        return write(path, out, name, *more)
+
+    monkeypatch.setattr(robustness, "write_perturbed", fails)
+    out = images / "run"
+    wanted = ["protocol", "robustness", "--models", str(images / "model"), "--data", str(images / "images")]
+    wanted += ["--run-dir", str(out), "--perturbations", "contrast", "saturation", "--severities", "2", "--keep-copies"]
+    assert main(wanted) == 1
+    text = (out / "robustness.md").read_text()
+    assert "Failed: model on contrast" in text and "no such luck" in (out / "severities.md").read_text()
+    assert len(list((out / "copies" / "saturation-2").iterdir())) == 12
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["cross_data", "--severities", "1"], "--severities"),
+        (["manipulations", "--data", "first", "second"], "takes one"),
+        (["cross_data", "--allow", "margin"], "margin_frac"),
+        (["robustness", "--split", "test"], "--split"),
+        (["robustness", "--perturbations", "fog", "--data", "."], "gaussian_blur"),
+        (["cross_data", "--models", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_arguments_are_named(root, tmp_path, capsys, more, said):
+    name, *more = more
+    given = ["protocol", name, "--models", str(root / "a"), "--data", "first", "--run-dir", str(tmp_path / "x"), *more]
+    assert main(given) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+def test_an_undefined_figure_is_no_number(tmp_path):
+    figures = [Figure("a", "x", remark="one class only", fake=3, scored=3, videos=3), Figure("b", "x", 1.0, None)]
+    text = write_tables(tmp_path, "t", "Title", [], "model", figures)
+    assert "undefined; 3 fake + 0 real; 3 of 3 scored; one class only" in text and "1.000 [no interval]" in text
+    assert lines_of(tmp_path / "t_cells.csv")[0]["auc"] == ""

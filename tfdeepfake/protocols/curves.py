@@ -1,0 +1,62 @@
+"""AUC over the severity of each perturbation, a panel each (arXiv:2403.10261, Fig. 7)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Canvas
+
+from tfdeepfake.evaluation import plots
+from tfdeepfake.evaluation.compare_plot import COLOURS, DASHES
+from tfdeepfake.protocols.figures import Figure
+
+COLUMNS = 4
+
+
+def severity_curves(
+    path: Path,
+    figures: Mapping[tuple[str, str], Figure],
+    models: Sequence[str],
+    perturbations: Sequence[str],
+    severities: Sequence[int],
+    clean: str,
+) -> Path:
+    """Writes a PNG; severity 0 is the videos as they are, bars are 95 % intervals, what has no figure is left out.
+
+    Args:
+      path: PNG file.
+      figures: {(model, "PERTURBATION SEVERITY" or `clean`): figure}.
+      models, perturbations, severities: which; clean: the name of the videos as they are.
+    """
+    columns = min(COLUMNS, len(perturbations))
+    lines = -(-len(perturbations) // columns)
+    with rc_context(plots.STYLE):
+        size = (max(2.5 * columns, 5.0), 2.3 * lines + 0.9 + 0.25 * len(models))
+        canvas = Canvas(figsize=size, layout="constrained")
+        canvas.suptitle("AUC by severity of the perturbation, on this data", fontsize=11, x=0.02, ha="left")
+        panels = canvas.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for panel in panels[len(perturbations) :]:
+            panel.remove()
+        for number, (panel, name) in enumerate(zip(panels, perturbations, strict=False)):
+            panel.axhline(0.5, color=plots.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+            for index, model in enumerate(models):
+                steps = [(0, clean), *((severity, f"{name} {severity}") for severity in severities)]
+                known = [(x, figures[model, on]) for x, on in steps if figures[model, on].auc is not None]
+                colour = COLOURS[index % len(COLOURS)]
+                offset = 0.09 * (index - (len(models) - 1) / 2)  # so that bars do not cover each other
+                label = model.replace("$", r"\$")
+                look = {"color": colour, "linestyle": DASHES[index % len(DASHES)], "label": label}
+                panel.plot([x + offset for x, _ in known], [f.auc for _, f in known], marker="o", markersize=3, **look)
+                for x, figure in known:
+                    if figure.interval:
+                        panel.vlines(x + offset, *figure.interval, color=colour, linewidth=0.9, alpha=0.6)
+            panel.set_title(name.replace("_", " "), fontsize=9, loc="left")
+            panel.set(ylim=(-0.02, 1.02), xlim=(-0.4, 5.4), xticks=range(6))
+            if number % columns == 0:
+                panel.set_ylabel("AUC, video level")
+            if number + columns >= len(perturbations):
+                panel.set_xlabel("severity (0: unperturbed)")
+                panel.tick_params(labelbottom=True)
+        handles, labels = panels[0].get_legend_handles_labels()
+        canvas.legend(handles, labels, loc="outside lower left", ncols=min(len(models), 3), fontsize=8, frameon=False)
+        return plots.save(canvas, path)

@@ -1,0 +1,97 @@
+"""AUC figures of a protocol, each with interval, counts and coverage, and tables of them: Markdown, CSV, LaTeX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfdeepfake.files import write_text
+from tfdeepfake.report import tables
+
+LONG = (
+    "model", "on", "auc", "low", "high", "fake", "real", "sources", "scored", "videos", "remark", "failed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A video-level AUC, or why there is none.
+
+    Args:
+      model, on: row and column of the table.
+      auc: 0..1 or None; interval: [low, high], 95 %, or None.
+      fake, real, sources: numbers of scored videos, and of the sources they are of.
+      scored, videos: coverage.
+      remark: what differs from the other figures; failed: why there is no figure.
+    """
+
+    model: str
+    on: str
+    auc: float | None = None
+    interval: list[float] | None = None
+    fake: int = 0
+    real: int = 0
+    sources: int = 0
+    scored: int = 0
+    videos: int = 0
+    remark: str = ""
+    failed: str = ""
+
+    def text(self) -> str:
+        """ "0.912 [0.871, 0.944]; 40 fake + 38 real; 78 of 80 scored"."""
+        if self.failed:
+            return "failed"
+        if self.auc is None:
+            value = "undefined"
+        else:
+            bounds = "[{:.3f}, {:.3f}]".format(*self.interval) if self.interval else "[no interval]"
+            value = f"{self.auc:.3f} {bounds}"
+        text = f"{value}; {self.fake} fake + {self.real} real; {self.scored} of {self.videos} scored"
+        return f"{text}; {self.remark}" if self.remark else text
+
+
+def of_level(model: str, on: str, level: dict, remark: str = "") -> Figure:
+    """The figure of a level of `evaluation.evaluate.evaluate`."""
+    why = level["undefined"].get("auc") or level["undefined"].get("interval of auc") or ""
+    return Figure(
+        model,
+        on,
+        level["auc"],
+        level["intervals"]["auc"],
+        level["n_fake"],
+        level["n_real"],
+        level["sources"],
+        level["coverage"]["scored"],
+        level["coverage"]["videos"],
+        "; ".join(filter(None, (remark, why))),
+    )
+
+
+def write_tables(
+    folder: Path, name: str, title: str, notes: Sequence[str], corner: str, figures: Sequence[Figure]
+) -> str:
+    """Writes NAME.md, NAME.csv and NAME.tex, rows by model, and a long CSV file NAME_cells.csv; returns the Markdown.
+
+    Args:
+      folder: to write to; name: of the files; title, notes: above and below the table.
+      corner: the header of the first column.
+      figures: in the order of rows and columns.
+    """
+    models, columns = (list(dict.fromkeys(names)) for names in zip(*((f.model, f.on) for f in figures), strict=True))
+    at = {(figure.model, figure.on): figure.text() for figure in figures}
+    header, rows = [corner, *columns], [[m, *(at.get((m, c), "") for c in columns)] for m in models]
+    notes = [*notes, *(f"Failed: {f.model} on {f.on}: {f.failed}" for f in figures if f.failed)]
+    below = "\n".join(f"- {note}" for note in notes)
+    text = f"# {title}\n\n{tables.as_markdown(header, rows)}\n\n{below}\n"
+    write_text(folder / f"{name}.md", text)
+    write_text(folder / f"{name}.csv", tables.as_csv(header, rows))
+    comment = "".join(f"% {' '.join(line.split())}\n" for line in (title, *notes))
+    write_text(folder / f"{name}.tex", comment + tables.as_latex(header, rows) + "\n")
+    write_text(folder / f"{name}_cells.csv", tables.as_csv(LONG, [_long(figure) for figure in figures]))
+    return text
+
+
+def _long(figure):
+    low, high = figure.interval or (None, None)
+    numbers = ["" if value is None else f"{value:.6f}" for value in (figure.auc, low, high)]
+    counts = [str(getattr(figure, name)) for name in ("fake", "real", "sources", "scored", "videos")]
+    return [figure.model, figure.on, *numbers, *counts, figure.remark, figure.failed]

@@ -1,0 +1,135 @@
+"""Protocols on prepared data: across data sets (arXiv:2403.10261, Table 3), and by manipulation method."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfdeepfake.errors import InputError
+from tfdeepfake.evaluation.run import differing_fields, open_fitting
+from tfdeepfake.protocols.cells import FAILED, Cell, Member
+from tfdeepfake.protocols.figures import Figure, of_level, write_tables
+from tfdeepfake.recipe import DataRecipe
+
+LEVEL = "Video-level AUC with its 95 % interval by source, numbers of scored videos, and coverage."
+ALL = "all methods"
+
+
+def check_allowed(names: Sequence[str]) -> None:
+    """Raises InputError unless all are fields of a data recipe in which prepared data may differ."""
+    fields = [field.name for field in dataclasses.fields(DataRecipe) if field.name != "input_type"]
+    for name in names:
+        if name not in fields:
+            raise InputError(
+                "--allow", f"needs a field of the data recipe, got {name!r}.", f"One of {', '.join(fields)}."
+            )
+
+
+def cells_of(
+    members: Sequence[Member], data: Sequence[str], data_dir: str | None, split: str, allow: Sequence[str] = (),
+    batch_size: int = 16,
+) -> list[Cell]:  # fmt: skip
+    """Every model on every prepared data set.
+
+    Args:
+      members: of `cells.members_of`.
+      data, data_dir, split: prepared data sets by name, where they lie, and the split that is scored.
+      allow: fields of the data recipe in which data may differ from what a model was trained on.
+      batch_size: examples scored at a time.
+    """
+    check_allowed(allow)
+    where = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+    loaded = {}  # the one network in use
+    cells = []
+    for member in members:
+        for name in dict.fromkeys(data):
+            facts = member.facts | {"data": name, "data_dir": where, "split": split, "allow": sorted(allow)}
+
+            def score(member=member, name=name):
+                return _score(member, name, data_dir, split, allow, batch_size, loaded)
+
+            cells.append(Cell(member.name, name, facts, score, member.recipe))
+    return cells
+
+
+def _score(member, name, data_dir, split, allow, batch_size, loaded):
+    from tfdeepfake import models
+    from tfdeepfake.model_folder import load_voting
+    from tfdeepfake.scoring.classes import check_detector
+    from tfdeepfake.scoring.score import score_data
+
+    if member.name not in loaded:
+        loaded.clear()
+        loaded[member.name] = load_voting(member.folder)[0]
+    model, recipe = loaded[member.name], member.recipe
+    classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
+    reads = models.input_type(model), models.wants_flow(model)
+    prepared, different = _open(name, data_dir, recipe, *reads, member.folder, allow)
+    rows = score_data(model, prepared, split, batch_size, "none", classes)
+    told = {"version": prepared.version, "split": split, "trained_on": recipe.data_version, "differs": different}
+    return rows, told
+
+
+def _open(name, data_dir, recipe, input_type, wants_flow, folder, allow):
+    """(prepared data, fields in which they differ from the recipe as text), all of these allowed."""
+    from tfdeepfake.data.batches.prepared import open_data
+
+    try:
+        return open_fitting(name, data_dir, recipe, input_type, wants_flow, folder), []
+    except InputError:
+        if not allow:
+            raise
+        prepared = open_data(name, data_dir, input_type, wants_flow)
+        different = differing_fields(recipe.data, prepared.recipe, input_type, wants_flow)
+        if not different or any(field.partition(":")[0] not in allow for field in different):
+            raise
+        return prepared, different
+
+
+def _remarks(reports):
+    """(remark of each report, notes below the table)."""
+    remarks, notes = [], []
+    for cell, report in reports:
+        words = []
+        if report.get("differs"):
+            words.append("prepared otherwise")
+            notes.append(
+                f"{cell.model} on {cell.on}: prepared otherwise than its recipe ({'; '.join(report['differs'])})."
+            )
+        if not report.get(FAILED) and report["trained_on"] == report["version"]:
+            words.append("its training data set")
+            if report["split"] in ("train", "validation"):
+                notes.append(f"{cell.model} on {cell.on}: optimistic, the split {report['split']} served its training.")
+        remarks.append("; ".join(words))
+    return remarks, notes
+
+
+def write_cross_data(run_dir: Path, reports: Sequence[tuple[Cell, dict]], split: str) -> tuple[str, list[Figure]]:
+    """The matrix of models and data sets; returns (its Markdown, its figures)."""
+    remarks, notes = _remarks(reports)
+    figures = [
+        Figure(cell.model, cell.on, failed=report[FAILED])
+        if FAILED in report
+        else of_level(cell.model, cell.on, report["levels"]["video"], remark)
+        for (cell, report), remark in zip(reports, remarks, strict=True)
+    ]
+    title = f"Across data sets, on this data ({split})"
+    return write_tables(run_dir, "cross_data", title, [LEVEL, *notes], "model", figures), figures
+
+
+def write_manipulations(run_dir: Path, reports: Sequence[tuple[Cell, dict]], split: str) -> tuple[str, list[Figure]]:
+    """Models by manipulation, from one scores.csv each; returns (the Markdown, its figures)."""
+    remarks, notes = _remarks(reports)
+    methods = sorted({method for _, report in reports for method in report.get("methods", ())})
+    figures = []
+    for (cell, report), remark in zip(reports, remarks, strict=True):
+        if FAILED in report:
+            figures += [Figure(cell.model, name, failed=report[FAILED]) for name in (*methods, ALL)]
+            continue
+        levels = {**report["methods"], ALL: report["levels"]["video"]}
+        figures += [of_level(cell.model, name, levels[name], remark) for name in levels]
+        notes += [f"{cell.model}: {note}" for note in report["notes"]]
+    told = [LEVEL, "Each method alone stands against all real videos of its data set, so columns share their reals."]
+    if len(methods) == 1:
+        told.append(f"The data hold fakes of one method only ({methods[0]}): both columns are the same.")
+    title = f"Manipulations of {reports[0][0].on}, on this data ({split})"
+    return write_tables(run_dir, "manipulations", title, [*told, *notes], "model", figures), figures
