@@ -156,6 +156,30 @@ def test_perturbed_copies_are_judged_and_deleted(images, capsys):
     assert read_json(out / "protocol.json")["failed"] == 0
 
 
+def test_copies_of_a_stopped_run_are_used_and_those_of_other_steps_deleted(images, monkeypatch):
+    from tfdeepfake.protocols import robustness
+
+    written, write = [], robustness.write_perturbed
+
+    def counted(path, out, *more):
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        done = write(path, out, *more)
+        written.append(out)
+        return done
+
+    monkeypatch.setattr(robustness, "write_perturbed", counted)
+    copies = robustness.Copies(images / "images", images / "run", severities=[1])
+    (images / "images" / "real" / "damaged.png").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        copies.write("contrast", 1)
+    written.append(None)  # past the stop
+    assert len(robustness.Copies(images / "images", images / "run").write("contrast", 1)[0]) == 12
+    assert len(written) == 5 + 1 + 7
+    copies.write("saturation", 1)
+    assert [path.name for path in (images / "run" / "copies").iterdir()] == ["saturation-1"]
+
+
 def test_a_perturbation_that_fails_is_named(images, monkeypatch):
     from tfdeepfake.protocols import robustness
 

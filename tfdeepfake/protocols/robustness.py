@@ -52,8 +52,12 @@ class Copies:
         """Writes the copies that are not there; ({name of a video: its copy}, {name: why it has none})."""
         if (name, severity) in self.ready:
             return self.ready[name, severity]
-        if not self.keep:
-            self.done()
+        if not self.keep and self.folder.is_dir():
+            # Those of a run that was stopped at this step are used again.
+            for other in self.folder.iterdir():
+                if other.name != f"{name}-{severity}":
+                    shutil.rmtree(other)
+            self.ready.clear()
         copies, failed = {}, {}
         for path, below in self.media:
             number = int.from_bytes(hashlib.sha256(below.encode()).digest()[:4], "big")
