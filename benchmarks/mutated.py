@@ -200,7 +200,9 @@ def predicted(folder, model, out, time_limit_s):
 def prepared(folder, data_dir):
     """{status: how many} by `prepare`, and what is wrong with the run."""
     options = ["--input-type", "frame", "--num-frames", "4", "--height-px", "64", "--width-px", "64"]
-    code, output, error, _ = run(["prepare", "video_folder", "--dir", folder, "--data-dir", data_dir, *options])
+    code, output, error, _ = run(
+        ["prepare", "video_folder", "--dir", folder, "--data-dir", data_dir, "--json", *options]
+    )
     if code or "Traceback" in error:
         return {}, [f"prepare ended with exit code {code}: {error[-2000:]}"]
     counts = dict.fromkeys(("scored", "no_face", "unreadable", "too_short"), 0)

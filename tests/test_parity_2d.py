@@ -227,7 +227,11 @@ def tiny_source(name):
     return dataclasses.replace(known, network_args=args, module_name=module_name)
 
 
-@pytest.mark.parametrize("name", [*efficientnet_files.PUBLISHED, *xception_files.PUBLISHED])
+# Of the ensemble each member is a file of its own.
+FILES = [name for name in (*efficientnet_files.PUBLISHED, *xception_files.PUBLISHED) if name != "dfdc_winner"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_published_files_load_whole(name):
     known = tiny_source(name)
     classes = {"fake": 1, 0: 2, 1: 2, None: 1000}[known.positive]

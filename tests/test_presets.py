@@ -90,7 +90,9 @@ def tiny(preset):
     small = TINY[config.network]
     args = small | varied
     if "thumbnail_size" in small:
-        args |= {"thumbnail_size": (48, 48), "backbone_args": small["backbone_args"]}
+        # A last map that the grid's cells can be told apart in: an EfficientNet's is a 32nd of its input.
+        side = 96 if "efficientnet" in config.network else 48
+        args |= {"thumbnail_size": (side, side), "backbone_args": small["backbone_args"]}
         args |= {"input_size": (48, 48)} if varied.get("whole_frames") else {}
     elif "num_frames" in small:
         args["num_frames"] = small["num_frames"]
