@@ -5,7 +5,9 @@ server.
 """
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rc_context
@@ -18,6 +20,9 @@ from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import atomic_path
 from tfdeepfake.report.palette import LIGHT
 from tfdeepfake.scoring.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REAL, FAKE, CURVE, INK, GREY, PALE = (LIGHT[name] for name in ("real", "fake", "curve", "ink", "soft", "line"))
 DPI = 150
@@ -38,7 +43,9 @@ STYLE = {
 }
 
 
-def figure_with_title(title: str, subtitle: str, size=(4.8, 5.1), rows=None, left=0.13) -> tuple:
+def figure_with_title(
+    title: str, subtitle: str, size: tuple = (4.8, 5.1), rows: Sequence[float] | None = None, left: float = 0.13
+) -> tuple:
     """A figure with a left-aligned title in its head and axes below; `rows` are heights of stacked axes."""
     figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
@@ -63,7 +70,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return Path(path)
 
 
-def unit_square(axes, x: str, y: str) -> None:
+def unit_square(axes: "Axes", x: str, y: str) -> None:
     """Both axes from 0 to 1, equally long, with a grid."""
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel=x, ylabel=y)
     axes.set_aspect("equal", adjustable="box", anchor="W")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ from tfdeepfake.explain.samples import Sample
 from tfdeepfake.report import palette
 from tfdeepfake.verdict.images import COLOURS, FILE_SIDE_PX, annotate
 from tfdeepfake.vocabulary import FAKE, REAL
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.video.read import VideoInfo
 
 # How much of the colour covers the image where a map is 1. Where it is 0 nothing is covered.
 STRENGTH = 0.65
@@ -163,7 +167,9 @@ def _drawn(sample, t, name):
     return overlay(np.repeat(grey, 3, axis=-1), sample.maps[name][t])
 
 
-def annotated_frames(path: Path | str, info, samples: list[Sample], name: str, threshold: float) -> Iterator[tuple]:
+def annotated_frames(
+    path: Path | str, info: "VideoInfo", samples: list[Sample], name: str, threshold: float
+) -> Iterator[tuple]:
     """Yields whole frames with every face's map, box and probability on them, in order of time.
 
     Args:

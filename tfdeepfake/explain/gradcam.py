@@ -99,7 +99,7 @@ def _input_of(model, layer):
     return "flow" if "flow" in inputs_of(model) and re.match(r"(m\d+_)*flow_", layer) else "frames"
 
 
-def explained_logit(outputs, target: int | str | None = None, classes: list | None = None) -> object:
+def explained_logit(outputs: object, target: int | str | None = None, classes: list | None = None) -> object:
     """What of a network's outputs is explained.
 
     Args:

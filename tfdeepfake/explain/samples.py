@@ -15,6 +15,9 @@ from tfdeepfake.verdict.timelines import Shown
 if TYPE_CHECKING:
     import keras
 
+    from tfdeepfake.verdict.batch import Network
+    from tfdeepfake.verdict.settings import JudgeSettings
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -114,7 +117,7 @@ def most_suspicious(samples: list[Sample]) -> dict[int, Sample]:
     return worst
 
 
-def maps_of_video(path: Path | str, network, settings, functions: list[Callable]) -> tuple:
+def maps_of_video(path: Path | str, network: "Network", settings: "JudgeSettings", functions: list[Callable]) -> tuple:
     """A verdict and the maps of everything it looked at.
 
     Args:

@@ -35,7 +35,7 @@ class Seen:
     num_slots: int
 
 
-def ancestors(model: keras.Model, tensor, input_name: str) -> keras.Model:
+def ancestors(model: keras.Model, tensor: keras.KerasTensor, input_name: str) -> keras.Model:
     """The part of a network that leads from its inputs to one of its tensors."""
     return keras.Model({input_name: inputs_of(model)[input_name]}, tensor)
 
@@ -45,7 +45,7 @@ def inputs_of(model: keras.Model) -> dict:
     return {tensor.name: tensor for tensor in model.inputs}
 
 
-def seen_by(model: keras.Model, tensor, input_name: str = "frames") -> Seen:
+def seen_by(model: keras.Model, tensor: keras.KerasTensor, input_name: str = "frames") -> Seen:
     """Finds out which frames, and where, the part of a network before `tensor` looks at.
 
     Args:

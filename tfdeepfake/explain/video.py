@@ -19,6 +19,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 if TYPE_CHECKING:
     import keras
 
+    from tfdeepfake.recipe import Recipe
     from tfdeepfake.verdict.batch import Network
 
 SCHEMA = 1
@@ -166,7 +167,9 @@ def _write_annotated(out_dir, path, verdict, samples, name, threshold):
     return "annotated.mp4"
 
 
-def score_function(model: "keras.Model", site: Site, target, recipe) -> Callable[[dict], np.ndarray]:
+def score_function(
+    model: "keras.Model", site: Site, target: int | str | None, recipe: "Recipe"
+) -> Callable[[dict], np.ndarray]:
     """Function of a batch of inputs that returns the explained logit over the temperature, float32 [B]."""
     import keras
 

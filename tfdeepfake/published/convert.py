@@ -96,7 +96,7 @@ def convert(
     return Path(out_dir)
 
 
-def convert_members(source, files: dict, out_dir: str | Path, any_file: bool = False) -> Path:
+def convert_members(source: str, files: dict, out_dir: str | Path, any_file: bool = False) -> Path:
     """Writes the saved model folder of published networks that vote, each with a folder of its own in `members/`.
 
     Args:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from tfdeepfake.errors import InputError
@@ -50,7 +51,7 @@ def files_of(source: str, folder: Path | str) -> dict[str, Path]:
     return files
 
 
-def fetch_all(source: str, **options) -> dict[str, Path]:
+def fetch_all(source: str, **options: Any) -> dict[str, Path]:
     """The files of a checkpoint: {source: path}, or those of the several that vote; see `fetch_published`.
 
     Those that are here are not fetched again, and a download that was broken goes on, file by file.

@@ -32,7 +32,7 @@ def check_rules(video_rule: str, faces_rule: str = "max") -> None:
         raise ValueError(f"faces_rule needs one of {FACES_RULES}, got {faces_rule!r}.")
 
 
-def probability(logit, temperature: float = 1.0) -> np.ndarray:
+def probability(logit: np.ndarray | float, temperature: float = 1.0) -> np.ndarray:
     """sigmoid(logit / temperature) in float64, without overflow; any shape."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(logit, np.float64) / temperature))
 

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +33,7 @@ _ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def log_line(event: str, **facts) -> None:
+def log_line(event: str, **facts: Any) -> None:
     """Writes a line of JSON to standard error."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | facts
     print(json.dumps(line, ensure_ascii=True, default=str), file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ pool of their own: both packages may be loaded in one process, and each reads wh
 
 import functools
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def _describe(message, fields):
             field.oneof_index = 0
 
 
-def fill_tensor(tensor, array: np.ndarray) -> None:
+def fill_tensor(tensor: Any, array: np.ndarray) -> None:
     """Writes an array into a TensorProto of these messages; texts and bytes as an array of objects."""
     import tensorflow as tf
 

@@ -10,6 +10,7 @@ from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.classes import REAL_CLASS
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 # A JPEG file of some kilobytes may claim 65,535 x 65,535.
@@ -17,7 +18,7 @@ MOST_PIXELS = 1 << 24
 DEFAULT, JPEG, EMBED, ATTENTION = "serving_default", "serve_jpeg", "embed", "attention"
 
 
-def signatures(model, recipe: Recipe) -> dict[str, tuple[Callable, dict]]:
+def signatures(model: "keras.Model", recipe: Recipe) -> dict[str, tuple[Callable, dict]]:
     """{name: (function of keyword tensors that returns {output: tensor}, {input: tf.TensorSpec})}.
 
     `serving_default`: `frames` uint8 [B, (T,) H, W, 3], RGB crops as the recipe makes them, and where the network reads

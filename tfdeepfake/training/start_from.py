@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -18,6 +19,9 @@ from tfdeepfake.published.fetch import fetch_published
 from tfdeepfake.published.pretrained import KINDS, OwnWay, pretrained
 from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.verdict import named
+
+if TYPE_CHECKING:
+    import keras
 
 # New in a network that the weights are not of: P3's attention, P0's, P4's.
 NEW = ("nonlocal*", "*_se_*", "attconv*", "graph_*", "frame_pos_embed")
@@ -122,7 +126,7 @@ def _inherited(folder, recipe, network, network_args):
     return inherited
 
 
-def load(model, start: dict, new_layers: Sequence[str] = ()) -> list[str]:
+def load(model: "keras.Model", start: dict, new_layers: Sequence[str] = ()) -> list[str]:
     """Gives a network the weights it starts from.
 
     Args:

@@ -25,7 +25,7 @@ WORDS = {
 }
 
 
-def doubt(measure: str, value, limit, text: str, face: int | None = None) -> dict:
+def doubt(measure: str, value: float | None, limit: float | None, text: str, face: int | None = None) -> dict:
     """One reason for UNSURE; see the head of this file."""
     return {"measure": measure, "value": value, "limit": limit, "face": face, "text": text}
 
