@@ -261,17 +261,9 @@ class Recipe:
             raise ValueError(f"video_rule needs one of {VIDEO_RULES}, got {self.video_rule!r}.")
         if self.faces_rule not in FACES_RULES:
             raise ValueError(f"faces_rule needs one of {FACES_RULES}, got {self.faces_rule!r}.")
-        known = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
-        if not isinstance(self.limits, dict) or not all(
-            name in known and isinstance(value, int | float) and value >= 0 for name, value in self.limits.items()
-        ):
-            raise ValueError(f"limits needs numbers from 0 on, of {known}, got {self.limits!r}.")
+        check_limits(self.limits)
         if not 1e-6 <= self.temperature <= 1e6:
             raise ValueError(f"temperature needs a number above 0, of 1e-6 to 1e6, got {self.temperature}.")
-
-        check_limits(self.limits)
-        if not self.temperature > 0:
-            raise ValueError(f"temperature needs to be above 0, got {self.temperature}.")
         if self.members is not None and (
             not isinstance(self.members, list)
             or len(self.members) < 2
