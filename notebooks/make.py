@@ -15,15 +15,15 @@ FOLDER = Path(__file__).parent
 def cells(text: str) -> list[dict]:
     """The cells of a source in order: {"kind": "markdown" or "code", "lines": its lines without marks}."""
     parts = re.split(r"^# %%(.*)\n", text, flags=re.M)[1:]
-    made_of = []
+    in_order = []
     for head, body in zip(parts[::2], parts[1::2], strict=True):
         lines = body.strip("\n").split("\n")
         if "[markdown]" in head:
             lines = [line.removeprefix("#").removeprefix(" ") for line in lines]
         else:
             lines = [re.sub(r"^# (?=%pip|!)", "", line) for line in lines]
-        made_of.append({"kind": "markdown" if "[markdown]" in head else "code", "lines": lines})
-    return made_of
+        in_order.append({"kind": "markdown" if "[markdown]" in head else "code", "lines": lines})
+    return in_order
 
 
 def notebook(text: str) -> str:
