@@ -157,6 +157,7 @@ def fit_weights(labels: np.ndarray, probabilities: np.ndarray, is_3d: np.ndarray
       float64 [M], above 0, summing to 1.
     """
     from scipy.optimize import minimize
+    from sklearn.metrics import log_loss
 
     both = is_3d.any() and not is_3d.all()
     start = np.where(is_3d, WEIGHT_3D / max(1, is_3d.sum()), (1 - WEIGHT_3D) / max(1, (~is_3d).sum()))
@@ -167,18 +168,13 @@ def fit_weights(labels: np.ndarray, probabilities: np.ndarray, is_3d: np.ndarray
         return exponents / exponents.sum()
 
     def loss(x):
-        return _log_loss(labels, probabilities @ weights(x)) + _PULL * np.square(x - np.log(start)).sum()
+        return log_loss(labels, probabilities @ weights(x)) + _PULL * np.square(x - np.log(start)).sum()
 
     return weights(minimize(loss, np.log(start), method="L-BFGS-B").x)
 
 
-def _log_loss(labels, probabilities):
-    clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log(1 - clipped))))
-
-
 def _quality(labels, probabilities):
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import log_loss, roc_auc_score
 
-    auc = roc_auc_score(labels, probabilities)
-    return f"log loss {_log_loss(labels, probabilities):.4f}, AUC {auc:.4f} on {len(labels)} validation videos"
+    loss, auc = log_loss(labels, probabilities), roc_auc_score(labels, probabilities)
+    return f"log loss {loss:.4f}, AUC {auc:.4f} on {len(labels)} validation videos"
