@@ -19,7 +19,10 @@ from tfdeepfake.data import faces
 from tfdeepfake.evaluation.run import evaluate_run
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import save_model
+from tfdeepfake.protocols.cells import Cell
 from tfdeepfake.protocols.figures import Figure, write_tables
+from tfdeepfake.protocols.plan import duration
+from tfdeepfake.protocols.work import kind_of_data
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 
@@ -60,7 +63,10 @@ def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     wanted = command(root, "cross_data", out, "--data", "first", "second", "wider")
     assert main([*wanted, "--plan"]) == 0
-    assert "6 of 6 cells" in capsys.readouterr().out and not out.exists()
+    planned = capsys.readouterr().out
+    assert "6 of 6 cells" in planned and not out.exists()
+    # A first batch was measured, and what cannot be scored is known before.
+    assert "a on first: about " in planned and planned.count("cannot be scored: wider/frame:1.0.0") == 2
 
     assert main(wanted) == 1  # the data prepared otherwise are refused, the others are scored
     text = (out / "cross_data.md").read_text()
@@ -74,13 +80,19 @@ def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):
     assert [cell[name] for name in ("fake", "real", "scored", "videos")] == ["14", "10", "24", "25"]
     assert cell["remark"] == "" and cells["a", "first"]["remark"] == "its training data set"
     assert f"{level['auc']:.3f} [" in text and "24 of 25 scored" in text
+    page = (out / "index.html").read_text()
+    assert f"<b>{level['auc']:.3f}</b> [" in page and "24 of 25 scored" in page and "tiny/original/landscape" in page
+    assert page.count("<b>a on wider</b>") == 1 and "margin_frac: network 0.3, data 0.7" in page
+    assert "tfdeepfake protocol cross_data --models" in page and page.count("<figcaption>") == 2
+    assert "drawn" not in page and "src=" not in page and "http" not in page.replace("http-equiv", "")
     capsys.readouterr()
 
     # One cell is lost, and those that failed are allowed: the others are not scored again.
     (lost,) = (path for path in (out / "cells").iterdir() if path.name.startswith("a-second"))
     shutil.rmtree(lost)
     assert main([*wanted, "--plan"]) == 0
-    assert "3 of 6 cells" in capsys.readouterr().out
+    planned = capsys.readouterr()
+    assert "3 of 6 cells" in planned.out and "measuring" not in planned.err  # cells that are there tell the time
     assert main(wanted) == 1
     assert capsys.readouterr().err.count("kept ") == 3
 
@@ -97,6 +109,7 @@ def test_each_method_alone_from_one_scoring(root, tmp_path, capsys):
     assert len(list((out / "cells").iterdir())) == 2  # one scoring a model
     lines = {(line["model"], line["on"]): line for line in lines_of(out / "manipulations_cells.csv")}
     assert {on for _, on in lines} == {"reenact", "swap", "all methods"}
+    assert (out / "index.html").is_file()
     assert [lines["a", on]["fake"] for on in ("reenact", "swap", "all methods")] == ["7", "7", "14"]
     # All reals stand against each method, so the AUC of all is the mean by numbers of fakes.
     assert float(lines["a", "all methods"]["auc"]) == pytest.approx(
@@ -218,8 +231,20 @@ def test_wrong_arguments_are_named(root, tmp_path, capsys, more, said):
     assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
+def test_data_that_were_drawn_are_named_in_the_title(root):
+    recipe = Recipe("tiny_frame", data=DATA)
+    cells = [(Cell("a", on, {}, None, recipe), {"version": on}) for on in ("synthetic_faces/clip:1.0.0", "dfdc/clip:1")]
+    assert kind_of_data(cells[:1]) == "drawn faces" and kind_of_data(cells[1:]) == "this data"
+    assert "some of it drawn" in kind_of_data(cells)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (610, "10 min"), (12_345, "3 h 26 min")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
 def test_an_undefined_figure_is_no_number(tmp_path):
     figures = [Figure("a", "x", remark="one class only", fake=3, scored=3, videos=3), Figure("b", "x", 1.0, None)]
-    text = write_tables(tmp_path, "t", "Title", [], "model", figures)
+    text = write_tables(tmp_path, "t", "Title", [], "model", figures).markdown()
     assert "undefined; 3 fake + 0 real; 3 of 3 scored; one class only" in text and "1.000 [no interval]" in text
     assert lines_of(tmp_path / "t_cells.csv")[0]["auc"] == ""

@@ -89,6 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done,
     3 done, but fewer videos have a score than was asked for."""
     args = parser().parse_args(argv)
+    args.command_line = [
+        "tfdeepfake",
+        *(sys.argv[1:] if argv is None else argv),
+    ]  # for pages that say how they came about
     try:
         return args.run(args) or 0
     except InputError as error:

@@ -3,13 +3,15 @@
 RUN_DIR/protocol.json           the protocol, what failed and why, the tables as data
 RUN_DIR/cells/CELL/scores.csv   of `tfdeepfake evaluate`'s form, for `compare` too
 RUN_DIR/cells/CELL/metrics.json what `evaluation.evaluate.evaluate` returns; written last
-RUN_DIR/NAME.md, .csv, .tex     the tables; cells.csv has a line for each figure
+RUN_DIR/NAME.md, .csv, .tex     the tables; NAME_cells.csv has a line for each figure
+RUN_DIR/index.html              the page
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +67,8 @@ class Cell:
       model, on: names of both.
       facts: what the scores depend on, as JSON holds it; a cell scored with others is scored anew.
       score: returns (scores table, facts for the report, such as the data's version).
+      recipe: of the model.
+      measure: returns about how many seconds `score` takes, from a first batch; None where that is not known.
     """
 
     model: str
@@ -72,6 +76,7 @@ class Cell:
     facts: dict
     score: Callable[[], tuple[Table, dict]]
     recipe: Recipe
+    measure: Callable[[], float] | None = None
 
     @property
     def folder(self) -> Path:
@@ -112,12 +117,6 @@ def open_run(run_dir: str | Path, protocol: str) -> Path:
     return run_dir
 
 
-def plan_lines(cells: Iterable[Cell], run_dir: Path) -> list[str]:
-    """What would be scored, a line for each cell; nothing is written."""
-    lines = [f"{'done ' if stored(cell, run_dir) else 'score'}  {cell.model} on {cell.on}" for cell in cells]
-    return [*lines, f"{sum(line.startswith('score') for line in lines)} of {len(lines)} cells are to be scored."]
-
-
 def run_cell(cell: Cell, run_dir: Path, resamples: int, log: Callable[[str], None]) -> dict:
     """The report of a cell, kept or new; {"failed": why} where it could not be scored, and the others go on."""
     report = stored(cell, run_dir)
@@ -125,6 +124,7 @@ def run_cell(cell: Cell, run_dir: Path, resamples: int, log: Callable[[str], Non
         log(f"kept    {cell.model} on {cell.on}")
         return report
     log(f"scoring {cell.model} on {cell.on}")
+    start = time.perf_counter()
     try:
         rows, told = cell.score()
         recipe = cell.recipe
@@ -139,6 +139,7 @@ def run_cell(cell: Cell, run_dir: Path, resamples: int, log: Callable[[str], Non
             video_rule=recipe.video_rule,
             faces_rule=recipe.faces_rule,
         )
+        report["seconds"] = round(time.perf_counter() - start, 2)
     except OSError:
         raise
     except InputError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tfdeepfake.files import write_text
 from tfdeepfake.report import tables
@@ -49,6 +50,34 @@ class Figure:
         return f"{text}; {self.remark}" if self.remark else text
 
 
+class Sheet(NamedTuple):
+    """A table, written as NAME.md, NAME.csv and NAME.tex.
+
+    Args:
+      name: of the files; title, notes: above and below it.
+      header, rows: text; the first column names the row.
+      figures: those in its cells, where it has AUCs; [] where not.
+    """
+
+    name: str
+    title: str
+    notes: list[str]
+    header: list[str]
+    rows: list[list[str]]
+    figures: Sequence[Figure] = ()
+
+    def markdown(self) -> str:
+        below = "\n".join(f"- {note}" for note in self.notes)
+        return f"# {self.title}\n\n{tables.as_markdown(self.header, self.rows)}\n\n{below}\n"
+
+    def write(self, folder: Path) -> None:
+        """Writes the three files."""
+        write_text(folder / f"{self.name}.md", self.markdown())
+        write_text(folder / f"{self.name}.csv", tables.as_csv(self.header, self.rows))
+        comment = "".join(f"% {' '.join(line.split())}\n" for line in (self.title, *self.notes))
+        write_text(folder / f"{self.name}.tex", comment + tables.as_latex(self.header, self.rows) + "\n")
+
+
 def of_level(model: str, on: str, level: dict, remark: str = "") -> Figure:
     """The figure of a level of `evaluation.evaluate.evaluate`."""
     why = level["undefined"].get("auc") or level["undefined"].get("interval of auc") or ""
@@ -68,8 +97,8 @@ def of_level(model: str, on: str, level: dict, remark: str = "") -> Figure:
 
 def write_tables(
     folder: Path, name: str, title: str, notes: Sequence[str], corner: str, figures: Sequence[Figure]
-) -> str:
-    """Writes NAME.md, NAME.csv and NAME.tex, rows by model, and a long CSV file NAME_cells.csv; returns the Markdown.
+) -> Sheet:
+    """Writes a table of AUCs, rows by model, and a long CSV file NAME_cells.csv with a line for each figure.
 
     Args:
       folder: to write to; name: of the files; title, notes: above and below the table.
@@ -78,16 +107,12 @@ def write_tables(
     """
     models, columns = (list(dict.fromkeys(names)) for names in zip(*((f.model, f.on) for f in figures), strict=True))
     at = {(figure.model, figure.on): figure.text() for figure in figures}
-    header, rows = [corner, *columns], [[m, *(at.get((m, c), "") for c in columns)] for m in models]
+    rows = [[m, *(at.get((m, c), "") for c in columns)] for m in models]
     notes = [*notes, *(f"Failed: {f.model} on {f.on}: {f.failed}" for f in figures if f.failed)]
-    below = "\n".join(f"- {note}" for note in notes)
-    text = f"# {title}\n\n{tables.as_markdown(header, rows)}\n\n{below}\n"
-    write_text(folder / f"{name}.md", text)
-    write_text(folder / f"{name}.csv", tables.as_csv(header, rows))
-    comment = "".join(f"% {' '.join(line.split())}\n" for line in (title, *notes))
-    write_text(folder / f"{name}.tex", comment + tables.as_latex(header, rows) + "\n")
+    sheet = Sheet(name, title, notes, [corner, *columns], rows, figures)
+    sheet.write(folder)
     write_text(folder / f"{name}_cells.csv", tables.as_csv(LONG, [_long(figure) for figure in figures]))
-    return text
+    return sheet
 
 
 def _long(figure):

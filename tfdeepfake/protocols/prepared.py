@@ -1,17 +1,32 @@
 """Protocols on prepared data: across data sets (arXiv:2403.10261, Table 3), and by manipulation method."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.run import differing_fields, open_fitting
-from tfdeepfake.protocols.cells import FAILED, Cell, Member
+from tfdeepfake.protocols.cells import FAILED, Cell, Member, members_of
 from tfdeepfake.protocols.figures import Figure, of_level, write_tables
+from tfdeepfake.protocols.roc import roc_plots
+from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
 from tfdeepfake.recipe import DataRecipe
 
 LEVEL = "Video-level AUC with its 95 % interval by source, numbers of scored videos, and coverage."
 ALL = "all methods"
+
+
+def cross_data(models: Sequence[str], data: Sequence[str], run_dir: Path, options: Options) -> Work:
+    """The protocol `cross_data`."""
+    cells = cells_of(members_of(models), data, options.data_dir, options.split, options.allow)
+    return Work(cells, lambda reports: write_cross_data(run_dir, reports, options.split))
+
+
+def manipulations(models: Sequence[str], data: Sequence[str], run_dir: Path, options: Options) -> Work:
+    """The protocol `manipulations`."""
+    cells = cells_of(members_of(models), data, options.data_dir, options.split, options.allow)
+    return Work(cells, lambda reports: write_manipulations(run_dir, reports, options.split))
 
 
 def check_allowed(names: Sequence[str]) -> None:
@@ -47,22 +62,50 @@ def cells_of(
             def score(member=member, name=name):
                 return _score(member, name, data_dir, split, allow, batch_size, loaded)
 
-            cells.append(Cell(member.name, name, facts, score, member.recipe))
+            def measure(member=member, name=name):
+                return _measure(member, name, data_dir, split, allow, batch_size, loaded)
+
+            cells.append(Cell(member.name, name, facts, score, member.recipe, measure))
     return cells
 
 
-def _score(member, name, data_dir, split, allow, batch_size, loaded):
+def _loaded(member, loaded):
+    """(its network, which is kept until another one is asked for; input type, whether it wants flow)."""
     from tfdeepfake import models
     from tfdeepfake.model_folder import load_voting
-    from tfdeepfake.scoring.classes import check_detector
-    from tfdeepfake.scoring.score import score_data
 
     if member.name not in loaded:
         loaded.clear()
         loaded[member.name] = load_voting(member.folder)[0]
-    model, recipe = loaded[member.name], member.recipe
+    model = loaded[member.name]
+    return model, models.input_type(model), models.wants_flow(model)
+
+
+def _measure(member, name, data_dir, split, allow, batch_size, loaded):
+    """Seconds that `_score` takes, from its second batch: the first one compiles the network."""
+    from tfdeepfake.data.batches import pipeline
+    from tfdeepfake.scoring.tta import predict_logits
+
+    model, input_type, with_flow = _loaded(member, loaded)
+    prepared, _ = _open(name, data_dir, member.recipe, input_type, with_flow, member.folder, allow)
+    batches = pipeline.scoring_batches(prepared, split, input_type, batch_size, with_keys=True, with_flow=with_flow)
+    total, times = pipeline.example_count(prepared, split, input_type), []
+    start = time.perf_counter()
+    for inputs, label, _ in batches.take(2).as_numpy_iterator():
+        predict_logits(model, inputs, "none")
+        times.append((time.perf_counter() - start, len(label)))
+        start = time.perf_counter()
+    seconds, count = times[-1]
+    return times[0][0] + seconds / count * max(total - times[0][1], 0)
+
+
+def _score(member, name, data_dir, split, allow, batch_size, loaded):
+    from tfdeepfake.scoring.classes import check_detector
+    from tfdeepfake.scoring.score import score_data
+
+    model, *reads = _loaded(member, loaded)
+    recipe = member.recipe
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
-    reads = models.input_type(model), models.wants_flow(model)
     prepared, different = _open(name, data_dir, recipe, *reads, member.folder, allow)
     rows = score_data(model, prepared, split, batch_size, "none", classes)
     told = {"version": prepared.version, "split": split, "trained_on": recipe.data_version, "differs": different}
@@ -103,8 +146,8 @@ def _remarks(reports):
     return remarks, notes
 
 
-def write_cross_data(run_dir: Path, reports: Sequence[tuple[Cell, dict]], split: str) -> tuple[str, list[Figure]]:
-    """The matrix of models and data sets; returns (its Markdown, its figures)."""
+def write_cross_data(run_dir: Path, reports: Reports, split: str) -> Written:
+    """The matrix of models and data sets."""
     remarks, notes = _remarks(reports)
     figures = [
         Figure(cell.model, cell.on, failed=report[FAILED])
@@ -112,12 +155,13 @@ def write_cross_data(run_dir: Path, reports: Sequence[tuple[Cell, dict]], split:
         else of_level(cell.model, cell.on, report["levels"]["video"], remark)
         for (cell, report), remark in zip(reports, remarks, strict=True)
     ]
-    title = f"Across data sets, on this data ({split})"
-    return write_tables(run_dir, "cross_data", title, [LEVEL, *notes], "model", figures), figures
+    title = f"Across data sets, on {kind_of_data(reports)} ({split})"
+    sheet = write_tables(run_dir, "cross_data", title, [LEVEL, *notes], "model", figures)
+    return Written([sheet], figures, roc_plots(run_dir, reports))
 
 
-def write_manipulations(run_dir: Path, reports: Sequence[tuple[Cell, dict]], split: str) -> tuple[str, list[Figure]]:
-    """Models by manipulation, from one scores.csv each; returns (the Markdown, its figures)."""
+def write_manipulations(run_dir: Path, reports: Reports, split: str) -> Written:
+    """Models by manipulation, from one scores.csv each."""
     remarks, notes = _remarks(reports)
     methods = sorted({method for _, report in reports for method in report.get("methods", ())})
     figures = []
@@ -131,5 +175,6 @@ def write_manipulations(run_dir: Path, reports: Sequence[tuple[Cell, dict]], spl
     told = [LEVEL, "Each method alone stands against all real videos of its data set, so columns share their reals."]
     if len(methods) == 1:
         told.append(f"The data hold fakes of one method only ({methods[0]}): both columns are the same.")
-    title = f"Manipulations of {reports[0][0].on}, on this data ({split})"
-    return write_tables(run_dir, "manipulations", title, [*told, *notes], "model", figures), figures
+    title = f"Manipulations of {reports[0][0].on}, on {kind_of_data(reports)} ({split})"
+    sheet = write_tables(run_dir, "manipulations", title, [*told, *notes], "model", figures)
+    return Written([sheet], figures, roc_plots(run_dir, reports))

@@ -1,12 +1,18 @@
-"""A protocol from its plan to its tables."""
+"""A protocol from its plan to its tables and its page."""
 
 import dataclasses
+import importlib
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake.files import write_json
-from tfdeepfake.protocols import prepared, robustness
-from tfdeepfake.protocols.cells import PROTOCOL, members_of, open_run, plan_lines, run_cell
+from tfdeepfake.protocols.cells import FAILED, PROTOCOL, open_run, run_cell
+from tfdeepfake.protocols.names import PROTOCOLS
+from tfdeepfake.protocols.page import write_protocol_page
+from tfdeepfake.protocols.plan import plan_lines
+from tfdeepfake.protocols.work import Options, Work
 
 
 def run(
@@ -16,56 +22,50 @@ def run(
     run_dir: str | Path,
     *,
     plan: bool = False,
-    data_dir: str | None = None,
-    split: str = "test",
-    allow: Sequence[str] = (),
-    perturbations: Sequence[str] | None = None,
-    severities: Sequence[int] | None = None,
-    keep_copies: bool = False,
     resamples: int = 1000,
+    command: Sequence[str] | None = None,
     log: Callable[[str], None] = print,
+    **options: Any,
 ) -> int:
-    """Scores what is not scored yet, writes the tables and prints them.
+    """Scores what is not scored yet, writes the tables and the page, and prints the first table.
 
     Args:
-      name: "cross_data", "manipulations" or "robustness".
+      name: of `names.PROTOCOLS`.
       models: run folders or saved model folders, NAME=FOLDER for a name.
       data: prepared data sets; of robustness a folder with real/ and fake/ or a CSV file `file,label`.
       run_dir: the protocol's folder, see `protocols.cells`.
-      plan: only print what would be scored.
-      data_dir, split, allow: see `prepared.cells_of`.
-      perturbations, severities, keep_copies: see `robustness.Copies`; all when not given.
+      plan: only print what would be scored, and about how long that takes.
       resamples: of the bootstrap; 0 for no intervals.
+      command: words of the command line, for the page.
       log: called with a line for each cell.
+      **options: see `work.Options`.
     Returns:
       0: every cell was scored; 1: some failed; 2: all failed.
     Raises:
       InputError: models, data or folder cannot be used.
     """
-    members, run_dir = members_of(models), open_run(run_dir, name)
-    copies = None
-    if name == "robustness":
-        copies = robustness.Copies(data[0], run_dir, perturbations, severities, keep_copies)
-        cells = robustness.cells_of(members, copies)
-    else:
-        cells = prepared.cells_of(members, list(map(str, data)), data_dir, split, allow)
-    for cell in cells:  # they stand in the facts, so that intervals are those that were asked for
+    run_dir = open_run(run_dir, name)
+    models, data = list(map(str, models)), list(map(str, data))
+    work = planned(name, models, data, run_dir, Options(**options))
+    for cell in work.cells:  # they stand in the facts, so that intervals are those that were asked for
         cell.facts["resamples"] = resamples
     if plan:
-        print("\n".join(plan_lines(cells, run_dir)))
+        print("\n".join(plan_lines(work.cells, run_dir, log)))
         return 0
-    begun = {"protocol": name, "models": [member.name for member in members], "data": list(map(str, data))}
+    begun = {"protocol": name, "models": list(dict.fromkeys(cell.model for cell in work.cells)), "data": data}
     write_json(run_dir / PROTOCOL, begun)
-    reports = [(cell, run_cell(cell, run_dir, resamples, log)) for cell in cells]
-    if copies:
-        copies.done()
-        text, figures = robustness.write(run_dir, reports, copies)
-    elif name == "cross_data":
-        text, figures = prepared.write_cross_data(run_dir, reports, split)
-    else:
-        text, figures = prepared.write_manipulations(run_dir, reports, split)
-    num_failed = sum("failed" in report for _, report in reports)
-    write_json(run_dir / PROTOCOL, begun | {"failed": num_failed, "figures": list(map(dataclasses.asdict, figures))})
-    print(text)
+    reports = [(cell, run_cell(cell, run_dir, resamples, log)) for cell in work.cells]
+    written = work.write(reports)
+    num_failed = sum(FAILED in report for _, report in reports)
+    figures = [dataclasses.asdict(figure) for figure in written.figures]
+    write_json(run_dir / PROTOCOL, begun | {"failed": num_failed, "figures": figures})
+    write_protocol_page(run_dir / "index.html", written, reports, shlex.join(command or ()))
+    print(written.sheets[0].markdown())
     print(f"Written to {run_dir}/: " + ", ".join(sorted(path.name for path in run_dir.iterdir())))
     return 0 if not num_failed else 1 if num_failed < len(reports) else 2
+
+
+def planned(name: str, models: Sequence[str], data: Sequence[str], run_dir: Path, options: Options) -> Work:
+    """The cells of a protocol and how their tables are written; nothing is scored or written yet."""
+    module, _, function = PROTOCOLS[name].function.partition(":")
+    return getattr(importlib.import_module(f"tfdeepfake.protocols.{module}"), function)(models, data, run_dir, options)

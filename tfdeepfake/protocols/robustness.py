@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +14,21 @@ from tfdeepfake.data.perturb.files import SUFFIXES, write_perturbed
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
-from tfdeepfake.protocols.cells import FAILED, Cell, Member
+from tfdeepfake.protocols.cells import FAILED, Cell, Member, members_of
 from tfdeepfake.protocols.figures import Figure, of_level, write_tables
+from tfdeepfake.protocols.work import Options, Plot, Reports, Series, Work, Written, kind_of_data
 from tfdeepfake.scoring.table import read_scores, select, table
 from tfdeepfake.verdict.calibrate import labelled
 from tfdeepfake.verdict.results import digest, printable_path, score_rows, stamp
+from tfdeepfake.vocabulary import DRAWN_DATA
 
 CLEAN = "unperturbed"
+
+
+def robustness(models: Sequence[str], data: Sequence[str], run_dir: Path, options: Options) -> Work:
+    """The protocol of that name."""
+    copies = Copies(data[0], run_dir, options.perturbations, options.severities, options.keep_copies)
+    return Work(cells_of(members_of(models), copies), lambda reports: write(run_dir, reports, copies))
 
 
 class Copies:
@@ -47,6 +56,12 @@ class Copies:
         self.facts = {"media": digest([[name, stamp(path), labels.get(name)] for path, name in self.media])}
         if not self.media:
             raise InputError(data, "holds no video or image.", "Give a folder with real/ and fake/, or a CSV file.")
+
+    @property
+    def version(self) -> str:
+        """ "synthetic_faces" where all files lie in its folder of videos, else ""."""
+        drawn = all(f"{DRAWN_DATA}_videos" in path.absolute().parts for path, _ in self.media)
+        return DRAWN_DATA if drawn else ""
 
     def write(self, name: str, severity: int) -> tuple[dict[str, Path], dict[str, str]]:
         """Writes the copies that are not there; ({name of a video: its copy}, {name: why it has none})."""
@@ -101,16 +116,41 @@ def cells_of(members: Sequence[Member], copies: Copies) -> list[Cell]:
         for member in members:
 
             def score(member=member, step=step):
-                return _score(member, step, copies, networks), {"step": step}
+                return _score(member, step, copies, networks), {"step": step, "version": copies.version}
+
+            def measure(member=member, step=step):
+                return _measure(member, copies, networks)
 
             on = CLEAN if step is None else f"{step[0]} {step[1]}"
             value = None if step is None else PERTURBATIONS[step[0]][0][step[1] - 1]
-            cells.append(Cell(member.name, on, member.facts | copies.facts | {"value": value}, score, member.recipe))
+            cells.append(
+                Cell(member.name, on, member.facts | copies.facts | {"value": value}, score, member.recipe, measure)
+            )
     return cells
 
 
+def _network(member, networks):
+    from tfdeepfake.verdict.batch import load_network
+
+    if member.name not in networks:
+        networks[member.name] = load_network(member.folder, runtime="keras")
+    return networks[member.name]
+
+
+def _measure(member, copies, networks):
+    """Seconds for all videos as they are, from the second of them; writing a copy comes on top."""
+    from tfdeepfake.verdict.batch import judge_many
+
+    network, seconds = _network(member, networks), 0.0
+    for path, _ in copies.media[:2]:
+        start = time.perf_counter()
+        judge_many([path], network)
+        seconds = time.perf_counter() - start
+    return seconds * len(copies.media)
+
+
 def _score(member, step, copies, networks):
-    from tfdeepfake.verdict.batch import judge_many, load_network
+    from tfdeepfake.verdict.batch import judge_many
 
     if step is None:
         files, failed = {name: path for path, name in copies.media}, {}
@@ -120,10 +160,8 @@ def _score(member, step, copies, networks):
         raise InputError(
             copies.folder, f"no video can be perturbed ({next(iter(failed.values()))}).", "Check the files."
         )
-    if member.name not in networks:
-        networks[member.name] = load_network(member.folder, runtime="keras")
     names = {printable_path(path): name for name, path in files.items()}
-    verdicts = judge_many(list(files.values()), networks[member.name])["verdicts"]
+    verdicts = judge_many(list(files.values()), _network(member, networks))["verdicts"]
     named = [verdict | {"name": names[verdict["file"]]} for verdict in verdicts]
     named += [{"name": name, "status": "unreadable", "faces": []} for name in failed]
     return table(list(score_rows(named, copies.labels)))
@@ -153,8 +191,9 @@ def _mean(model, name, rows):
     )
 
 
-def write(run_dir: Path, reports: Sequence[tuple[Cell, dict]], copies: Copies) -> tuple[str, list[Figure]]:
-    """Both tables and the curves; returns (the Markdown of the mean over severities, all figures)."""
+def write(run_dir: Path, reports: Reports, copies: Copies) -> Written:
+    """Both tables, of the mean over severities and of each, and the curves; the copies are deleted."""
+    copies.done()
     by_step = {(cell.model, cell.on): (cell, report) for cell, report in reports}
     steps = {
         key: Figure(*key, failed=report[FAILED]) if FAILED in report else of_level(*key, report["levels"]["video"])
@@ -178,10 +217,23 @@ def write(run_dir: Path, reports: Sequence[tuple[Cell, dict]], copies: Copies) -
     told = "Video-level AUC with its 95 % interval by source, numbers of scored videos, and coverage."
     severities = ", ".join(map(str, copies.severities))
     over = f"Mean of the AUC over severities {severities}, of the videos scored at each of them."
-    title = "Robustness to perturbations, on this data"
-    text = write_tables(run_dir, "robustness", title, [told, over], "model", means)
-    write_tables(run_dir, "severities", f"{title}, by severity", [told], "model", list(steps.values()))
+    title = f"Robustness to perturbations, on {kind_of_data(reports)}"
+    mean_sheet = write_tables(run_dir, "robustness", title, [told, over], "model", means)
+    sheet = write_tables(run_dir, "severities", f"{title}, by severity", [told], "model", list(steps.values()))
     from tfdeepfake.protocols.curves import severity_curves
 
     severity_curves(run_dir / "severities.png", steps, models, copies.perturbations, copies.severities, CLEAN)
-    return text, [*means, *(figure for key, figure in steps.items() if key[1] != CLEAN)]
+    figures = [*means, *(figure for key, figure in steps.items() if key[1] != CLEAN)]
+    plots = [_panel(name, steps, models, copies.severities) for name in copies.perturbations]
+    return Written([mean_sheet, sheet], figures, plots)
+
+
+def _panel(name, steps, models, severities):
+    """The curves of a perturbation; severity 0 is the videos as they are."""
+    places = [(0, CLEAN), *((severity, f"{name} {severity}") for severity in severities)]
+    lines = []
+    for model in models:
+        known = [(x, steps[model, on]) for x, on in places if steps[model, on].auc is not None]
+        bars = [(x, *figure.interval) for x, figure in known if figure.interval]
+        lines.append(Series(model, [(x, figure.auc) for x, figure in known], bars))
+    return Plot(name.replace("_", " "), "severity (0: unperturbed)", "AUC, video level", lines, (0, 5))

@@ -1,0 +1,36 @@
+"""The protocols by name: facts alone, so that the command line lists them without loading anything."""
+
+from dataclasses import dataclass
+
+# What scores prepared data takes.
+PREPARED = ("data_dir", "split", "allow")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A kind of table.
+
+    Args:
+      function: "module:function" of this package; function(models, data, run_dir, Options) -> Work, see `work`.
+      about: what stands in it, and the paper's table, in a few words.
+      options: names of the `work.Options` that it heeds; others are refused.
+      several_data: whether it takes more than one data set.
+    """
+
+    function: str
+    about: str
+    options: tuple[str, ...] = PREPARED
+    several_data: bool = False
+
+
+PROTOCOLS = {
+    "cross_data": Protocol("prepared:cross_data", "every model on each data set (P4 Table 3)", several_data=True),
+    "manipulations": Protocol(
+        "prepared:manipulations", "each method with the real videos, and all (P3 Tables 2 and 4)"
+    ),
+    "robustness": Protocol(
+        "robustness:robustness",
+        "seven perturbations at five severities (P4 Table 4, Fig. 7)",
+        ("perturbations", "severities", "keep_copies"),
+    ),
+}

@@ -1,0 +1,121 @@
+"""The page of a protocol: one file with tables, curves, coverage, what failed and the command that made it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfdeepfake import __version__
+from tfdeepfake.protocols.cells import FAILED
+from tfdeepfake.protocols.figures import Figure, Sheet
+from tfdeepfake.protocols.work import Plot, Reports, Written
+from tfdeepfake.report.html import write_page
+
+UNSCORED_SHOWN = 20
+# Of a panel, in units of its picture: its sides, and what is left for the axes.
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 320, 258, 40, 20, 10, 38
+
+
+def write_protocol_page(path: Path, written: Written, reports: Reports, command: str) -> None:
+    """Writes the page.
+
+    Args:
+      path: HTML file.
+      written: the protocol's tables and plots.
+      reports: of all cells.
+      command: that made it.
+    """
+    write_page(
+        path,
+        "protocol.html",
+        title=written.sheets[0].title,
+        sheets=[_sheet(sheet) for sheet in written.sheets],
+        panels=[_panel(plot) for plot in written.plots],
+        names=list(dict.fromkeys(series.name for plot in written.plots for series in plot.series)),
+        coverage=_coverage(reports),
+        failed=[(cell.model, cell.on, report[FAILED]) for cell, report in reports if FAILED in report],
+        command=command,
+        version=__version__,
+        files=sorted(one.name for one in path.parent.iterdir() if one.is_file() and one != path),
+        sides=(WIDTH, HEIGHT),
+    )
+
+
+def _sheet(sheet: Sheet) -> dict:
+    """A table for the template: rows of (text of the first column, cells)."""
+    figures = {(figure.model, figure.on): figure for figure in sheet.figures}
+
+    def cell(row, column, text):
+        figure = figures.get((row, column))
+        return {"column": column, "text": text, "figure": figure and _figure(figure)}
+
+    columns = sheet.header[1:]
+    rows = [(row[0], [cell(row[0], *pair) for pair in zip(columns, row[1:], strict=True)]) for row in sheet.rows]
+    # What failed stands in a section of its own.
+    notes = [note for note in sheet.notes if not note.startswith("Failed: ")]
+    return {"title": sheet.title, "notes": notes, "header": sheet.header, "rows": rows}
+
+
+def _figure(figure: Figure) -> dict:
+    low, high = figure.interval or (None, None)
+    return {
+        "auc": None if figure.auc is None else f"{figure.auc:.3f}",
+        "interval": None if low is None else f"[{low:.3f}, {high:.3f}]",
+        "bar": None if figure.auc is None else [100 * figure.auc, *(100 * x for x in figure.interval or ())],
+        "counts": f"{figure.fake} fake + {figure.real} real, {figure.scored} of {figure.videos} scored",
+        "remark": figure.remark,
+        "failed": bool(figure.failed),
+    }
+
+
+def _coverage(reports: Reports) -> list[dict]:
+    """Of each cell how many videos were scored, and the first of those that were not."""
+    rows = []
+    for cell, report in reports:
+        if FAILED in report:
+            continue
+        missing = [f"{v['data_set']}/{v['method']}/{v['video']} ({v['status']})" for v in report["unscored"]]
+        rows.append(
+            {
+                "model": cell.model,
+                "on": cell.on,
+                "scored": report["coverage"]["scored"],
+                "videos": report["coverage"]["videos"],
+                "missing": missing[:UNSCORED_SHOWN],
+                "more": max(0, len(missing) - UNSCORED_SHOWN),
+            }
+        )
+    return rows
+
+
+def _panel(plot: Plot) -> dict:
+    """Places of a panel's lines in its picture."""
+    low, high = plot.x_range
+
+    def x(value):
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / ((high - low) or 1), 1)
+
+    def y(value):
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value), 1)
+
+    def line(points: Sequence) -> str:
+        return " ".join(f"{x(a)},{y(b)}" for a, b in points)
+
+    chance = [(low, 0 if plot.diagonal else 0.5), (high, 1 if plot.diagonal else 0.5)]
+    step = (high - low) / (5 if high - low == 5 else 4)
+    return {
+        "title": plot.title,
+        "x": plot.x,
+        "y": plot.y,
+        "chance": line(chance),
+        "frame": (x(low), y(1), x(high), y(0)),
+        "x_ticks": [(x(low + k * step), f"{low + k * step:g}") for k in range(round((high - low) / step) + 1)],
+        "y_ticks": [(y(value), f"{value:g}") for value in (0, 0.25, 0.5, 0.75, 1)],
+        "lines": [
+            {
+                "name": series.name,
+                "line": "" if plot.is_scatter else line(series.points),
+                "dots": [] if plot.diagonal else [(x(a), y(b)) for a, b in series.points],
+                "bars": [(x(a), y(b), y(c)) for a, b, c in series.bars],
+            }
+            for series in plot.series
+        ],
+    }
