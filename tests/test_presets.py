@@ -102,7 +102,10 @@ def tiny(preset):
     given = preset.recipe() | {"num_frames": frames, "num_clips": 1, "height_px": size[0], "width_px": size[1]}
     given |= {"flow": given.get("flow", "dis") if flow else "none", "detector": "none", "alignment": "none"}
     args = {key: value for key, value in args.items() if key not in ("input_size", "num_frames")}
-    changes = {"start_from": None, "new_layers": [], "epochs": 1, "warmup_epochs": min(config.warmup_epochs, 0.5)}
+    if config.window_frames:  # of longer runs, or chunks
+        given["num_frames"] = frames + 2
+    changes = {"window_frames": frames} if config.window_frames else {}
+    changes |= {"start_from": None, "new_layers": [], "epochs": 1, "warmup_epochs": min(config.warmup_epochs, 0.5)}
     changes |= {"batch_size": 6 if config.loss == "triplet" else 4, "max_videos_per_method": []}
     return dataclasses.replace(config, network_args=args, **changes), DataRecipe(**given)
 

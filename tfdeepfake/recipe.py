@@ -45,11 +45,13 @@ class DataRecipe:
     sampling: str = setting(
         "spaced",
         "`spaced` takes `num_frames` equally spaced frames of the whole video; `consecutive` takes `num_clips` runs of "
-        "`num_frames` frames, `stride_frames` apart inside a run, the runs equally spaced",
+        "`num_frames` frames, `stride_frames` apart inside a run, the runs equally spaced; `chunks` takes all frames, "
+        "`num_frames` by `num_frames` (P3 Sec. 5 tests on 250), of which the last ones end with the video and overlap "
+        "those before; a video whose crops would take more than 1 GiB gives as many chunks as do not, spaced over it",
         SAMPLINGS,
     )
-    num_frames: int = setting(16, "frames per video (`spaced`) or per clip (`consecutive`)")
-    num_clips: int = setting(1, "runs per video; 1 when `sampling` is `spaced`")
+    num_frames: int = setting(16, "frames per video (`spaced`) or per clip (`consecutive`, `chunks`)")
+    num_clips: int = setting(1, "runs per video (`consecutive`), otherwise 1")
     stride_frames: int = setting(1, "distance of neighbouring frames inside a run")
     detector: str = setting(
         "mtcnn",
@@ -118,6 +120,12 @@ class DataRecipe:
             raise ValueError(
                 f"sampling 'spaced' takes one set of frames per video: num_clips needs 1, got {self.num_clips}."
             )
+        if self.sampling == "chunks":
+            if self.input_type != "clip":
+                raise ValueError(f"sampling 'chunks' is of input_type 'clip', got {self.input_type!r}.")
+            for name, only in (("num_clips", 1), ("stride_frames", 1), ("runs_fps", None)):
+                if (value := getattr(self, name)) != only:
+                    raise ValueError(f"sampling 'chunks' takes all frames: {name} needs {only}, got {value}.")
         if self.alignment != "none" and self.detector != "mtcnn":
             raise ValueError(
                 f"alignment {self.alignment!r} needs both corners of the mouth, which only the detector 'mtcnn' finds, "

@@ -29,7 +29,7 @@ FACES_RULES = ("max", "all")
 
 # Choices of a recipe, see `recipe.DataRecipe`.
 INPUT_TYPES = ("frame", "flow", "clip")
-SAMPLINGS = ("spaced", "consecutive")
+SAMPLINGS = ("spaced", "consecutive", "chunks")
 DETECTORS = ("mtcnn", "blazeface", "mtcnn_half")
 CROPS = ("square", "fit")
 FACE_SELECTIONS = ("largest", "most_confident", "all")

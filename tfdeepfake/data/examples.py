@@ -120,7 +120,8 @@ def extract(
     info = video.probe(path, stream=stream, frame_rate=frame_rate)
     numbers = runs(path, info.frame_count, recipe, places, info.stream, frame_rate)
     if recipe.detector == "none":
-        examples = [e for frames in _read(path, info, numbers) for e in _whole(frames, info, recipe, change)]
+        reading = _read(path, info, numbers, _side_px(info, recipe))
+        examples = [e for frames in reading for e in _whole(frames, info, recipe, change)]
     else:
         examples = _of_faces(path, info, numbers, recipe, detect or faces.make_detector(recipe.detector), change)
     if recipe.input_type != "clip":
@@ -129,19 +130,38 @@ def extract(
     return sorted(examples, key=lambda e: (int(e.indices[0]), e.face))
 
 
-def _read(path, info, wanted):
+def _frame_bytes(info, side_px=video.MAX_SIDE_PX):
+    """Memory of a frame as it is read, bytes."""
+    shrink = min(1.0, side_px / max(info.width, info.height))
+    return 3 * info.width * info.height * shrink**2
+
+
+def _side_px(info, recipe):
+    """Longest side of the frames that are read: of chunks one at which a whole chunk fits into the memory."""
+    if recipe.sampling != "chunks":
+        return video.MAX_SIDE_PX
+    fits = (MEMORY_BYTES / (recipe.num_frames * _frame_bytes(info))) ** 0.5
+    return max(64, int(min(video.MAX_SIDE_PX, max(info.width, info.height)) * min(1.0, fits)))
+
+
+def _pieces(numbers, info, side_px):
+    """Parts of frame numbers whose frames fit into the memory together."""
+    most = max(1, int(MEMORY_BYTES // _frame_bytes(info, side_px)))
+    return [numbers[start : start + most] for start in range(0, len(numbers), most)]
+
+
+def _read(path, info, wanted, side_px=video.MAX_SIDE_PX):
     """Yields `Frames` for each int64 [L] of `wanted`, images as a list; a frame that cannot be decoded is replaced
     by the nearest one that can, which shows in `indices`."""
     every = np.unique(np.concatenate(wanted))
-    shrink = min(1.0, video.MAX_SIDE_PX / max(info.width, info.height))
-    size = len(every) * 3 * info.width * info.height * shrink**2
+    how = {"max_side_px": side_px, "stream": info.stream, "frame_rate": info.fps or None}
     read = None
-    if size <= MEMORY_BYTES or len(every) == max(map(len, wanted)):
-        read = video.read_frames(path, every, stream=info.stream, frame_rate=info.fps or None)
+    if len(every) * _frame_bytes(info, side_px) <= MEMORY_BYTES or len(every) == max(map(len, wanted)):
+        read = video.read_frames(path, every, **how)
     for numbers in wanted:
         got = read
         if read is None:
-            got = video.read_frames(path, numbers, stream=info.stream, frame_rate=info.fps or None)
+            got = video.read_frames(path, numbers, **how)
         rows = np.abs(got.indices[None] - numbers[:, None]).argmin(axis=1)
         yield video.Frames([got.frames[row] for row in rows], got.indices[rows], got.timestamps_s[rows])
 
@@ -160,14 +180,20 @@ def _of_faces(path, info, runs, recipe, detect, change):
     """Examples of the faces of all runs."""
     searched = [_searched(run, recipe) for run in runs]
     looked = np.unique(np.concatenate([run[at] for run, at in zip(runs, searched, strict=True)]))
-    reading = _read(path, info, [looked, *runs])
-    frames = next(reading).frames
-    detections = detect(frames)
-    some = any(map(len, detections))
-    if recipe.alignment != "none":
-        detections = [d.rows(align.alignable(d.landmarks_px)) for d in detections]
-    tracks = faces.link_tracks(detections, frames)
-    del frames
+    side_px = _side_px(info, recipe)
+    pieces = _pieces(looked, info, side_px)
+    reading = _read(path, info, [*pieces, *runs], side_px)
+    detections, looks, some = [], [], False
+    for _ in pieces:
+        frames = next(reading).frames
+        of_piece = detect(frames)
+        some = some or any(map(len, of_piece))
+        if recipe.alignment != "none":
+            of_piece = [d.rows(align.alignable(d.landmarks_px)) for d in of_piece]
+        detections += of_piece
+        looks += faces.looks_of(of_piece, frames)
+        del frames
+    tracks = faces.link_tracks(detections, looks=looks)
     if some and not tracks:
         raise NoFace(path, "no face that was found has landmarks to align it by.", FROM_THE_FRONT)
     if not tracks:

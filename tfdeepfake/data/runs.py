@@ -1,4 +1,4 @@
-"""Which frames of a video become examples: spaced over it, or in runs, over all of it or over places in it."""
+"""Which frames of a video become examples: spaced, in runs or in chunks, over all of it or over places in it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,10 @@ from tfdeepfake.errors import InputError
 
 if TYPE_CHECKING:
     from tfdeepfake.recipe import DataRecipe
+
+
+# Crops of one face in all chunks of a video take no more than this; of a longer video chunks spaced over it are taken.
+CHUNKS_BYTES = 1 << 30
 
 
 class TooShort(InputError):
@@ -44,6 +48,9 @@ def runs(
     needed = {"frame": 1, "flow": 2 if spaced else 1 + stride, "clip": clip}[recipe.input_type]
     if frame_count < needed:
         raise TooShort(path, f"needs {needed} frames, has {frame_count}.", "Use a frame network or a longer video.")
+    if recipe.sampling == "chunks":
+        whole = [[0, frame_count]] if places is None else _widened(places, clip, frame_count)
+        return _chunks(whole, recipe)
     if spaced:
         if places is None:
             return [video.spaced_indices(frame_count, recipe.num_frames)]
@@ -68,6 +75,21 @@ def runs(
     starts = np.concatenate([np.arange(a, b - span + 1) for a, b in _widened(places, span, frame_count)])
     chosen = starts[video.spaced_indices(len(starts), recipe.num_clips)]
     return list(chosen[:, None] + stride * np.arange(length))
+
+
+def chunk_count(frame_count: int, recipe: "DataRecipe") -> int:
+    """Chunks that a recipe takes of a whole video of so many frames."""
+    return len(_chunks([[0, frame_count]], recipe)) if frame_count >= recipe.num_frames else 0
+
+
+def _chunks(places, recipe):
+    """All frames of places [P, 2] in chunks; the last of each ends with its place, and overlaps the one before."""
+    length = recipe.num_frames
+    starts = [start for first, end in places for start in [*range(first, end - length, length), end - length]]
+    image_bytes = recipe.height_px * recipe.width_px * (3 if recipe.flow == "none" else 11)
+    most = max(1, CHUNKS_BYTES // (length * image_bytes))
+    kept = video.spaced_indices(len(starts), most) if len(starts) > most else range(len(starts))
+    return [starts[number] + np.arange(length) for number in kept]
 
 
 def _widened(places, least, frame_count):

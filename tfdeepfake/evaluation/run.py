@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import class_plot, metrics, plots
+from tfdeepfake.evaluation import chunks, class_plot, metrics, plots
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
@@ -85,10 +85,8 @@ def evaluate_run(
     model, recipe, config = _load(folder, data)
     input_type = models.input_type(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
-    own = config or {}
-    prepared = open_fitting(
-        data or own.get("data"), data_dir or own.get("data_dir"), recipe, input_type, models.wants_flow(model), folder
-    )
+    own, trained_frames = config or {}, recipe.data.num_frames
+    model, recipe, prepared = _fitting(model, recipe, data or own.get("data"), data_dir or own.get("data_dir"), folder)
     excluded_videos = None if exclude is None else read_videos(exclude)
     rows = score_data(model, prepared, split, batch_size, tta, classes)
     if exclude is not None:
@@ -115,6 +113,11 @@ def evaluate_run(
         report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":
         report["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
+    if recipe.data.num_frames != trained_frames:
+        report["notes"].append(
+            f"scored on chunks of {recipe.data.num_frames} frames; trained on {trained_frames}, as were thresholds and "
+            "temperature chosen."
+        )
     report["notes"] += _optimism(folder, rows, split, recipe, prepared.version)
     if out is None:
         is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
@@ -133,9 +136,8 @@ def evaluate_run(
 def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str, batch_size: int = 16) -> tuple:
     """(scores table of a saved model folder on a split, text that names data and split); see `evaluate_run`."""
     model, recipe = load_voting(folder)
-    input_type, wants_flow = models.input_type(model), models.wants_flow(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
-    prepared = open_fitting(data, data_dir, recipe, input_type, wants_flow, folder)
+    model, recipe, prepared = _fitting(model, recipe, data, data_dir, folder)
     return score_data(model, prepared, split, batch_size, "none", classes), f"{prepared.version} ({split})"
 
 
@@ -151,6 +153,16 @@ def _load(folder, data):
     if data is None:
         raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
     return *load_voting(folder), None
+
+
+def _fitting(model, recipe, data, data_dir, folder):
+    """(keras.Model, Recipe, PreparedData): of data in chunks the network is one that takes whole ones."""
+    from tfdeepfake.data.batches.prepared import open_data
+
+    reads = models.input_type(model), models.wants_flow(model)
+    if reads[0] == "clip":
+        model, recipe = chunks.lengthened(model, recipe, open_data(data, data_dir, *reads).recipe)
+    return model, recipe, open_fitting(data, data_dir, recipe, *reads, folder)
 
 
 def open_fitting(

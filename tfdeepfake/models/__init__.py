@@ -6,6 +6,6 @@ layers named `features` (last map before pooling), `embedding` and `logits`; its
 """
 
 from tfdeepfake.model_inputs import input_type, wants_flow
-from tfdeepfake.models.by_name import MODELS, build, reads
+from tfdeepfake.models.by_name import MODELS, build, check_any_length, reads
 
-__all__ = ["MODELS", "build", "input_type", "reads", "wants_flow"]
+__all__ = ["MODELS", "build", "check_any_length", "input_type", "reads", "wants_flow"]

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.models.ensemble import ensemble, ensemble3d, fusion_2d_3d
-from tfdeepfake.models.networks import FRAME, NETWORKS, READS, build_from
+from tfdeepfake.models.networks import ANY_LENGTH, FRAME, NETWORKS, READS, build_from
 
 ENSEMBLES = {"ensemble": ensemble, "ensemble3d": ensemble3d, "fusion_2d_3d": fusion_2d_3d}
 MODELS = NETWORKS | ENSEMBLES
@@ -40,3 +41,13 @@ def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
     flow = any(with_flow for _, with_flow in of_members)
     clip = any(input_type == "clip" for input_type, _ in of_members)
     return "clip" if clip else "flow" if flow else "frame", flow
+
+
+def check_any_length(name: str, num_frames: int) -> None:
+    """Raises InputError unless a network trained on shorter clips can score clips of `num_frames`, in `ANY_LENGTH`."""
+    if name not in ANY_LENGTH:
+        raise InputError(
+            name,
+            f"takes clips of the length it was trained on, not chunks of {num_frames} frames.",
+            f"These score clips of any length: {', '.join(ANY_LENGTH)}.",
+        )

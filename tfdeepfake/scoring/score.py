@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from tfdeepfake.data.batches.prepared import PreparedData
 
+# Of clips in one batch: 16 of 64 frames, or 4 chunks of 250.
+MOST_FRAMES = 1024
+
 
 def score_data(
     model: "keras.Model",
@@ -48,7 +51,7 @@ def score_data(
         (`model_folder.Members`); input type frame, flow or clip.
       prepared: what `tfdeepfake.data.batches.prepared.open_data` returns.
       split: "train", "validation" or "test".
-      batch_size: examples scored at a time.
+      batch_size: examples scored at a time; fewer where clips are so long that they have more than `MOST_FRAMES`.
       tta: "none" or "flip", see `tta.predict_logits`.
       classes: names of the K classes, `real` first (`classes.check_detector`); None for one logit.
     Returns:
@@ -61,6 +64,8 @@ def score_data(
     from tfdeepfake.data.batches import pipeline
 
     input_type, with_flow = models.input_type(model), models.wants_flow(model)
+    if input_type == "clip":
+        batch_size = max(1, min(batch_size, MOST_FRAMES // prepared.recipe.num_frames))
     dataset = pipeline.scoring_batches(prepared, split, input_type, batch_size, with_keys=True, with_flow=with_flow)
     parts, shared = [], {}
     total = pipeline.example_count(prepared, split, input_type)

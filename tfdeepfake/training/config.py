@@ -45,7 +45,8 @@ class TrainConfig:
     window_frames: int | None = setting(
         None,
         "consecutive frames of each stored run that a clip network reads: drawn in each epoch (P4 Sec. 1), the middle "
-        "ones in validation; all frames when not given",
+        "ones in validation; all frames when not given. Of data in chunks the trained network scores whole ones (P3 "
+        "Sec. 5)",
     )
     methods: list = setting(
         [],

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.data.batches.selection import Selection, select
-from tfdeepfake.data.batches.window import windowed
+from tfdeepfake.data.batches.window import whole, windowed
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.published.pretrained import way_to_weights
@@ -71,6 +71,15 @@ class Run:
         return tuple(self.classes) if self.config.target == "method" else None
 
     @property
+    def saved(self) -> tuple:
+        """(data recipe, network_args) of what is saved: trained on windows of chunks, a network scores the chunks."""
+        data = self.prepared.recipe
+        if data.sampling != "chunks" or self.prepared.stored_frames is None:
+            return data, self.network_args
+        data = whole(self.prepared).recipe
+        return data, self.network_args | {"num_frames": data.num_frames}
+
+    @property
     def epoch(self) -> int:
         """Finished epochs."""
         return len(self.rows)
@@ -106,6 +115,8 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         if input_type != "clip":
             raise InputError("window_frames", f"is of networks that read clips; {config.network} reads single frames.")
         prepared = windowed(prepared, config.window_frames)
+        if prepared.recipe.sampling == "chunks" and prepared.stored_frames > config.window_frames:
+            models.check_any_length(config.network, prepared.stored_frames)
     network_args |= _sizes(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
     examples = run_folder.begun_with(run_dir)["examples"] if begun else None

@@ -29,6 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfdeepfake.data.batches import pipeline
+from tfdeepfake.data.batches.window import whole
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
@@ -88,15 +89,16 @@ def _parent(run):
 
 def _recipe(run):
     """The recipe of a saved model folder. Inference extracts what this network reads, not what the data holds."""
-    flow = run.prepared.recipe.flow if run.with_flow else "none"
+    data, network_args = run.saved
+    flow = data.flow if run.with_flow else "none"
     return Recipe(
         network=run.config.network,
-        network_args=run_setup.without_weights(run.network_args),
+        network_args=run_setup.without_weights(network_args),
         classes=run.classes,
         parent=_parent(run),
         licence=run.start["licence"] if run.start else "unknown",
         data_terms=run.start.get("data_terms", "unknown") if run.start else "unknown",
-        data=dataclasses.replace(run.prepared.recipe, input_type=run.input_type, flow=flow),
+        data=dataclasses.replace(data, input_type=run.input_type, flow=flow),
         data_version=run.prepared.version,
         limits=run.config.limits,
         limits_measured=run.config.limits_measured,
@@ -260,7 +262,8 @@ def _finish(run, log):
     if run.config.loss == "triplet":
         chosen = {"calibration": "not calibrated: only the embedding was trained, by triplets; its logits are random"}
     elif run.has_validation:
-        rows = score_data(model, run.prepared, "validation", run.config.batch_size, classes=run.classes)
+        prepared = whole(run.prepared) if recipe.data.sampling == "chunks" else run.prepared
+        rows = score_data(model, prepared, "validation", run.config.batch_size, classes=run.classes)
         write_scores(run.run_dir / "scores_validation.csv", rows)
         unit = "clip" if run.input_type == "clip" else "frame"
         calibrated = calibrate(rows, recipe.video_rule, recipe.faces_rule, unit)

@@ -77,6 +77,12 @@ def sampling(data: DataRecipe, input_type: str, num_samples: int | None = None, 
         return dataclasses.replace(data, select=select, num_clips=num_samples or max(data.num_clips, LEAST_CLIPS))
     if num_samples is None:
         return dataclasses.replace(data, select=select)
+    if data.sampling == "chunks":
+        raise InputError(
+            "num_samples",
+            f"cannot be chosen: this network takes all frames, in chunks of {data.num_frames}.",
+            "Leave it out.",
+        )
     if input_type != "frame":
         # Other spacing would change the motion between neighbouring frames, and with it the score.
         raise InputError(

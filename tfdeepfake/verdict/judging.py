@@ -242,7 +242,7 @@ def _scored(path, looked, plan, clock, keep, progress):
     timelines = {}
     for (example, _), of_sample in zip(rows, points, strict=True):
         timelines.setdefault(numbers[example.face], []).append(of_sample)
-    num_samples = _num_samples(timelines, info, plan)
+    num_samples = _num_samples(timelines, info, plan, looked.searched)
     looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.recipe) for face in judged}
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
     rules = (plan.video_rule, temperature, plan.recipe.limits, plan.recipe.verdict.brief_fraction)
@@ -286,8 +286,13 @@ def _scored(path, looked, plan, clock, keep, progress):
     )
 
 
-def _num_samples(timelines, info, plan):
+def _num_samples(timelines, info, plan, searched):
     """Frames or clips of the video that were looked at, those without a face included."""
     with_a_face = {p["frame"] for timeline in timelines.values() for p in timeline}
+    if plan.data.sampling == "chunks":
+        from tfdeepfake.data import runs
+
+        # Where faces were searched for, chunks are of the places around them.
+        return max(len(with_a_face), 0 if searched else runs.chunk_count(info.frame_count, plan.data))
     asked_for = plan.data.num_clips * (1 if plan.input_type == "clip" else plan.data.num_frames)
     return max(len(with_a_face), min(asked_for, info.frame_count or asked_for))

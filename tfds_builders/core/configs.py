@@ -55,9 +55,8 @@ def recipe_name(recipe: DataRecipe) -> str:
     width), DIS flow. `frame_8spaced_...`: eight spaced frames. `s3`: every third frame. `25.0fps`: runs by
     time.
     """
-    sampling = (
-        f"{recipe.num_frames}spaced" if recipe.sampling == "spaced" else f"{recipe.num_frames}x{recipe.num_clips}"
-    )
+    frames = recipe.num_frames
+    sampling = f"{frames}x{recipe.num_clips}" if recipe.sampling == "consecutive" else f"{frames}{recipe.sampling}"
     parts = [
         recipe.input_type,
         sampling + (f"s{recipe.stride_frames}" if recipe.stride_frames != 1 else ""),
@@ -118,7 +117,7 @@ def find_config(
         )
     default = named[input_type]
     changes = dict(recipe or {})
-    if changes.get("sampling") == "spaced":
+    if changes.get("sampling", "consecutive") != "consecutive":
         changes.setdefault("num_clips", 1)
     try:
         changed = dataclasses.replace(default.recipe, **changes)

@@ -16,7 +16,7 @@ from tfds_builders.synthetic_faces import Builder
 def test_two_recipes_never_share_a_name():
     rng = random.Random(0)
     values = {
-        "sampling": ["spaced", "consecutive"],
+        "sampling": ["spaced", "consecutive", "chunks"],
         "num_frames": [1, 11, 16],
         "num_clips": [1, 6],
         "stride_frames": [1, 3],

@@ -1,6 +1,7 @@
 """Fewer frames of a stored run than it has: drawn anew in each epoch of training, the middle ones for scoring.
 
-P4 trains on four consecutive frames at random within a clip.
+P4 trains on four consecutive frames at random within a clip. P3 trains on 64 or 16 frames and tests on chunks of 250:
+there `whole` gives the stored chunks to what was trained on windows of them.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ def windowed(prepared: PreparedData, window_frames: int) -> PreparedData:
       InputError: it holds no runs of consecutive frames, or shorter ones.
     """
     recipe = prepared.recipe
-    if recipe.input_type != "clip" or recipe.sampling != "consecutive":
+    if recipe.input_type != "clip" or recipe.sampling == "spaced":
         raise InputError(
             "window_frames",
             f"needs clips of consecutive frames; {prepared.version} holds input type {recipe.input_type}, sampled "
@@ -38,6 +39,14 @@ def windowed(prepared: PreparedData, window_frames: int) -> PreparedData:
         )
     shorter = dataclasses.replace(recipe, num_frames=window_frames)
     return dataclasses.replace(prepared, recipe=shorter, stored_frames=recipe.num_frames)
+
+
+def whole(prepared: PreparedData) -> PreparedData:
+    """The data set of `windowed` with its stored clips as they are."""
+    if prepared.stored_frames is None:
+        return prepared
+    recipe = dataclasses.replace(prepared.recipe, num_frames=prepared.stored_frames)
+    return dataclasses.replace(prepared, recipe=recipe, stored_frames=None)
 
 
 def middle(prepared: PreparedData) -> Callable[[dict], dict]:

@@ -49,7 +49,19 @@ class Track:
         return float(np.sqrt(sides.prod(1).mean()))
 
 
-def link_tracks(detections: list, frames: np.ndarray | None = None, max_gap: int = 3) -> list:
+def looks_of(detections: list, frames: np.ndarray | list) -> list:
+    """Looks of the faces of each frame, for `link_tracks`: float32 [N, 192] of N faces.
+
+    Args:
+      detections: list of `Detections`, one per frame.
+      frames: uint8 [T, H, W, 3] or list of [H, W, 3], the frames they were detected in.
+    """
+    return [_looks(frame, faces.boxes_px) for frame, faces in zip(frames, detections, strict=True)]
+
+
+def link_tracks(
+    detections: list, frames: np.ndarray | None = None, max_gap: int = 3, looks: list | None = None
+) -> list:
     """Links faces of successive frames into tracks.
 
     Sampled frames may lie half a second apart: boxes of one face then often do not overlap, so a
@@ -64,6 +76,7 @@ def link_tracks(detections: list, frames: np.ndarray | None = None, max_gap: int
       detections: list of `Detections`, one per sampled frame, in order.
       frames: uint8 [T, H, W, 3] or list of [H, W, 3], the frames they were detected in, or None.
       max_gap: number of sampled frames without the face after which a track still continues.
+      looks: those of `looks_of`, in the place of `frames` that are not all held at once.
     Returns:
       list of `Track`: the one with the greatest sum of scores (the longest and most confident) first; a brief
       uncertain one, which may be no face, last. `face` counts in that order.
@@ -72,7 +85,8 @@ def link_tracks(detections: list, frames: np.ndarray | None = None, max_gap: int
     """
     if frames is not None and len(frames) != len(detections):
         raise ValueError(f"frames needs one frame per detections, {len(detections)}, got {len(frames)}.")
-    looks = [None if frames is None else _looks(frames[i], faces.boxes_px) for i, faces in enumerate(detections)]
+    if looks is None:
+        looks = [None] * len(detections) if frames is None else looks_of(detections, frames)
     open_tracks, closed = [], []
     for position, faces in enumerate(detections):
         closed += [t for t in open_tracks if position - t[-1][0] > max_gap + 1]
