@@ -106,10 +106,11 @@ class OwnProcess:
     Args:
       threads: of the libraries in it.
       load: of the bytes that it answers with; a function of its own for a process that may have been taken over.
+      answers: function of what it asks by `ask_parent` before it answers.
     """
 
-    def __init__(self, threads: int = 1, load: Callable = pickle.loads):
-        self._threads, self._load, self._worker = threads, load, None
+    def __init__(self, threads: int = 1, load: Callable = pickle.loads, answers: Callable | None = None):
+        self._threads, self._load, self._answers, self._worker = threads, load, answers, None
 
     def __call__(self, function: Callable, item: Any, time_limit_s: float = 600.0) -> Any:
         """function(item), see `run_isolated`."""
@@ -129,6 +130,12 @@ class OwnProcess:
                 break
             if fine is None:
                 worker.ready, worker.deadline = True, time.monotonic() + time_limit_s
+            elif fine == _ASKS:
+                if self._answers is None or time.monotonic() > worker.deadline:
+                    died = worker.overdue(time_limit_s)
+                    break
+                with contextlib.suppress(ConnectionError):  # it has died: seen when its answer is read
+                    worker.pipe.send(self._answers(answer))
             elif fine:
                 return answer
             else:
@@ -239,9 +246,27 @@ def _environment(threads):
                 os.environ[name] = value
 
 
+def ask_parent(question: Any) -> Any:
+    """What the parent's `OwnProcess.answers` says to a question, in a function that runs in such a process.
+
+    Raises:
+      RuntimeError: this process is none.
+    """
+    if _parent is None:
+        raise RuntimeError("ask_parent needs a process that OwnProcess has begun.")
+    _parent.send_bytes(pickle.dumps((_ASKS, question)))
+    return pickle.loads(_parent.recv_bytes())
+
+
+# In a worker: its pipe. Of a message: that it is a question.
+_parent, _ASKS = None, "asks"
+
+
 def _serve(pipe, threads):
     """Main function of a worker: sends (None, None) once it has started, then answers (function, item) with
     (True, result) or (False, exception)."""
+    global _parent
+    _parent = pipe
     # Ctrl-C reaches the whole group of processes; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
