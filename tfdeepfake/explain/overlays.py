@@ -8,7 +8,7 @@ import numpy as np
 
 from tfdeepfake.explain.draw import cell
 from tfdeepfake.explain.gradcam import gradcam
-from tfdeepfake.explain.samples import most_suspicious, sample_of, with_maps
+from tfdeepfake.explain.samples import Sample, most_suspicious, sample_of, with_maps
 from tfdeepfake.verdict.images import FACES_SHOWN, folder_name
 
 if TYPE_CHECKING:
@@ -38,14 +38,19 @@ def overlays(network: "Network") -> Callable:
         samples = with_maps([worst[face] for face in faces], network.model, [maps], 2)
         images = []
         for sample in samples:
-            # Of a clip the frame whose maps hold most.
-            t = int(sum(values.sum(axis=(1, 2)) for values in sample.maps.values()).argmax())
-            cells = [cell(sample, t, name, SIDE_PX) for name in ("crop", *sample.maps)]
+            image, t = map_image(sample)
             name = Path(folder) / folder_name(record["name"], path) / f"map_{sample.face}.jpg"
-            write_image(Path(out_dir) / name, np.concatenate(cells, axis=1))
+            write_image(Path(out_dir) / name, image)
             place = {"frame": int(sample.indices[t]), "time_s": round(float(sample.timestamps_s[t]), 4)}
             empty = not any(peak > 0 for peak in sample.peaks.values())
             images.append({"file": name.as_posix(), "kind": "map", "face": sample.face, **place, "empty": empty})
         return images
 
     return draw
+
+
+def map_image(sample: Sample) -> tuple[np.ndarray, int]:
+    """(uint8 [H, W, 3], the crop and each map over it side by side; number of the frame, of a clip that whose maps hold
+    most)."""
+    t = int(sum(values.sum(axis=(1, 2)) for values in sample.maps.values()).argmax())
+    return np.concatenate([cell(sample, t, name, SIDE_PX) for name in ("crop", *sample.maps)], axis=1), t
