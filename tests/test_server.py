@@ -13,74 +13,28 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 from support import media, served
+from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.serving import jobs
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
+from tfdeepfake.serving.pages import SCRIPTS
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.serving.uploads import safe_name
 from tfdeepfake.serving.work_folder import work_folder
-from tfdeepfake.workers import OwnProcess, WorkerCrashed
-
-SOURCE = Source("nowhere", "a <b>network</b>")
-HOSTS = {"allowed_hosts": ["testserver"]}
-
-
-class Judge:
-    """In the place of the process: writes what it would, waits until it is told to go on."""
-
-    def __init__(self):
-        self.go, self.tasks = threading.Event(), []
-        self.go.set()
-
-    def close(self):
-        pass
-
-    def __call__(self, function, task, time_limit_s=0.0):
-        if task.name is None:
-            return {"limits": ["memory"]}
-        self.tasks.append(task)
-        self.go.wait(20)
-        folder = Path(task.folder)
-        content = (folder / task.name).read_bytes()
-        if content == b"crash":
-            return WorkerCrashed("the process that read it died (SIGSEGV).")
-        if content == b"no process":
-            raise InputError("/secret/place", "is gone.")
-        if content == b"fault":
-            raise RuntimeError("secret details")
-        (folder / "index.html").write_text("<!doctype html>a page")
-        (folder / "predictions.json").write_text("{}")
-        (folder / "frames" / "a-1").mkdir(parents=True)
-        (folder / "frames" / "a-1" / "face_1.jpg").write_bytes(b"image")
-        return {"name": task.name, "status": "no_face", "label": None, "page": True, "images": []}
+from tfdeepfake.workers import OwnProcess
 
 
 @pytest.fixture
 def judge(monkeypatch):
     judge = Judge()
-    monkeypatch.setattr(jobs, "OwnProcess", lambda load: judge)
+    monkeypatch.setattr(jobs, "OwnProcess", lambda **options: judge)
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
     yield judge
     judge.go.set()
-
-
-def client(judge=None, log=None, **settings):
-    app = create_app(SOURCE, ServeSettings(**HOSTS | settings), log=log)
-    return TestClient(app, raise_server_exceptions=False)
-
-
-def wait_for(web, job, state="done"):
-    for _ in range(3000):
-        said = web.get(job["links"]["self"]).json()
-        if said.get("state") == state:
-            return said
-        time.sleep(0.01)
-    raise AssertionError(said)
 
 
 def test_a_video_becomes_a_job_and_a_verdict(judge):
@@ -256,7 +210,7 @@ def test_every_answer_has_the_headers_and_the_page_runs_nothing_inline(judge):
         page = web.get("/").text
         assert "unsafe" not in web.get("/").headers["content-security-policy"]
         assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=|javascript:", page)
-        script = web.get("/static/app.js").text
+        script = "".join(web.get(f"/static/{name}").text for name in SCRIPTS)
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
         used = set(re.findall(r'byId\("([\w-]+)"\)', script))
         assert used and used <= set(re.findall(r'id="([\w-]+)"', page))
@@ -271,13 +225,16 @@ def test_openapi_describes_every_route_and_no_other():
     app = create_app(SOURCE, log=None)
     described = describe(ServeSettings())["paths"]
     routes = {
-        (route.path, method.lower())
+        (route.path.replace(":int}", "}"), method.lower())
         for route in app.routes
         for method in route.methods - {"HEAD"}
-        if route.path not in ("/", "/static/{name}", "/v1/models{rest:path}")
+        if route.path not in ("/", "/static/{name}", "/v1/models{rest:path}") and route.methods != {"HEAD"}
     }
     assert routes == {
-        (path, method) for path, operations in described.items() for method in operations if "/v1/models" not in path
+        (path, method)
+        for path, operations in described.items()
+        for method in operations
+        if "/v1/models" not in path and method != "head"
     }
     assert len([path for path in described if path.startswith("/v1/models")]) == 9
     for path, operations in described.items():
@@ -291,7 +248,7 @@ def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
         assert web.post("/v1/models/x:predict", content=b"{}").status_code == 404
 
     class Slow:
-        name = "x"
+        name, coming = "x", contextlib.nullcontext
 
         def find(self, *which):
             time.sleep(0.3)
@@ -315,7 +272,7 @@ def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
 
 def test_a_client_that_has_gone_is_not_waited_on(judge):
     class Slow:
-        name, calls = "x", 0
+        name, calls, coming = "x", 0, contextlib.nullcontext
 
         def find(self, *which):
             self.calls += 1
@@ -403,7 +360,7 @@ def test_what_a_killed_server_left_is_swept_and_what_another_uses_is_not(tmp_pat
 
 def test_what_a_process_answers_is_plain_or_refused():
     def answered(value):
-        return jobs._load_plain(pickle.dumps((True, value)))[1]
+        return jobs.load_plain(pickle.dumps((True, value)))[1]
 
     verdict = {"status": "scored", "faces": [{"probability": 0.5, "timeline": []}], "label": None}
     assert answered(verdict) == verdict
@@ -417,7 +374,7 @@ def test_what_a_process_answers_is_plain_or_refused():
 def test_the_process_judges_a_video_confined(tmp_path):
     served.model_folder(tmp_path / "model", num_frames=2)
     source, frames = Source(str(tmp_path / "model"), "net", runtime="keras"), [np.full((48, 64, 3), 90, np.uint8)] * 6
-    process = OwnProcess(load=jobs._load_plain)
+    process = OwnProcess(load=jobs.load_plain)
     limits = process(judge_upload, Task(source))["limits"]
     assert limits == ["files", "memory", "network"]
     folder = tmp_path / "job"

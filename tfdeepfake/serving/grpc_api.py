@@ -15,16 +15,22 @@ _MOST_ELEMENTS = 1 << 27
 
 
 def start_grpc(
-    servable: Servable, address: str, num_threads: int = 2, max_bytes: int = 64 << 20, token: str | None = None
+    servable: Servable,
+    address: str,
+    num_threads: int = 2,
+    max_bytes: int = 64 << 20,
+    token: str | None = None,
+    max_calls: int = 32,
 ) -> grpc.Server:
     """Starts to answer.
 
     Args:
-      servable: the model.
+      servable: the model, or a `batching.Batcher` of it.
       address: HOST:PORT.
-      num_threads: calls that are worked on at once.
+      num_threads: calls that are worked on at once, or wait in the batcher to be put together.
       max_bytes: of one request.
       token: that calls have to bring as metadata `authorization: Bearer TOKEN`.
+      max_calls: that wait or are worked on; more are answered with RESOURCE_EXHAUSTED.
     Returns:
       The server; `stop(seconds)` ends it. Its `port` is the one in use, also where 0 was asked for.
     Raises:
@@ -35,7 +41,7 @@ def start_grpc(
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.server(ThreadPoolExecutor(num_threads), options=options, maximum_concurrent_rpcs=16 * num_threads)
+    server = grpc.server(ThreadPoolExecutor(num_threads), options=options, maximum_concurrent_rpcs=max_calls)
     kinds, api = messages(), _Api(servable, token)
     for service, methods in (
         ("PredictionService", {"Predict": kinds.PredictRequest, "GetModelMetadata": kinds.GetModelMetadataRequest}),
@@ -92,11 +98,12 @@ class _Api:
             # A tensor of one value stands for as many as its shape claims.
             if math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim) > _MOST_ELEMENTS:
                 raise ServingError("INVALID_ARGUMENT", f"{name} claims more than {_MOST_ELEMENTS} values.")
-        try:
-            inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-        except (TypeError, ValueError) as error:
-            raise ServingError("INVALID_ARGUMENT", f"a tensor cannot be read: {str(error)[:200]}") from error
-        outputs = self._servable.predict(version, spec.signature_name, inputs, tuple(request.output_filter))
+        with self._servable.coming():
+            try:
+                inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+            except (TypeError, ValueError) as error:
+                raise ServingError("INVALID_ARGUMENT", f"a tensor cannot be read: {str(error)[:200]}") from error
+            outputs = self._servable.predict(version, spec.signature_name, inputs, tuple(request.output_filter))
         response = messages().PredictResponse()
         response.model_spec.name, response.model_spec.version.value = self._servable.name, version
         response.model_spec.signature_name = spec.signature_name or "serving_default"

@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tfdeepfake.serving.metrics import Metrics
+from tfdeepfake.serving.resumable import VERSION, VERSION_HEADER
+from tfdeepfake.serving.uploads import Refused
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGE_POLICY = (
@@ -18,6 +22,8 @@ PAGE_POLICY = (
 )
 # A verdict page holds its style and its images itself, and no script; it may run nothing.
 VERDICT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+# The page's webcam tab; other answers have no use for a camera.
+CAMERA_POLICY = "camera=(self), microphone=(), geolocation=()"
 HEADERS = {
     "content-security-policy": _NOTHING,
     "x-content-type-options": "nosniff",
@@ -57,6 +63,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         start, status, num_bytes = time.perf_counter(), 0, 0
+        asked, more_headers = dict(scope["headers"]), HEADERS
+        if VERSION_HEADER.encode() in asked:  # the protocol of resumable uploads wants it in every answer
+            more_headers = HEADERS | {VERSION_HEADER: VERSION}
+        override = asked.get(b"x-http-method-override", b"").decode("latin-1")
+        if scope["method"] == "POST" and override in ("PATCH", "DELETE"):  # of those who cannot send these
+            scope = scope | {"method": override}
 
         async def counted() -> Message:
             nonlocal num_bytes
@@ -69,7 +81,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = {name for name, _ in message["headers"]}
-                more = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in given]
+                more = [(n.encode(), v.encode()) for n, v in more_headers.items() if n.encode() not in given]
                 message = message | {"headers": [*message["headers"], *more]}
             await send(message)
 
@@ -101,7 +113,7 @@ class Guard:
 
 
 def _known(method):
-    return method if method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT") else "other"
+    return method if method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT") else "other"
 
 
 async def _answer(send, status, text):
@@ -109,3 +121,22 @@ async def _answer(send, status, text):
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def error_handlers(log: Callable) -> dict:
+    """{exception: what answers in its place}; a fault is logged, and told nobody."""
+
+    async def http_error(request, error):
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+    async def refused(request, error):
+        headers = {"retry-after": "5"} if error.status == 429 else {}
+        # What is left of the body is not read: the connection ends.
+        headers |= error.headers | {"connection": "close"}
+        return JSONResponse({"error": error.text}, error.status, headers=headers)
+
+    async def fault(request, error):
+        log("fault", error=f"{type(error).__name__}: {error}"[:500])
+        return JSONResponse({"error": "a fault of this server; it has been logged."}, 500)
+
+    return {HTTPException: http_error, Refused: refused, Exception: fault}

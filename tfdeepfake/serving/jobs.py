@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.serving.judged import PROGRESS_FILE, Source, Task, judge_upload
@@ -44,6 +45,7 @@ class Job:
       name: of the video, as text that can be a file's name.
       state: one of UPLOADING, QUEUED, RUNNING, DONE, STOPPED (the server ended before it was judged).
       verdict: dict, when DONE (docs/predictions.md).
+      length: bytes that a resumable upload will have; expires: when it is deleted unless more comes.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Job:
     created: float = field(default_factory=time.time)
     ended: float | None = None
     verdict: dict | None = None
+    length: int | None = None
+    expires: float | None = None
 
 
 class _PlainReader(pickle.Unpickler):
@@ -65,7 +69,8 @@ class _PlainReader(pickle.Unpickler):
         return InputError
 
 
-def _load_plain(data):
+def load_plain(data: bytes) -> Any:
+    """What a process that may have been taken over answered; raises pickle.UnpicklingError where it is not plain."""
     return _PlainReader(io.BytesIO(data)).load()
 
 
@@ -77,6 +82,7 @@ class Jobs:
       settings: limits.
       judge: how each is judged.
       log: called with (event, **facts).
+      answers: of what the processes ask meanwhile, see `shared`.
     """
 
     def __init__(
@@ -85,8 +91,10 @@ class Jobs:
         settings: ServeSettings,
         judge: JudgeSettings | None = None,
         log: Callable = lambda event, **facts: None,
+        answers: Callable | None = None,
     ):
-        self._source, self._settings, self._log, self._folder = source, settings, log, None
+        self._source, self._settings, self._log, self._answers = source, settings, log, answers
+        self.folder = None
         self._judge = judge or JudgeSettings(time_limit_s=settings.time_limit_s)
         self._jobs: dict[str, Job] = {}
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
@@ -99,8 +107,8 @@ class Jobs:
 
     async def start(self, folder: Path) -> None:
         """Starts the processes; `ready` once each has its network. The jobs' files lie in `folder`."""
-        self._folder = folder
-        self._processes = [OwnProcess(load=_load_plain) for _ in range(self._settings.workers)]
+        self.folder = folder
+        self._processes = [OwnProcess(load=load_plain, answers=self._answers) for _ in range(self._settings.workers)]
         self._tasks = [asyncio.create_task(self._work(process)) for process in self._processes]
         self._tasks.append(asyncio.create_task(self._sweep()))
 
@@ -138,7 +146,7 @@ class Jobs:
         """
         if self.stopping.is_set() or self.num_open >= self._settings.max_queue:
             raise Full
-        job = Job(secrets.token_urlsafe(24), self._folder / secrets.token_hex(16))
+        job = Job(secrets.token_urlsafe(24), self.folder / secrets.token_hex(16))
         job.folder.mkdir(mode=0o700, parents=True)
         self._jobs[job.id] = job
         return job
@@ -281,15 +289,14 @@ class Jobs:
     async def _sweep(self):
         """Deletes what is older than it is kept."""
         while True:
-            await asyncio.sleep(min(10.0, self._settings.keep_minutes * 60))
-            limit = time.time() - self._settings.keep_minutes * 60
-            for job in [job for job in self._jobs.values() if job.ended is not None and job.ended < limit]:
-                self.remove(job)
+            await asyncio.sleep(min(10.0, self._settings.keep_minutes * 60, self._settings.resume_limit_s))
+            now = time.time()
+            limit = now - self._settings.keep_minutes * 60
+            for job in list(self._jobs.values()):
+                if (job.ended or now) < limit or (job.state == UPLOADING and (job.expires or now) < now):
+                    self.remove(job)
 
 
 def _failed(job, reason, remedy):
-    return Verdict(job.name, "error", reason=reason, remedy=remedy).to_dict() | {
-        "name": job.name,
-        "images": [],
-        "page": False,
-    }
+    verdict = Verdict(job.name, "error", reason=reason, remedy=remedy).to_dict()
+    return verdict | {"name": job.name, "images": [], "page": False}

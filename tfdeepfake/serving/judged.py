@@ -14,6 +14,7 @@ from typing import Any
 
 from tfdeepfake.confine import confine, limit_cpu
 from tfdeepfake.errors import InputError
+from tfdeepfake.serving.kept import keep_samples, kept_faces
 from tfdeepfake.verdict import batch
 from tfdeepfake.verdict.judging import Verdict
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -21,7 +22,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 PROGRESS_FILE = "progress.json"
 # What a job does, in this order, with the fraction that is done when it begins; the network goes on from there.
 STEPS = {"reading": 0.05, "faces": 0.25, "network": 0.5, "images": 0.9}
-_FILE_BYTES = 1 << 28  # of one image or page that is written
+FILE_BYTES = 1 << 28  # of one image or page that is written
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Source:
       title: what pages and JSON call it, in the place of the folder's path.
       trained_on, licence: of the network, for the page.
       exported: the folder holds SavedModels, and the highest version judges.
+      shared: the server's process has the network, see `shared.SharedModel`.
       backend: address of a server that scores in the place of this process, see `remote.RemoteModel`.
       backend_name: name of the model there.
       runtime, detector, detector_weights: see `verdict.batch.load_network`.
@@ -43,11 +45,17 @@ class Source:
     trained_on: str = "unknown"
     licence: str = "unknown"
     exported: bool = False
+    shared: bool = False
     backend: str | None = None
     backend_name: str | None = None
     runtime: str = "auto"
     detector: str | None = None
     detector_weights: str | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether there is a network with gradients: a saved model folder, scored here."""
+        return not self.exported and not self.backend
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def judge_upload(task: Task) -> dict:
     Returns:
       The verdict (docs/predictions.md), with "page": whether there is one. Of a warm-up {"limits": what is limited}.
     """
-    network, limits = _ready(task.source, task.memory_bytes)
+    network, limits = ready(task.source, task.memory_bytes)
     if task.name is None:
         return {"limits": limits}
     os.chdir(task.folder)  # names alone appear in what is written
@@ -87,8 +95,10 @@ def judge_upload(task: Task) -> dict:
     if refusal:
         return refusal.to_dict() | {"name": task.name, "images": [], "page": False}
     watched = dataclasses.replace(network, detect=_Watched(network.detect, "faces"), model=_WatchedModel(network.model))
-    judged = batch.judge_many(Path(task.name), watched, Path("."), settings=task.settings)
-    return judged["verdicts"][0] | {"page": True, "threshold": judged["threshold"]}
+    keep = keep_samples if task.source.explains else None
+    judged = batch.judge_many(Path(task.name), watched, Path("."), settings=task.settings, explain=keep)
+    more = {"page": True, "threshold": judged["threshold"], "explainable": kept_faces(".")}
+    return judged["verdicts"][0] | more
 
 
 def _refusal(task):
@@ -108,7 +118,7 @@ def _refusal(task):
 
 
 @functools.cache
-def _ready(source, memory_bytes):
+def ready(source: Source, memory_bytes: int) -> tuple[batch.Network, list[str]]:
     """(network, what this process is limited in); the limits hold from here on."""
     from tqdm import tqdm
 
@@ -116,7 +126,7 @@ def _ready(source, memory_bytes):
     tqdm.set_lock(threading.RLock())
     network = _network(source)
     # A connection to a backend may break and be made anew.
-    return network, confine(memory_bytes, _FILE_BYTES, network=source.backend is not None)
+    return network, confine(memory_bytes, FILE_BYTES, network=source.backend is not None)
 
 
 def _network(source):
@@ -132,6 +142,10 @@ def _network(source):
     recipe = load_recipe(source.folder)
     if source.backend:
         model = RemoteModel(source.backend, source.backend_name or source.title, recipe)
+    elif source.shared:
+        from tfdeepfake.serving.shared import SharedModel
+
+        model = SharedModel(source.title, recipe)
     else:
         from tfdeepfake.serving.servable import Servable
 

@@ -29,6 +29,8 @@ _TENSORS = {
     },
 }
 
+_RESUMED = ("400", "404", "408", "409", "412", "413", "415", "507")
+
 
 def describe(settings: ServeSettings) -> dict:
     """The description of a server with these limits."""
@@ -52,7 +54,9 @@ def describe(settings: ServeSettings) -> dict:
     videos = {
         "/v1/videos": {
             "post": _op(
-                "Judge a video: its bytes, or a form with a file", {"202": _JOB}, ("400", "401", "408", "413", "429")
+                "Judge a video: its bytes, or a form with a file; with Tus-Resumable 201 and a place for it",
+                {"202": _JOB, "201": None},
+                ("400", "401", "408", "413", "429"),
             )
             | {
                 "requestBody": {
@@ -66,9 +70,18 @@ def describe(settings: ServeSettings) -> dict:
                     {"name": "X-File-Name", "in": "header", "schema": {"type": "string"}, "description": "escaped"}
                 ],
                 "security": [{"token": []}] if settings.token else [],
-            }
+            },
+            "options": _op("What resumable uploads (tus 1.0.0) can do here, in headers", {"204": None}),
         },
         "/v1/videos/{id}": {
+            "head": _of_job("Of a resumable upload: Upload-Offset, how many bytes are here", {"200": None}),
+            "patch": _of_job("Of a resumable upload: more bytes, from Upload-Offset on", {"204": None}, _RESUMED)
+            | {
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+                }
+            },
             "get": _of_job("Where it is, and the verdict once there is one", {"200": _JOB}),
             "delete": _of_job("Delete it now", {"204": None}),
         },
@@ -81,13 +94,25 @@ def describe(settings: ServeSettings) -> dict:
             "get": _of_job("What `predict --out` writes", {"200": {"type": "object"}})
         },
         "/v1/videos/{id}/index.html": {"get": _of_job("The verdict page, one file", {"200": "text/html"})},
+        "/v1/videos/{id}/faces/{face}/map": {
+            "post": _of_job(
+                "Draw where in a face the network looks", {"200": {"type": "object"}}, ("404", "422", "429")
+            )
+        },
         "/v1/videos/{id}/frames/{folder}/{name}": {
             "get": _of_job("An annotated frame or a face, as `images` of the verdict names them", {"200": "image/jpeg"})
         },
     }
     images = videos["/v1/videos/{id}/frames/{folder}/{name}"]["get"]["parameters"]
     images += [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in ("folder", "name")]
+    face = {"name": "face", "in": "path", "required": True, "schema": {"type": "integer"}}
+    videos["/v1/videos/{id}/faces/{face}/map"]["post"]["parameters"] += [face]
+    image = {"required": True, "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+    preview = _op(
+        "Judge one JPEG file and keep nothing", {"200": {"type": "object"}}, ("401", "413", "415", "422", "429")
+    )
     others = {
+        "/v1/preview": {"post": preview | {"requestBody": image}},
         "/v1/server": {"get": _op("Model and limits", {"200": {"type": "object"}})},
         "/healthz": {"get": _op("Whether the process answers", {"200": {"type": "object"}})},
         "/readyz": {"get": _op("Whether videos can be judged", {"200": {"type": "object"}, "503": {"type": "object"}})},
@@ -108,8 +133,8 @@ def _predict():
     return _op("Run a signature, as TF Serving's REST API", {"200": {"type": "object"}}, codes) | {"requestBody": body}
 
 
-def _of_job(summary, answers):
-    return _op(summary, answers, ("404",)) | {"parameters": [_ID]}
+def _of_job(summary, answers, errors=("404",)):
+    return _op(summary, answers, errors) | {"parameters": [_ID]}
 
 
 def _op(summary, answers, errors=()):

@@ -40,7 +40,7 @@ class RemoteModel:
             raise InputError(url, "is no address of a server.", "Give http://HOST:8501 or grpc://HOST:8500.")
         self._url = url.rstrip("/")
         self._call = self._over_grpc(rest.rstrip("/")) if kind == "grpc" else self._over_rest
-        self.inputs, self.outputs = _exits(recipe)
+        self.inputs, self.outputs = exits(recipe)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Logits float32 [B, K] of {"frames": uint8 [B, ...], "flow": float32 [B, ...]}.
@@ -59,7 +59,7 @@ class RemoteModel:
                 if wait_s is None:
                     raise InputError(self._url, str(error), REMEDY) from error
                 time.sleep(wait_s)
-        return _logits(outputs, len(inputs["frames"]))
+        return logits_of(outputs, len(inputs["frames"]))
 
     def _over_rest(self, inputs):
         import requests
@@ -116,18 +116,18 @@ class ServableModel:
 
     def __init__(self, servable: Servable, recipe: Recipe):
         self.name, self._servable = servable.name, servable
-        self.inputs, self.outputs = _exits(recipe)
+        self.inputs, self.outputs = exits(recipe)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """As of `RemoteModel`."""
         inputs = {tensor.name: np.asarray(batch[tensor.name]) for tensor in self.inputs}
         inputs["frames"] = inputs["frames"].astype(np.uint8)
         outputs = self._servable.predict(self._servable.versions[-1], "", inputs)
-        return _logits(outputs, len(inputs["frames"]))
+        return logits_of(outputs, len(inputs["frames"]))
 
 
-def _exits(recipe):
-    """(inputs, outputs) of the network, as its recipe describes them."""
+def exits(recipe: Recipe) -> tuple[list, list]:
+    """(inputs, outputs), tensors with name and shape, of the network, as its recipe describes them."""
     data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
     lead = (None, data.num_frames) if input_type == "clip" else (None,)
     size = (data.height_px, data.width_px)
@@ -135,7 +135,7 @@ def _exits(recipe):
     return inputs, [_Tensor("logits", (None, len(recipe.classes) if recipe.classes else 1))]
 
 
-def _logits(outputs, num_examples):
+def logits_of(outputs: dict, num_examples: int) -> np.ndarray:
     """float32 [B, K] of what the default signature answers."""
     return np.asarray(outputs.get("logits", outputs.get("logit")), np.float32).reshape(num_examples, -1)
 

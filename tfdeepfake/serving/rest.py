@@ -7,6 +7,7 @@ POST /v1/models/NAME[/versions/N|/labels/L]:predict     rows or columns of tenso
 
 import json
 import re
+import threading
 from urllib.parse import unquote
 
 from tfdeepfake.serving import json_tensors
@@ -16,6 +17,8 @@ from tfdeepfake.serving.servable import Servable, ServingError
 _WHICH = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
 _PREDICTION = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.I)
 _STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<metadata>metadata))?", re.I)
+# JSON of tensors takes many times its size while it is read.
+_READING = threading.Semaphore(2)
 HTTP_STATUS = {
     "OK": 200,
     "CANCELLED": 499,
@@ -78,11 +81,15 @@ def _predict(servable, method, body, name, version, label):
             "INVALID_ARGUMENT",
             f"Expected {kind} signature method_name to be tensorflow/serving/{method}. Was: tensorflow/serving/predict",
         )
-    document = json_tensors.parse(body)
-    signature = json_tensors.signature_name(document)
-    version = servable.find(name, version, label)
-    tensors, in_rows = json_tensors.read_tensors(document, servable.inputs(version, signature))
-    return json_tensors.write_tensors(servable.predict(version, signature, tensors), in_rows)
+    with servable.coming():
+        with _READING:
+            document = json_tensors.parse(body)
+            signature = json_tensors.signature_name(document)
+            version = servable.find(name, version, label)
+            tensors, in_rows = json_tensors.read_tensors(document, servable.inputs(version, signature))
+            del document
+        outputs = servable.predict(version, signature, tensors)
+    return json_tensors.write_tensors(outputs, in_rows)
 
 
 def _status(versions):

@@ -1,5 +1,6 @@
 """Finds the model, makes the application, listens, and ends in order."""
 
+import dataclasses
 import signal
 import sys
 import tempfile
@@ -10,11 +11,14 @@ import uvicorn
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
+from tfdeepfake.serving.batching import Batcher
 from tfdeepfake.serving.guard import log_line
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.servable import Servable, is_exported
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import LOOPBACK, ServeSettings
+from tfdeepfake.serving.signatures import DEFAULT
+from tfdeepfake.serving.warmup import batch_sizes
 from tfdeepfake.verdict import named
 from tfdeepfake.verdict.settings import JudgeSettings
 
@@ -73,7 +77,7 @@ def serve(
         detector_weights=detector_weights,
     )
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-export-") as temporary:
-        servable = _servable(folder, title, exported, labels, Path(temporary)) if tensors else None
+        servable = _servable(folder, title, exported, labels, Path(temporary), settings) if tensors else None
         grpc_server = None
         if settings.grpc_port is not None:
             if servable is None:
@@ -81,11 +85,13 @@ def serve(
             from tfdeepfake.serving.grpc_api import start_grpc
 
             address = f"{settings.host}:{settings.grpc_port}"
-            grpc_server = start_grpc(servable, address, max_bytes=settings.max_body_mb << 20, token=settings.token)
+            limits = {"max_bytes": settings.max_body_mb << 20, "max_calls": settings.max_calls}
+            grpc_server = start_grpc(servable, address, servable.at_once, token=settings.token, **limits)
             log_line("grpc", address=f"{settings.host}:{grpc_server.port}")
         if settings.host not in LOOPBACK and not settings.token:
             _say("Whoever reaches this address may use the server: --token asks for one. Encryption is a proxy's work.")
-        app = create_app(source, settings, servable, judge)
+        shared = exported and not backend and isinstance(servable, Batcher)
+        app = create_app(dataclasses.replace(source, shared=shared), settings, servable, judge)
         return _listen(app, settings, grpc_server)
 
 
@@ -132,17 +138,21 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _servable(folder, title, exported, labels, temporary):
-    if exported:
-        return Servable(folder, title, labels)
-    from tfdeepfake.quiet import load_tensorflow
+def _servable(model_folder, title, exported, labels, temporary, settings):
+    folder = model_folder
+    if not exported:
+        from tfdeepfake.quiet import load_tensorflow
 
-    _say("Exporting the SavedModel for TF Serving's API (--no-tensors leaves it out).")
-    load_tensorflow()
-    from tfdeepfake.serving.export import export
+        _say("Exporting the SavedModel for TF Serving's API (--no-tensors leaves it out).")
+        load_tensorflow()
+        from tfdeepfake.serving.export import export
 
-    export(folder, temporary / "model")
-    return Servable(temporary / "model", title, labels)
+        folder = temporary / "model"
+        export(model_folder, folder)
+    servable = Servable(folder, title, labels)
+    inputs = servable.inputs(servable.versions[-1], DEFAULT)
+    most = settings.max_batch_size or batch_sizes(inputs)[-1]
+    return servable if most == 1 else Batcher(servable, most, settings.batch_timeout_micros, settings.max_calls)
 
 
 def _title(model, folder):

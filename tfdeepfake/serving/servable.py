@@ -4,6 +4,7 @@ Texts and codes of errors are those of tensorflow/serving (model_servers/, serva
 client cannot tell which server it talks to.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def _versions(folder):
 
 
 class Servable:
-    """A model under a name, in all its versions; safe to be used by several threads.
+    """A model under a name, in all its versions; safe to be used by several threads, `at_once` of them.
 
     Args:
       folder: with a folder for each version.
@@ -45,6 +46,9 @@ class Servable:
     Raises:
       InputError: there is no version, or one cannot be loaded.
     """
+
+    # Each call uses several cores.
+    at_once = 2
 
     def __init__(self, folder: Path | str, name: str | None = None, labels: Mapping[str, int] | None = None):
         load_tensorflow()
@@ -124,10 +128,19 @@ class Servable:
         Raises:
           ServingError: what was given does not fit, or the graph refuses it.
         """
+        self.check(version, signature, inputs, output_filter)
+        return self._loaded[version].run(signature or DEFAULT, inputs, output_filter)
+
+    def coming(self) -> contextlib.AbstractContextManager:
+        """See `batching.Batcher.coming`; here nobody waits for anybody."""
+        return contextlib.nullcontext()
+
+    def check(self, version: int, signature: str, inputs: Mapping[str, np.ndarray], output_filter: tuple = ()) -> None:
+        """Raises the ServingError of what does not fit, as `predict`, without running anything."""
         signature = signature or DEFAULT
         if signature not in self._loaded[version].functions:
             raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
-        return self._loaded[version].run(signature, inputs, output_filter)
+        self._loaded[version].check(signature, inputs, output_filter)
 
 
 class _Version:
@@ -147,16 +160,18 @@ class _Version:
     def inputs(self, signature):
         return dict(self.functions[signature].structured_input_signature[1])
 
-    def run(self, signature, inputs, output_filter):
-        import tensorflow as tf
-
-        specs, function = self.inputs(signature), self.functions[signature]
-        _check(inputs, specs)
-        known = set(function.structured_outputs)
+    def check(self, signature, inputs, output_filter):
+        _check(inputs, self.inputs(signature))
+        known = set(self.functions[signature].structured_outputs)
         for name in output_filter:
             if name not in known:
                 text = f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
                 raise ServingError("INVALID_ARGUMENT", text + "{" + ",".join(sorted(known)) + "}.")
+
+    def run(self, signature, inputs, output_filter):
+        import tensorflow as tf
+
+        specs, function = self.inputs(signature), self.functions[signature]
         try:
             given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
             outputs = function(**given)

@@ -6,7 +6,6 @@ Starlette and uvicorn, not FastAPI: TF Serving's paths, bodies and errors leave 
 import asyncio
 import contextlib
 import hmac
-import importlib.resources
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -20,21 +19,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tfdeepfake import __version__
 from tfdeepfake.serving import rest
-from tfdeepfake.serving.guard import PAGE_POLICY, VERDICT_POLICY, Guard, log_line
+from tfdeepfake.serving.asides import Asides
+from tfdeepfake.serving.guard import VERDICT_POLICY, Guard, error_handlers, log_line
 from tfdeepfake.serving.jobs import Full, Job, Jobs
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.metrics import Metrics
 from tfdeepfake.serving.openapi import describe
+from tfdeepfake.serving.pages import Pages
+from tfdeepfake.serving.resumable import VERSION_HEADER, Resumable
 from tfdeepfake.serving.servable import Servable
 from tfdeepfake.serving.settings import ServeSettings
-from tfdeepfake.serving.uploads import Refused, read_body, save_video
+from tfdeepfake.serving.shared import answers
+from tfdeepfake.serving.uploads import FULL, Refused, read_body, save_video
 from tfdeepfake.serving.work_folder import work_folder
 from tfdeepfake.verdict.results import IMAGES, PAGE, RESULT
 from tfdeepfake.verdict.settings import JudgeSettings
 
-_STATIC = {"app.js": "text/javascript", "app.css": "text/css", "icon.svg": "image/svg+xml"}
 _HEARTBEAT_S = 15.0
 _AT_ONCE = 2  # calls of a SavedModel; each uses several cores
 
@@ -51,7 +52,8 @@ def create_app(
     Args:
       source: the network that judges videos.
       settings: `ServeSettings()` when not given.
-      servable: the SavedModel that answers TF Serving's API; without one, /v1/models answers 404.
+      servable: the SavedModel that answers TF Serving's API, or a `batching.Batcher` of it; without one, /v1/models
+        answers 404.
       judge: how videos are judged.
       log: called with (event, **facts); None for silence.
     """
@@ -61,18 +63,26 @@ def create_app(
 
 class _Server:
     def __init__(self, source, settings, servable, judge, metrics, log):
-        self.source, self.settings, self.servable, self.metrics = source, settings, servable, metrics
-        self.jobs = Jobs(source, settings, judge, log)
-        self.threads, self.num_calls = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tensors"), 0
-        self.turn = asyncio.Semaphore(_AT_ONCE)
+        self.settings, self.servable, self.metrics = settings, servable, metrics
+        asked, pages = answers(servable) if source.shared else None, Pages(source, settings, servable is not None)
+        self.jobs = Jobs(source, settings, judge, log, asked)
+        self.resumable, self.asides = Resumable(self.jobs, settings), Asides(self.jobs, source, settings, asked)
+        at_once, self.num_calls = getattr(servable, "at_once", _AT_ONCE), 0
+        self.threads = ThreadPoolExecutor(at_once, thread_name_prefix="tensors")
+        self.turn = asyncio.Semaphore(at_once)
         routes = [
-            Route("/", self.page),
-            Route("/static/{name}", self.static),
-            Route("/v1/server", self.about),
+            Route("/", pages.page),
+            Route("/static/{name}", pages.static),
+            Route("/v1/server", pages.about),
+            Route("/v1/preview", self.post_preview, methods=["POST"]),
             Route("/v1/videos", self.post_video, methods=["POST"]),
+            Route("/v1/videos", self.can_resume, methods=["OPTIONS"]),
+            Route("/v1/videos/{id}", self.head_video, methods=["HEAD"]),
+            Route("/v1/videos/{id}", self.patch_video, methods=["PATCH"]),
             Route("/v1/videos/{id}", self.get_video),
             Route("/v1/videos/{id}", self.delete_video, methods=["DELETE"]),
             Route("/v1/videos/{id}/events", self.get_events),
+            Route("/v1/videos/{id}/faces/{face:int}/map", self.post_map, methods=["POST"]),
             Route(f"/v1/videos/{{id}}/{RESULT}", self.get_json),
             Route(f"/v1/videos/{{id}}/{PAGE}", self.get_page),
             Route(f"/v1/videos/{{id}}/{IMAGES}/{{folder}}/{{name}}", self.get_image),
@@ -86,7 +96,7 @@ class _Server:
             routes=routes,
             lifespan=self.lifespan,
             middleware=[Middleware(Guard, metrics=metrics, hosts=settings.hosts, log=log)],
-            exception_handlers={HTTPException: _http_error, Refused: _refused, Exception: _unexpected(log)},
+            exception_handlers=error_handlers(log),
         )
         self.app.state.jobs = self.jobs
 
@@ -97,45 +107,20 @@ class _Server:
             try:
                 yield
             finally:
+                self.asides.close()
                 await self.jobs.stop()
                 self.threads.shutdown(wait=False)
-
-    # The page.
-
-    async def page(self, request: Request) -> Response:
-        return Response(_file("page.html"), media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
-
-    async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in _STATIC:
-            raise HTTPException(404, "there is nothing here.")
-        text = _style() if name == "app.css" else _file(name)
-        return Response(text, media_type=_STATIC[name])
-
-    async def about(self, request: Request) -> Response:
-        s = self.settings
-        return JSONResponse(
-            {
-                "tool": f"tfdeepfake {__version__}",
-                "model": self.source.title,
-                "trained_on": self.source.trained_on,
-                "licence": self.source.licence,
-                "needs_token": bool(s.token),
-                "max_upload_bytes": s.max_upload_mb << 20,
-                "max_duration_s": s.max_duration_s,
-                "keep_minutes": s.keep_minutes,
-                "tensors": self.servable is not None,
-            }
-        )
 
     # Videos.
 
     async def post_video(self, request: Request) -> Response:
         self._check_token(request)
+        if VERSION_HEADER in request.headers:
+            return self.resumable.create(request)
         try:
             job = self.jobs.open()
         except Full:
-            raise Refused(429, "as many videos as this server takes are waiting: try again later.") from None
+            raise Refused(429, FULL) from None
         s = self.settings
         try:
             most, limits = s.max_upload_mb << 20, (s.upload_limit_s, s.idle_limit_s)
@@ -150,11 +135,23 @@ class _Server:
         said = self.jobs.describe(job)
         return JSONResponse(said, 202, headers={"location": said["links"]["self"]})
 
+    async def can_resume(self, request: Request) -> Response:
+        return self.resumable.options()
+
+    async def head_video(self, request: Request) -> Response:
+        job = self._job(request)
+        return await self.resumable.tell(request, job) if VERSION_HEADER in request.headers else Response()
+
+    async def patch_video(self, request: Request) -> Response:
+        return await self.resumable.add(request, self._job(request))
+
     async def get_video(self, request: Request) -> Response:
         return JSONResponse(self.jobs.describe(self._job(request)))
 
     async def delete_video(self, request: Request) -> Response:
-        self.jobs.remove(self._job(request))
+        job = self._job(request)
+        await self.resumable.interrupt(job)
+        self.jobs.remove(job)
         return Response(status_code=204)
 
     async def get_events(self, request: Request) -> Response:
@@ -187,6 +184,14 @@ class _Server:
         if not re.fullmatch(r"[\w.-]+", folder) or folder.startswith(".") or not re.fullmatch(r"\w+\.jpg", name):
             raise HTTPException(404, "there is nothing here.")
         return self._written(request, f"{IMAGES}/{folder}/{name}", media_type="image/jpeg")
+
+    async def post_map(self, request: Request) -> Response:
+        self._check_token(request)
+        return await self.asides.explain(self._job(request), request.path_params["face"])
+
+    async def post_preview(self, request: Request) -> Response:
+        self._check_token(request)
+        return await self.asides.preview(request)
 
     def _written(self, request, name, download=False, **options):
         job = self._job(request)
@@ -245,6 +250,8 @@ class _Server:
 
     async def get_metrics(self, request: Request) -> Response:
         gauges = {"videos_open": self.jobs.num_open, "tensor_calls": self.num_calls, "ready": self.jobs.ready}
+        if hasattr(self.servable, "num_requests"):
+            gauges |= {"batches": self.servable.num_calls, "batched_requests": self.servable.num_requests}
         return PlainTextResponse(
             self.metrics.text(gauges, self.jobs.counts), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
@@ -257,33 +264,3 @@ class _Server:
         wanted = self.settings.token
         if wanted and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
             raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
-
-
-def _file(name):
-    return importlib.resources.files("tfdeepfake.serving").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _style():
-    """The style of verdict pages, and what this page adds."""
-    from tfdeepfake.report.html import environment
-
-    shared = "".join(environment().get_template(name).render() for name in ("page.css", "verdicts.css"))
-    return shared + _file("app.css")
-
-
-async def _http_error(request, error):
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
-
-
-async def _refused(request, error):
-    headers = {"retry-after": "5"} if error.status == 429 else {}
-    # What is left of the body is not read: the connection ends.
-    return JSONResponse({"error": error.text}, error.status, headers=headers | {"connection": "close"})
-
-
-def _unexpected(log):
-    async def answer(request, error):
-        log("fault", error=f"{type(error).__name__}: {error}"[:500])
-        return JSONResponse({"error": "a fault of this server; it has been logged."}, 500)
-
-    return answer

@@ -37,19 +37,33 @@ class ServeSettings:
     memory_mb: int = setting(4096, "memory that judging one video may take")
     upload_limit_s: float = setting(900.0, "seconds for uploading one video")
     idle_limit_s: float = setting(20.0, "seconds without a byte after which an upload is given up")
+    resume_limit_s: float = setting(120.0, "seconds after which an upload that was cut and does not go on is deleted")
     keep_minutes: float = setting(
         60.0, "after which a verdict is deleted; the video itself is deleted once it is judged"
     )
     max_body_mb: int = setting(32, "size of a request with tensors")
     max_calls: int = setting(32, "requests with tensors that wait or run at once; more are answered with 429")
+    max_batch_size: int | None = setting(
+        None,
+        "crops or clips of several requests in one call of the network; 1: requests are not put together (default: "
+        "32 crops or 4 clips)",
+    )
+    batch_timeout_micros: int = setting(2000, "microseconds that such a call waits for requests that are being read")
 
     def __post_init__(self):
-        least = {"grpc_port": 0, "port": 0}
+        least = {"grpc_port": 0, "port": 0, "batch_timeout_micros": 0}
         for name in ("port", "grpc_port", "workers", "max_queue", "max_upload_mb", "max_pixels", "memory_mb"):
             self._check_whole(name, least.get(name, 1))
-        for name in ("max_body_mb", "max_calls"):
-            self._check_whole(name, 1)
-        for name in ("max_duration_s", "time_limit_s", "upload_limit_s", "idle_limit_s", "keep_minutes"):
+        for name in ("max_body_mb", "max_calls", "max_batch_size", "batch_timeout_micros"):
+            self._check_whole(name, least.get(name, 1))
+        for name in (
+            "max_duration_s",
+            "time_limit_s",
+            "upload_limit_s",
+            "idle_limit_s",
+            "resume_limit_s",
+            "keep_minutes",
+        ):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(name, f"needs a number above 0, got {value}.")

@@ -14,15 +14,17 @@ from starlette.requests import Request
 from tfdeepfake.report.text import printable
 
 NAME_HEADER = "x-file-name"
-_CHUNK_BYTES = 1 << 20
+UPLOAD_FILE = "upload"
+FULL = "as many videos as this server takes are waiting: try again later."
+CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 120
 
 
 class Refused(Exception):
-    """A request that is not taken: HTTP status and what is said."""
+    """A request that is not taken: HTTP status, what is said, and headers of the answer."""
 
-    def __init__(self, status: int, text: str):
-        self.status, self.text = status, text
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None):
+        self.status, self.text, self.headers = status, text, headers or {}
         super().__init__(text)
 
 
@@ -52,7 +54,7 @@ async def read_body(request: Request, most_bytes: int, limit_s: float, idle_s: f
     Raises:
       Refused: it is larger or slower than allowed.
     """
-    parts = [part async for part in _stream(request, most_bytes, limit_s, idle_s)]
+    parts = [part async for part in stream(request, most_bytes, limit_s, idle_s)]
     return b"".join(parts)
 
 
@@ -72,17 +74,17 @@ async def save_video(request: Request, folder: Path, most_bytes: int, limit_s: f
       Refused: it is larger or slower than allowed, holds no file, or the disk is full.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    stream = _stream(request, most_bytes, limit_s, idle_s)
-    path, form = folder / "upload", None
+    body = stream(request, most_bytes, limit_s, idle_s)
+    path, form = folder / UPLOAD_FILE, None
     if kind == b"multipart/form-data":
         if not options.get(b"boundary"):
             raise Refused(400, "a form needs its boundary.")
         form = _Form(options[b"boundary"])
-        stream = form.parts(stream)
+        body = form.parts(body)
     num_bytes = 0
     try:
         with open(path, "wb") as file:
-            async for part in _gathered(stream):
+            async for part in _gathered(body):
                 num_bytes += len(part)
                 await asyncio.to_thread(file.write, part)
     except OSError as error:
@@ -95,12 +97,22 @@ async def save_video(request: Request, folder: Path, most_bytes: int, limit_s: f
     return path.name, num_bytes
 
 
-async def _stream(request, most_bytes, limit_s, idle_s):
-    """Yields the parts of a body as they come."""
+async def stream(
+    request: Request, most_bytes: int, limit_s: float, idle_s: float, too_large: str | None = None
+) -> AsyncIterator[bytes]:
+    """Yields the parts of a body as they come.
+
+    Args:
+      request, most_bytes, limit_s, idle_s: as for `save_video`.
+      too_large: what is said of a larger one.
+
+    Raises:
+      Refused: it is larger or slower than allowed.
+    """
     said = request.headers.get("content-length", "")
-    too_large = Refused(413, f"is larger than the {most_bytes >> 20} MB that this server takes.")
+    refused = Refused(413, too_large or f"is larger than the {most_bytes >> 20} MB that this server takes.")
     if said.isdecimal() and int(said) > most_bytes:
-        raise too_large
+        raise refused
     parts, end, num_bytes = aiter(request.stream()), asyncio.get_running_loop().time() + limit_s, 0
     while True:
         left = min(idle_s, end - asyncio.get_running_loop().time())
@@ -112,7 +124,7 @@ async def _stream(request, most_bytes, limit_s, idle_s):
             raise Refused(408, "comes too slowly.") from None
         num_bytes += len(part)
         if num_bytes > most_bytes:
-            raise too_large
+            raise refused
         yield part
 
 
@@ -121,7 +133,7 @@ async def _gathered(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     held = bytearray()
     async for part in parts:
         held += part
-        if len(held) >= _CHUNK_BYTES:
+        if len(held) >= CHUNK_BYTES:
             yield bytes(held)
             held.clear()
     if held:
