@@ -1,16 +1,27 @@
-"""Damaged copies of videos through `tfdeepfake prepare` and `tfdeepfake predict`: every one must end in a status.
+"""Damaged files of every kind, led by which lines of this project they reach: each ends in a status, none does harm.
 
-    python benchmarks/mutated.py VIDEO ... [--copies 200] [--seed 0] [--time-limit-s 60]
+    python benchmarks/mutated.py [FILE ...] [--files 10000] [--seeds 0,1,2,3] [--out FOLDER]
+    python benchmarks/mutated.py VIDEO ... --verbs 220
 
-Copies are made by the rules of `MUTATIONS`, in turn over the videos: flipped bits, cut ends, holes, shuffled and
-resized boxes of the container. `prepare` gets them as a folder of real and fake videos, `predict` with an untrained
-Meso4. Both run in processes of their own. Prints how many copies of each rule got which status, and fails when one has
-no status, when a process crashed or wrote a traceback, or when a copy took longer than the limit.
+FILEs are whole ones to begin with: videos, images, CSV lists, recipe.json, PyTorch files, safetensors, HDF5, LiteRT;
+their suffix says what they are. Without any, small ones of each kind are drawn. A file is changed by the rules of
+`mutations.py`, put together with another, and kept for further changes where it reaches a step from line to line of
+this project that none did before. Videos and images are judged by an untrained Meso4, lists, recipes and weights are
+read, in a process with the limits of `predict --isolate`. Prints for each suffix how many files ended how, and exits
+with 1 where one made a process crash or hang, raised what no reader foresaw, or got a verdict although neither FFmpeg
+nor Pillow nor OpenCV decodes an image of it; such files stay in FOLDER/faults. A run that was stopped goes on when it
+is given again.
+
+With --verbs, that many copies of videos go through `tfdeepfake predict` and `tfdeepfake prepare` as a folder instead.
 """
 
 import argparse
+import collections
+import contextlib
+import hashlib
 import json
-import struct
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,119 +30,257 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))
+from mutations import MUTATIONS, changed
+
+from tfdeepfake.confine import confine
+from tfdeepfake.errors import InputError
+from tfdeepfake.workers import OwnProcess, WorkerCrashed
+
+PACKAGE = str(Path(__file__).resolve().parents[1] / "tfdeepfake")
 COMMAND = [sys.executable, "-m", "tfdeepfake.cli"]
-# Boxes of MP4 and MOV that hold boxes.
-CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta"}
+AT_ONCE = 10
+SLOW_S = 30.0  # of one file: a hang
+MEMORY_MB = 4096  # as in `predict --isolate`
+WEIGHTS = {".pt", ".pth", ".safetensors", ".h5", ".tflite"}
+OTHERS = {".csv", ".json"} | WEIGHTS
+GOOD = ("scored", "no_face", "unreadable", "error", "data")
+FAULTS = ("FOREIGN", "UNFOUNDED", "CRASH", "HANG")
 
 
-def boxes(data, start=0, end=None):
-    """[(offset, size, kind)] of the boxes of an MP4 file, or of a part of one; stops where it makes no sense."""
-    end, listed = len(data) if end is None else end, []
-    while start + 8 <= end:
-        size, kind = struct.unpack(">I4s", data[start : start + 8])
-        if size < 8 or start + size > end:
-            break
-        listed.append((start, size, kind))
-        start += size
-    return listed
+def read(path):
+    """Reads a list, a recipe or a file of weights."""
+    suffix = path.suffix
+    if suffix == ".csv":
+        from tfdeepfake.csv_lists import label_of, read_list
+
+        for line, row in read_list(path, {"file": (), "label": ()}, ("file", "label"), "Mend it."):
+            label_of(path, line, row["label"])
+    elif suffix == ".json":
+        from tfdeepfake.model_folder import load_recipe
+
+        load_recipe(path.parent)
+    elif suffix == ".h5":
+        import h5py
+
+        from tfdeepfake.weights.keras_h5 import own_datasets
+
+        # As `keras_h5.load` and `model_folder` do it, without a network to compare with.
+        try:
+            with h5py.File(path, "r") as file:
+                for item in own_datasets(file).values():
+                    if item.size < 1 << 20:
+                        np.isfinite(item[()]).all()
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise InputError(path, str(error)) from None
+    elif suffix == ".tflite":
+        from tfdeepfake.litert.network import Network
+
+        try:
+            Network(path)
+        except ValueError as error:
+            raise InputError(path, str(error)) from None
+    else:
+        from tfdeepfake.weights import torch_file
+
+        for array in torch_file.read(path).values():
+            np.isfinite(np.asarray(array, "f4")).all()
 
 
-def all_boxes(data, start=0, end=None):
-    """Those inside of boxes too."""
-    listed = []
-    for at, size, kind in boxes(data, start, end):
-        listed.append((at, size, kind))
-        if kind in CONTAINERS:
-            listed += all_boxes(data, at + 8, at + size)
-    return listed
+def judged(path, model):
+    """(status, why) of a video or an image."""
+    from tfdeepfake.verdict.judging import judge
+    from tfdeepfake.verdict.settings import JudgeSettings
+
+    network = _network(model)
+    settings = JudgeSettings(time_limit_s=SLOW_S, num_samples=4)
+    verdict = judge(path, network.model, network.recipe, network.detect, settings)
+    if verdict.reason.startswith("unexpected") and not verdict.reason.startswith("unexpected MemoryError"):
+        return "FOREIGN", verdict.reason
+    if verdict.reason.startswith("took longer"):
+        return "HANG", verdict.reason
+    if verdict.status == "scored" and not decodes(path):
+        return "UNFOUNDED", f"{verdict.label} {verdict.probability:.2f}"
+    return verdict.status, verdict.reason
 
 
-def flip(count):
-    def flip_bits(data, rng):
-        data = np.frombuffer(data, np.uint8).copy()
-        np.bitwise_xor.at(data, rng.integers(0, len(data), count), 1 << rng.integers(0, 8, count).astype(np.uint8))
-        return data.tobytes()
+def decodes(path):
+    """Whether any program but this project gets an image out of a file."""
+    import av
+    import cv2
+    from PIL import Image
 
-    return flip_bits
-
-
-def cut_end(data, rng):
-    return data[: int(len(data) * rng.uniform(0.02, 0.98))]
-
-
-def cut_start(data, rng):
-    return data[int(len(data) * rng.uniform(0.001, 0.5)) :]
-
-
-def zero_range(data, rng):
-    at = int(rng.integers(0, len(data)))
-    size = min(len(data) - at, int(rng.integers(1, len(data) // 3 + 2)))
-    return data[:at] + bytes(size) + data[at + size :]
-
-
-def repeat_range(data, rng):
-    at = int(rng.integers(0, len(data)))
-    return data[:at] + data[at : at + int(rng.integers(1, 5000))] * 2 + data[at:]
+    with contextlib.suppress(Exception), av.open(str(path), metadata_errors="ignore") as container:
+        for stream in container.streams.video:
+            with contextlib.suppress(av.error.FFmpegError):
+                for packet in container.demux(stream):
+                    with contextlib.suppress(av.error.FFmpegError):  # later packets may be whole
+                        if packet.decode():
+                            return True
+            with contextlib.suppress(av.error.FFmpegError):
+                if stream.decode(None):
+                    return True
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return True
+    except Exception:
+        return cv2.imread(str(path)) is not None
 
 
-def swap_ranges(data, rng):
-    size = max(1, len(data) // 20)
-    a, b = (int(x) for x in rng.integers(0, max(1, len(data) - size), 2))
-    data = bytearray(data)
-    data[a : a + size], data[b : b + size] = data[b : b + size], data[a : a + size]
-    return bytes(data)
+_networks, _steps = {}, set()
 
 
-def shuffle_boxes(data, rng):
-    """The boxes of one level in another order: those of the file, or those inside one of its boxes."""
-    parents = [(at + 8, at + size) for at, size, kind in all_boxes(data) if kind in CONTAINERS]
-    start, end = [(0, len(data)), *parents][rng.integers(0, 1 + len(parents))]
-    siblings = boxes(data, start, end)
-    if len(siblings) < 2:
-        return swap_ranges(data, rng)
-    parts = [data[siblings[n][0] : siblings[n][0] + siblings[n][1]] for n in rng.permutation(len(siblings))]
-    return data[:start] + b"".join(parts) + data[start + sum(map(len, parts)) :]
+def _network(model):
+    if model not in _networks:
+        from tfdeepfake.verdict.batch import load_network
+
+        _networks[model] = load_network(model, runtime="litert")
+    return _networks[model]
 
 
-def resize_box(data, rng):
-    """A box that claims another size, from 0 to 4 GiB."""
-    listed = all_boxes(data)
-    if not listed:
-        return flip(8)(data, rng)
-    at = listed[rng.integers(0, len(listed))][0]
-    size = int(rng.choice([0, 1, 7, 8, 2**31, 2**32 - 1, int(rng.integers(0, 2**32))]))
-    return data[:at] + struct.pack(">I", size) + data[at + 4 :]
+def _trace(frame, event, argument):
+    """Notes steps from line to line in files of this project."""
+    name = frame.f_code.co_filename
+    if not name.startswith(PACKAGE):
+        return None
+    last = frame.f_code.co_firstlineno
+
+    def lines(frame, event, argument):
+        nonlocal last
+        if event == "line":
+            _steps.add((name, last, frame.f_lineno))
+            last = frame.f_lineno
+        return lines
+
+    return lines
 
 
-def spoil_box(data, rng):
-    """Random bytes inside a box of the index: sizes, times and places of frames that are not true."""
-    listed = [
-        b
-        for b in all_boxes(data)
-        if b[2] in (b"stsz", b"stts", b"stco", b"co64", b"stsc", b"stsd", b"ctts", b"tkhd", b"mvhd")
-    ]
-    if not listed:
-        return flip(8)(data, rng)
-    at, size, _ = listed[rng.integers(0, len(listed))]
-    data = bytearray(data)
-    for place in rng.integers(at + 8, max(at + 9, at + size), 6):
-        data[place] = rng.integers(0, 256)
-    return bytes(data)
+def read_all(work):
+    """([(outcome, text, seconds, whether it reached a new step)] of paths, the most memory that they took in MB)."""
+    paths, model = work
+    if not hasattr(read_all, "confined"):
+        import av
+        import cv2  # noqa: F401
+        import h5py  # noqa: F401
+
+        av.logging.set_level(None)
+        if model is not None:
+            _network(model)
+        confine(MEMORY_MB << 20, file_bytes=0)
+        read_all.confined = True
+    forget_peak()
+    answers = []
+    for path in paths:
+        before, start = len(_steps), time.perf_counter()
+        sys.settrace(_trace)
+        try:
+            if path.suffix in OTHERS:
+                read(path)
+                outcome = "data", ""
+            else:
+                outcome = judged(path, model)
+        except InputError as error:
+            outcome = "error", str(error)
+        except Exception as error:
+            outcome = "FOREIGN", f"{type(error).__name__}: {error}"
+        finally:
+            sys.settrace(None)
+        text = outcome[1].replace(str(path.parent), "")
+        answers.append((outcome[0], text, time.perf_counter() - start, len(_steps) > before))
+    return answers, peak_mb()
 
 
-MUTATIONS = {
-    "flip 1 bit": flip(1),
-    "flip 30 bits": flip(30),
-    "flip 1000 bits": flip(1000),
-    "cut the end": cut_end,
-    "cut the start": cut_start,
-    "zero a range": zero_range,
-    "repeat a range": repeat_range,
-    "swap two ranges": swap_ranges,
-    "shuffle boxes": shuffle_boxes,
-    "resize a box": resize_box,
-    "spoil an index box": spoil_box,
-}
+def forget_peak():
+    """Lets `peak_mb` begin anew, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_mb():
+    """The most memory of this process; its ru_maxrss would begin with that of the process it was forked from."""
+    status = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
+    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+class Run:
+    """One seed's files. What is done stands in OUT/SEED.jsonl, what was kept for new steps in OUT/SEED/."""
+
+    def __init__(self, files, seed, out, model=None):
+        self.seed, self.model, self.faults_dir = seed, model, out / "faults"
+        self.lines, self.kept = out / f"{seed}.jsonl", out / str(seed)
+        self.kept.mkdir(parents=True, exist_ok=True)
+        self.faults_dir.mkdir(exist_ok=True)
+        self.corpora = collections.defaultdict(list)
+        for path in files:
+            self.corpora[path.suffix.lower()].append(path.read_bytes())
+        self.suffixes, self.process = sorted(self.corpora), OwnProcess()
+        for path in sorted(self.kept.iterdir()):
+            self.corpora[path.suffix].append(path.read_bytes())
+        written = self.lines.read_text().splitlines() if self.lines.exists() else []
+        self.rows = [json.loads(line) for line in written if line.endswith("}")]
+
+    def go_on(self, count):
+        """Batches of AT_ONCE files until there are `count`."""
+        while len(self.rows) * AT_ONCE < count:
+            number = len(self.rows)
+            suffix = self.suffixes[number % len(self.suffixes)]
+            rng = np.random.default_rng([self.seed, number])
+            contents = [changed(self.corpora[suffix], rng) for _ in range(AT_ONCE)]
+            answers, memory_mb = self._batch(suffix, contents)
+            row = {"suffix": suffix, "memory_mb": memory_mb, "slowest_s": max(seconds for _, _, seconds, _ in answers)}
+            row["outcomes"], row["faults"] = [outcome for outcome, *_ in answers], []
+            for place, (content, (outcome, text, _, new)) in enumerate(zip(contents, answers, strict=True)):
+                if outcome in FAULTS:
+                    path = self.faults_dir / f"{hashlib.sha256(content).hexdigest()[:12]}{suffix}"
+                    path.write_bytes(content)
+                    row["faults"].append(f"{outcome} {path.name}: {text}")
+                    print(row["faults"][-1], flush=True)
+                elif new and len(content) < 1 << 18:
+                    self.corpora[suffix].append(content)
+                    (self.kept / f"{number:05d}_{place}{suffix}").write_bytes(content)
+            with self.lines.open("a") as stream:
+                stream.write(json.dumps(row) + "\n")
+            self.rows.append(row)
+        self.process.close()
+
+    def _batch(self, suffix, contents):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, str(n), f"recipe{suffix}") for n in range(len(contents))]
+            for path, content in zip(paths, contents, strict=True):
+                path.parent.mkdir()
+                path.write_bytes(content)
+            answer = self.process(read_all, (paths, self.model), SLOW_S * 2)
+            if not isinstance(answer, WorkerCrashed):
+                return answer
+            answers, peak = [], 0
+            for path in paths:  # which of them?
+                alone = self.process(read_all, ([path], self.model), SLOW_S * 2)
+                if isinstance(alone, WorkerCrashed):
+                    outcome = "HANG" if "longer" in str(alone) else "CRASH"
+                    answers.append((outcome, str(alone), SLOW_S * 2, False))
+                else:
+                    answers.append(alone[0][0])
+                    peak = max(peak, alone[1])
+            return answers, peak
+
+
+def table(rows):
+    """Lines of how the files of each suffix ended, and of all."""
+    counts, memory, slowest = collections.Counter(), collections.Counter(), collections.Counter()
+    for row in rows:
+        for name in (row["suffix"], "all"):
+            counts.update((name, outcome) for outcome in row["outcomes"])
+            memory[name] = max(memory[name], row["memory_mb"])
+            slowest[name] = max(slowest[name], row["slowest_s"])
+    lines = ["| kind | files | " + " | ".join((*GOOD, *FAULTS)) + " | MB at most | slowest, s |", "|---" * 13 + "|"]
+    for name in [*sorted({row["suffix"] for row in rows}), "all"]:
+        ended = [counts[name, outcome] for outcome in (*GOOD, *FAULTS)]
+        cells = [name, sum(ended), *ended, memory[name], f"{slowest[name]:.1f}"]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return lines
 
 
 def write_copies(videos, folder, copies, seed=0):
@@ -162,6 +311,7 @@ def write_network(folder):
     import keras
 
     from tfdeepfake import models
+    from tfdeepfake.compiled.choice import compile_ahead
     from tfdeepfake.model_folder import save_model
     from tfdeepfake.recipe import DataRecipe, Recipe
 
@@ -170,6 +320,7 @@ def write_network(folder):
         input_type="frame", sampling="spaced", num_frames=4, num_clips=1, height_px=256, width_px=256, flow="none"
     )
     save_model(folder, models.build("meso4"), Recipe("meso4", data=data))
+    compile_ahead(folder)
     return folder
 
 
@@ -212,26 +363,6 @@ def prepared(folder, data_dir):
     return counts, []
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", type=Path)
-    parser.add_argument("--copies", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--time-limit-s", type=float, default=60)
-    parser.add_argument("--keep", type=Path, help="folder for the copies and the outputs of both commands")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        sys.exit(
-            check(
-                arguments.videos,
-                arguments.keep or Path(temporary),
-                arguments.copies,
-                arguments.seed,
-                arguments.time_limit_s,
-            )
-        )
-
-
 def check(videos, work, copies, seed=0, time_limit_s=60):
     """Makes copies below `work`, runs both verbs, prints the table. Returns the exit code."""
     rule_of = write_copies(videos, work / "copies", copies, seed)
@@ -256,6 +387,41 @@ def check(videos, work, copies, seed=0, time_limit_s=60):
     for problem in wrong:
         print(problem, file=sys.stderr)
     return 1 if wrong else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("--files", type=int, default=10000)
+    parser.add_argument("--seeds", default="0,1,2,3")
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "mutated")
+    parser.add_argument("--verbs", type=int, metavar="COPIES")
+    parser.add_argument("--time-limit-s", type=float, default=60, help="of a file of --verbs")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.verbs:
+        shutil.rmtree(arguments.out / "verbs", ignore_errors=True)
+        videos, work = arguments.paths, arguments.out / "verbs"
+        sys.exit(check(videos, work, arguments.verbs, time_limit_s=arguments.time_limit_s))
+    os.nice(10)
+    whole, model = arguments.out / "whole", arguments.out / "model"
+    if not (model / "recipe.json").exists():
+        write_network(model)
+    if not arguments.paths and not whole.exists():
+        from mutated_seeds import draw
+
+        draw(whole, model)
+    files = arguments.paths or sorted(whole.iterdir())
+    rows, seeds = [], [int(seed) for seed in arguments.seeds.split(",")]
+    for seed in seeds:
+        one = Run(files, seed, arguments.out, model)
+        one.go_on(arguments.files // len(seeds))
+        rows += one.rows
+        print(f"seed {seed}: {len(one.rows) * AT_ONCE} files, {len(list(one.kept.iterdir()))} kept", flush=True)
+    print("\n".join(table(rows)))
+    faults = [text for row in rows for text in row["faults"]]
+    print("\n".join([f"{len(faults)} faults", *faults]))
+    sys.exit(1 if faults else 0)
 
 
 if __name__ == "__main__":
