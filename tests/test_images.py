@@ -118,6 +118,18 @@ def test_cut_images(tmp_path, suffix, part):
         video.read_frames(path, [0])
 
 
+def test_a_png_whose_lines_make_no_sense(tmp_path):
+    import struct
+    import zlib
+
+    lines = b"".join(bytes([0 if n < 30 else 9]) + bytes(range(64)) * 3 for n in range(64))  # 9: no filter of PNG
+    chunks = (b"IHDR" + struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(lines), b"IEND")
+    data = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(video.VideoError, match="damaged"):
+        video.read_frames(tmp_path / "a.png", [0])
+
+
 def test_a_image_whatever_its_name(tmp_path):
     Image.fromarray(image()).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.mp4")

@@ -25,6 +25,7 @@ _TO_BT709 = {
     P3: [[1.224940, -0.224940, 0.0], [-0.042057, 1.042057, 0.0], [-0.019638, -0.078636, 1.098274]],
 }
 _TO_BT709[P3_DCI] = _TO_BT709[P3]
+WIDE = tuple(_TO_BT709)  # colour primaries that are converted
 _LUMINANCE = {BT2020: (0.2627, 0.6780, 0.0593)}
 _LUMINANCE_BT709 = (0.2126, 0.7152, 0.0722)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.data.video import colours
+from tfdeepfake.data.video import colours, profiles
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels
 from tfdeepfake.data.video.heif_boxes import read_items
 from tfdeepfake.data.video.shown import turn_degrees, upright
@@ -134,7 +134,7 @@ class _Image:
             image = self._grid(stream, number) if self.items.kinds[number] == b"grid" else None
             image = next(self._decoded(stream, [number])) if image is None else image
         width, height = self._stored_px(number)
-        image = image[:height, :width]
+        image = self._in_srgb(image[:height, :width], number)
         for kind, body in self._turns():
             if kind == b"clap":
                 left, top, right, bottom = _crop(body, *image.shape[1::-1])
@@ -197,6 +197,23 @@ class _Image:
                 frame.color_primaries, frame.color_trc = primaries, transfer
                 frame.colorspace, frame.color_range = matrix, 2 if body[10] & 0x80 else 1
                 return
+
+    def _in_srgb(self, image, number):
+        """The image by its colour profile, where its colours are not named by number."""
+        stated = [
+            body
+            for each in (self.number, number)
+            for kind, body in self.items.properties.get(each, ())
+            if kind == b"colr"
+        ]
+        if any(body[:4] == b"nclx" and struct.unpack(">H", body[4:6])[0] in colours.WIDE for body in stated):
+            return image
+        profile = next((body[4:] for body in stated if body[:4] in (b"prof", b"rICC")), None)
+        if profile is None:
+            return image
+        from PIL import Image
+
+        return np.asarray(profiles.to_srgb(Image.fromarray(np.ascontiguousarray(image)), profile))
 
     def _bytes(self, stream, number):
         """The data of an item."""

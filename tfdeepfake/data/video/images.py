@@ -1,15 +1,13 @@
 """Still images: one upright RGB frame from a JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file."""
 
 import os
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfdeepfake.data.video import heif
+from tfdeepfake.data.video import colours, heif, profiles, tiff
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels
-from tfdeepfake.data.video.headers import exif_orientation
 from tfdeepfake.data.video.heif_boxes import is_heif, is_moving
 from tfdeepfake.data.video.shown import NOT_TURNED, Shown, shrunk, turn_degrees, upright
 from tfdeepfake.quiet import hide_warnings
@@ -38,7 +36,7 @@ def is_still(path: str | Path) -> bool:
             return not is_moving(path)
     except OSError:
         return False
-    return head.startswith((b"BM", b"II*\0", b"MM\0*"))
+    return head.startswith((b"BM", *tiff.MARKS))
 
 
 def is_moving_webp(head: bytes) -> bool:
@@ -144,12 +142,12 @@ def describe(path: str | Path) -> tuple:
     """((width, height) as shown, clockwise degrees it is turned, format, notes) of a still image."""
     if _is_heif(path):
         return heif.describe(path)
-    if _is_deep_tiff(path):
-        frame, look = _decoded_tiff(path)
+    if (directory := _deep_tiff(path)) is not None:
+        check_pixels(path, *directory.size)
+        look = Shown(directory.size, turn=TURNS.get(directory.orientation, NOT_TURNED))
         return look.px, turn_degrees(look.turn), "tiff", ()
     with opened_image(path) as image:
         orientation, (width, height) = _orientation(image), image.size
-        _refuse_raw(path, image)
         pages = _pages(image)
         notes = (f"a file of {pages} images: the first is read",) if pages > 1 else ()
         # Pillow turns TIFF images itself and gives their size as shown.
@@ -167,9 +165,8 @@ def read(path: str | Path, max_side_px: int | None) -> np.ndarray:
     """
     if _is_heif(path):
         rgb = heif.read(path)
-    elif _is_deep_tiff(path):
-        frame, look = _decoded_tiff(path)
-        rgb = upright(frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray(), look.turn)
+    elif (directory := _deep_tiff(path)) is not None:
+        rgb = upright(tiff.read(path), TURNS.get(directory.orientation, NOT_TURNED))
     else:
         rgb = _read_by_pillow(path)
     rgb = np.ascontiguousarray(rgb)
@@ -182,18 +179,35 @@ def read(path: str | Path, max_side_px: int | None) -> np.ndarray:
 
 def _read_by_pillow(path):
     with opened_image(path) as image:
-        _refuse_raw(path, image)
-        turn = turn_of(image)
         try:
+            # Before its EXIF is asked for: that loads a PNG too, and what fails once passes the next time.
             image.load()
+            turn = turn_of(image)
             if image.mode.startswith("I"):  # 16 bit grey, which Pillow would clip at 255
-                deep = np.asarray(image).astype(np.uint32)
+                deep = np.asarray(image).astype(np.int64).clip(0, 65535)
                 rgb = np.repeat((deep // 257).astype(np.uint8)[..., None], 3, axis=2)
+            elif image.format == "PNG" and (frame := _coded_colours(path)) is not None:
+                rgb = frame
             else:
-                rgb = np.asarray(image.convert("RGB"))
+                rgb = np.asarray(profiles.to_srgb(image, image.info.get("icc_profile")))
         except Exception as error:  # Pillow raises many kinds for damaged data
             raise VideoError(path, f"is a damaged or cut off image ({error}).", _DAMAGED) from None
     return upright(rgb, turn)
+
+
+def _coded_colours(path):
+    """uint8 RGB [H, W, 3] of a PNG file that names its colours by number (cICP, PNG 11.3.2.6); None for others."""
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    with open(path, "rb") as stream:
+        data = stream.read()
+    if b"cICP" not in data[:4096].split(b"IDAT")[0]:
+        return None
+    decoder = av.CodecContext.create("png", "r")
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    frame = (decoder.decode(av.Packet(data)) + decoder.decode(None))[0]
+    return colours.to_rgb(VideoReformatter(), frame, frame.width, frame.height, "BICUBIC")
 
 
 def _pages(image):
@@ -209,39 +223,16 @@ def _is_heif(path):
         return is_heif(stream.read(256))
 
 
-def _refuse_raw(path, image):
-    """Cameras' raw files are TIFF files whose first image is a small preview."""
-    if image.format == "TIFF" and (image.tag_v2.get(254, 0) & 1 or 50706 in image.tag_v2):
+def _deep_tiff(path):
+    """`tiff.Directory` of a TIFF file that Pillow cannot read; None for others.
+
+    Raises:
+      VideoError: it is a camera's raw file.
+    """
+    with open(path, "rb") as stream:
+        if not stream.read(4).startswith(tiff.MARKS):
+            return None
+    directory = tiff.read_directory(path)
+    if directory.is_raw:
         raise VideoError(path, "holds the raw data of a camera.", "Develop it to a JPEG first.")
-
-
-def _is_deep_tiff(path):
-    """Whether a TIFF file has colours of 16 bits, which Pillow cannot read (tag 258: bits of each sample)."""
-    with open(path, "rb") as stream:
-        head = stream.read(4)
-        if head not in (b"II*\0", b"MM\0*"):
-            return False
-        order = "<" if head[:2] == b"II" else ">"
-        stream.seek(struct.unpack(order + "I", stream.read(4).ljust(4, b"\0"))[0])
-        for _ in range(struct.unpack(order + "H", stream.read(2).ljust(2, b"\0"))[0]):
-            tag, kind, count, place = struct.unpack(order + "HHII", stream.read(12).ljust(12, b"\0"))
-            if tag == 258 and kind == 3 and count >= 3:
-                stream.seek(place)
-                return struct.unpack(order + "H", stream.read(2).ljust(2, b"\0"))[0] > 8
-    return False
-
-
-def _decoded_tiff(path):
-    """(av.VideoFrame, Shown) of a TIFF file by FFmpeg's decoder."""
-    import av
-
-    decoder = av.CodecContext.create("tiff", "r")
-    decoder.options = {"max_pixels": str(MAX_PIXELS)}
-    with open(path, "rb") as stream:
-        data = stream.read()
-    try:
-        frame = decoder.decode(av.Packet(data))[0]
-    except (av.error.FFmpegError, IndexError):
-        raise VideoError(path, "is a damaged or cut off image.", _DAMAGED) from None
-    check_pixels(path, frame.width, frame.height)
-    return frame, Shown((frame.width, frame.height), turn=TURNS.get(exif_orientation(data), NOT_TURNED))
+    return directory if directory.is_beyond_pillow else None
