@@ -111,6 +111,30 @@ def test_cut_before_the_index(tmp_path):
     refused(cut(whole, tmp_path / "b.mp4", 0.6), "was cut off.*moov")
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_cut_inside_the_index(tmp_path, suffix):
+    path = make_video(tmp_path / f"a.{suffix}", moving_frames(30))
+    data = path.read_bytes()
+    for lost in (100, 150, 300, 700, len(data) - data.index(b"moov") - 8):
+        path.write_bytes(data[:-lost])
+        with pytest.raises(video.VideoError, match=r"was cut off.*moov"):
+            video.probe(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "wav", "aac", "ogg"])
+def test_files_of_sound_are_said_to_be_that(tmp_path, suffix):
+    codec = {"mp3": "libmp3lame", "wav": "pcm_s16le", "ogg": "libopus"}.get(suffix, suffix)
+    with av.open(str(tmp_path / f"a.{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        resampler = av.AudioResampler(stream.format.name, "mono", 48000, stream.codec_context.frame_size or 1024)
+        for part in [*resampler.resample(frame), None]:
+            container.mux(stream.encode(part))
+    with pytest.raises(video.VideoError, match="holds only sound"):
+        video.probe(tmp_path / f"a.{suffix}")
+
+
 def test_cut_inside_the_frames(tmp_path):
     whole = make_video(tmp_path / "a.mp4", moving_frames(50), container_options={"movflags": "faststart"}, g=10, bf=2)
     most = cut(whole, tmp_path / "most.mp4", 0.8)

@@ -6,11 +6,15 @@ import re
 import time
 from pathlib import Path
 
-from tfdeepfake.data.video.encrypted import encryption
+from tfdeepfake.data.video.encrypted import encryption, top_boxes
 from tfdeepfake.errors import InputError
 
 # A crafted header can claim an image of any size; 2**27 px is four times 8K and 384 MiB as RGB.
 MAX_PIXELS = 2**27
+
+
+_BOXES = (b"ftyp", b"mdat", b"free", b"wide", b"skip")  # that MP4 files begin with
+_SOUND = (b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf1", b"\xff\xf9", b"#!AMR", b"FORM")
 
 
 class VideoError(InputError):
@@ -65,18 +69,9 @@ def encrypted(path: str | Path, name: str) -> VideoError:
 
 def unreadable(path: str | Path) -> VideoError:
     """VideoError that says as exactly as the first bytes allow why FFmpeg cannot open the file."""
-    size = os.path.getsize(path)
     with open(path, "rb") as stream:
         head = stream.read(4096)
-        boxes, at = [], 0
-        while head[4:8] in (b"ftyp", b"mdat", b"free", b"wide", b"skip") and at + 8 <= size and len(boxes) < 1000:
-            stream.seek(at)
-            length, name = int.from_bytes(stream.read(4), "big"), stream.read(4)
-            length = int.from_bytes(stream.read(8), "big") if length == 1 else length
-            boxes.append(name)
-            if length < 8:
-                break
-            at += length
+        boxes = [kind for kind, _, _ in top_boxes(stream)] if head[4:8] in _BOXES else []
     name = encryption(path)
     if name:
         return encrypted(path, name)
@@ -93,14 +88,29 @@ def unreadable(path: str | Path) -> VideoError:
         return VideoError(path, "is a web page, not a video.", "Download the video itself.")
     if head.startswith(b"#EXTM3U"):
         return VideoError(path, "is a playlist, which only names a video.", "Download the video itself.")
+    if head.startswith(_SOUND) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
+        return VideoError(path, "holds only sound, no images.", "Give the file with the video.")
     if head.startswith((b"PK\3\4", b"Rar!", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b")):
         return VideoError(path, "is an archive, not a video.", "Unpack it.")
     if not any(byte < 9 or 13 < byte < 32 for byte in head):
         return VideoError(path, "holds text, not a video.", "Check which file was meant.")
-    return VideoError(
+    return damaged(
         path,
         "is no video that can be read here: unknown format, or damaged at its beginning.",
         "Check that it plays elsewhere; if it does, convert it to H.264 .mp4.",
+    )
+
+
+def damaged(path: str | Path, problem: str, remedy: str) -> VideoError:
+    """VideoError with a problem and its remedy, unless it is that the index of an MP4 file was cut off."""
+    with open(path, "rb") as stream:
+        index = [start + length for kind, start, length in top_boxes(stream) if kind == b"moov"]
+    if not index or index[-1] <= os.path.getsize(path):
+        return VideoError(path, problem, remedy)
+    return VideoError(
+        path,
+        "was cut off: the end of the index that an MP4 file needs (moov) is missing.",
+        "Copy or download it again.",
     )
 
 

@@ -1,7 +1,9 @@
 """Whether a media file is encrypted, told from its container: such a file is whole, yet no frame can be decoded."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 # How much of a file's beginning is looked at; the index of an MP4 file is looked for wherever it stands.
 _HEAD_BYTES = 2**20
@@ -37,7 +39,7 @@ def encryption(path: str | Path) -> str | None:
 
 
 def _of_mp4(stream):
-    for kind, start, size in _top_boxes(stream):
+    for kind, start, size in top_boxes(stream):
         if kind != b"moov":
             continue
         stream.seek(start)
@@ -57,8 +59,9 @@ def _of_mp4(stream):
     return None
 
 
-def _top_boxes(stream):
-    """Yields (kind, start of the body, its length) of the boxes of an MP4 file, not of those inside them."""
+def top_boxes(stream: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yields (kind, start of the body, its length) of the boxes of an MP4 file, not of those inside them; the last may
+    claim to end behind the file."""
     end, at = stream.seek(0, 2), 0
     for _ in range(10_000):
         stream.seek(at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels, encrypted, unreadable
+from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels, damaged, encrypted, unreadable
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.heif_boxes import MOVING_BRANDS, STILL_BRANDS
 
@@ -72,7 +72,7 @@ def opened(path: str | Path, threads: int, number: int | None = None) -> Iterato
         streams = video_streams(container)
         if not streams:
             sound = "only sound, no images" if container.streams.audio else "no images"
-            raise VideoError(path, f"holds {sound}.", "Give the file with the video.")
+            raise damaged(path, f"holds {sound}.", "Give the file with the video.")
         if number is not None and not 0 <= number < len(streams):
             raise VideoError(
                 path, f"has no video stream {number}.", f"Give a number from 0 to {len(streams) - 1}, or none."
@@ -84,7 +84,7 @@ def opened(path: str | Path, threads: int, number: int | None = None) -> Iterato
             name = encryption(path)
             if name:
                 raise encrypted(path, name)
-            raise VideoError(path, "is in a codec that cannot be decoded here.", "Convert it to H.264 .mp4.")
+            raise damaged(path, "is in a codec that cannot be decoded here.", "Convert it to H.264 .mp4.")
         check_pixels(path, decoder.width, decoder.height)
         # Without "explode" a damaged HEVC frame goes missing without an error. H.264 marks its damaged frames itself.
         strict = {"err_detect": "explode"} if decoder.codec.canonical_name == "hevc" else {}
