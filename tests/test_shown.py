@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.media import frame_number, graded, join, make_video, make_wide_video, moving_frames
+from support.paff import write_paff
 
 from tfdeepfake.data import video
 from tfdeepfake.data.video.deinterlace import deinterlaced_alone
@@ -222,6 +223,72 @@ def test_interlaced_material(tmp_path, name):
     np.testing.assert_array_equal(np.concatenate([t.frames for t in video.iter_chunks(path, 6)]), got)
     key = video.read_frames(path, [0], keyframes_only=True).frames[0]
     assert difference(key, fields[0]) < 6
+
+
+def sine_fields(count):
+    """Moving smooth bars: in a combed frame odd and even lines differ much more than the image's own lines do."""
+    y, x = np.mgrid[:96, :128]
+    return [np.repeat(np.uint8(128 + 100 * np.sin((x + 4 * t) / 6))[..., None], 3, axis=2) for t in range(count)]
+
+
+def woven(fields):
+    """Frames of two fields each, the top one first."""
+    frames = []
+    for top, bottom in zip(fields[::2], fields[1::2], strict=True):
+        frames.append(top.copy())
+        frames[-1][1::2] = bottom[1::2]
+    return frames
+
+
+@pytest.mark.parametrize("name", ["a.h264", "a.mp4", "a.mkv", "a.ts", "a.m2ts", "a.flv"])
+@pytest.mark.parametrize("whole", [(), (5, 6, 7, 8, 9, 10, 11)])
+def test_fields_that_are_pictures_of_their_own(tmp_path, name, whole):
+    fields = sine_fields(48)
+    frames = woven(fields)
+    for number in whole:  # what an encoder takes whole does not move
+        frames[number] = fields[2 * number]
+    path = write_paff(tmp_path / name, frames, whole=whole)
+    info = video.probe(path)
+    assert (info.frame_count, info.missing) == (24, 0) and info.fps == pytest.approx(25, rel=1e-3)
+    got = video.read_frames(path, np.arange(24))
+    # Beside a frame that stood still, the filter weaves some lines.
+    assert got.missing == 0 and max(difference(a, b) for a, b in zip(got.frames, fields[::2], strict=True)) < 8
+    assert difference(got.frames, fields[::2]) < 3 and difference(frames, fields[::2]) > 10
+    np.testing.assert_array_equal(video.read_frames(path, [7, 15, 21]).frames, got.frames[[7, 15, 21]])
+    np.testing.assert_array_equal(np.concatenate([t.frames for t in video.iter_chunks(path, 6)]), got.frames)
+
+
+def test_the_container_alone_says_that_frames_are_interlaced(tmp_path):
+    fields = sine_fields(24)
+    path = make_video(tmp_path / "a.mov", woven(fields), codec="mjpeg", pix_fmt="yuvj420p")
+    data = path.read_bytes()
+    at = data.index(b"stsd") - 4  # the index stands at the end: nothing that it tells of moves
+    entry = at + 16
+    inserted = b"\0\0\0\x0afiel\x02\x01"  # two fields, the top one first (QuickTime File Format)
+    end = entry + int.from_bytes(data[entry : entry + 4], "big")
+    data = bytearray(data[:end] + inserted + data[end:])
+    boxes, start = [entry], 0
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        start = data.index(kind, start)
+        boxes.append(start - 4)
+    for place in boxes:
+        size = int.from_bytes(data[place : place + 4], "big") + len(inserted)
+        data[place : place + 4] = size.to_bytes(4, "big")
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert int(container.streams.video[0].codec_context.field_order) == 2
+    got = video.read_frames(path, np.arange(12)).frames
+    assert difference(got, fields[::2]) < 6 < difference(woven(fields), fields[::2])
+    np.testing.assert_array_equal(video.read_frames(path, [4, 9]).frames, got[[4, 9]])
+    assert difference(video.read_frames(path, [0], keyframes_only=True).frames[0], fields[0]) < 7
+
+
+def test_all_frames_of_an_animation_are_turned(tmp_path):
+    shown, exif = moving_frames(5), Image.Exif()
+    exif[0x0112] = 6
+    stored = [Image.fromarray(np.ascontiguousarray(np.rot90(frame))) for frame in shown]
+    stored[0].save(tmp_path / "a.png", save_all=True, append_images=stored[1:], exif=exif, duration=40)
+    np.testing.assert_array_equal(video.read_frames(tmp_path / "a.png", np.arange(5)).frames, shown)
 
 
 def test_a_video_becomes_interlaced(tmp_path):

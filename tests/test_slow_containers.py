@@ -123,6 +123,24 @@ def test_the_clock_starts_again(tmp_path, fed, suffix):
     np.testing.assert_array_equal(alone.frames, got.frames[[100, 170]])
 
 
+def test_the_clock_leaps_where_frames_were_cut_away(tmp_path):
+    # The end of the first part lacks frames that are shown before its last one.
+    whole = make_video(tmp_path / "a.ts", moving_frames(40), **H264)
+    parts = []
+    for number, (ahead, count) in enumerate(((0, 22), (3600 * 90000, 40))):
+        with av.open(str(whole)) as given, av.open(str(tmp_path / f"{number}.ts"), "w") as container:
+            stream = given.streams.video[0]
+            out = container.add_stream_from_template(stream)
+            for packet in list(given.demux(stream))[:count]:
+                if packet.dts is not None:
+                    packet.stream, packet.pts, packet.dts = out, packet.pts + ahead, packet.dts + ahead
+                    container.mux(packet)
+        parts.append((tmp_path / f"{number}.ts").read_bytes())
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    times = video.frame_times(tmp_path / "both.ts")
+    assert len(times) == 62 and np.diff(times).min() > 0.03 and np.diff(times).max() < 0.2
+
+
 def test_the_clock_runs_over(tmp_path):
     # The clock of a transport stream has 33 bits: it begins again every 26.5 hours.
     ticks = np.arange(60) * 3600 + 2**33 - 100_000

@@ -38,7 +38,7 @@ def frames(index: "Index", wanted: np.ndarray | None, deadline: "Deadline", alon
     """
     if wanted is None:
         ascending = _ascending(_decoded(index, None, deadline))
-        yield from _deinterlaced(ascending, index.interlaced, index.looks[0].is_field)
+        yield from _deinterlaced(index, ascending, index.interlaced)
         return
     wanted = np.asarray(wanted).tolist()
     if index.interlaced and not alone:
@@ -46,10 +46,10 @@ def frames(index: "Index", wanted: np.ndarray | None, deadline: "Deadline", alon
         return
     interlaced = []
     for given in _decoded(index, wanted, deadline):
-        if not given[1].interlaced_frame or index.looks[0].is_field:
+        if not (given[1].interlaced_frame or index.field_order) or index.looks[0].is_field:
             yield given
         elif alone:
-            yield given[0], deinterlaced_alone(given[1]), *given[2:]
+            yield given[0], deinterlaced_alone(given[1], index.field_order), *given[2:]
         else:
             interlaced.append(given[0])
     yield from _with_neighbours(index, sorted(interlaced), deadline)
@@ -66,18 +66,19 @@ def _ascending(decoded):
 
 def _with_neighbours(index, wanted, deadline):
     near, wanted = with_neighbours(wanted, len(index.times)), set(wanted)
-    for given in _deinterlaced(_decoded(index, near, deadline), True):
+    for given in _deinterlaced(index, _decoded(index, near, deadline), True):
         if given[0] in wanted:
             yield given
 
 
-def _deinterlaced(decoded, begin, fields=False):
+def _deinterlaced(index, decoded, begin):
     """Passes frames through a filter: all where `begin`, else from the first that is interlaced; none where these are
     fields by themselves."""
-    deinterlacer, before = Deinterlacer() if begin else None, None
+    fields, field_order = index.looks[0].is_field, index.field_order
+    deinterlacer, before = Deinterlacer(field_order=field_order) if begin else None, None
     for given in decoded:
         if deinterlacer is None and given[1].interlaced_frame and not fields:
-            deinterlacer = Deinterlacer(skip=before and before[0])
+            deinterlacer = Deinterlacer(before and before[0], field_order)
             if before is not None:
                 yield from deinterlacer.push(before)
         if deinterlacer is None:
@@ -125,7 +126,7 @@ def _counted_frames(index, wanted, deadline):
             runs.append((places[start], firsts[start], []))
         last = position
         runs[-1][2].append(position)
-    with opened(index.path, THREADS, index.stream) as (container, stream):
+    with opened(index.path, index.threads, index.stream) as (container, stream):
         decoder, packets = stream.codec_context, enumerate(demuxed(container, stream, deadline))
         number, packet = next(packets, (0, None))
         for place, position, chosen in runs:
@@ -166,6 +167,8 @@ def _needed(index, wanted):
         # A frame that is shown before the keyframe it follows in the file needs the group before as well.
         before = starts[(starts <= at) & (ticks[starts] <= tick)]
         needed[before[-1] if len(before) else 0 : at + 1] = True
+    if index.fields:
+        needed[1:] |= needed[:-1] & ~shown[1:]
     return needed
 
 
@@ -191,8 +194,8 @@ def _indexed_frames(index, wanted, deadline, skip):
                 # An error shows up to THREADS packets late.
                 yield positions[frame.pts], frame, decoder, bool(start[at] <= broken and at > broken - THREADS)
 
-    with opened(index.path, THREADS, index.stream) as (container, stream):
-        decoder, fed, extradata = stream.codec_context, False, None
+    with opened(index.path, index.threads, index.stream) as (container, stream):
+        decoder, fed, extradata, is_wanted = stream.codec_context, False, None, False
         for number, packet in enumerate(demuxed(container, stream, deadline)):
             if number == len(ticks):  # the file has grown
                 break
@@ -205,7 +208,9 @@ def _indexed_frames(index, wanted, deadline, skip):
                     packet.set_sidedata(extradata)
                     extradata = None
                 if skip and index.codec in SKIPPING_CODECS:
-                    decoder.skip_frame = "DEFAULT" if packet.pts in positions else "NONREF"
+                    # The second field of a frame has no time.
+                    is_wanted = packet.pts in positions if packet.pts is not None else is_wanted
+                    decoder.skip_frame = "DEFAULT" if is_wanted else "NONREF"
                 out, failed = decoded(decoder, packet)
                 fed = True
             elif fed:

@@ -24,14 +24,22 @@ def with_neighbours(wanted: Sequence[int], count: int) -> list[int]:
     return sorted(position for position in near if 0 <= position < count)
 
 
-def deinterlaced_alone(frame: "av.VideoFrame") -> "av.VideoFrame":
-    """One of the two moments of an interlaced av.VideoFrame, made whole without its neighbours."""
-    graph = filter_graph(frame, ALONE)
+def deinterlaced_alone(frame: "av.VideoFrame", field_order: str | None = None) -> "av.VideoFrame":
+    """One of the two moments of an interlaced av.VideoFrame, made whole without its neighbours.
+
+    Args:
+      field_order: "tff" or "bff" of a frame that does not say itself that it is interlaced.
+    """
+    graph = filter_graph(frame, _marked(field_order) + ALONE)
     if graph is None:
         return frame
     graph.push(frame)
     graph.push(None)
     return graph.pull()
+
+
+def _marked(field_order):
+    return [("setfield", f"mode={field_order}")] if field_order else []
 
 
 class Deinterlacer:
@@ -41,10 +49,12 @@ class Deinterlacer:
 
     Args:
       skip: position of a frame that is only a neighbour and not given back; None for none.
+      field_order: see `deinterlaced_alone`.
     """
 
-    def __init__(self, skip=None):
+    def __init__(self, skip=None, field_order=None):
         self.skip, self.graph, self.kind, self.waiting = skip, None, None, deque()
+        self.filters = _marked(field_order) + FILTERS
 
     def push(self, given: tuple) -> Iterator[tuple]:
         """Takes (position, frame, decoder, doubtful); yields those that are ready."""
@@ -53,7 +63,7 @@ class Deinterlacer:
         if self.waiting and (position != self.waiting[-1][0] + 1 or kind != self.kind):
             yield from self.flush()
         if self.graph is None:
-            self.graph, self.kind = filter_graph(frame, FILTERS), kind
+            self.graph, self.kind = filter_graph(frame, self.filters), kind
         if self.graph is None:
             if position != self.skip:
                 yield given

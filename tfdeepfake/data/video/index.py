@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdeepfake.data.video import animation, frame_folder
-from tfdeepfake.data.video.check import VideoError, check_pixels, encrypted
+from tfdeepfake.data.video.check import VideoError, check_pixels, damaged, encrypted
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, demuxed, listed, opened, video_streams
 from tfdeepfake.data.video.shown import Looker, Shown, canvas_px
@@ -49,6 +49,7 @@ class Index:
       decoded: all frames were decoded to be counted; those that cannot be decoded have no position.
       animation_turn: of an animated WebP file, which `animation` decodes: how its frames are turned; None for others.
       is_folder: a folder of images, which `frame_folder` reads.
+      fields, field_order: see `Survey`.
     """
 
     path: str
@@ -69,6 +70,13 @@ class Index:
     decoded: bool = False
     animation_turn: tuple | None = None
     is_folder: bool = False
+    fields: bool = False
+    field_order: str | None = None
+
+    @property
+    def threads(self) -> int:
+        """Of the decoder: FFmpeg's threads lose fields that come one by one among whole frames."""
+        return 1 if self.fields else THREADS
 
     def looker(self) -> Looker:
         """A new `shown.Looker` for the frames of the file."""
@@ -112,7 +120,7 @@ def read_index(
         name = encryption(path)
         if name:
             raise encrypted(path, name)
-        raise VideoError(
+        raise damaged(
             path,
             f"holds no frame that can be decoded ({len(survey.ticks)} packets, codec {survey.codec}).",
             "It is damaged: copy or download it again.",
@@ -130,6 +138,8 @@ def read_index(
         time_base,
         rate,
         missing=absent,
+        fields=survey.fields,
+        field_order=survey.field_order,
     )
     if packets is not None:
         ticks, keys, shown = packets
@@ -175,7 +185,7 @@ def _evenly(index, count):
 def _counted(index, deadline):
     """Index by decoding everything: for files whose packets do not tell which frames they hold."""
     times, keys, lost, looker, looks = [], [], index.missing, index.looker(), list(index.looks)
-    with opened(index.path, THREADS, index.stream) as (container, stream):
+    with opened(index.path, index.threads, index.stream) as (container, stream):
         sequence = Sequence(stream.codec_context)
         packets = demuxed(container, stream, deadline)
         for packet in itertools.chain(packets, [None]):

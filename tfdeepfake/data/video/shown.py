@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_PIXEL_ASPECT = 8
 
 NOT_TURNED = (False, False, False)
+STATED_ONCE = ("h264", "hevc", "apng")  # codecs whose first frame alone may carry how all are turned
 _STEREO = {1: "left", 2: "top"}  # AVStereo3DType: side by side, top and bottom
 
 
@@ -67,12 +68,12 @@ class Looker:
       pixel_aspect: that of the container, which goes before those of the frames; None when it has none.
       codec: name of the codec.
       seen: pixel aspect ratios of frames of the file, as far as they are known.
-      turn: that of the first frame; H.264 and HEVC frames without one have it too: streams state it once.
+      turn: that of the first frame; those of H.264, HEVC and APNG without one have it too: these state it once.
     """
 
     def __init__(self, pixel_aspect, codec, seen=(), turn=NOT_TURNED):
         self.pixel_aspect, self.codec = pixel_aspect, codec
-        self.turn = turn if codec in ("h264", "hevc") else NOT_TURNED
+        self.turn = turn if codec in STATED_ONCE else NOT_TURNED
         self.seen, self.graphs = set(seen), {}
 
     def __call__(self, frame: "av.VideoFrame", decoder: "av.CodecContext | None" = None) -> Shown:

@@ -40,6 +40,10 @@ IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4")
 TRIED_PACKETS = 48  # longer than any reordering of frames
 # Streams without any container carry no times: their frames are counted from places that decoding can start at.
 RAW_CONTAINERS = ("h264", "hevc")
+# Codecs whose frames say themselves whether they are interlaced; of others the container may say it of all.
+TELLING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "prores", "dnxhd", "dvvideo", "vc1", "wmv3")
+# AVFieldOrder: top or bottom coded first, top or bottom shown first (libavcodec/defs.h).
+FIELD_ORDERS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
 # Types of the slices of frames at which decoding can start, and of those that are shown before such a frame
 # (ITU-T H.264 and H.265, tables 7-1).
@@ -58,7 +62,8 @@ class Survey:
       VideoError: the packets are encrypted, or Dolby Vision of profile 5, or take longer than the deadline allows.
 
     Afterwards `ticks`, `order` (decoding times), `keys` and `shown` have an entry for each packet; `looks` has the
-    `Shown` of all frames that were decoded, each once.
+    `Shown` of all frames that were decoded, each once. `fields`: the two fields of a frame come in packets of their
+    own; `field_order`: "tff" or "bff" where the container alone says that frames are interlaced, else None.
     """
 
     def __init__(self, container, stream, deadline):
@@ -69,7 +74,9 @@ class Survey:
         self.lengths = headers.nal_lengths(self.codec, self.decoder.extradata)
         self.looker = Looker(container_aspect(container, stream), self.codec)
         self.path = deadline.path
-        self.looks, self.notes, self.interlaced = [], (), False
+        self.looks, self.notes, self.interlaced, self.fields = [], (), False, False
+        telling = self.codec in TELLING_CODECS
+        self.field_order = None if telling else FIELD_ORDERS.get(int(self.decoder.field_order))
         self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
         known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
         self.plain = self.codec in TRIED_CODECS and self.kind in known
@@ -96,9 +103,15 @@ class Survey:
                 self._end(tried=False)
         if trying:
             self._end()
+        self.interlaced = self.interlaced or (bool(self.looks) and self.field_order is not None)
+        few = self.codec == "h264" and self.interlaced and 4 * len(self.out) <= 3 * self.tried
+        self.fields = self.fields or few
 
     def _note(self, packet):
         """Writes down what a packet tells by itself."""
+        if self.codec == "h264" and packet.pts is None and packet.dts is None and self.ticks and not self.raw:
+            self._note_second_field()
+            return
         shown = not packet.is_discard and headers.is_shown(self.codec, packet)
         if self.start is None and packet.is_keyframe:
             self.start = len(self.ticks)
@@ -114,6 +127,14 @@ class Survey:
             self.slices.append(headers.first_slice(self.codec, packet, self.lengths))
         if self.codec == "mpeg4" and self.plain:
             self.plain = _is_one_image(packet, self.kind != "avi")
+
+    def _note_second_field(self):
+        """Of H.264 in transport streams: the time of a frame stands at its first field."""
+        self.fields = True
+        self.ticks.append(self.ticks[-1])
+        self.order.append(self.order[-1])
+        self.keys.append(False)
+        self.shown.append(False)
 
     def _has_to_go_on(self):
         return self.doubted and (self.start is None or self.tried <= self.start + TRIED_PACKETS)
@@ -154,9 +175,11 @@ class Survey:
         keys, shown = np.array(self.keys), np.array(self.shown)
         if self.doubted:
             lost = self._lost()
-            ticks = None if lost is None else _steady(ticks, self.order)
-            if ticks is None:
+            order = [tick for tick, each in zip(self.order, self.shown, strict=True) if each]
+            steady = None if lost is None else _steady(ticks[shown], order)
+            if steady is None:
                 return None
+            ticks[shown] = steady
             shown[lost] = False
         distinct = len(np.unique(ticks[shown])) == shown.sum() > 0
         return (ticks, keys, shown) if distinct else None
@@ -196,10 +219,14 @@ def _steady(ticks, order):
     steps = np.diff(np.array(order[first:], np.int64))
     usual = int(np.median(steps)) if len(steps) else 1
     # Within a stream, time neither stands nor goes back, nor does it leap by minutes.
-    leaps = (steps <= 0) | (steps > 10_000 * max(usual, 1))
-    if not leaps.any():
-        return ticks
-    return ticks + np.concatenate([np.zeros(first + 1, np.int64), np.cumsum(np.where(leaps, usual - steps, 0))])
+    leaps = np.flatnonzero((steps <= 0) | (steps > 10_000 * max(usual, 1)))
+    bounds, steady, shift = [*(leaps + first + 1).tolist(), len(ticks)], ticks.copy(), 0
+    for leap, at, end in zip(leaps.tolist(), bounds[:-1], bounds[1:], strict=True):
+        shift += usual - int(steps[leap])
+        # Where a cut took frames away, the parts would overlap.
+        shift += max(0, int(steady[:at].max()) + usual - int(ticks[at:end].min()) - shift)
+        steady[at:end] = ticks[at:end] + shift
+    return steady
 
 
 def _is_one_image(packet, may_refer_ahead):
@@ -211,6 +238,7 @@ def _is_one_image(packet, may_refer_ahead):
     return kind != 2 or may_refer_ahead  # 2: a B-frame
 
 
+_WOVEN = (4, 5, 6, 7)  # AVStereo3DType: checkerboards, lines, columns
 _PROJECTIONS = {
     0: "equirectangular",
     1: "cube map",
@@ -238,6 +266,8 @@ def _notes(side_data, look):
         elif kind == "STEREO3D" and look.view:
             where = "side by side" if look.view == "left" else "one above the other"
             yield f"a 3D video with two views {where}: the {look.view} one is read"
+        elif kind == "STEREO3D" and number in _WOVEN:
+            yield "a 3D video whose two views are woven into each other: faces in it are doubled"
         elif kind == "STEREO3D" and number:
             yield "a 3D video: one of its two views is read"
         elif kind == "DOVI_METADATA":
