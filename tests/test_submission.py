@@ -87,7 +87,7 @@ def test_command_says_what_files_without_a_face_got(tmp_path, capsys):
     assert "  x.mp4 (no_face)" in text
 
 
-def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch):
+def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch, capsys):
     from tfdeepfake.verdict import batch
 
     run = tmp_path / "run"
@@ -96,16 +96,22 @@ def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch)
     validation(run / "scores_validation.csv")
     for name, content in (("config", {}), ("versions", {"examples": {"real": 10, "swap": 20, "reenact": 10}})):
         write_json(run / f"{name}.json", content)
-    judged, real = [], inspect.signature(batch.judge_many)
+    judged, budgets, real = [], [], inspect.signature(batch.judge_many)
 
-    def judge_many(videos, model, out_dir, *, log):
-        real.bind(videos, model, out_dir, log=log)  # it takes what it is given
+    def judge_many(videos, model, out_dir, *, log, budget_s):
+        real.bind(videos, model, out_dir, log=log, budget_s=budget_s)  # it takes what it is given
         judged.append((videos, model))
         write(out_dir / "scores.csv", [0.3], no_face=["x.mp4"])
+        budgets.append(budget_s)
+        return {"not_reached": ["sub/late.mp4"] if budget_s else []}
 
     monkeypatch.setattr(batch, "judge_many", judge_many)
     assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv")]) == 0
     assert judged == [("clips", run)] and read(tmp_path / "s.csv")["x.mp4"] == 0.75
+    assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv"), "--budget-s", "1e6"]) == 0
+    assert budgets[0] is None and 0 < 1e6 - budgets[1] < 1e5, "what the start took is gone"
+    assert read(tmp_path / "s.csv")["late.mp4"] == 0.75
+    assert "  late.mp4 (not reached in time)" in capsys.readouterr().out
 
 
 def test_what_is_missing_is_asked_for(tmp_path, capsys):

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tfdeepfake.scoring import rules
 from tfdeepfake.scoring.table import read_scores
 from tfdeepfake.verdict import images, inference, windows
 from tfdeepfake.verdict import judging as judge
-from tfdeepfake.verdict.batch import judge_many, line, predict
+from tfdeepfake.verdict.batch import exit_code, judge_many, line, predict
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.verdict.unsure import doubt
 
@@ -393,6 +394,22 @@ def folder(tmp_path, monkeypatch):
 
     pretend(monkeypatch, made)
     return tree, tmp_path / "model", tmp_path / "out", judged
+
+
+def test_files_beyond_the_budget_are_named_and_judged_by_the_next_run(folder, monkeypatch):
+    tree, model, out, judged = folder
+    lines, ticks = [], iter([1.0, 4.0, 9.0, 9.0, 9.0])  # asked before each file; the slowest takes 5 s
+    with monkeypatch.context() as patch:
+        patch.setattr("tfdeepfake.verdict.budget.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+        stopped = judge_many([tree], model, out, budget_s=13.5, start=0.0, log=lines.append)
+    assert judged == ["fake.mp4", "broken.mp4"] and stopped["counts"]["files"] == 2
+    assert stopped["not_reached"] == ["sub/noface.mp4", "sub/odd.mp4", "sub/real.mp4"]
+    note = "3 files were not reached within 13.5 s; the same command goes on there."
+    assert note in lines and note in (out / "index.html").read_text() and exit_code(stopped) == 1
+    assert len(read_json(out / "predictions.json")["verdicts"]) == 2
+    whole = judge_many([tree], model, out)
+    assert sorted(judged) == ["broken.mp4", "fake.mp4", "noface.mp4", "odd.mp4", "real.mp4"], "each once"
+    assert whole["not_reached"] == [] and whole["counts"]["files"] == 5
 
 
 def test_an_aligned_recipe_keeps_its_detector(folder):

@@ -78,6 +78,7 @@ class Detector:
         *,
         labels: Path | str | None = None,
         log: Callable[[str], None] | None = None,
+        budget_s: float | None = None,
     ) -> dict:
         """Judges files and folders of them, as `tfdeepfake predict` does.
 
@@ -86,12 +87,16 @@ class Detector:
           out_dir: gets the page, predictions.json, scores.csv and images; nothing is written when not given.
           labels: CSV file,label with the truth.
           log: called with each verdict's line, and with the summary.
+          budget_s: seconds for all files; the names of those that were not reached are in `not_reached`.
         Returns:
           dict, the content of predictions.json (docs/predictions.md).
         Raises:
           InputError: there is no media file, out_dir or the labels cannot be used, or the disk is full.
         """
-        return batch.judge_many(paths, self._network, out_dir, settings=self._settings, labels=labels, log=log)
+        settings = self._settings
+        return batch.judge_many(
+            paths, self._network, out_dir, settings=settings, labels=labels, log=log, budget_s=budget_s
+        )
 
     def __repr__(self):
         return f"Detector({str(self.folder)!r}): {self.recipe.network}, licence {self.recipe.licence}"

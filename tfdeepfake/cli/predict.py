@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tfdeepfake.cli.flags import Once, add_fields, given_fields
+from tfdeepfake.cli.flags import Once, add_fields, given_fields, need_above_zero
 from tfdeepfake.cli.process_age import process_age_s
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
@@ -27,6 +27,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--detector-weights", help="path of the BlazeFace file when it cannot be downloaded")
     p.add_argument("--labels", help="CSV file,label: written into scores.csv, the page shows what is right and wrong")
     add_fields(p, JudgeSettings, leave_out=("debug", "isolate"))
+    p.add_argument("--budget-s", type=float, help="seconds for all files, start included; the rest is named, and left")
     p.add_argument(
         "--runtime",
         choices=RUNTIMES,
@@ -52,6 +53,7 @@ def print_line(line: str) -> None:
 def run(args: argparse.Namespace) -> int:
     start = time.perf_counter() - process_age_s()
     settings = JudgeSettings(**given_fields(args, JudgeSettings))
+    need_above_zero(args, "budget_s")
     if args.out:
         check_output_folder(args.out)
     if args.explain and not args.out:
@@ -86,4 +88,5 @@ def run(args: argparse.Namespace) -> int:
         notice=print_line,
         start=start,
         explain=explain,
+        budget_s=args.budget_s,
     )

@@ -2,8 +2,11 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
+from tfdeepfake.cli.flags import need_above_zero
+from tfdeepfake.cli.process_age import process_age_s
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_file, check_output_folder, read_json
 
@@ -31,6 +34,11 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="what files without a score get: the fraction of fakes in training [that of runs, else of validation]",
     )
     p.add_argument("--clip", type=float, help="cut probabilities so far from 0 and 1 (default: chosen on validation)")
+    p.add_argument(
+        "--budget-s",
+        type=float,
+        help="with --videos: seconds for all files and models, start included; files not reached get the prior",
+    )
     p.add_argument("--files", metavar="CSV", help="whose column filename lists what is asked for, in the place of all")
     return p
 
@@ -39,6 +47,8 @@ def run(args: argparse.Namespace) -> None:
     for name, value, most in (("prior", args.prior, 1), ("clip", args.clip, 0.5)):
         if value is not None and not 0 <= value <= most:
             raise InputError(f"--{name}", f"needs a number 0..{most:g}, got {value:g}.")
+    need_above_zero(args, "budget_s")
+    start = time.perf_counter() - process_age_s()
     check_output_file(args.out)
     members = [_Member(Path(text)) for text in args.members]
     if args.videos is None and (models := [member for member in members if member.is_model]):
@@ -50,8 +60,14 @@ def run(args: argparse.Namespace) -> None:
     prior = sum(priors) / len(priors) if args.prior is None and None not in priors else args.prior
     from tfdeepfake.evaluation.submission import submission, submission_lines
 
-    scores = [member.scores(args.videos, Path(args.out), number) for number, member in enumerate(members)]
-    facts = submission(scores, args.out, validation, prior, args.clip, args.files)
+    scores = []
+    for number, member in enumerate(members):
+        # What one model leaves of the time is the next ones'.
+        now, after = time.perf_counter(), len(members) - number
+        budget_s = None if args.budget_s is None else max(1e-9, (args.budget_s - (now - start)) / after)
+        scores.append(member.scores(args.videos, Path(args.out), number, budget_s))
+    late = sorted({name for member in members for name in member.not_reached})
+    facts = submission(scores, args.out, validation, prior, args.clip, args.files, late)
     print("\n".join(submission_lines(facts, args.out)))
 
 
@@ -74,8 +90,9 @@ class _Member:
         is_run = self.is_model and (run == path or (path / RECIPE_FILE).is_file())
         self.validation = there if is_run and there.is_file() else None
         self.prior = _fraction_of_fakes(run / "versions.json") if is_run else None
+        self.not_reached = []
 
-    def scores(self, videos, out, number):
+    def scores(self, videos, out, number, budget_s):
         """scores.csv; a model judges the videos first, and goes on where it was stopped."""
         if not self.is_model:
             return self.path / "scores.csv" if self.path.is_dir() else self.path
@@ -83,5 +100,8 @@ class _Member:
         check_output_folder(folder)
         from tfdeepfake.verdict.batch import judge_many
 
-        judge_many(videos, self.path, folder, log=lambda line: print(line, file=sys.stderr, flush=True))
+        judged = judge_many(
+            videos, self.path, folder, log=lambda line: print(line, file=sys.stderr, flush=True), budget_s=budget_s
+        )
+        self.not_reached = judged["not_reached"]
         return folder / "scores.csv"

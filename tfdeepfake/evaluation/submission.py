@@ -28,6 +28,7 @@ def submission(
     prior: float | None = None,
     clip: float | None = None,
     files: str | Path | None = None,
+    not_reached: Sequence[str] = (),
 ) -> dict:
     """Writes submission.csv.
 
@@ -39,7 +40,8 @@ def submission(
       prior: fraction of fakes in training; that of the validation videos when not given.
       clip: 0 .. 0.5 when not to be chosen.
       files: CSV file whose column filename lists the files that are asked for, such as sample_submission.csv; those of
-        the scores when not given.
+        the scores, and those not reached, when not given.
+      not_reached: names of test files that no detector came to in its time.
     Returns:
       {"rows", "clip", "clip_chosen_on": validation videos or None, "log_loss", "log_loss_unclipped": on them or None,
       "prior", "prior_of": text, "without_score": [(filename, why)], "not_asked_for": [filename]}.
@@ -62,12 +64,14 @@ def submission(
     chosen = choose_clip(*known) if clip is None else clip
     is_of_validation = prior is None
     prior = float(np.mean(known[0])) if prior is None else prior
-    asked = list(dict.fromkeys(name for table in tables for name in table)) if files is None else _asked(files)
+    late = {Path(name.replace("\\", "/")).name for name in not_reached}
+    asked = list(dict.fromkeys([*(n for table in tables for n in table), *late])) if files is None else _asked(files)
     rows, without = [], []
     for name in sorted(asked):
         there = [table[name][0] for table in tables if name in table and np.isfinite(table[name][0])]
         if not there:
-            why = next((table[name][1] for table in tables if name in table), "not among the scores")
+            why = "not reached in time" if name in late else "not among the scores"
+            why = next((table[name][1] for table in tables if name in table), why)
             without.append((name, why))
         probability = float(np.mean(there)) if there else prior
         low = max(chosen, EXACT)

@@ -19,6 +19,7 @@ from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
+from tfdeepfake.verdict.budget import Budget
 from tfdeepfake.verdict.cost import on_bar
 from tfdeepfake.verdict.isolated import lookers
 from tfdeepfake.verdict.judging import judge, judge_looked
@@ -60,6 +61,7 @@ def judge_many(
     notice: Callable[[str], None] | None = None,
     start: float | None = None,
     explain: "Callable[[Network], Callable] | None" = None,
+    budget_s: float | None = None,
 ) -> dict:
     """Judges files and folders; goes on past bad files and counts them.
 
@@ -79,6 +81,9 @@ def judge_many(
       start: `time.perf_counter()` at which the start-up began, for `startup_s`; this call when not given.
       explain: such as `explain.overlays.overlays`: it makes of the network a function of (path, record, list of
         `Shown`, out_dir, folder) that draws where in each face the network looks, and returns the images.
+      budget_s: seconds for all files together, the start-up included. A file is begun only while what is left is as
+        much as the slowest one took; those that were not reached are named in `not_reached`, and the same command goes
+        on with them.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
     Raises:
@@ -112,13 +117,17 @@ def judge_many(
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
     startup_s, verdicts = time.perf_counter() - start, []
-    for record in _records(files.media, network, settings, out_dir, run, resumed, draw_maps):
+    budget = Budget(budget_s, start)
+    for record in _records(files.media, network, settings, out_dir, run, resumed, draw_maps, budget):
         verdict = with_label(record, true_labels)
         log(line(verdict, network.recipe.threshold))
         if verdict.get("traceback"):
             log(verdict["traceback"])
         # With a folder the verdicts are on the disk: only what is counted is kept here.
         verdicts.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
+    notes = [*files.notes, *budget.notes()]
+    for note in budget.notes():
+        log(note)
     recipe = network.recipe.to_dict()
     result = {
         "schema": SCHEMA,
@@ -133,7 +142,8 @@ def judge_many(
         "counts": counts(verdicts),
         "other_files": files.other_files,
         "unreadable_folders": [{"folder": f, "reason": r} for f, r in files.unreadable_folders],
-        "folder_notes": files.notes,
+        "folder_notes": notes,
+        "not_reached": budget.not_reached,
         "unmatched_labels": unmatched_labels,
         "startup_s": round(startup_s, 3),
     }
@@ -217,8 +227,8 @@ def _check_there_are_media(paths, files: MediaFiles):
     raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
 
 
-def _records(media, network, settings, out_dir, run, resumed, draw_maps):
-    """Yields the record of each file: the one of the stopped run, or a new one, which is on the disk by then."""
+def _records(media, network, settings, out_dir, run, resumed, draw_maps, budget):
+    """Yields the record of each file that is reached: the one of the stopped run, or a new one, on the disk by then."""
     from tqdm.auto import tqdm
 
     # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
@@ -230,6 +240,8 @@ def _records(media, network, settings, out_dir, run, resumed, draw_maps):
     for path, name in bar:
         record = resumed.get(printable_path(path))
         if record is None:
+            if not budget.begins(name):
+                continue
             verdict, shown = next(verdicts)
             record = {"name": name, **verdict.to_dict(), "file": printable_path(path), "stamp": stamp(path), "run": run}
             if out_dir:
@@ -292,11 +304,13 @@ def counts(verdicts: list[dict]) -> dict:
 
 
 def exit_code(result: dict) -> int:
-    """0: all were scored (also UNSURE) or show no face. 1: some could not be read or failed. 2: none was usable."""
+    """0: all were scored (also UNSURE) or show no face. 1: some could not be read, failed or were not reached within the
+    budget. 2: none was usable."""
     count = result["counts"]
     if not count["scored"] and not count["no_face"]:
         return 2
-    return 1 if count["unreadable"] or count["error"] or result["unreadable_folders"] else 0
+    lost = count["unreadable"] or count["error"] or result["unreadable_folders"] or result["not_reached"]
+    return 1 if lost else 0
 
 
 def predict(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import begin_json_lines, read_json_lines
+from tfdeepfake.files import begin_json_lines, read_json, read_json_lines
 from tfdeepfake.report.text import printable
 from tfdeepfake.vocabulary import LABEL_NAMES
 
@@ -136,7 +136,7 @@ def stamp(path: Path | str) -> list[int] | None:
 def open_folder(out_dir: Path, run: str) -> dict[str, dict]:
     """Makes the folder ready and returns what a stopped run of the same command left.
 
-    A finished run, one with other settings and what cannot be read are begun anew; so are files that have changed or
+    A finished run, unless its budget ended it, one with other settings and what cannot be read are begun anew; so are files that have changed or
     ended in `error`.
 
     Args:
@@ -159,12 +159,14 @@ def open_folder(out_dir: Path, run: str) -> dict[str, dict]:
 
 
 def _resumed(out_dir, run):
-    if not (out_dir / LINES).is_file() or (out_dir / RESULT).exists():
-        return {}
     try:
+        if not (out_dir / LINES).is_file():
+            return {}
+        if (out_dir / RESULT).exists() and not read_json(out_dir / RESULT).get("not_reached"):
+            return {}
         records = [r for r in read_json_lines(out_dir / LINES) if r["run"] == run and r["status"] != "error"]
         return {r["file"]: r for r in records if r["stamp"] == stamp(r["file"])}
-    except (InputError, KeyError, TypeError):
+    except (InputError, AttributeError, KeyError, TypeError):
         return {}
 
 
