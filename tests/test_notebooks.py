@@ -1,5 +1,6 @@
 """Notebooks: each .ipynb is its .py, and runs top to bottom on small drawn data."""
 
+import csv
 import importlib.util
 import json
 import os
@@ -27,18 +28,41 @@ def test_a_notebook_is_its_source(source):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
-@pytest.mark.slow
-def test_the_quickstart_runs_top_to_bottom(tmp_path):
-    cells = [cell["lines"] for cell in make.cells((FOLDER / "quickstart.py").read_text()) if cell["kind"] == "code"]
+def run_cells(name, folder, **environment):
+    """Runs the code of a notebook top to bottom in a process of its own: (folder of its files, what it said)."""
+    cells = [cell["lines"] for cell in make.cells((FOLDER / f"{name}.py").read_text()) if cell["kind"] == "code"]
     code = "\n".join(line for lines in cells for line in lines if not line.startswith("%pip"))
-    environment = os.environ | {"TFDEEPFAKE_WORK": str(tmp_path / "work"), "TFDEEPFAKE_SIZE": "small"}
+    environment = os.environ | {"TFDEEPFAKE_WORK": str(folder / "work")} | environment
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    work = tmp_path / "work"
+    return folder / "work", done.stdout
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs_top_to_bottom(tmp_path):
+    work, said = run_cells("quickstart", tmp_path, TFDEEPFAKE_SIZE="small")
     pages = ("verdicts/index.html", "explained/index.html", "served/quickstart/README.md")
     for path in (*pages, "run/scores_validation.csv"):
         assert (work / path).is_file(), path
     assert "learned_face" in str(sorted((work / "data").rglob("*.mp4"))), "the drawn videos are there to look at"
-    assert "scored FAKE" in done.stdout or "scored REAL" in done.stdout or "scored UNSURE" in done.stdout
+    assert "scored FAKE" in said or "scored REAL" in said or "scored UNSURE" in said
+
+
+@pytest.mark.slow
+def test_the_challenge_goes_from_its_input_folder_to_a_submission(tmp_path):
+    work, said = run_cells("kaggle_dfdc", tmp_path, TFDEEPFAKE_INPUT=str(tmp_path / "absent"))
+    config = json.loads((work / "run" / "config.json").read_text())
+    assert (config["network"], config["loss"], config["devices"]) == ("efficientnet_b7", "ce", 2)
+    assert json.loads((work / "run" / "versions.json").read_text())["examples"] == {"real": 12, "fake": 12}
+    assert json.loads((work / "embeddings" / "embeddings.json").read_text())["num_points"] == 24
+    assert (work / "embeddings" / "index.html").is_file() and "log loss" in said
+    with open(work / "submission.csv", newline="") as file:
+        rows = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
+    asked = (work / "input" / "sample_submission.csv").read_text().split()[1:]
+    assert sorted(rows) == sorted(row.split(",")[0] for row in asked) and len(rows) == 7
+    assert rows["zempty.mp4"] == 0.5 and "  zempty.mp4 (no_face)" in said, "no face: the fraction of fakes in training"
+    assert "not reached: 0" in said
+    metrics = json.loads((work / "run" / "evaluation" / "test" / "metrics.json").read_text())
+    assert "log_loss" in json.dumps(metrics)

@@ -108,7 +108,9 @@ def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch,
     monkeypatch.setattr(batch, "judge_many", judge_many)
     assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv")]) == 0
     assert judged == [("clips", run)] and read(tmp_path / "s.csv")["x.mp4"] == 0.75
-    assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv"), "--budget-s", "1e6"]) == 0
+    assert (
+        main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv"), "--budget-s", "1e6"]) == 0
+    )
     assert budgets[0] is None and 0 < 1e6 - budgets[1] < 1e5, "what the start took is gone"
     assert read(tmp_path / "s.csv")["late.mp4"] == 0.75
     assert "  late.mp4 (not reached in time)" in capsys.readouterr().out

@@ -304,8 +304,9 @@ def counts(verdicts: list[dict]) -> dict:
 
 
 def exit_code(result: dict) -> int:
-    """0: all were scored (also UNSURE) or show no face. 1: some could not be read, failed or were not reached within the
-    budget. 2: none was usable."""
+    """0: all were scored (also UNSURE) or show no face. 1: some could not be read, failed or were not reached. 2: none
+    was usable.
+    """
     count = result["counts"]
     if not count["scored"] and not count["no_face"]:
         return 2

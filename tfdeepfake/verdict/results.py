@@ -136,8 +136,8 @@ def stamp(path: Path | str) -> list[int] | None:
 def open_folder(out_dir: Path, run: str) -> dict[str, dict]:
     """Makes the folder ready and returns what a stopped run of the same command left.
 
-    A finished run, unless its budget ended it, one with other settings and what cannot be read are begun anew; so are files that have changed or
-    ended in `error`.
+    A finished run, unless its budget ended it, one with other settings and what cannot be read are begun anew; so are
+    files that have changed or ended in `error`.
 
     Args:
       out_dir: made when absent.
