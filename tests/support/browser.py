@@ -34,7 +34,7 @@ class Browser:
         command += [f"--user-data-dir={folder / 'profile'}", "about:blank"]
 
         # The pipe's ends are 3 and 4 there.
-        wrapper = ["/bin/sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{their_end}', "sh", *command]
+        wrapper = ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{their_end}', "bash", *command]
         self._process = subprocess.Popen(wrapper, stderr=subprocess.DEVNULL, pass_fds=(to_browser, their_end))
         os.close(to_browser)
         os.close(their_end)
