@@ -18,7 +18,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("name", metavar="NAME", choices=tuple(PROTOCOLS), help=", ".join(PROTOCOLS))
-    where = "run folders or saved model folders; NAME=FOLDER gives a name"
+    where = "run folders or saved model folders; NAME=FOLDER gives a name; reproduce: names of published detectors too"
     p.add_argument("--models", nargs="+", required=True, metavar="RUN", help=where)
     p.add_argument(
         "--data",

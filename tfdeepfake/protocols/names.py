@@ -28,6 +28,9 @@ PROTOCOLS = {
     "manipulations": Protocol(
         "prepared:manipulations", "each method with the real videos, and all (P3 Tables 2 and 4)"
     ),
+    "reproduce": Protocol(
+        "reproduce:reproduce", "published detectors by name: the printed AUC beside the one measured", several_data=True
+    ),
     "robustness": Protocol(
         "robustness:robustness",
         "seven perturbations at five severities (P4 Table 4, Fig. 7)",

@@ -109,6 +109,7 @@ def _score(member, name, data_dir, split, allow, batch_size, loaded):
     prepared, different = _open(name, data_dir, recipe, *reads, member.folder, allow)
     rows = score_data(model, prepared, split, batch_size, "none", classes)
     told = {"version": prepared.version, "split": split, "trained_on": recipe.data_version, "differs": different}
+    told |= {"prepared": {"recipe": prepared.recipe.to_dict(), "options": prepared.metadata.get("options") or {}}}
     return rows, told
 
 
