@@ -13,7 +13,7 @@ px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 ep
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_tall_graph` prints how each is prepared and scored.
 
 Table 5's row scores the bedroom images by generators, which are whole images and no faces: prepare them as `tfdeepfake
-presets p4_tall_gans` says, and score them with `tfdeepfake protocol cross_data --allow detector` in the place of
+presets p4_tall_gans` says, and score them with `tfdeepfake protocol pseudo_videos` in the place of
 `evaluate`, which refuses data of another recipe.
 
 Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.

@@ -309,7 +309,7 @@ def machine() -> str:
         device = tf.config.list_physical_devices("GPU")[0]
         return tf.config.experimental.get_device_details(device).get("device_name", device.name)
     try:
-        name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").readarguments_text(encoding="utf-8"))[1]
+        name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
     except (OSError, TypeError):
         name = platform.processor() or platform.machine()
     return f"{os.cpu_count()} cores of {name}"

@@ -28,6 +28,14 @@ PROTOCOLS = {
     "manipulations": Protocol(
         "prepared:manipulations", "each method with the real videos, and all (P3 Tables 2 and 4)"
     ),
+    "recognition": Protocol(
+        "recognition:recognition", "networks of K classes: precision, recall, F1 of each, confusion (P4 Fig. 8)"
+    ),
+    "pseudo_videos": Protocol(
+        "pseudo_videos:pseudo_videos", "images by GANs and diffusion models, 200 as a video (P4 Table 5)"
+    ),
+    "crops": Protocol("crops:crops", "the same videos with several margins and frame counts (P1)", several_data=True),
+    "cost": Protocol("cost:cost", "parameters, FLOPs and latency against AUC (P4 Table 6)", several_data=True),
     "reproduce": Protocol(
         "reproduce:reproduce", "published detectors by name: the printed AUC beside the one measured", several_data=True
     ),

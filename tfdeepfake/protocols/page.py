@@ -99,15 +99,20 @@ def _panel(plot: Plot) -> dict:
     def line(points: Sequence) -> str:
         return " ".join(f"{x(a)},{y(b)}" for a, b in points)
 
+    def number(value):
+        if not plot.is_logarithmic:
+            return f"{value:g}"
+        return f"{10**value:g}" if -4 < value < 5 else f"1e{value:g}"
+
     chance = [(low, 0 if plot.diagonal else 0.5), (high, 1 if plot.diagonal else 0.5)]
-    step = (high - low) / (5 if high - low == 5 else 4)
+    step = 1.0 if plot.is_logarithmic else (high - low) / (5 if high - low == 5 else 4)
     return {
         "title": plot.title,
         "x": plot.x,
         "y": plot.y,
         "chance": line(chance),
         "frame": (x(low), y(1), x(high), y(0)),
-        "x_ticks": [(x(low + k * step), f"{low + k * step:g}") for k in range(round((high - low) / step) + 1)],
+        "x_ticks": [(x(low + k * step), number(low + k * step)) for k in range(round((high - low) / step) + 1)],
         "y_ticks": [(y(value), f"{value:g}") for value in (0, 0.25, 0.5, 0.75, 1)],
         "lines": [
             {

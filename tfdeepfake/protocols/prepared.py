@@ -129,8 +129,8 @@ def _open(name, data_dir, recipe, input_type, wants_flow, folder, allow):
         return prepared, different
 
 
-def _remarks(reports):
-    """(remark of each report, notes below the table)."""
+def remarks_of(reports: Reports) -> tuple[list[str], list[str]]:
+    """(remark of each report, notes below the table): what was prepared otherwise, and which data trained a model."""
     remarks, notes = [], []
     for cell, report in reports:
         words = []
@@ -149,7 +149,7 @@ def _remarks(reports):
 
 def write_cross_data(run_dir: Path, reports: Reports, split: str) -> Written:
     """The matrix of models and data sets."""
-    remarks, notes = _remarks(reports)
+    remarks, notes = remarks_of(reports)
     figures = [
         Figure(cell.model, cell.on, failed=report[FAILED])
         if FAILED in report
@@ -163,7 +163,7 @@ def write_cross_data(run_dir: Path, reports: Reports, split: str) -> Written:
 
 def write_manipulations(run_dir: Path, reports: Reports, split: str) -> Written:
     """Models by manipulation, from one scores.csv each."""
-    remarks, notes = _remarks(reports)
+    remarks, notes = remarks_of(reports)
     methods = sorted({method for _, report in reports for method in report.get("methods", ())})
     figures = []
     for (cell, report), remark in zip(reports, remarks, strict=True):

@@ -50,6 +50,7 @@ class Plot(NamedTuple):
       series: lines, the same names in the same order on all panels of a page.
       x_range: of the axis; diagonal: whether chance is the diagonal (of an ROC curve) or a half.
       is_scatter: points without lines between them.
+      is_logarithmic: x is the logarithm to base 10 of what the axis shows.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Plot(NamedTuple):
     x_range: tuple[float, float] = (0.0, 1.0)
     diagonal: bool = False
     is_scatter: bool = False
+    is_logarithmic: bool = False
 
 
 @dataclass
