@@ -28,6 +28,13 @@ FILES = {
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
     "mpeg4.avi": {"codec": "mpeg4", "bf": 0, "g": 10, "b": "900k"},
     "h264.nut": H264,
+    "h264.avi": H264,
+    "b_frames.avi": {"codec": "mpeg4", "bf": 2, "g": 10, "b": "900k"},
+    "wmv2.wmv": {"codec": "wmv2", "g": 10, "b": "900k"},
+    "msmpeg4.asf": {"codec": "msmpeg4", "g": 10, "b": "900k"},
+    "msmpeg4.avi": {"codec": "msmpeg4", "g": 10, "b": "900k"},
+    "rv20.rm": {"codec": "rv20", "g": 10, "b": "900k"},
+    "vp8.ogv": {"codec": "libvpx", "g": 10, "b": "400k"},
     "vp8.webm": {"codec": "libvpx", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1, "b": "400k"},
     "vp9.ivf": {"codec": "libvpx-vp9", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1},
     "no_cues.mkv": H264 | {"container_options": {"live": "1"}},
@@ -121,6 +128,20 @@ def test_the_clock_starts_again(tmp_path, fed, suffix):
     assert numbers[:59] == list(range(59)) and numbers[-59:] == list(range(1, 60)) and max(numbers) == 59
     alone = video.read_frames(path, [100, 170])
     np.testing.assert_array_equal(alone.frames, got.frames[[100, 170]])
+
+
+def test_times_that_are_not_those_of_showing(tmp_path):
+    # ASF gives H.264 packets with B-frames the times at which they are decoded.
+    path = make_video(tmp_path / "a.asf", moving_frames(60), **H264)
+    assert [frame_number(frame) for frame in video.read_frames(path, [4, 31, 58]).frames] == [4, 31, 58]
+
+
+def test_frames_left_out_of_an_avi_leave_gaps(tmp_path):
+    ticks = [n for n in range(60) if n % 3 or n < 9]
+    frames = moving_frames(60)[ticks]
+    path = make_video(tmp_path / "a.avi", frames, codec="mpeg4", bf=0, g=10, b="900k", ticks=ticks, time_base="1/25")
+    times = video.frame_times(path)
+    np.testing.assert_allclose(times, np.array(ticks) / 25, atol=1e-6)
 
 
 def test_the_clock_leaps_where_frames_were_cut_away(tmp_path):

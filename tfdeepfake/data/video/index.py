@@ -111,7 +111,7 @@ def read_index(
         rate = stream.guessed_rate if survey.raw else stream.average_rate
         time_base, rate = float(stream.time_base or 0), float(rate or 0) or None
         whole = sum(survey.shown)
-        packets, starts = survey.packets(), survey.starts()
+        packets, starts, order = survey.packets(), survey.starts(), survey.order
     if absent > whole:
         raise VideoError(
             path, f"was cut off: {whole} of {absent + whole} frames are there.", "Copy or download it again."
@@ -149,8 +149,8 @@ def read_index(
         # Which position a keyframe has is only known where decoding can start.
         keys = np.zeros(whole, bool)
         keys[starts[:, 1]] = True
-        return _evenly(replace(index, keys=keys, starts=starts), whole)
-    return _counted(index, deadline)
+        return _timed(replace(index, keys=keys, starts=starts), whole, order)
+    return _counted(index, deadline, order)
 
 
 def _of_animation(path):
@@ -177,12 +177,15 @@ def _of_frame_folder(path, frame_rate):
     )
 
 
-def _evenly(index, count):
-    """The index with frames that follow each other evenly, where the container gives no times."""
+def _timed(index, count, order):
+    """The index with frames at the times at which the container has them decoded, where it does not say when they are
+    shown: a frame that was left out leaves a gap. Where it does not say that either, they follow each other evenly."""
+    if len(order) == count and None not in order and index.time_base and (np.diff(np.array(order)) > 0).all():
+        return replace(index, times=np.array(order, np.int64))
     return replace(index, time_base=1 / (index.rate or 25.0), times=np.arange(count, dtype=np.int64))
 
 
-def _counted(index, deadline):
+def _counted(index, deadline, order):
     """Index by decoding everything: for files whose packets do not tell which frames they hold."""
     times, keys, lost, looker, looks = [], [], index.missing, index.looker(), list(index.looks)
     with opened(index.path, index.threads, index.stream) as (container, stream):
@@ -215,7 +218,7 @@ def _counted(index, deadline):
     times = np.array([-1 if tick is None else tick for tick in times], np.int64)
     if not index.time_base or (np.diff(times) <= 0).any():
         # Containers such as AVI give no times.
-        return _evenly(index, len(times))
+        return _timed(index, len(times), order)
     return replace(index, times=times)
 
 

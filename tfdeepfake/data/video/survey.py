@@ -16,7 +16,23 @@ from tfdeepfake.data.video.shown import Looker, container_aspect
 INDEXED_CONTAINERS = ("mov", "matroska")
 INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
 # And here, where the beginning of the file, decoded, bears it out.
-TRIED_CODECS = (*INDEXED_CODECS, "vp8", "mpeg2video", "mpeg1video", "dvvideo", "rawvideo")
+# AVI numbers packets as they are stored, which is how they are shown where none refers to a later one.
+IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4", "wmv1", "wmv2", "flv1", "huffyuv", "ffvhuff", "ffv1")
+IN_ORDER += ("msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "utvideo", "magicyuv", "cinepak", "svq1", "png")
+TRIED_CODECS = (
+    *INDEXED_CODECS,
+    *IN_ORDER,
+    "vp8",
+    "mpeg2video",
+    "mpeg1video",
+    "vc1",
+    "wmv3",
+    "theora",
+    "gif",
+    "apng",
+    "h263",
+)
+TRIED_CODECS += ("rv10", "rv20", "rv30", "rv40", "vp6f", "vp6", "svq3", "h261", "qtrle", "v210", "jpeg2000")
 TRIED_CONTAINERS = (
     *INDEXED_CONTAINERS,
     *(
@@ -24,6 +40,11 @@ TRIED_CONTAINERS = (
         "mpeg",
         "mpegvideo",
         "flv",
+        "asf",
+        "rm",
+        "ogg",
+        "gif",
+        "apng",
         "mxf",
         "ivf",
         "obu",
@@ -35,11 +56,11 @@ TRIED_CONTAINERS = (
         "yuv4mpegpipe",
     ),
 )
-# AVI numbers packets as they are stored, which is how they are shown where none refers to a later one.
-IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4")
 TRIED_PACKETS = 48  # longer than any reordering of frames
-# Streams without any container carry no times: their frames are counted from places that decoding can start at.
+# Streams without any container carry no times, and those in AVI not the times at which frames are shown: frames are
+# counted from places that decoding can start at.
 RAW_CONTAINERS = ("h264", "hevc")
+COUNTED_IN_AVI = ("h264", "mpeg4")
 # Codecs whose frames say themselves whether they are interlaced; of others the container may say it of all.
 TELLING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "prores", "dnxhd", "dvvideo", "vc1", "wmv3")
 # AVFieldOrder: top or bottom coded first, top or bottom shown first (libavcodec/defs.h).
@@ -80,7 +101,8 @@ class Survey:
         self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
         known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
         self.plain = self.codec in TRIED_CODECS and self.kind in known
-        self.doubted = self.plain and not self.trusted
+        self.counted = self.raw or (self.kind == "avi" and self.codec in COUNTED_IN_AVI)
+        self.doubted = self.counted or (self.plain and not self.trusted)
         self.out, self.tried, self.start = [], 0, None
         trying, signatures = True, set()
         for packet in demuxed(container, stream, deadline):
@@ -123,10 +145,11 @@ class Survey:
         self.order.append(packet.dts)
         self.keys.append(packet.is_keyframe)
         self.shown.append(shown)
-        if self.raw:
-            self.slices.append(headers.first_slice(self.codec, packet, self.lengths))
+        if self.counted:
+            mpeg4 = self.codec == "mpeg4"
+            self.slices.append(_image(packet) if mpeg4 else headers.first_slice(self.codec, packet, self.lengths))
         if self.codec == "mpeg4" and self.plain:
-            self.plain = _is_one_image(packet, self.kind != "avi")
+            self.plain = _image(packet) is not None and (_image(packet) != _B or self.kind != "avi")
 
     def _note_second_field(self):
         """Of H.264 in transport streams: the time of a frame stands at its first field."""
@@ -191,14 +214,19 @@ class Survey:
         start = len(given) if self.start is None else self.start
         leads = all(place < start or given[place] < given[start] for place in lost)
         matches = len(set(self.out)) == len(self.out) and set(self.out) <= set(given)
+        # Frames come in the order in which they are shown; a container that has no such times gives them others.
+        matches = matches and (self.kind in ("mpegts", "mpeg") or self.out == sorted(self.out))
         return lost if leads and matches else None
 
     def starts(self) -> np.ndarray | None:
-        """`Index.starts` of a raw stream; None where packets and frames do not match."""
-        if not self.raw or len(self.out) != self.tried or None in self.slices:
+        """`Index.starts` of a stream whose frames are counted; None where packets and frames do not match."""
+        if not self.counted or len(self.out) != self.tried or None in self.slices:
             return None
         starts = []
         for place, kind in enumerate(self.slices):
+            if self.codec == "mpeg4" and kind == _I:
+                after = self.slices[place + 1 :]
+                starts.append((place, place + next((n for n, later in enumerate(after) if later != _B), len(after))))
             if self.codec == "h264" and kind == IDR_H264:
                 starts.append((place, place))
             if self.codec == "hevc" and kind in (*IDR_HEVC, *OPEN_HEVC):
@@ -229,13 +257,15 @@ def _steady(ticks, order):
     return steady
 
 
-def _is_one_image(packet, may_refer_ahead):
-    """Whether a packet of MPEG-4 part 2 holds one image: not two packed together, nor a "repeat the last"."""
+_I, _B = 0, 2
+
+
+def _image(packet):
+    """Type of the image in a packet of MPEG-4 part 2; None where it holds two, or only says "repeat the last"."""
     data = bytes(packet)
     if len(data) < 8 or data.count(b"\0\0\1\xb6") != 1:
-        return False
-    kind = data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
-    return kind != 2 or may_refer_ahead  # 2: a B-frame
+        return None
+    return data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
 
 
 _WOVEN = (4, 5, 6, 7)  # AVStereo3DType: checkerboards, lines, columns
