@@ -104,7 +104,10 @@ def _begin(job):
 
 def _look(job):
     """`looking.look`; where the limit of memory may have been met, that is said."""
-    looked = look(job.path, job.plan, _begin(job))
+    try:
+        looked = look(job.path, job.plan, _begin(job))
+    except MemoryError:  # before a file was even opened
+        looked = Looked(failure=Failure("error", "unexpected MemoryError", ""))
     failure = looked.failure
     if job.memory_mb is None or failure is None or failure.status == "no_face":
         return looked

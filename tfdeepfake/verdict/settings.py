@@ -5,8 +5,15 @@ import math
 from dataclasses import dataclass
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.recipe import MOST
 from tfdeepfake.settings import check_choices, setting
 from tfdeepfake.vocabulary import FACES_RULES, TTA, VIDEO_RULES
+
+MOST_SECONDS = 10_000_000  # four months; clocks of systems overflow much later
+_BOUNDS = {  # least, most: beyond these they mean nothing, or overflow
+    "num_samples": (1, MOST), "max_faces": (1, MOST), "batch_size": (1, MOST), "workers": (0, 1024),
+    "memory_mb": (1, 1 << 24),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,18 +67,16 @@ class JudgeSettings:
 
     def __post_init__(self):
         check_choices(self, InputError)
-        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 0):
-            raise InputError("workers", f"needs a whole number from 0 on, got {self.workers!r}.")
-        for name in ("num_samples", "max_faces", "batch_size", "memory_mb"):
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(name, f"needs a whole number from 1 on, got {value!r}.")
+            if value is not None and (not isinstance(value, int) or not least <= value <= most):
+                raise InputError(name, f"needs a whole number from {least} on, at most {most}, got {value!r}.")
         if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
             raise InputError("frame_rate", f"needs frames/s above 0, got {self.frame_rate}.")
         if self.stream is not None and (not isinstance(self.stream, int) or self.stream < 0):
             raise InputError("stream", f"needs a whole number from 0 on, got {self.stream!r}.")
-        if not (self.time_limit_s > 0 and math.isfinite(self.time_limit_s)):
-            raise InputError("time_limit_s", f"needs seconds above 0, got {self.time_limit_s}.")
+        if not 0 < self.time_limit_s <= MOST_SECONDS:
+            raise InputError("time_limit_s", f"needs seconds above 0, at most {MOST_SECONDS}, got {self.time_limit_s}.")
 
     @property
     def num_processes(self) -> int:
