@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import class_plot, multiclass
+from tfdeepfake.evaluation import class_plot, estimates, multiclass
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
@@ -134,6 +134,26 @@ def test_measures_are_those_of_scikit_learn():
     assert got["macro_f1"] == pytest.approx(np.mean(expected[2])) and got["accuracy"] == np.mean(labels == called)
     assert got["macro_auc"] == pytest.approx(roc_auc_score(labels, probabilities, multi_class="ovr"))
     json.dumps(got, allow_nan=False)
+
+
+def test_intervals_are_by_source():
+    """Of a class those of the figure of FAKE with that class as FAKE; of fewer sources they are wider."""
+    labels, probabilities = RNG.integers(0, 4, 120), RNG.dirichlet(np.ones(4), 120)
+    groups = np.arange(120) // 8
+    got, alone = (multiclass.measure(labels, probabilities, CLASSES, by) for by in (groups, None))
+    called, entry = probabilities.argmax(axis=1), got["per_class"]["swap"]
+    number = CLASSES.index("swap")
+    of_fake = estimates.counted(labels == number, called == number, groups)
+    for metric in ("precision", "recall", "f1"):
+        assert entry["intervals"][metric] == pytest.approx(estimates.interval(of_fake[metric]))
+        low, high = entry["intervals"][metric]
+        assert 0 <= low < entry[metric] < high <= 1
+    area = estimates.auc((labels == number).astype(int), probabilities[:, number], groups)
+    assert entry["intervals"]["auc"] == pytest.approx(estimates.interval(area))
+    assert got["intervals"]["accuracy"][0] < got["accuracy"] < got["intervals"]["accuracy"][1]
+    assert (got["sources"], alone["sources"]) == (15, 120)
+    one = multiclass.measure(labels, probabilities, CLASSES, np.zeros(120, int))["per_class"]["swap"]
+    assert one["intervals"]["recall"] is None and "needs 2 sources" in one["undefined"]["interval of recall"]
 
 
 def test_a_class_without_videos_is_undefined_with_the_reason_and_never_zero():

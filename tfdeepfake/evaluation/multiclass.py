@@ -8,10 +8,12 @@ computed is None with the reason beside it, never 0.
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tfdeepfake.evaluation.aggregation import face_groups, video_scores
+from tfdeepfake.evaluation import estimates
+from tfdeepfake.evaluation.aggregation import face_groups, source_groups, video_scores
 from tfdeepfake.scoring.classes import class_numbers, class_probabilities
 from tfdeepfake.scoring.table import Table, class_logits, class_names
 
+METRICS = ("precision", "recall", "f1", "auc")
 NO_VIDEOS = "no video of this class was scored"
 
 
@@ -36,38 +38,49 @@ def video_probabilities(rows: Table, temperature: float = 1.0) -> np.ndarray:
     return out
 
 
-def measure(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict:
+def measure(
+    labels: np.ndarray, probabilities: np.ndarray, classes: list[str], groups: np.ndarray | None = None
+) -> dict:
     """Metrics of items whose class is known.
 
     Args:
       labels: int [N], the true class, 0..K-1.
       probabilities: float64 [N, K]; the highest is the class that an item is called.
       classes: names of the K classes.
+      groups: int [N], 0..G-1, each number there: the source of each item; each its own when not given.
     Returns:
       JSON-able dict:
-      n, accuracy; macro_precision, macro_recall, macro_f1, macro_auc: means over the classes where they are defined,
-      and `classes_with_items`, how many of the K have any;
+      n, sources, accuracy; macro_precision, macro_recall, macro_f1, macro_auc: means over the classes where they are
+      defined, and `classes_with_items`, how many of the K have any;
       per_class: {name: {n, called (how many were called so), precision, recall, f1, auc (one against the rest),
-        undefined: {metric: why it is None}}};
+        intervals: {metric: [low, high], 95 % by source, or None}, undefined: {metric: why it is None, "interval of
+        metric": why that is}}}; intervals {"accuracy": [low, high] or None};
       confusion: [K][K] counts, a row for each true class, a column for each called one.
       A class without items has none of these metrics, also where others were called so.
     """
     labels, probabilities, count = np.asarray(labels), np.asarray(probabilities, np.float64), len(classes)
     called = probabilities.argmax(axis=1) if len(labels) else np.zeros(0, np.int64)
     confusion = np.bincount(labels * count + called, minlength=count * count).reshape(count, count)
-    per_class = {name: _of_class(number, labels, probabilities, confusion) for number, name in enumerate(classes)}
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    per_class = {
+        name: _of_class(number, labels, probabilities, confusion, groups) for number, name in enumerate(classes)
+    }
+    right = estimates.counted(labels == called, np.ones(len(labels), bool), groups) if len(labels) else {}
     out = {
         "n": len(labels),
+        "sources": len(np.unique(groups)),
+        # Of items that are "right", all called so: their precision is the accuracy.
+        "intervals": {"accuracy": estimates.interval(right["precision"]) if right else None},
         "classes_with_items": int(np.sum(confusion.sum(axis=1) > 0)),
         "accuracy": float(np.trace(confusion) / len(labels)) if len(labels) else None,
     }
-    for metric in ("precision", "recall", "f1", "auc"):
+    for metric in METRICS:
         values = [entry[metric] for entry in per_class.values() if entry[metric] is not None]
         out[f"macro_{metric}"] = float(np.mean(values)) if values else None
     return out | {"per_class": per_class, "confusion": confusion.tolist()}
 
 
-def _of_class(number, labels, probabilities, confusion):
+def _of_class(number, labels, probabilities, confusion, groups):
     """Metrics of one class."""
     right, there, called = (
         int(v) for v in (confusion[number, number], confusion[number].sum(), confusion[:, number].sum())
@@ -86,7 +99,17 @@ def _of_class(number, labels, probabilities, confusion):
     out["auc"] = float(roc_auc_score(labels == number, probabilities[:, number])) if there and rest else None
     if out["auc"] is None:
         undefined["auc"] = "no video of another class was scored" if there else NO_VIDEOS
-    return out | {"undefined": undefined}
+    mine, called_so = labels == number, probabilities.argmax(axis=1) == number
+    found = estimates.counted(mine, called_so, groups) if len(labels) else {}
+    if out["auc"] is not None:
+        found["auc"] = estimates.auc(mine.astype(int), probabilities[:, number], groups)
+    intervals = dict.fromkeys(METRICS)
+    for metric in METRICS:
+        if out[metric] is not None:
+            intervals[metric] = estimates.interval(found[metric])
+            if intervals[metric] is None:
+                undefined[f"interval of {metric}"] = found[metric].reason
+    return out | {"intervals": intervals, "undefined": undefined}
 
 
 def evaluate_classes(rows: Table, temperature: float = 1.0) -> dict:
@@ -107,7 +130,8 @@ def evaluate_classes(rows: Table, temperature: float = 1.0) -> dict:
         videos["method"][scored & (truth < 0) & (videos["label"] == 1)].astype(str), return_counts=True
     )
     usable = scored & (truth >= 0)
-    return measure(truth[usable], probabilities[usable], classes) | {
+    groups = np.unique(source_groups(videos)[0][usable], return_inverse=True)[1]
+    return measure(truth[usable], probabilities[usable], classes, groups) | {
         "other_methods": dict(zip(others.tolist(), counts.tolist(), strict=True)),
         "without_label": int(np.sum(scored & (videos["label"] < 0))),
     }
@@ -119,17 +143,20 @@ def format_classes(section: dict) -> list[str]:
     def number(value):
         return "-" if value is None else f"{value:.3f}"
 
-    metrics = ("precision", "recall", "f1", "auc")
+    def with_interval(entry, metric):
+        bounds = entry["intervals"][metric]
+        return number(entry[metric]) + ("" if bounds is None else f" [{bounds[0]:.3f}, {bounds[1]:.3f}]")
+
     body = [
-        [name, str(entry["n"]), str(entry["called"]), *(number(entry[metric]) for metric in metrics)]
+        [name, str(entry["n"]), str(entry["called"]), *(with_interval(entry, metric) for metric in METRICS)]
         for name, entry in section["per_class"].items()
     ]
-    means = ["mean of classes", str(section["n"]), "", *(number(section[f"macro_{metric}"]) for metric in metrics)]
+    means = ["mean of classes", str(section["n"]), "", *(number(section[f"macro_{metric}"]) for metric in METRICS)]
     names = list(section["per_class"])
     lines = _grid(
         [["class of a video", "n", "called", "precision", "recall", "F1", "AUC, against the rest"], *body, means]
     )
-    lines[-1] += f"   (accuracy {number(section['accuracy'])})"
+    lines[-1] += f"   (accuracy {with_interval(section, 'accuracy')})"
     cells = [[name, *map(str, row)] for name, row in zip(names, section["confusion"], strict=True)]
     lines += ["", *_grid([["true \\ called", *names], *cells])]
     reasons = {}
