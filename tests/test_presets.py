@@ -1,6 +1,5 @@
-"""Presets: every row of the papers' results tables is one, and each describes a run that can start; the grid."""
+"""Presets: every row of the papers' results tables is one, and each describes a run that can start."""
 
-import csv
 import dataclasses
 import importlib
 import inspect
@@ -20,7 +19,6 @@ from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training import run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training.config import TrainConfig
-from tfdeepfake.training.grid import grid
 from tfdeepfake.training.preset import Preset
 
 P3 = ("I3D", "3D ResNet", "3D ResNet (w/o pre-training)", "3D ResNet (with SE)", "3D ResNet (with non-local)",
@@ -205,28 +203,3 @@ def test_data_that_was_prepared_otherwise_is_refused(tmp_path):
         check_data(preset, "p2_baseline", dataclasses.replace(config, data=data_of(preset)))
     _, fitting = write_prepared(tmp_path, DataRecipe(**preset.recipe()), {"train": (1, 1)}, name="fitting")
     check_data(preset, "p2_baseline", dataclasses.replace(config, data=fitting))
-
-
-@pytest.mark.slow
-def test_a_grid_makes_a_run_per_cell_and_continues_after_a_failure(tmp_path):
-    data_dir, data = write_prepared(tmp_path / "data")
-    config = TrainConfig(
-        network="baseline", network_args={"backbone": "small", "width": 4}, data=data, data_dir=data_dir, epochs=1
-    )
-    cells = grid(config, [8, 1000], [1e-2, 1e-5], tmp_path / "grid", log=lambda line: None)
-    assert [(row["batch_size"], row["learning_rate"]) for row in cells] == [
-        (8, 1e-2),
-        (8, 1e-5),
-        (1000, 1e-2),
-        (1000, 1e-5),
-    ]
-    assert [row["status"] == "finished" for row in cells] == [True, True, False, False]
-    assert "only 64 examples" in cells[2]["status"]
-    assert cells[0]["val_loss"] != cells[1]["val_loss"]
-    with open(tmp_path / "grid" / "grid.csv", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [row["val_auc"] for row in table] == [str(row.get("val_auc", "")) for row in cells]
-    written_ns = (tmp_path / "grid" / cells[0]["run"] / "result.json").stat().st_mtime_ns
-    again = grid(config, [8], [1e-2], tmp_path / "grid", log=lambda line: None)
-    assert again == cells[:1]
-    assert (tmp_path / "grid" / cells[0]["run"] / "result.json").stat().st_mtime_ns == written_ns
