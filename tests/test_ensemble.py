@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from tfdeepfake import models
+from tfdeepfake.cli.main import main
+from tfdeepfake.compiled.choice import load_for_verdict
 from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.models.ensemble import ENSEMBLE3D, Vote, ensemble_of
-from tfdeepfake.recipe import Recipe
+from tfdeepfake.recipe import DataRecipe, Recipe
 
 SMALL = {"backbone": "small", "width": 2}
 CLIP = {"input_size": (32, 48), "num_frames": 4}
@@ -120,12 +122,13 @@ def test_one_network_may_vote_with_itself():
     assert np.isfinite(ensemble_of([ensemble_of([again, network]), again])(inputs)).all()
 
 
-def test_members_of_other_sizes_get_resized_and_spaced_frames():
+@pytest.mark.parametrize(("member_frames", "taken"), [("consecutive", [1, 2]), ("spaced", [1, 3])])
+def test_members_of_other_sizes_get_resized_and_fewer_frames(member_frames, taken):
     small = models.build("r3d_18", **R3D | {"input_size": (16, 24), "num_frames": 2})
-    model = ensemble_of([models.build("r3d_18", **R3D), small], weights=[0, 1])
+    model = ensemble_of([models.build("r3d_18", **R3D), small], weights=[0, 1], member_frames=member_frames)
     inputs = inputs_of(model)
     assert model.input["frames"].shape == (None, 4, 32, 48, 3)
-    picked = inputs["frames"][:, [1, 3]].reshape(-1, 32, 48, 3).astype(np.float32)
+    picked = inputs["frames"][:, taken].reshape(-1, 32, 48, 3).astype(np.float32)
     shrunk = keras.ops.image.resize(picked, (16, 24), antialias=True)
     np.testing.assert_allclose(model(inputs), small({"frames": np.reshape(shrunk, (3, 2, 16, 24, 3))}), rtol=1e-3)
 
@@ -191,6 +194,7 @@ def test_a_member_that_is_held_fixed_stays_fixed():
         ({"weights": [1]}, "weights needs 2 numbers"),
         ({"weights": [-1, 2]}, "weights needs 2 numbers of 0 or more"),
         ({"rule": "loud"}, "rule needs one of .*'loud'"),
+        ({"member_frames": "all"}, "member_frames needs one of"),
         ({"num_frames": 3}, "m1_frames needs 4 frames, the ensemble has 3"),
     ],
 )
@@ -214,6 +218,30 @@ def test_members_that_do_not_fit_together_are_refused():
         models.build("fusion_2d_3d", weight_3d=1)
     with pytest.raises(ValueError, match="did you mean meso4"):
         models.build("ensemble", members=[["mesoo4", {}]])
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_classes_and_clips_of_two_lengths_is_exported(tmp_path):
+    """LiteRT and ONNX, with the middle frames that the shorter clip network takes."""
+    import onnxruntime
+
+    kinds = [["r3d_18", R3D | {"num_classes": 3}], ["mc3_18", R3D | {"num_frames": 2, "num_classes": 3}]]
+    arguments = {"members": kinds, "weights": [0.3, 0.7], "num_classes": 3}
+    model = models.build("ensemble", **arguments)
+    data = DataRecipe(sampling="consecutive", num_frames=4, height_px=32, width_px=48)
+    recipe = Recipe("ensemble", arguments, data, classes=["real", "swap", "lips"])
+    save_model(tmp_path / "model", model, recipe)
+    inputs = inputs_of(model)
+    expected = model.predict_on_batch(inputs)
+    assert np.ptp(expected, axis=1).min() > 0
+    for form in ("litert", "onnx"):
+        assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / form), "--format", form]) == 0
+    compiled, again = load_for_verdict(tmp_path / "litert", "litert")
+    assert again.classes == recipe.classes
+    np.testing.assert_allclose(compiled.predict_on_batch(inputs), expected, atol=1e-4)
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], inputs)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 def test_export_scores_the_same(tmp_path):

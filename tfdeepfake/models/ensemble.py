@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import keras
 
 RULES = ("soft", "logit", "hard")
-# P0 III-B. The sizes are those each was published with; a member sees frames spaced over the ensemble's clip.
+# Which frames of the ensemble's clip a clip network of fewer sees.
+MEMBER_FRAMES = ("consecutive", "spaced")
+# P0 III-B. The sizes are those each was published with; a shorter one sees the middle of the ensemble's clip.
 ENSEMBLE3D = (
     ("i3d", {"input_size": (224, 224), "num_frames": 64}),
     ("resnet3d_34", {"input_size": (112, 112), "num_frames": 16}),
@@ -35,17 +37,19 @@ def ensemble(
     num_frames_2d: int | None = None,
     num_classes: int = 1,
     dropout: float | None = None,
+    member_frames: str = "consecutive",
 ) -> Model:
     """The vote of networks built by name.
 
     Args:
       members: (name in MODELS, dict of its arguments) each.
-      weights, rule, input_size, num_frames, num_frames_2d: see `ensemble_of`.
+      weights, rule, input_size, num_frames, num_frames_2d, member_frames: see `ensemble_of`.
       num_classes, dropout: of every member, where given.
     Returns:
       keras.Model, see `ensemble_of`.
     """
-    return _named("ensemble", members, weights, rule, input_size, num_frames, num_frames_2d, num_classes, dropout)
+    sizes = input_size, num_frames, num_frames_2d, num_classes, dropout
+    return _named("ensemble", members, weights, rule, *sizes, member_frames)
 
 
 def ensemble3d(
@@ -97,10 +101,12 @@ def fusion_2d_3d(
     return _named("fusion_2d_3d", members, weights, rule, input_size, num_frames, num_frames_2d, num_classes, dropout)
 
 
-def _named(name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout):
+def _named(
+    name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout, member_frames="consecutive"
+):
     common = {"num_classes": num_classes} | ({} if dropout is None else {"dropout": dropout})
     built = [build_from(NETWORKS, network, **common | dict(args)) for network, args in members]
-    return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name)
+    return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name, member_frames)
 
 
 def ensemble_of(
@@ -111,6 +117,7 @@ def ensemble_of(
     num_frames: int | None = None,
     num_frames_2d: int | None = None,
     name: str = "ensemble",
+    member_frames: str = "consecutive",
 ) -> Model:
     """The vote of networks, as one flat network of their layers with their weights copied.
 
@@ -127,9 +134,11 @@ def ensemble_of(
         has no gradient.
       input_size: (height, width) of the frames; the largest of the members' when not given. Members of another size
         get them resized.
-      num_frames: T of the clip; the longest of the members' when not given. Members of fewer get frames spaced over it.
+      num_frames: T of the clip; the longest of the members' when not given.
       num_frames_2d: how many frames, spaced over the clip, frame networks see; all when not given.
       name: of the model.
+      member_frames: which frames clip networks of fewer see, as in training: "consecutive", the middle ones, or
+        "spaced" over the clip.
     Returns:
       keras.Model of the inputs that the members have -> float32 [B, num_classes].
     Raises:
@@ -138,6 +147,8 @@ def ensemble_of(
     members = list(members)
     shapes = [{tensor.name: tuple(tensor.shape[1:]) for tensor in member.inputs} for member in members]
     weights = _checked(members, weights, rule)
+    if member_frames not in MEMBER_FRAMES:
+        raise ValueError(f"member_frames needs one of {MEMBER_FRAMES}, got {member_frames!r}.")
     clips = [shape["frames"] for shape in shapes if len(shape["frames"]) == 4]
     size = tuple(input_size) if input_size else max((s["frames"][-3:-1] for s in shapes), key=lambda hw: hw[0] * hw[1])
     length = (num_frames or max(shape[0] for shape in clips),) if clips else ()
@@ -153,7 +164,7 @@ def ensemble_of(
     for number, (member, shape) in enumerate(zip(members, shapes, strict=True)):
         prefix = f"m{number + 1}_"
         wanted = (num_frames_2d or length[0]) if length and len(shape["frames"]) == 3 else None
-        given = {key: _adapted(inputs[key], shape[key], wanted, prefix + key) for key in shape}
+        given = {key: _adapted(inputs[key], shape[key], wanted, member_frames, prefix + key) for key in shape}
         vote = _graft(member, given, prefix, "features" if number == heaviest else None)
         if wanted:
             vote = Vote("logit" if rule == "logit" else "soft", dtype="float32", name=f"{prefix}frames_vote")(
@@ -181,14 +192,16 @@ def _checked(members, weights, rule):
     return [weight / sum(weights) for weight in weights]
 
 
-def _adapted(x, shape, num_frames_2d, name):
+def _adapted(x, shape, num_frames_2d, member_frames, name):
     """The ensemble's input as a member wants it; with `num_frames_2d` frames of the clip are folded into the batch."""
     if len(x.shape) == 5:
         length = num_frames_2d or shape[0]
         if length > x.shape[1]:
             raise ValueError(f"{name} needs {length} frames, the ensemble has {x.shape[1]}: give it more `num_frames`.")
         if length < x.shape[1]:
-            x = ops.take(x, [(2 * n + 1) * x.shape[1] // (2 * length) for n in range(length)], axis=1)
+            first, spaced = (x.shape[1] - length) // 2, num_frames_2d or member_frames == "spaced"
+            frames = [(2 * n + 1) * x.shape[1] // (2 * length) if spaced else first + n for n in range(length)]
+            x = ops.take(x, frames, axis=1)
     height, width = shape[-3:-1]
     resize = tuple(x.shape[-3:-1]) != (height, width)
     if resize and shape[-1] == 2:

@@ -68,17 +68,19 @@ def ensemble(
 
     models = [load_model(folder)[0] for folder in folders]
     rule = "hard" if vote == "hard" else "soft"
-    model = ensemble_of(models, weights, rule)
+    frames = "spaced" if data.sampling == "spaced" else "consecutive"
+    model = ensemble_of(models, weights, rule, member_frames=frames)
     args = {
         "members": [[recipe.network, recipe.network_args] for recipe in recipes],
         "weights": [float(weight) for weight in weights],
         "rule": rule,
+        "member_frames": frames,
     }
-    frames = {tensor.name: tensor.shape for tensor in model.inputs}["frames"]
+    shape = {tensor.name: tensor.shape for tensor in model.inputs}["frames"]
     recipe = Recipe(
         network="ensemble",
         network_args=args,
-        data=dataclasses.replace(data, height_px=frames[-3], width_px=frames[-2]),
+        data=dataclasses.replace(data, height_px=shape[-3], width_px=shape[-2]),
         threshold=choose_threshold(labels, together),
         video_rule="mean",
         calibration=f"threshold and weights from {len(labels)} validation videos of the members",
