@@ -11,6 +11,7 @@ import tensorflow as tf
 from support import tiny_networks
 
 from tfdeepfake.training.config import TrainConfig
+from tfdeepfake.training.ensemble import ensemble
 from tfdeepfake.training.train import train
 
 # Importing takes longer than what is killed. Nothing of TensorFlow but its modules is there before the fork.
@@ -28,14 +29,29 @@ def start(config, run_dir, cpus=1):
     Returns:
       (process, text stream of the lines it prints).
     """
+    return _forked(_train, config.to_dict(), str(run_dir), cpus)
+
+
+def start_ensemble(folders, out):
+    """As `start`, of runs that are made an ensemble."""
+    return _forked(_ensemble, [str(folder) for folder in folders], str(out))
+
+
+def _forked(function, *args):
     reader, writer = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_train, args=(config.to_dict(), str(run_dir), cpus, writer))
+    process = FORKS.Process(target=function, args=(*args, writer))
     # The server that forks is started by the first of them. Python 3.11 does not tell it where modules lie.
     with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
         process.start()
     writer.close()
     with reader:
         return process, open(os.dup(reader.fileno()))
+
+
+def _ensemble(folders, out, writer):
+    os.dup2(writer.fileno(), 1)
+    tiny_networks.register()
+    ensemble(folders, out, log=lambda line: print(line, flush=True))
 
 
 def _train(config, run_dir, cpus, writer):
