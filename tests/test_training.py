@@ -17,6 +17,7 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 from support import tiny_networks, train_process
 from support.prepared import write_prepared
+from support.tiny_models import TINY
 
 from tfdeepfake import losses, models
 from tfdeepfake.data.batches import pipeline
@@ -374,6 +375,22 @@ def test_learning_rate_warms_up_and_decays(config):
     flat = optimizer.learning_rate(change(config, learning_rate=1.0, schedule="constant", warmup_epochs=0.2), steps=10)
     np.testing.assert_allclose([float(flat(step)) for step in (0, 1, 2, 30)], [0.5, 0.75, 1.0, 1.0], atol=1e-6)
     assert optimizer.learning_rate(change(config, schedule="constant", warmup_epochs=0.0), 10) == config.learning_rate
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["baseline", "r3d_18", "tall_vit"])
+def test_bfloat16_runs_are_finite_and_learn(tmp_path, network):
+    """A 2D network, a 3D one and a thumbnail over a transformer."""
+    args = {name: value for name, value in TINY[network].items() if name not in ("input_size", "num_frames")}
+    recipe = DataRecipe(num_frames=4, detector="none", height_px=32, width_px=32)
+    data_dir, data = write_prepared(tmp_path / "data", recipe, {"train": (8, 8), "validation": (4, 4)}, contrast=120)
+    config = TrainConfig(
+        network, network_args=args, data=data, data_dir=data_dir, epochs=4, batch_size=4, precision="bfloat16",
+        learning_rate=2e-3,
+    )  # fmt: skip
+    of_epochs = rows(train(config, tmp_path / "run", progress=False))
+    assert all(np.isfinite(list(row.values())).all() for row in of_epochs)
+    assert of_epochs[-1]["loss"] < of_epochs[0]["loss"]
 
 
 def test_bfloat16_keeps_float32_weights_and_the_policy_of_the_process(config, tmp_path):
