@@ -14,6 +14,7 @@ from tfdeepfake.cli.train import read_config
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training import run_folder, run_setup, validation
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.optimizer import freeze_all_but, optimizer
@@ -32,6 +33,8 @@ def networks():
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     data_dir, _ = write_prepared(tmp_path_factory.mktemp("data"), splits={"train": (4, 8), "validation": (3, 3)})
+    three = DataRecipe(num_frames=3, detector="none", height_px=32, width_px=32)
+    write_prepared(data_dir, three, {"train": (4, 8)}, name="three")
     return TrainConfig(network="tiny_clip", data="tiny", data_dir=data_dir, epochs=2, batch_size=4, seed=3)
 
 
@@ -141,6 +144,13 @@ def test_a_run_that_an_older_version_began_has_the_defaults_of_newer_fields(conf
 def test_values_that_mean_nothing_are_refused(config, fields, message):
     with pytest.raises(InputError, match=message):
         change(config, **fields)
+
+
+def test_a_thumbnail_of_other_frames_names_what_holds_them(config, tmp_path):
+    with pytest.raises(
+        InputError, match='rows=1, columns=3 would hold them.*{"rows": R, "columns": C}.*--window-frames N'
+    ):
+        train(change(config, network="tall_swin", data="three"), tmp_path / "run", progress=False)
 
 
 def test_the_command_line_takes_lists_and_numbers():

@@ -252,7 +252,13 @@ def _network(network, network_args):
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(network, f"cannot be built with {network_args}: {error}") from error
+        remedy = ""
+        if "rows *" in str(error):  # a thumbnail of other frames than the data has
+            remedy = (
+                'Give --network-args \'{"rows": R, "columns": C}\', or take other clips: --window-frames N of stored '
+                "runs, or prepare --num-frames N."
+            )
+        raise InputError(network, f"cannot be built with {network_args}: {error}", remedy) from error
 
 
 def _steps(config, prepared, input_type):
