@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.memory import give_back_memory
 from tfdeepfake.workers import WorkerCrashed, imap_ordered
 
 
@@ -86,3 +87,16 @@ def test_a_script_without_main_guard_is_told(tmp_path):
         [sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60
     )
     assert "told: workers" in done.stdout and "__main__" in done.stdout
+
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no such heap")
+def test_freed_memory_goes_back_between_blocks_that_are_used():
+    blocks = [b"x" * 60_000 for _ in range(4000)]
+    full, kept = resident_mb(), blocks[-1]
+    del blocks
+    give_back_memory()
+    assert len(kept) == 60_000 and resident_mb() < full - 150

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.memory import give_back_memory
 from tfdeepfake.quiet import LOG_LEVELS, close_stderr
 
 # How many items per worker may be finished before a slower earlier one.
@@ -281,14 +282,19 @@ def _serve(pipe, threads):
             work = pipe.recv_bytes()
         except (EOFError, ConnectionError):
             return  # the parent is gone
-        try:
-            function, item = pickle.loads(work)
-            answer = True, function(item)
-        except Exception as error:
-            answer = False, error
-        try:
-            answer = pickle.dumps(answer)
-        except Exception:  # pickle raises many types of errors for what it cannot take
-            answer = pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
         with contextlib.suppress(ConnectionError):
-            pipe.send_bytes(answer)
+            pipe.send_bytes(_answer(work))
+        give_back_memory()
+
+
+def _answer(work):
+    """What a worker answers to a pickled (function, item), pickled."""
+    try:
+        function, item = pickle.loads(work)
+        answer = True, function(item)
+    except Exception as error:
+        answer = False, error
+    try:
+        return pickle.dumps(answer)
+    except Exception:  # pickle raises many types of errors for what it cannot take
+        return pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))

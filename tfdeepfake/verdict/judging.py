@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfdeepfake.memory import give_back_memory
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.verdict import methods
 from tfdeepfake.verdict.clock import Clock, TimeUp
@@ -177,7 +178,9 @@ def judge(
     plan = look_plan(model, recipe, settings)
     detect = detect or faces.make_detector("mtcnn" if plan.data.detector == "none" else plan.data.detector)
     clock = Clock(settings.time_limit_s)
-    return judge_looked(path, look(path, plan, detect, clock), model, recipe, settings, keep, clock, progress)
+    verdict = judge_looked(path, look(path, plan, detect, clock), model, recipe, settings, keep, clock, progress)
+    give_back_memory()
+    return verdict
 
 
 def look_plan(model: "keras.Model", recipe: Recipe, settings: JudgeSettings) -> LookPlan:
