@@ -4,10 +4,10 @@
 
 MODEL is a folder that `tfdeepfake export` wrote, of a network of single frames. Of the requests 40 % are crops as
 tensors, 30 % crops as JPEG files, 14 % questions (status, metadata, health), 6 % videos, half of them damaged by the
-rules of `mutated.py`; 10 % are malformed: JSON that ends early, wrong types and shapes, bytes that are no image, paths
-that are not there, forms without an end, connections that are cut. Videos are followed to their verdict; a request that
-is answered with 429 is made again a second later. Fails when an answer is 5xx, when a video has no status, when files
-are left behind, or when memory after the first tenth of the requests grows by more than a tenth.
+rules of `mutations.py`; 10 % are malformed: JSON that ends early, wrong types and shapes, bytes that are no image,
+paths that are not there, forms without an end, connections that are cut. Videos are followed to their verdict; a
+request that is answered with 429 is made again a second later. Fails when an answer is 5xx, when a video has no status,
+when files are left behind, or when memory after the first tenth of the requests grows by more than a tenth.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from mutated import MUTATIONS
+from mutations import MUTATIONS
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "tfdeepfake.cli", "serve"]

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import socket
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+import uvicorn
 from support import media, served
 from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 
@@ -387,3 +389,23 @@ def test_the_process_judges_a_video_confined(tmp_path):
         verdict = process(judge_upload, Task(source, str(folder), "grey.mp4", **limit))
         assert verdict["status"] == "error" and reason in verdict["reason"] and not verdict["page"]
     process.close()
+
+
+def test_a_refusal_is_read_by_a_client_that_is_still_sending(judge):
+    """A connection that is closed over unread bytes is reset: the client would see that, and no reason."""
+    app = create_app(SOURCE, ServeSettings(max_upload_mb=1), log=None)
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    with socket.create_connection(server.servers[0].sockets[0].getsockname(), 20) as web:
+        web.sendall(b"POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20000000\r\n\r\n")
+        for _ in range(20):
+            web.sendall(bytes(1_000_000))
+        said = b""
+        while part := web.recv(1 << 16):
+            said += part
+    assert said.startswith(b"HTTP/1.1 413 ") and b"is larger than the 1 MB" in said
+    server.should_exit = True
+    thread.join()

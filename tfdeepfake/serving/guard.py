@@ -1,5 +1,7 @@
 """What surrounds every request: who may ask, what browsers are told, what is counted and logged."""
 
+import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -36,6 +38,7 @@ HEADERS = {
 }
 # Of a job: whoever has it reads the verdict, so that logs hold its beginning alone.
 _ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
+_LINGER_S = 2.0
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -123,6 +126,22 @@ async def _answer(send, status, text):
     await send({"type": "http.response.body", "body": body})
 
 
+class _Lingering(JSONResponse):
+    """An answer before the body has come: what still comes is thrown away for a moment, and then the connection ends.
+
+    A connection that is closed over unread bytes is reset, and takes the answer along before the client has read it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def error_handlers(log: Callable) -> dict:
     """{exception: what answers in its place}; a fault is logged, and told nobody."""
 
@@ -131,9 +150,8 @@ def error_handlers(log: Callable) -> dict:
 
     async def refused(request, error):
         headers = {"retry-after": "5"} if error.status == 429 else {}
-        # What is left of the body is not read: the connection ends.
         headers |= error.headers | {"connection": "close"}
-        return JSONResponse({"error": error.text}, error.status, headers=headers)
+        return _Lingering({"error": error.text}, error.status, headers=headers)
 
     async def fault(request, error):
         log("fault", error=f"{type(error).__name__}: {error}"[:500])
