@@ -15,7 +15,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_whatever_wrote_it(tmp_path, separator, encoding, end):
     lines = ["File, label ,note,SPLIT", '"real/a b.mp4", REAL ,x,val', '  "fake/a,b.mp4",fake,"",']
@@ -53,6 +53,8 @@ def test_lines_are_counted_as_an_editor_shows_them(tmp_path):
         (b"file,label\na,0,,x\n", "line 2: has more columns"),
         (b'file,label\n"a,0\n', "is not a CSV file"),
         (b"file,label\n\xe9,0\n", "is not UTF-8"),
+        (b"file,label\na\0.mp4,0\n", "is no text"),
+        (b"PK\3\4workbook", "is a spreadsheet program's own file"),
     ],
 )
 def test_what_can_be_wrong(tmp_path, text, problem):

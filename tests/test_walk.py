@@ -55,6 +55,19 @@ def test_links_are_followed_once(tmp_path, clip):
     assert told[1].endswith(f"again is {tmp_path / 'set' / 'a'}, which is read already; it is left out.")
 
 
+def test_links_to_themselves_and_folders_of_systems(tmp_path, clip):
+    shutil.copy(clip, tmp_path / "a.mp4")
+    for link in ("self", "self.mp4", "chain.mp4"):
+        (tmp_path / link).symlink_to("self.mp4" if link == "chain.mp4" else link)
+    for folder in ("__MACOSX", "@eaDir"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(clip, tmp_path / folder / "a.mp4")
+    content = walk(tmp_path)
+    # A link with the name of a video that leads nowhere is one that cannot be read.
+    assert [path.name for path in content.media] == ["a.mp4", "chain.mp4", "self.mp4"]
+    assert [path.name for path in content.others] == ["@eaDir", "__MACOSX", "self"]
+
+
 def test_a_folder_that_links_to_itself(tmp_path, clip):
     shutil.copy(clip, tmp_path / "a.mp4")
     (tmp_path / "self").symlink_to(tmp_path)

@@ -1,6 +1,7 @@
 """The CSV files that people write about their videos, read as spreadsheets, editors and scripts leave them.
 
-UTF-8 with or without byte order mark, or UTF-16; any line ends; commas, semicolons, tabs or bars; quotes and spaces
+UTF-8, UTF-16 or UTF-32 with or without byte order mark; any line ends; commas, semicolons, tabs or bars; quotes and
+spaces
 around cells; column names and labels in any case.
 """
 
@@ -58,11 +59,29 @@ def _text(path):
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).", "Check path and permissions.") from None
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
+        raise InputError(path, "is a spreadsheet program's own file, not CSV.", 'Save it as "CSV UTF-8".')
     try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
+        text = data.decode(_encoding(data))
     except UnicodeDecodeError as error:
         raise InputError(path, f"is not UTF-8 (byte {error.start}).", 'Save it as "CSV UTF-8".') from None
+    if "\0" in text:
+        raise InputError(path, "is no text: it has bytes of 0.", 'Save it as "CSV UTF-8".')
+    return text
+
+
+def _encoding(data):
+    for mark, name in (
+        (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    ):  # fmt: skip
+        if data.startswith(mark):
+            return name
+    # Without a mark, every second byte of a header's Latin letters is 0.
+    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(data) > 3 and not any(data[first:16:2]) and all(data[1 - first : 16 : 2]):
+            return name
+    return "utf-8-sig"
 
 
 def _header(path, text, columns, needed, remedy):

@@ -44,7 +44,7 @@ def frame_files(folder: Path | str) -> tuple[Path, ...]:
 @functools.lru_cache(256)
 def _frame_files(folder, *state):
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and os.path.isfile(entry.path)]
     kinds = {name: sniff(os.path.join(folder, name)) for name in names}
     if any(kind == "video" for kind in kinds.values()):
         return ()

@@ -8,6 +8,9 @@ from pathlib import Path
 from tfdeepfake.data.video.formats import sniff
 from tfdeepfake.data.video.frame_folder import FRAME_RATE, frame_files
 
+# What systems and their archives put into people's folders: copies of metadata, thumbnails, what was deleted.
+SYSTEMS_OWN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+
 
 @dataclass
 class Folder:
@@ -16,7 +19,7 @@ class Folder:
     Args:
       media: files, and folders that hold the frames of one video, by name.
       frame_folders: those of `media` that are folders.
-      others: files that are no media; hidden files and folders, which are not opened.
+      others: files that are no media; hidden files and folders and `SYSTEMS_OWN`, which are not opened.
       left_out: [(folder, why)]: what links lead to a second time.
       unreadable: [(folder, why)].
     """
@@ -67,11 +70,11 @@ def walk(folder: Path | str, skip: Iterable[Path | str] = (), as_video: bool = T
             path = here / entry.name
             if os.path.abspath(path) in skip:
                 continue
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name in SYSTEMS_OWN:
                 content.others.append(path)
             elif entry.is_dir(follow_symlinks=False):
                 enter(path)
-            elif entry.is_dir():
+            elif os.path.isdir(path):  # entry.is_dir() raises over a link to itself
                 links.append(path)
             elif not _is_medium(path):
                 content.others.append(path)
