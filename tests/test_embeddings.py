@@ -56,6 +56,20 @@ def test_perplexity_and_components_give_way_to_few_points():
         clusters.reduce(np.zeros((4, 3), np.float32))
 
 
+def test_beyond_the_landmarks_points_lie_among_their_neighbours():
+    values, numbers = groups(4, 60)
+    points = clusters.reduce(values, perplexity=8, landmarks=60)
+    assert len(points.landmarks) == len(np.unique(points.landmarks)) == 60 and points.places.shape == (240, 3)
+    assert (numbers[points.landmarks[points.nearest]] == numbers).all()
+    np.testing.assert_array_equal(points.nearest[points.landmarks], np.arange(60))
+    away = np.linalg.norm(points.places[:, None] - points.places[None], axis=-1) + 1e9 * np.eye(240)
+    assert (numbers[away.argmin(axis=1)] == numbers).mean() > 0.95
+    for name, one in clusters.cluster_all(points).items():
+        assert len(one.clusters) == 240 and "of landmarks" in one.settings, name
+        assert (one.clusters == one.clusters[points.landmarks][points.nearest]).all()
+        assert (np.diff(np.bincount(one.clusters[one.clusters >= 0])) <= 0).all(), "the largest cluster comes first"
+
+
 def test_purity_stands_beside_that_of_kinds_dealt_out():
     rng = np.random.default_rng(0)
     of = rng.integers(0, 10, 400)
@@ -77,7 +91,8 @@ def test_the_page_holds_its_own_script_and_no_name_ends_it(grouped, tmp_path):
     found = clusters.cluster(points.places)
     purity = {"label": clusters.purity(numbers, names)._asdict()}
     about = {
-        "network": "x", "data": "y", "split": "test", "num_points": 80, "num_examples": 80, "embedding_size": 12,
+        "network": "x", "data": "y", "split": "test", "num_points": 80, "num_landmarks": 80, "num_examples": 80,
+        "embedding_size": 12,
         "variance_kept": 1.0, "perplexity": 8.0, "seconds": points.seconds,
         "clusterings": {name: {"clusters": 1, "noise": 0.0, "settings": "", "purity": purity} for name in found},
     }  # fmt: skip

@@ -15,7 +15,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--out", required=True, help="folder for index.html, embeddings.npz, clusters.csv and clusters/")
     p.add_argument("--components", type=int, default=50, help="numbers that PCA leaves of an embedding [50]")
     p.add_argument("--perplexity", type=float, default=50.0, help="of t-SNE, about how many neighbours count [50]")
-    p.add_argument("--num-points", type=int, help="so many examples at random (default: all); 100,000 take hours")
+    p.add_argument("--num-points", type=int, help="so many examples at random (default: all)")
+    p.add_argument("--landmarks", type=int, default=5000, help="t-SNE places so many, the others lie among them [5000]")
     p.add_argument("--least", type=int, default=5, help="points of a cluster at least [5]")
     p.add_argument("--seed", type=int, default=0, help="of PCA, t-SNE, k-means and random choices [0]")
     p.add_argument("--batch-size", type=int, default=16, help="examples at a time [16]")
@@ -24,7 +25,13 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     need_whole(
-        args, components=(1, None), num_points=(5, None), least=(2, None), batch_size=(1, None), seed=(0, 2**32 - 1)
+        args,
+        components=(1, None),
+        num_points=(5, None),
+        landmarks=(5, None),
+        least=(2, None),
+        batch_size=(1, None),
+        seed=(0, 2**32 - 1),
     )
     need_above_zero(args, "perplexity")
     check_output_folder(args.out)
@@ -42,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
         components=args.components,
         perplexity=args.perplexity,
         num_points=args.num_points,
+        landmarks=args.landmarks,
         least=args.least,
         seed=args.seed,
         batch_size=args.batch_size,

@@ -2,7 +2,8 @@
 
 What each takes is written beside it (P1 Figs. 3.7, 3.10, 3.11). scikit-learn's t-SNE in three dimensions is the
 Barnes-Hut one: it holds about 90 neighbours of each point (P = 3 x perplexity, a few hundred MB for 130,000 points) and
-takes most of the time.
+takes most of the time. Beyond `LANDMARKS` points it places that many, drawn at random; each other point is put among
+the landmarks that are its nearest neighbours by PCA, and belongs to the cluster of the nearest.
 """
 
 import time
@@ -14,6 +15,8 @@ import numpy as np
 COMPONENTS, PERPLEXITY = 50, 50.0
 LEAST_CLUSTER = 5
 SMALL = 2_000
+# Exact t-SNE of more takes hours; every point beyond is placed among its neighbours.
+LANDMARKS, NEIGHBOURS = 5_000, 5
 
 
 class Points(NamedTuple):
@@ -26,6 +29,8 @@ class Points(NamedTuple):
       explained: part of the variance that the C components hold, 0..1.
       perplexity: that was used; less than asked for where there are few points.
       seconds: {name of the step: s}.
+      landmarks: int64 [M], the points that t-SNE placed itself; all N where there are no others.
+      nearest: int64 [N], for each point which of these M is its nearest.
     """
 
     reduced: np.ndarray
@@ -34,9 +39,17 @@ class Points(NamedTuple):
     explained: float
     perplexity: float
     seconds: dict
+    landmarks: np.ndarray
+    nearest: np.ndarray
 
 
-def reduce(values: np.ndarray, components: int = COMPONENTS, perplexity: float = PERPLEXITY, seed: int = 0) -> Points:
+def reduce(
+    values: np.ndarray,
+    components: int = COMPONENTS,
+    perplexity: float = PERPLEXITY,
+    seed: int = 0,
+    landmarks: int = LANDMARKS,
+) -> Points:
     """PCA, then t-SNE to three dimensions of what it leaves (P1 3.3.2.2).
 
     Args:
@@ -44,6 +57,7 @@ def reduce(values: np.ndarray, components: int = COMPONENTS, perplexity: float =
       components: C of PCA, no more than N and D allow.
       perplexity: of t-SNE, about how many neighbours each point heeds; no more than (N - 1) / 3.
       seed: of both.
+      landmarks: points that t-SNE itself places at most; the others are put among them.
     Returns:
       Points.
     Raises:
@@ -56,7 +70,10 @@ def reduce(values: np.ndarray, components: int = COMPONENTS, perplexity: float =
     from threadpoolctl import threadpool_limits
 
     seconds, components = {}, min(components, *values.shape)
-    perplexity = min(perplexity, (len(values) - 1) / 3)
+    chosen = np.arange(len(values))
+    if len(values) > landmarks:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(values), max(landmarks, 5), replace=False))
+    perplexity = min(perplexity, (len(chosen) - 1) / 3)
     start = time.perf_counter()
     pca = PCA(components, random_state=seed).fit(values)
     reduced = pca.transform(values).astype(np.float32)
@@ -64,12 +81,34 @@ def reduce(values: np.ndarray, components: int = COMPONENTS, perplexity: float =
     start = time.perf_counter()
     tsne = TSNE(3, perplexity=perplexity, init="pca" if components >= 3 else "random", random_state=seed)
     # Threads wait for each other in each of its 1,000 steps: for few points that takes longer than it saves.
-    with threadpool_limits(1 if len(values) < SMALL else None):
-        places = tsne.fit_transform(reduced).astype(np.float32)
-    seconds["t-SNE to 3"] = time.perf_counter() - start
+    with threadpool_limits(1 if len(chosen) < SMALL else None):
+        places = tsne.fit_transform(reduced[chosen]).astype(np.float32)
+    several = len(chosen) < len(values)
+    seconds[f"t-SNE to 3 of {len(chosen)}" if several else "t-SNE to 3"] = time.perf_counter() - start
+    nearest = np.arange(len(values))
+    if several:
+        start = time.perf_counter()
+        places, nearest = _among(reduced, chosen, places)
+        seconds["places of the others"] = time.perf_counter() - start
     three = np.zeros((len(values), 3), np.float32)
     three[:, : min(3, components)] = reduced[:, :3]
-    return Points(reduced, places, three, float(pca.explained_variance_ratio_.sum()), float(perplexity), seconds)
+    explained = float(pca.explained_variance_ratio_.sum())
+    return Points(reduced, places, three, explained, float(perplexity), seconds, chosen, nearest)
+
+
+def _among(reduced, chosen, places):
+    """(places [N, 3] of all points, number of the nearest landmark of each), from the places of the landmarks."""
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(NEIGHBOURS, len(chosen))
+    away, near = NearestNeighbors(n_neighbors=count).fit(reduced[chosen]).kneighbors(reduced)
+    # As t-SNE weighs neighbours: by a bell whose width is the distance to the farthest of them.
+    weight = np.exp(-0.5 * (away / np.maximum(away[:, -1:], 1e-12)) ** 2)
+    weight /= weight.sum(axis=1, keepdims=True)
+    out = np.einsum("nk,nkd->nd", weight, places[near]).astype(np.float32)
+    nearest = near[:, 0]
+    out[chosen], nearest[chosen] = places, np.arange(len(chosen))
+    return out, nearest
 
 
 class Clustering(NamedTuple):
@@ -88,6 +127,17 @@ class Clustering(NamedTuple):
     @property
     def count(self) -> int:
         return int(self.clusters.max()) + 1
+
+
+def cluster_all(points: Points, least: int = LEAST_CLUSTER, seed: int = 0) -> dict[str, Clustering]:
+    """`cluster` of the landmarks; every other point belongs where its nearest landmark does."""
+    own = cluster(points.places[points.landmarks], least, seed)
+    if len(points.landmarks) == len(points.places):
+        return own
+    return {
+        name: one._replace(clusters=_by_size(one.clusters[points.nearest]), settings=f"{one.settings}, of landmarks")
+        for name, one in own.items()
+    }
 
 
 def cluster(places: np.ndarray, least: int = LEAST_CLUSTER, seed: int = 0) -> dict[str, Clustering]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdeepfake import model_inputs
-from tfdeepfake.embeddings.clusters import COMPONENTS, PERPLEXITY, Clustering, cluster, purity, reduce
+from tfdeepfake.embeddings.clusters import COMPONENTS, LANDMARKS, PERPLEXITY, Clustering, cluster_all, purity, reduce
 from tfdeepfake.embeddings.features import Embeddings, embed_data, thumbnails
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.run import open_fitting
@@ -33,6 +33,7 @@ def embed(
     components: int = COMPONENTS,
     perplexity: float = PERPLEXITY,
     num_points: int | None = None,
+    landmarks: int = LANDMARKS,
     least: int = 5,
     seed: int = 0,
     batch_size: int = 16,
@@ -46,8 +47,8 @@ def embed(
       split: of it.
       out_dir: gets index.html, embeddings.npz, clusters.csv, embeddings.json and clusters/ with the contact sheets.
       components, perplexity, seed: see `clusters.reduce`.
-      num_points: so many examples, drawn at random, are reduced and clustered; all when not given. t-SNE takes hours of
-        100,000.
+      num_points: so many examples, drawn at random, are reduced and clustered; all when not given.
+      landmarks: see `clusters.reduce`.
       least: points of a cluster at least.
       batch_size: examples at a time.
       log: called with lines for the user.
@@ -74,8 +75,8 @@ def embed(
     if len(numbers) < 5:
         raise InputError(prepared.version, f"has {len(numbers)} examples in {split!r}.", "At least 5 are needed.")
     log(f"{len(numbers)} of {total} embeddings of {rows.values.shape[1]} numbers; reducing them ...")
-    points = reduce(rows.values, components, perplexity, seed)
-    clusterings = cluster(points.places, least, seed)
+    points = reduce(rows.values, components, perplexity, seed, landmarks)
+    clusterings = cluster_all(points, least, seed)
     about = {
         "schema": SCHEMA,
         "model": str(folder),
@@ -84,6 +85,7 @@ def embed(
         "split": split,
         "num_examples": total,
         "num_points": len(numbers),
+        "num_landmarks": len(points.landmarks),
         "embedding_size": int(rows.values.shape[1]),
         "variance_kept": points.explained,
         "perplexity": points.perplexity,
