@@ -1,6 +1,6 @@
 """What breaks around `tfdeepfake serve`: killed processes, cut connections, a full disk, damaged videos; then the next.
 
-    python benchmarks/server_faults.py MODEL VIDEO [--kills 100] [--cuts 100] [--mutated 500]
+    python benchmarks/server_faults.py MODEL VIDEO [--kills 100] [--cuts 100] [--mutated 500] [--minutes 600]
 
 MODEL is what `tfdeepfake serve` takes, VIDEO one that it scores. Kills: while a video is judged, its process is killed;
 the video has to get a status, and another is judged after every tenth. Cuts: uploads whose connection ends in their
@@ -95,9 +95,9 @@ class Server:
             sys.exit(f"{what}: {open_jobs} open jobs, left behind: {left}")
 
 
-def kills(server, video, count):
-    statuses = collections.Counter()
-    for number in range(count):
+def kills(server, video, count, end):
+    statuses, number = collections.Counter(), 0
+    while number < count and time.perf_counter() < end:
         job = server.send(video)
         server.verdict(job, ("running", "done"))
         if (process := server.judging_process()) is not None:
@@ -105,11 +105,12 @@ def kills(server, video, count):
         verdict = server.verdict(job)["verdict"]
         statuses[verdict["status"], "SIGKILL" in verdict["reason"]] += 1
         server.ask("DELETE", job["links"]["self"])
-        if number % 10 == 9 and (said := server.judge(video))[0] != "scored":
-            sys.exit(f"after {number + 1} kills a whole video is {said}")
+        number += 1
+        if number % 10 == 0 and (said := server.judge(video))[0] != "scored":
+            sys.exit(f"after {number} kills a whole video is {said}")
     server.must_be_clean("kills")
     told = ", ".join(f"{n} {status}{' (killed)' if killed else ''}" for (status, killed), n in statuses.items())
-    print(f"{count} kills: {told}; every tenth was followed by a whole video, scored; nothing left", flush=True)
+    print(f"{number} kills: {told}; every tenth was followed by a whole video, scored; nothing left", flush=True)
 
 
 def cuts(server, video, count):
@@ -172,9 +173,9 @@ def full_disk(model, port, video, temporary):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def damaged(server, video, count):
+def damaged(server, video, count, end):
     rng, statuses, seconds = np.random.default_rng(0), collections.Counter(), []
-    for _ in range(count):
+    while statuses.total() < count and time.perf_counter() < end:
         content = MUTATIONS[rng.choice(list(MUTATIONS))](video, rng)
         start = time.perf_counter()
         if not content:
@@ -184,7 +185,7 @@ def damaged(server, video, count):
         seconds.append(time.perf_counter() - start)
     server.must_be_clean("damaged videos")
     told = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
-    print(f"{count} damaged videos: {told}; the slowest took {max(seconds):.1f} s", flush=True)
+    print(f"{statuses.total()} damaged videos: {told}; the slowest took {max(seconds):.1f} s", flush=True)
 
 
 def main():
@@ -193,6 +194,7 @@ def main():
     parser.add_argument("video", type=Path)
     for name, count in (("kills", 100), ("cuts", 100), ("mutated", 500)):
         parser.add_argument(f"--{name}", type=int, default=count)
+    parser.add_argument("--minutes", type=float, default=600, help="for the damaged videos, and for the kills")
     parser.add_argument("--port", type=int, default=8621)
     arguments = parser.parse_args()
     video, fine = arguments.video.read_bytes(), True
@@ -203,8 +205,9 @@ def main():
         server = Server(arguments.model, arguments.port, temporary / "server")
         try:
             fine &= cuts(server, video, arguments.cuts)
-            damaged(server, video, arguments.mutated)
-            kills(server, video, arguments.kills)
+            end = time.perf_counter() + 60 * arguments.minutes
+            damaged(server, video, arguments.mutated, end)
+            kills(server, video, arguments.kills, end + 60 * arguments.minutes)
         finally:
             code = server.end()
         left = [path.name for path in (temporary / "server").iterdir()]

@@ -12,6 +12,7 @@ const WORDS = { no_face: "NO FACE", unreadable: "UNREADABLE", error: "ERROR" };
 let about = null;
 let uploading = 0;
 const waiting = [];
+const sending = new Set();
 const items = new Map(); // job id -> item
 
 // History of this session: ids and names, in this tab alone.
@@ -110,6 +111,7 @@ async function upload(item) {
     if (text) showStep(item, "upload", item.node.querySelector("progress").value, text);
     else showStep(item, "upload", 0.05 * (sent / item.file.size), `${Math.round(100 * (sent / item.file.size))} % sent`);
   };
+  sending.add(item);
   try {
     item.id = await send(item, { headers: token(), progress });
     if (item.removed) {
@@ -122,9 +124,13 @@ async function upload(item) {
   } catch (error) {
     if (!item.removed) refused(item, error);
   }
+  sending.delete(item);
   uploading -= 1;
   next();
 }
+
+// Who leaves the page takes the rest of a file along: it cannot go on, and waits for nobody.
+window.addEventListener("pagehide", () => { for (const item of sending) if (item.cancel) item.cancel(); });
 
 function refused(item, error) {
   if (error instanceof Refusal && error.status === 429) {

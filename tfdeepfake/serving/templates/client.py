@@ -7,15 +7,27 @@ to the server, logits come back, and the verdict is the one that `tfdeepfake pre
 import sys
 from pathlib import Path
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.serving.remote import RemoteModel
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.lines import line
 
-if __name__ == "__main__":
+
+def main(url: str, *paths: str) -> None:
+    """Prints the verdict on each video."""
     folder = Path(__file__).resolve().parent
     recipe = load_recipe(folder)
-    model = RemoteModel(sys.argv[1], folder.name, recipe)
-    for path in sys.argv[2:]:
+    model = RemoteModel(url, folder.name, recipe)
+    for path in paths:
         verdict = judge(path, model, recipe)
         print(line(verdict.to_dict(), verdict.threshold))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except InputError as error:
+        sys.exit(str(error))

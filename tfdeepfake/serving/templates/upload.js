@@ -31,7 +31,7 @@ export async function send(item, { headers, progress }) {
   item.cancel = () => {
     cancelled = true;
     if (request) request.abort();
-    if (at) fetch(at, { method: "DELETE", headers: TUS }).catch(() => {});
+    if (at) fetch(at, { method: "DELETE", headers: TUS, keepalive: true }).catch(() => {});
   };
   const check = async (answer) => {
     if (answer.ok) return answer;
