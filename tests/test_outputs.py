@@ -131,6 +131,23 @@ def test_numbers_that_mean_nothing_are_refused_by_name(given, tmp_path, capsys, 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("prepare video_folder --dir nowhere", "nowhere: is no folder"),
+        ("audit video_folder=nowhere", "nowhere: is no folder"),
+        ("evaluate nowhere", "nowhere: is not a run folder"),
+        ("export nowhere --out {new}", "nowhere: is not a saved model folder"),
+        ("convert nonsense {image} --out {new}", "nonsense: is no known checkpoint"),
+        ("convert meso4_df nowhere --out {new}", "nowhere: does not exist"),
+    ],
+)
+def test_what_is_not_there_is_said_before_tensorflow_is_loaded(given, tmp_path, capsys, monkeypatch, command, problem):
+    for verb in ("prepare", "audit", "evaluate", "export", "convert"):
+        monkeypatch.setattr(f"tfdeepfake.cli.{verb}.load_tensorflow", lambda: pytest.fail("loaded"))
+    assert problem in refused(command, capsys, **given)
+
+
 def test_the_suffix_decides_the_format_of_an_image(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     heads = {".jpg": b"\xff\xd8\xff", ".PNG": b"\x89PNG", ".webp": b"RIFF", ".bmp": b"BM", ".tiff": b"II*\0"}

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tfdeepfake.cli.flags import add_options, need_whole, read_options
+from tfdeepfake.cli.flags import add_options, need_folder, need_whole, read_options
 from tfdeepfake.files import check_output_file
 from tfdeepfake.quiet import load_tensorflow
 
@@ -22,6 +22,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     need_whole(args, num_frames=(0, None), distance=(0, 64))
     options = read_options(args)
+    for name in args.data:
+        need_folder(name.partition("=")[2] if "=" in name else None)
     if args.out:
         check_output_file(args.out, (".json", ".csv"))
     if args.exclude_out:

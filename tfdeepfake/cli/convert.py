@@ -1,7 +1,9 @@
 """`tfdeepfake convert`: a published checkpoint to a saved model folder."""
 
 import argparse
+from pathlib import Path
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 
@@ -17,7 +19,12 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
+    from tfdeepfake.published.sources import find_published
+
     check_output_folder(args.out)
+    known = find_published(args.source)
+    if not Path(args.file).exists():
+        raise InputError(args.file, "does not exist.", f"Get it first: {known.whereabouts}")
     load_tensorflow()
     from tfdeepfake.compiled.choice import compile_ahead
     from tfdeepfake.model_folder import load_recipe

@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
         from tfdeepfake.evaluation.score_file import evaluate_file
 
         return covered(evaluate_file(path, **common), args.min_coverage)
+    if not path.is_dir():
+        raise InputError(
+            path, "is not a run folder.", "Give a folder written by `tfdeepfake train`, or a saved model folder."
+        )
     from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
 
     is_run = not (path / RECIPE_FILE).exists()

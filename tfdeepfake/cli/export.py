@@ -24,6 +24,9 @@ def run(args: argparse.Namespace) -> None:
 
         print(export_litert(args.model, args.out, print))
         return
+    from tfdeepfake.model_folder import load_recipe  # which loads numpy
+
+    load_recipe(args.model)  # what is wrong with it is said before TensorFlow is loaded
     load_tensorflow()
     if args.format == "onnx":
         from tfdeepfake.serving.onnx import export_onnx

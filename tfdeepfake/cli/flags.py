@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import math
+import os
 from collections.abc import Collection
 from typing import Any
 
@@ -62,6 +63,12 @@ def _values(args, name):
 
 def _flag(name):
     return f"--{name.replace('_', '-')}"
+
+
+def need_folder(path: str | None) -> None:
+    """Refuses a folder that is not there, before what would read it is loaded."""
+    if path is not None and not os.path.isdir(os.path.expanduser(path)):
+        raise InputError(path, "is no folder.", "Check the path.")
 
 
 def add_fields(parser: argparse.ArgumentParser, cls, leave_out: tuple = (), note: str = "[{default}]") -> None:

@@ -4,7 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
-from tfdeepfake.cli.flags import add_fields, add_options, given_fields, need_above_zero, need_whole, read_options
+from tfdeepfake.cli.flags import (
+    add_fields,
+    add_options,
+    given_fields,
+    need_above_zero,
+    need_folder,
+    need_whole,
+    read_options,
+)
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -45,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     by_class = ("num_frames_real", "num_frames_fake", "num_clips_real", "num_clips_fake")
     need_whole(args, workers=(0, None), **dict.fromkeys(by_class, (1, None)))
     need_above_zero(args, "frame_rate")
+    need_folder(args.dir)
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
     recipe = ({} if args.like is None else fields_like(args.like)) | given_fields(args, DataRecipe)
