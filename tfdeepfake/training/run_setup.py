@@ -24,15 +24,19 @@ from tfdeepfake.training.config import TrainConfig
 @contextmanager
 def mixed_precision(precision: str) -> Iterator[None]:
     """Sets the mixed precision policy for the networks built inside."""
-    before = keras.config.dtype_policy()
+    before, graph = keras.config.dtype_policy(), tf.config.optimizer.get_experimental_options()
     if precision != "float32":
         if precision == "float16" and not tf.config.list_logical_devices("GPU"):
             print("precision float16 is about 50 times slower than float32 on a CPU; try bfloat16.", file=sys.stderr)
         keras.config.set_dtype_policy(f"mixed_{precision}")
+        if not tf.config.list_logical_devices("GPU"):
+            # TensorFlow 2.21's fused convolutions make NaN of a 3D network in bfloat16 on CPUs, within some steps.
+            tf.config.optimizer.set_experimental_options({"remapping": False})
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+        tf.config.optimizer.set_experimental_options({"remapping": graph.get("remapping", True)})
 
 
 @dataclasses.dataclass
