@@ -222,17 +222,17 @@ def run_process(config, run_dir, cpus=1):
 
 
 @pytest.mark.slow
-def test_ten_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path):
-    """Real kills at moments spread over more than an epoch, its end and its writes included.
+def test_six_sigkills_change_nothing_and_lose_no_finished_epoch(config, tmp_path):
+    """Real kills at moments spread over more than an epoch, its end and its writes included; more are in test_kills.
 
     The killed run writes its state inside epochs too, after nearly every step, and the one beside it never does.
     """
-    config = change(config, epochs=40, network_args={"width": 1000})
+    config = change(config, epochs=24, network_args={"width": 1000})
     run_process(config, tmp_path / "whole")
     with open(tmp_path / "whole" / "metrics.csv", newline="") as file:
         epoch_s = float(np.median([float(row["seconds"]) for row in csv.DictReader(file)]))
     rng, finished, kills = np.random.default_rng(0), 0, 0
-    while kills < 10:
+    while kills < 6:
         child, lines = train_process.start(change(config, checkpoint_minutes=1e-4), tmp_path / "killed")
         told, stop_at = 0, finished + int(rng.integers(1, 3))
         for line in lines:
