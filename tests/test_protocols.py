@@ -248,3 +248,34 @@ def test_an_undefined_figure_is_no_number(tmp_path):
     text = write_tables(tmp_path, "t", "Title", [], "model", figures).markdown()
     assert "undefined; 3 fake + 0 real; 3 of 3 scored; one class only" in text and "1.000 [no interval]" in text
     assert lines_of(tmp_path / "t_cells.csv")[0]["auc"] == ""
+
+
+def test_cells_that_were_half_written_are_scored_again_and_damaged_ones_named(root, tmp_path, capsys):
+    out = tmp_path / "run"
+    wanted = ["protocol", "manipulations", "--models", str(root / "a"), "--data", "first", "--resamples", "0"]
+    wanted += ["--data-dir", str(root / "data"), "--run-dir", str(out)]
+    assert main(wanted) == 0
+    report = next((out / "cells").iterdir()) / "metrics.json"
+    whole = report.read_text()
+    report.unlink()  # it is written last
+    assert main([*wanted, "--plan"]) == 0
+    assert "1 of 1 cells" in capsys.readouterr().out
+    report.write_text(whole[:100])
+    assert main(wanted) == 2
+    said = capsys.readouterr().err
+    assert str(report) in said and "Delete the cell's folder" in said
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    assert main([*wanted[:-1], str(tmp_path / "other")]) == 2
+    assert "they are no protocol's" in capsys.readouterr().err
+
+
+def test_data_without_fakes_have_no_figure(root, tmp_path):
+    write_prepared(tmp_path / "data", DATA, {"test": (6, 0)}, name="genuine")
+    out = tmp_path / "run"
+    wanted = ["protocol", "cross_data", "--models", str(root / "a"), "--data", "genuine", "--resamples", "20"]
+    assert main([*wanted, "--data-dir", str(tmp_path / "data"), "--run-dir", str(out)]) == 0
+    (line,) = lines_of(out / "cross_data_cells.csv")
+    assert (line["auc"], line["fake"], line["real"]) == ("", "0", "6") and "both classes" in line["remark"]
+    page = (out / "index.html").read_text()
+    assert "<b>undefined</b>" in page and "Curves" not in page
