@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,7 +118,7 @@ def prepared_with(monkeypatch, arguments):
         "left_out": {"audio": 3},
     }  # fmt: skip
     monkeypatch.setattr(builders, "prepare", lambda *names, **rest: called.update(rest) or summary)
-    assert main(["prepare", "video_folder", "--dir", "videos", *arguments]) == 0
+    assert main(["prepare", "video_folder", "--dir", str(Path(__file__).parent), *arguments]) == 0
     return called
 
 
