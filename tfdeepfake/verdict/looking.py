@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.verdict.clock import Clock, TimeUp
@@ -86,9 +88,22 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
             facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
             with clock.step("decode"):
                 examples, searched = _examples(path, info, plan, detect, clock)
+            facts["notes"] += _slow(examples, plan.data)
         return Looked(info, facts, examples, searched, clock.seconds)
     except (Exception, TimeUp) as error:
         return Looked(info, facts, seconds=clock.seconds, failure=failure_of(error, plan.time_limit_s, plan.debug))
+
+
+def _slow(examples, data):
+    """[what is to be said of a video that shows fewer frames/s than the network's training videos did], or []."""
+    from tfdeepfake.data.video.rate import SAME_RATE
+
+    steps_s = [np.diff(e.timestamps_s) for e in examples if data.sampling == "consecutive" and data.runs_fps]
+    step_s = float(np.median(np.concatenate(steps_s))) if any(map(len, steps_s)) else 0.0
+    if not step_s or step_s * data.runs_fps <= SAME_RATE * data.stride_frames:
+        return []
+    shown = f"{data.stride_frames / step_s:.3g} new frames/s"
+    return [f"shows {shown}, the network knows motion at {data.runs_fps:.3g}: the score may be far off"]
 
 
 def failure_of(error: BaseException, time_limit_s: float, debug: bool = False) -> Failure:
