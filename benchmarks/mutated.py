@@ -40,7 +40,7 @@ from tfdeepfake.workers import OwnProcess, WorkerCrashed
 PACKAGE = str(Path(__file__).resolve().parents[1] / "tfdeepfake")
 COMMAND = [sys.executable, "-m", "tfdeepfake.cli"]
 AT_ONCE = 10
-SLOW_S = 30.0  # of one file: a hang
+SLOW_S, LOADING_S = 30.0, 300.0  # of one file, where more is a hang; of the network
 MEMORY_MB = 4096  # as in `predict --isolate`
 WEIGHTS = {".pt", ".pth", ".safetensors", ".h5", ".tflite"}
 OTHERS = {".csv", ".json"} | WEIGHTS
@@ -252,11 +252,14 @@ class Run:
             for path, content in zip(paths, contents, strict=True):
                 path.parent.mkdir()
                 path.write_bytes(content)
-            answer = self.process(read_all, (paths, self.model), SLOW_S * 2)
+            # A process that begins, on a busy machine, takes longer to load its network than any file may.
+            self.process(read_all, ([], self.model), LOADING_S)
+            answer = self.process(read_all, (paths, self.model), SLOW_S * (AT_ONCE + 1))
             if not isinstance(answer, WorkerCrashed):
                 return answer
             answers, peak = [], 0
             for path in paths:  # which of them?
+                self.process(read_all, ([], self.model), LOADING_S)
                 alone = self.process(read_all, ([path], self.model), SLOW_S * 2)
                 if isinstance(alone, WorkerCrashed):
                     outcome = "HANG" if "longer" in str(alone) else "CRASH"
