@@ -15,6 +15,7 @@ import httpx2
 import numpy as np
 import pytest
 import uvicorn
+from PIL import Image
 from support import media, served
 from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 
@@ -23,6 +24,7 @@ from tfdeepfake.serving import jobs
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
 from tfdeepfake.serving.pages import SCRIPTS
+from tfdeepfake.serving.preview import PreviewTask, judge_preview
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.serving.uploads import safe_name
@@ -388,6 +390,9 @@ def test_the_process_judges_a_video_confined(tmp_path):
     for limit, reason in (({"max_pixels": 3000}, "shows 64 x 48 px"), ({"max_duration_s": 0.01}, "lasts 0 s")):
         verdict = process(judge_upload, Task(source, str(folder), "grey.mp4", **limit))
         assert verdict["status"] == "error" and reason in verdict["reason"] and not verdict["page"]
+    Image.fromarray(frames[0]).save(tmp_path / "look.jpg")
+    said = process(judge_preview, PreviewTask(source, str(tmp_path / "look.jpg")))
+    assert (said["status"], said["width"], said["height"], said["faces"]) == ("no_face", 64, 48, [])
     process.close()
 
 
