@@ -38,7 +38,8 @@ HEADERS = {
 }
 # Of a job: whoever has it reads the verdict, so that logs hold its beginning alone.
 _ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
-_LINGER_S = 2.0
+# In the scope of a request: there is no more of its body.
+_LINGER_S, _ENDED = 2.0, "tfdeepfake.ended"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -77,6 +78,8 @@ class Guard:
             nonlocal num_bytes
             message = await receive()
             num_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                scope[_ENDED] = True
             return message
 
         async def guarded(message: Message) -> None:
@@ -137,8 +140,8 @@ class _Lingering(JSONResponse):
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
-                while (await receive()).get("more_body", False):
-                    pass
+                while not scope.get(_ENDED):
+                    await receive()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
