@@ -38,6 +38,13 @@ def test_an_empty_file(tmp_path):
     refused(tmp_path / "a.mp4", "is empty")
 
 
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    for path in (tmp_path / "a.mp4", "/dev/zero"):
+        with pytest.raises(video.VideoError, match="is a pipe or a device"):
+            video.probe(path)
+
+
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read every file")
 def test_a_file_without_permission(tmp_path):
     path = make_video(tmp_path / "a.mp4", moving_frames(2))

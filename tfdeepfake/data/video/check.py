@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -43,8 +44,10 @@ class Deadline:
 def check_file(path: str | Path) -> bool:
     """Whether the path is a folder; raises VideoError when it is neither that nor a file with something in it."""
     try:
-        is_folder = os.path.isdir(path)
-        if not is_folder:
+        kind = os.stat(path).st_mode
+        is_folder = stat.S_ISDIR(kind)
+        is_file = stat.S_ISREG(kind)  # to open a pipe is to wait for who writes into it
+        if is_file:
             with open(path, "rb") as stream:
                 is_empty = not stream.read(1)
     except FileNotFoundError:
@@ -55,7 +58,9 @@ def check_file(path: str | Path) -> bool:
         raise VideoError(path, f"cannot be opened ({error.strerror}).", "Check its permissions.") from None
     except ValueError as error:  # a NUL in the name
         raise VideoError(path, f"is not a path ({error}).", "Check the path.") from None
-    if not is_folder and is_empty:
+    if not is_folder and not is_file:
+        raise VideoError(path, "is a pipe or a device, not a file.", "Write it to a file first.")
+    if is_file and is_empty:
         raise VideoError(path, "is empty (0 bytes).", "Copy or download it again.")
     return is_folder
 
