@@ -206,6 +206,15 @@ def test_several_images_in_one_file(tmp_path):
     assert np.abs(video.read_frames(path, [0]).frames[0].astype(int) - np.rot90(first, 2)).mean() < 4
 
 
+@pytest.mark.parametrize("kind, problem", [(b"iovl", "overlapping"), (b"unci", "not compressed"), (b"none", "damaged")])
+def test_kinds_of_heic_that_are_not_read_are_named(tmp_path, kind, problem):
+    path = tmp_path / "a.heic"
+    write_heif(path, "heic", {1: (coded_image("heic", image()), (80, 60), [], True)}, primary=5, overlay=(5, 1, []))
+    path.write_bytes(path.read_bytes().replace(b"iden", kind))
+    with pytest.raises(video.VideoError, match=problem):
+        video.probe(path)
+
+
 def test_wide_colours_of_a_heic(tmp_path):
     drawn = image(96, 128)
     drawn[40:, :40] = (205, 150, 120)

@@ -17,6 +17,10 @@ from tfdeepfake.data.video.heif_boxes import read_items
 from tfdeepfake.data.video.shown import turn_degrees, upright
 
 CODECS = {b"hvc1": ("hevc", b"hvcC"), b"av01": ("libdav1d", b"av1C"), b"jpeg": ("mjpeg", b"jpgC")}
+_NOT_READ = {
+    b"iovl": "put together from overlapping ones", b"tmap": "told by a gain map", b"vvc1": "coded in VVC",
+    b"avc1": "coded in H.264", b"j2k1": "coded in JPEG 2000", b"unci": "not compressed",
+}  # fmt: skip
 MAX_TILES = 4096
 DAMAGED = "Copy or download it again."
 
@@ -56,6 +60,9 @@ class _Image:
             self.items = read_items(stream)
         self.number = self._top()
         if self.number is None:
+            kind = self.items.kinds.get(self.items.primary)
+            if kind in _NOT_READ:
+                raise VideoError(path, f"holds an image that is {_NOT_READ[kind]}.", "Convert it to JPEG.")
             raise VideoError(path, "is a damaged or cut off image.", DAMAGED)
         check_pixels(path, *self.size())
 
