@@ -206,6 +206,25 @@ def test_hosts_do_not_overlap_in_an_epoch_read_from_disk(data_dir, hosts):
         assert len(seen) == len(set(seen)) == 2 * hosts * pipeline.steps_per_epoch(prepared, "train", "clip", 2, hosts)
 
 
+@pytest.mark.parametrize(
+    "input_type, settings",
+    [
+        ("clip", {"augment": "flip"}),
+        ("clip", {"augment": "flip", "cache_bytes": 0}),
+        ("frame", {"augment": "p0"}),
+        ("flow", {"triplets": True}),
+    ],
+)
+def test_parts_of_batches_are_the_batches(clips, input_type, settings):
+    common = {"input_type": input_type, "batch_size": 12, "count": 2, "seed": 5} | settings
+    common["class_weight"] = {0: 0.5, 1: 2.0}
+    whole, *parts = (epochs(clips, **common, parts=n, part=k) for n, k in ((1, 0), (2, 0), (2, 1)))
+    together = [tf.nest.map_structure(lambda *x: np.concatenate(x), *batch) for batch in zip(*parts, strict=True)]
+    assert len(whole) > 1 and same(whole, together)
+    with pytest.raises(ValueError, match="mix needs whole batches, got 'cutmix' in 2 parts"):
+        pipeline.BatchSettings(mix="cutmix", parts=2)
+
+
 def test_more_hosts_than_examples_or_an_unknown_host(clips):
     with pytest.raises(InputError, match="fewer examples in 'train' than there are hosts"):
         epochs(clips, hosts=TRAIN + 1)

@@ -35,6 +35,10 @@ def software_versions() -> dict[str, str]:
         import tensorflow
 
         versions["tensorflow"] = tensorflow.__version__
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        versions["jax"] = jax.__version__
     return versions | {"python": platform.python_version()}
 
 

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, given_fields
@@ -44,10 +45,24 @@ def read_config(args: argparse.Namespace) -> TrainConfig:
     return dataclasses.replace(config, **changes)
 
 
+def use_backend(backend: str) -> None:
+    """Chooses Keras's backend for this process, before Keras is loaded.
+
+    Raises:
+      InputError: the user's KERAS_BACKEND says another.
+    """
+    there = os.environ.setdefault("KERAS_BACKEND", backend)
+    if there != backend:
+        raise InputError(
+            "KERAS_BACKEND", f"is {there}; this run is on {backend}.", f"Say --backend {there}, or unset it."
+        )
+
+
 def run(args: argparse.Namespace) -> None:
     config = read_config(args)
     default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
     run_dir = Path(args.run_dir or Path("runs") / default)
+    use_backend(config.backend)
     check_output_folder(run_dir)
     if args.save_model:
         check_output_folder(args.save_model)

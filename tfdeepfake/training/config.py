@@ -10,6 +10,7 @@ from tfdeepfake.recipe import check_limits
 from tfdeepfake.settings import check_choices, from_dict, setting
 
 LOSSES = ("auto", "bce", "bce_f1", "bce_f1_fake", "ce", "triplet")
+BACKENDS = ("tensorflow", "jax")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 WATCHED = ("auc", "loss")
 
@@ -123,6 +124,12 @@ class TrainConfig:
         1,
         "GPUs of this machine: 1 (the CPU where there is none), N, or 0 for all. Several each take an equal part of "
         "every batch (batch_size needs a multiple of N) and average their gradients: tf.distribute.MirroredStrategy",
+    )
+    backend: str = setting(
+        "tensorflow",
+        "of Keras: `tensorflow`, or `jax` for TPUs and for several hosts (docs/scale.md), where `devices` counts those "
+        "of each host and a run on several has the curve of one",
+        BACKENDS,
     )
     watch: str = setting(
         "auc", "what of the validation split chooses the best epoch: the highest `auc`, or the lowest `loss`", WATCHED

@@ -171,6 +171,7 @@ def _free_bytes():
 def _started(folder):
     """A process that trains a cell; what one run leaves behind in TensorFlow cannot reach the next."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment["KERAS_BACKEND"] = read_json(folder / "config.json").get("backend", "tensorflow")
     with open(folder / LOG, "wb") as output:
         return subprocess.Popen(
             [sys.executable, "-c", CELL, str(folder)],

@@ -26,7 +26,8 @@ def mixed_precision(precision: str) -> Iterator[None]:
     """Sets the mixed precision policy for the networks built inside."""
     before, graph = keras.config.dtype_policy(), tf.config.optimizer.get_experimental_options()
     if precision != "float32":
-        if precision == "float16" and not tf.config.list_logical_devices("GPU"):
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        if precision == "float16" and on_tensorflow and not tf.config.list_logical_devices("GPU"):
             print("precision float16 is about 50 times slower than float32 on a CPU; try bfloat16.", file=sys.stderr)
         keras.config.set_dtype_policy(f"mixed_{precision}")
         if not tf.config.list_logical_devices("GPU"):
@@ -70,6 +71,11 @@ class Run:
     seconds: float = 0.0
 
     @property
+    def first(self) -> bool:
+        """Whether this process writes the run folder: the only one, or the first of several."""
+        return devices.is_first(self.strategy)
+
+    @property
     def label_classes(self) -> tuple | None:
         """Classes that the labels number, see `records.View`; None for labels 0 and 1."""
         return tuple(self.classes) if self.config.target == "method" else None
@@ -101,7 +107,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
 
     Args:
       config: TrainConfig.
-      run_dir: folder of the run.
+      run_dir: folder of the run, which the first of several processes writes.
       log: function that gets lines about weights that are fetched and layers that are new.
     Raises:
       InputError: see `train.train`.
@@ -114,7 +120,8 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     network_args = (start["network_args"] if start else {}) | _own_network_args(config)
     input_type, with_flow = _reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
-    prepared = _selected(config, prepared, run_dir, begun, log)
+    first = devices.is_first(strategy)
+    prepared = _selected(config, prepared, run_dir, begun, log, first)
     if config.window_frames:
         if input_type != "clip":
             raise InputError("window_frames", f"is of networks that read clips; {config.network} reads single frames.")
@@ -143,10 +150,11 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         about |= {"selection": prepared.selection.counts} if prepared.selection else {}
         return about | {"examples": examples, "start_from": start}
 
-    run_folder.begin(config, run_dir, prepared.version, facts)
+    if first:
+        run_folder.begin(config, run_dir, prepared.version, facts)
     progress = {"rows": [], "best_epoch": 0}
     with strategy.scope():
-        trained = _compile(model, config, steps, devices.one_gpu(strategy))
+        trained = _compile(model, config, steps, config.backend == "jax" or devices.one_gpu(strategy))
         if begun:
             progress = checkpoint.load_state(run_folder.state_path(run_dir), model)
     return Run(
@@ -171,7 +179,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     )
 
 
-def _selected(config, prepared, run_dir, begun, log):
+def _selected(config, prepared, run_dir, begun, log, first):
     """The data of which only those videos are read that the config asks for; once begun, those of the beginning."""
     path, most = run_dir / "selection.json", config.most_per_method()
     if not (config.methods or config.sources or most):
@@ -181,7 +189,8 @@ def _selected(config, prepared, run_dir, begun, log):
     prepared = select(prepared, config.methods, config.sources, most)
     for line in prepared.selection.lines():
         log(f"{run_dir}: {line}")
-    write_json(path, prepared.selection.to_dict())
+    if first:
+        write_json(path, prepared.selection.to_dict())
     return prepared
 
 
@@ -197,12 +206,14 @@ def _class_weight(config, examples):
 
 def _strategy(config):
     """The run's tf.distribute strategy, whose replicas take equal parts of a batch."""
-    strategy = devices.strategy(config.devices)
+    strategy = devices.strategy(config.devices, config.backend)
+    if config.mix != "none" and getattr(strategy, "processes", 1) > 1:
+        raise InputError("mix", "is of whole batches, of which each process reads a part.", "Use one process.")
     if config.batch_size % strategy.num_replicas_in_sync:
         raise InputError(
             "batch_size", f"needs a multiple of {strategy.num_replicas_in_sync} (devices), got {config.batch_size}."
         )
-    if config.clip_norm and strategy.num_replicas_in_sync > 1:
+    if config.clip_norm and strategy.num_replicas_in_sync > 1 and config.backend == "tensorflow":
         # Keras clips each replica's part of the gradient before they are added.
         raise InputError("clip_norm", "is that of the whole gradient, which needs one device.", "Use --devices 1.")
     return strategy
@@ -274,7 +285,7 @@ def _steps(config, prepared, input_type):
     return steps
 
 
-def _compile(model, config, steps, one_gpu):
+def _compile(model, config, steps, compiled):
     """Gives the network its optimizer, loss and metrics; what does not train is frozen first. Returns `Run.trained`."""
     optimizer.freeze_all_but(model, config.train_only)
     trained, num_classes = model, model.outputs[0].shape[-1]
@@ -284,8 +295,8 @@ def _compile(model, config, steps, one_gpu):
         optimizer=optimizer.optimizer(config, steps),
         loss=objective.loss(config, num_classes),
         metrics=objective.metrics(config, num_classes),
-        # XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
-        jit_compile="auto" if one_gpu else False,
+        # TensorFlow's XLA crashes on CPU replicas and is slower there (oneDNN's convolutions are not used).
+        jit_compile="auto" if compiled else False,
     )
     trained.optimizer.build(trained.trainable_variables)
     # The state of a run has all weights, and those of the optimizer.

@@ -18,6 +18,7 @@ slower; not tried here).
       result.json            written last: the run is finished
 """
 
+import contextlib
 import dataclasses
 import time
 from functools import partial
@@ -38,7 +39,7 @@ from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
-from tfdeepfake.training import checkpoint, run_folder, run_setup, start_from, validation, within_epoch
+from tfdeepfake.training import checkpoint, devices, run_folder, run_setup, start_from, validation, within_epoch
 from tfdeepfake.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Pa
       InputError: the data is not prepared or cannot feed the network, the folder holds another run, another
         process trains in it, the disk is full (the state of the epoch before stays), or the loss is not finite.
     """
-    run_dir = Path(run_dir)
+    run_dir, first = Path(run_dir), devices.process_number(config.backend) == 0
+    progress = progress and first
     # Flushed, so that a log file follows the run.
     log = partial(print, flush=True) if progress else lambda *_: None
-    with run_folder.hold(run_dir):
+    with run_folder.hold(run_dir) if first else contextlib.nullcontext():
         run_folder.check_config(config, run_dir)
         if (run_dir / "result.json").exists():
             log(f"{run_dir}: this run is finished; nothing to do.")
@@ -69,7 +71,9 @@ def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Pa
         with run_setup.mixed_precision(config.precision):
             run = run_setup.build(config, run_dir, log)
             _fit(run, log, progress)
-        _finish(run, log)
+        if run.first:
+            _finish(run, log)
+        devices.wait_for_all(run.strategy)
     return run_dir
 
 
@@ -111,7 +115,8 @@ def _fit(run, log, progress):
     if run.epoch or run.batches:
         inside = f", and {run.batches} of {run.steps} steps of the next" if run.batches else ""
         log(f"{run.run_dir}: resumed after epoch {run.epoch}{inside}.")
-        run_folder.write_curves(run.run_dir, run.rows, everything=True)
+        if run.first:
+            run_folder.write_curves(run.run_dir, run.rows, everything=True)
         if not run.batches:  # else the best was complete before the epoch began, and the weights are no longer its
             _save_best(run)
     if run.done:
@@ -150,6 +155,8 @@ def training_batches(run: run_setup.Run, last_epoch: int) -> "tf.data.Dataset":
             mix_probability=config.mix_probability,
             classes=run.label_classes,
             triplets=config.loss == "triplet",
+            parts=getattr(run.strategy, "processes", 1),
+            part=getattr(run.strategy, "process", 0),
         ),
         first_epoch=run.epoch,
         epochs=last_epoch - run.epoch,
@@ -197,7 +204,7 @@ def _epochs(run, validate, log, progress):
 
 def _agree(run):
     """Gives all replicas the batch statistics that the state keeps, their mean: a resumed run is validated by these."""
-    if run.strategy.num_replicas_in_sync > 1:
+    if run.config.backend == "tensorflow" and run.strategy.num_replicas_in_sync > 1:
         for variable in run.model.non_trainable_variables:
             variable.assign(np.asarray(variable))
 
@@ -226,6 +233,8 @@ def _record(run, row):
     watch = run.config.watch
     if best is None or _quality(row, watch) > _quality(best, watch) or not run.has_validation:
         run.best_epoch = run.epoch
+    if not run.first:
+        return
     # The order matters: what is derived comes after the state, so a kill in between is mended from the state.
     progress = {"rows": run.rows, "best_epoch": run.best_epoch}
     checkpoint.save_state(run_folder.state_path(run.run_dir), run.model, progress)
@@ -245,7 +254,7 @@ def _quality(row, watch="auc"):
 
 def _save_best(run):
     """Writes best/ when the epoch that has just ended is the best; an earlier one's was complete before it began."""
-    if run.best_epoch == run.epoch:
+    if run.first and run.best_epoch == run.epoch:
         save_model(run.run_dir / "best", run.model, _recipe(run))
 
 

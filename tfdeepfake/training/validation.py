@@ -7,6 +7,7 @@ thresholds. Here the last batch is padded and the padding dropped.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
@@ -43,7 +44,7 @@ def validation(run: "Run") -> Callable[[], dict]:
         return {n: tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)), [size, *x.shape[1:]])
                 for n, x in inputs.items()}  # fmt: skip
 
-    padded = dataset.map(pad)
+    padded, predict = dataset.map(pad), _predictor(run, size)
     measure = _of_triplets if run.config.loss == "triplet" else _of_logits
     labels = None
 
@@ -51,10 +52,21 @@ def validation(run: "Run") -> Callable[[], dict]:
         nonlocal labels
         if labels is None:
             labels = np.concatenate(list(dataset.map(lambda _, label: label).as_numpy_iterator()))
-        outputs = np.asarray(run.trained.predict(padded, verbose=0), np.float32)[: len(labels)]
+        outputs = np.asarray(predict(padded), np.float32)[: len(labels)]
         return measure(run.trained.loss, labels, outputs, size)
 
     return validate
+
+
+def _predictor(run, size):
+    """A function of whole batches that returns the outputs of all of them."""
+    if run.config.backend == "tensorflow":
+        return lambda padded: run.trained.predict(padded, verbose=0)
+    from tfdeepfake.training.jax_devices import predictor
+
+    each, predict = size // run.strategy.processes, predictor(run.trained, run.strategy)
+    first = run.strategy.process * each
+    return lambda padded: predict(padded.map(lambda inputs: {n: x[first : first + each] for n, x in inputs.items()}))
 
 
 def _mean_loss(loss, labels, outputs, size):
@@ -62,7 +74,7 @@ def _mean_loss(loss, labels, outputs, size):
     total = 0.0
     for start in range(0, len(labels), size):
         part = slice(start, start + size)
-        values = loss(tf.constant(labels[part]), tf.constant(outputs[part]))
+        values = keras.ops.convert_to_numpy(loss(labels[part], outputs[part]))
         total += float(np.mean(values)) * len(labels[part])
     return total / len(labels)
 

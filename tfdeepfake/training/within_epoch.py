@@ -21,9 +21,11 @@ def keeper(run: Run) -> Callable[[], None]:
     def keep():
         nonlocal wait_s, saved_s
         begun_s = time.monotonic()
-        if not run.config.checkpoint_minutes or run.batches >= run.steps or begun_s - saved_s < wait_s:
+        if not run.first or not run.config.checkpoint_minutes or run.batches >= run.steps or begun_s - saved_s < wait_s:
             return
         progress = {"rows": run.rows, "best_epoch": run.best_epoch, "batches": run.batches, "seconds": run.seconds}
+        if run.config.backend == "jax":
+            run.trained.jax_state_sync()  # `fit` holds the values outside of the variables there
         metrics = run.trained.metrics_variables
         checkpoint.save_state(run_folder.state_path(run.run_dir), run.model, progress, metrics)
         saved_s = time.monotonic()

@@ -69,8 +69,10 @@ class BatchSettings:
       cache_bytes: decoded examples are held in memory when those of the host take no more than this.
       shuffle_bytes: bound of the shuffle buffer, of encoded examples.
       hosts, host: see `records.View`. The batch size is that of one host; all hosts take as many steps.
+      parts, part: every batch is that of one host, of which only the part with this number, of so many equal ones, is
+        decoded and given: together the parts are the batch, whatever their number.
     Raises:
-      ValueError: no such augmentation or mix.
+      ValueError: no such augmentation or mix, or a mix in parts.
     """
 
     seed: int = 0
@@ -84,8 +86,12 @@ class BatchSettings:
     shuffle_bytes: int = SHUFFLE_BYTES
     hosts: int = 1
     host: int = 0
+    parts: int = 1
+    part: int = 0
 
     def __post_init__(self):
+        if self.parts > 1 and self.mix != "none":
+            raise ValueError(f"mix needs whole batches, got {self.mix!r} in {self.parts} parts.")
         augment_policies.steps(self.augment)
         if self.mix not in augment_policies.MIXES:
             raise ValueError(f"mix needs one of {augment_policies.MIXES}, got {self.mix!r}.")
@@ -150,7 +156,7 @@ def training_batches(
             examples = examples.shuffle(buffer, order_seed, reshuffle_each_iteration=False)
         examples = examples.take(examples_per_epoch)
         skip = tf.where(tf.equal(epoch, first_epoch), tf.constant(skip_batches, tf.int64), 0)
-        batches = _changed_batches(examples, batch_size, change, draw, input_type != "clip", skip)
+        batches = _changed_batches(examples, batch_size, change, draw, input_type != "clip", skip, settings)
         if settings.mix == "none":
             return batches
         return batches.enumerate(start=skip).map(lambda number, batch: batch | {"mix_draw": draw, "mix_number": number})
@@ -233,22 +239,31 @@ def _unstacked(example):
     return example | {name: tf.unstack(example[name]) for name in images_of(example)}
 
 
-def _changed_batches(examples, batch_size, change, draw, groups, skip):
-    """Examples -> whole batches of changed ones but for the first `skip`. With `groups` several are changed at once."""
+def _changed_batches(examples, batch_size, change, draw, groups, skip, settings):
+    """Examples -> whole batches of changed ones but for the first `skip`. With `groups` several are changed at once.
+
+    Of batches in parts only the part's examples are changed.
+    """
+    each = batch_size // settings.parts
     if change is None:
-        return examples.batch(batch_size, drop_remainder=True).skip(skip)
+        batches = examples.batch(batch_size, drop_remainder=True).skip(skip)
+        if settings.parts == 1:
+            return batches
+        first = settings.part * each
+        return batches.map(lambda batch: {name: x[first : first + each] for name, x in batch.items()})
     size = 1
     if groups:
         # The most that divide a batch, so that no example is left over that a batch had room for.
-        group = max(n for n in range(1, GROUP_FRAMES + 1) if batch_size % n == 0)
+        group = max(n for n in range(1, GROUP_FRAMES + 1) if each % n == 0)
         examples, size = examples.batch(group, drop_remainder=True), group
     # Counted before the skip: an example's number is part of its draw.
-    changed = (
-        examples.enumerate()
-        .skip(skip * (batch_size // size))
-        .map(lambda number, example: change(draw, number, dict(example)), num_parallel_calls=PARALLEL)
-    )
-    return (changed.rebatch if groups else changed.batch)(batch_size, drop_remainder=True)
+    numbered = examples.enumerate().skip(skip * (batch_size // size))
+    if settings.parts > 1:
+        numbered = numbered.filter(
+            lambda number, example: number % (batch_size // size) // (each // size) == settings.part
+        )
+    changed = numbered.map(lambda number, example: change(draw, number, dict(example)), num_parallel_calls=PARALLEL)
+    return (changed.rebatch if groups else changed.batch)(each, drop_remainder=True)
 
 
 def _inputs(batch):
