@@ -1,6 +1,7 @@
 """The DFDC winner's seven networks as one detector: fetched file by file, summed up as their authors do."""
 
 import dataclasses
+import importlib.util
 import json
 import shutil
 
@@ -23,7 +24,10 @@ from tfdeepfake.model_folder import Members, copy_model, load_model, load_recipe
 from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.scoring.rules import probability
 from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.serving.remote import ServableModel
+from tfdeepfake.serving.servable import Servable
 from tfdeepfake.verdict import named
+from tfdeepfake.verdict.judging import judge
 from tfdeepfake.weights import cache
 
 WINNER = SOURCES["dfdc_winner"]
@@ -141,6 +145,29 @@ def test_a_stopped_conversion_goes_on_and_a_missing_file_is_named(monkeypatch, s
         named.locate(tmp_path / "any", "dfdc_winner")
 
 
+def test_it_is_exported_as_one_graph_whose_votes_the_client_sums_up(monkeypatch, seven, tmp_path):
+    folder = named.locate("dfdc_winner", progress=False).ready()
+    assert main(["export", str(folder), "--out", str(tmp_path / "served")]) == 0
+    servable, recipe = Servable(tmp_path / "served"), load_recipe(tmp_path / "served")
+    crops = np.concatenate([crop.frames for crop in brighter_and_brighter(seven, 5)])
+    voting, _ = load_voting(folder)
+    votes = voting.predict_on_batch({"frames": crops})
+    answered = servable.predict(1, "", {"frames": crops})
+    np.testing.assert_allclose(answered["votes"], votes, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(answered["probability"], probability(votes).mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(probability(answered["logit"]), answered["probability"], atol=1e-5)
+    assert set(servable.signature_defs(1)) >= {"serving_default", "serve_jpeg"}
+    # The rule over a video is the recipe's, whoever answers.
+    pretend(monkeypatch, brighter_and_brighter(seven))
+    here, there = (judge("v.mp4", model, recipe, no_detector) for model in (voting, ServableModel(servable, recipe)))
+    assert here.video_rule == "confident" and len(there.faces[0]["timeline"][0]["votes"]) == 7
+    assert there.probability == pytest.approx(here.probability, abs=1e-5)
+    if importlib.util.find_spec("tf2onnx"):
+        assert main(["export", str(folder), "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 0
+        session = importlib.import_module("onnxruntime").InferenceSession(tmp_path / "onnx" / "model.onnx")
+        assert session.run(["votes"], {"frames": crops})[0] == pytest.approx(votes, abs=1e-3)
+
+
 def test_it_is_evaluated_and_is_no_single_network(site, seven, tmp_path):
     folder = named.locate("dfdc_winner", progress=False).ready()
     copy_model(folder, tmp_path / "copy")
@@ -155,7 +182,6 @@ def test_it_is_evaluated_and_is_no_single_network(site, seven, tmp_path):
     assert first == pytest.approx(expected, abs=1e-6)
     with pytest.raises(InputError, match="holds 7 networks that vote.* Give one of them"):
         load_model(folder)
-    assert main(["export", str(folder), "--out", str(tmp_path / "served")]) == 2
     shutil.rmtree(tmp_path / "copy" / "members" / WINNER.members[0])
     with pytest.raises(InputError, match="is not a saved model folder"):
         load_voting(tmp_path / "copy")

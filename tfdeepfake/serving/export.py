@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import raise_if_full, raise_if_unwritable
-from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
+from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 from tfdeepfake.serving.beside import write_beside
 from tfdeepfake.serving.signatures import DEFAULT, signatures
+from tfdeepfake.serving.voting import load_exported
 from tfdeepfake.serving.warmup import write_warmup
 from tfdeepfake.verdict.inference import check_model
 
@@ -22,7 +23,8 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
     Its signatures are those of `signatures.signatures`, `serving_default` among them; the batch size is free.
     `recipe.json` lies beside the version folder and inside it (assets.extra): detector, margin, sampling and the names
     of the classes are not part of the graph. assets.extra also holds warm-up requests; beside the version folders lie
-    TF Serving's files for batching and for its list of models, a README and a client.
+    TF Serving's files for batching and for its list of models, a README and a client. Networks that vote are one graph,
+    whose `votes` are summed up over a video by the recipe's rules, as the client and `tfdeepfake serve` do.
 
     Args:
       model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is used.
@@ -48,7 +50,7 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
             "Set KERAS_BACKEND=tensorflow.",
         )
     model_folder = find_model_folder(model_folder)
-    model, recipe = load_model(model_folder)
+    model, recipe, track = load_exported(model_folder)
     check_model(model, recipe, one_logit=False)
     import tensorflow as tf
 
@@ -59,7 +61,7 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as temporary:
             folder = Path(temporary) / "model"
             archive = keras.export.ExportArchive()
-            archive.track(model)
+            track(archive)
             for name, (function, inputs) in named.items():
                 archive.add_endpoint(name, _of_positions(function, inputs), input_signature=list(inputs.values()))
             archive.write_out(folder, verbose=False)

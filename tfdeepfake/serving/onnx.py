@@ -8,8 +8,9 @@ import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
-from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
+from tfdeepfake.model_folder import MEMBERS, RECIPE_FILE, find_model_folder
 from tfdeepfake.serving.signatures import DEFAULT, signatures
+from tfdeepfake.serving.voting import load_exported
 from tfdeepfake.verdict.inference import check_model
 
 ONNX_FILE = "model.onnx"
@@ -23,7 +24,8 @@ def export_onnx(model_folder: Path | str, out_dir: Path | str) -> Path:
     """Writes out_dir/model.onnx, whose inputs and outputs are those of the signature `serving_default`, and the recipe.
 
     Inputs: `frames` uint8 [B, (T,) H, W, 3] and where the network reads it `flow` float32 [B, (T,) H, W, 2]. Outputs:
-    `logit` and `probability` float32 [B] of FAKE, of K classes `logits` and `probabilities` [B, K] (`signatures`). Any
+    `logit` and `probability` float32 [B] of FAKE, of K classes `logits` and `probabilities` [B, K], of M networks that
+    vote also `votes` [B, M] (`signatures`). Any
     batch size. The file is compared with the Keras network on random crops before it is written.
 
     Args:
@@ -42,11 +44,14 @@ def export_onnx(model_folder: Path | str, out_dir: Path | str) -> Path:
         remedy = 'pip install "tfdeepfake[onnx]"'
         raise InputError("onnx", f"needs a package that is not installed ({error.name}).", remedy) from None
     model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
-    model, recipe = load_model(model_folder)
+    model, recipe, _ = load_exported(model_folder)
     check_model(model, recipe, one_logit=False)
     if (size := 4 * model.count_params()) >= _MOST_BYTES:
         problem = f"has weights of {size / 1e9:.1f} GB; an ONNX file holds 2."
-        raise InputError(recipe.network, problem, "Use --format saved_model or litert.")
+        remedy = "Use --format saved_model or litert."
+        if recipe.members:
+            remedy += f" Or export its {len(recipe.members)} networks one by one: {model_folder / MEMBERS}/NAME."
+        raise InputError(recipe.network, problem, remedy)
     import tensorflow as tf
 
     function, inputs = signatures(model, recipe)[DEFAULT]

@@ -40,6 +40,7 @@ class RemoteModel:
             raise InputError(url, "is no address of a server.", "Give http://HOST:8501 or grpc://HOST:8500.")
         self._url = url.rstrip("/")
         self._call = self._over_grpc(rest.rstrip("/")) if kind == "grpc" else self._over_rest
+        self.votes = bool(recipe.members)
         self.inputs, self.outputs = exits(recipe)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
@@ -115,7 +116,7 @@ class ServableModel:
     """What `verdict.judging.judge` needs of a network, answered by the highest version of a `servable.Servable`."""
 
     def __init__(self, servable: Servable, recipe: Recipe):
-        self.name, self._servable = servable.name, servable
+        self.name, self._servable, self.votes = servable.name, servable, bool(recipe.members)
         self.inputs, self.outputs = exits(recipe)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
@@ -136,8 +137,9 @@ def exits(recipe: Recipe) -> tuple[list, list]:
 
 
 def logits_of(outputs: dict, num_examples: int) -> np.ndarray:
-    """float32 [B, K] of what the default signature answers."""
-    return np.asarray(outputs.get("logits", outputs.get("logit")), np.float32).reshape(num_examples, -1)
+    """float32 [B, K] of what the default signature answers, [B, M] of M networks that vote."""
+    values = next(outputs[name] for name in ("votes", "logits", "logit") if name in outputs)
+    return np.asarray(values, np.float32).reshape(num_examples, -1)
 
 
 class _Busy(Exception):

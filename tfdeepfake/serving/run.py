@@ -57,9 +57,6 @@ def serve(
     else:
         located = named.locate(model, log=_say)
         folder, judge = located.ready(_say), located.affordable(judge, _say)
-        if tensors and load_recipe(folder).members:
-            _say("Several networks vote: TF Serving's API, which is of one, is left out.")
-            tensors = False
     title = settings.name or _title(model, folder)
     if labels and not (tensors and exported):
         raise InputError("--label", "belongs to versions of an exported folder.", "Give the folder that export wrote.")

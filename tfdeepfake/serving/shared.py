@@ -26,6 +26,7 @@ class SharedModel:
     def __init__(self, name: str, recipe: Recipe):
         self.name = name
         self.inputs, self.outputs = exits(recipe)
+        self.votes = bool(recipe.members)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Logits float32 [B, K] of {"frames": uint8 [B, ...], "flow": float32 [B, ...]}.

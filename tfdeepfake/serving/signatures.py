@@ -24,14 +24,15 @@ def signatures(model: "keras.Model", recipe: Recipe) -> dict[str, tuple[Callable
     `serving_default`: `frames` uint8 [B, (T,) H, W, 3], RGB crops as the recipe makes them, and where the network reads
     it `flow` float32 [B, (T,) H, W, 2] in px/frame -> `logit` and `probability` float32 [B] of FAKE; of a network of K
     classes `logits` and `probabilities` float32 [B, K], and where the first class is `real` also `logit` and
-    `probability` of FAKE (`scoring.classes`).
+    `probability` of FAKE (`scoring.classes`); of M networks that vote `votes` float32 [B, M], the logit of each, the
+    mean of their probabilities and its `logit` as `scoring.rules.vote` has it.
     `serve_jpeg`: `frames_bytes` string [B] or [B, T], a JPEG file each, resized where it has another size, in the place
     of `frames`.
     `embed`: as `serving_default` -> `embedding` float32 [B, D], the layer of that name.
     `attention`: `attention` float32 [B, h, w] in 0..1, of networks with a layer of that name.
 
     Args:
-      model: keras.Model with the layer `embedding`.
+      model: keras.Model with the layer `embedding`, or `voting.SideBySide`.
       recipe: of its saved model folder.
     """
     import tensorflow as tf
@@ -61,6 +62,10 @@ def _scores(logits, recipe):
     import tensorflow as tf
 
     logits = tf.cast(logits, tf.float32)
+    if recipe.members:
+        fake, real = (tf.reduce_logsumexp(tf.math.log_sigmoid(sign * logits), axis=1) for sign in (1.0, -1.0))
+        probability = tf.reduce_mean(tf.sigmoid(logits / recipe.temperature), axis=1)
+        return {"logit": fake - real, "probability": probability, "votes": logits}
     if logits.shape[-1] == 1:
         # The logit is [B, 1]; a server's answer reads better flat.
         logit = tf.reshape(logits, (-1,))
