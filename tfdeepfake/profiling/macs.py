@@ -41,6 +41,14 @@ def count(model: keras.Model, batch_size: int = 1) -> dict:
     return counts
 
 
+def billions(model: keras.Model) -> float | None:
+    """10^9 MACs of one example, as `recipe.json` states them, to four digits; None where they cannot be counted."""
+    try:
+        return float(f"{sum(count(model).values()) / 1e9:.4g}")
+    except ValueError:  # a size is not fixed, or a layer is of a kind that has no rule
+        return None
+
+
 def _walk(graph, inputs, counts, owner=None):
     """Adds to `counts` while shapes pass through the graph; `owner` is the layer whose inside the graph is."""
 

@@ -13,6 +13,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.calibration import choose_threshold
 from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe, save_model
+from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import read_scores
 
@@ -88,6 +89,7 @@ def ensemble(
         parent="; ".join(str(recipe.parent) for recipe in recipes) if any(r.parent for r in recipes) else None,
         licence="; ".join(dict.fromkeys(recipe.licence for recipe in recipes)),
         data_terms="; ".join(dict.fromkeys(recipe.data_terms for recipe in recipes)),
+        gmacs=macs.billions(model),
     )
     return save_model(out, model, recipe)
 
