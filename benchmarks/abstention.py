@@ -172,7 +172,7 @@ def collect(work, model, videos, workers):
 
 def with_fewer_samples(record):
     """The record of a video as it is, judged by fewer of its samples: one record for each of `FEWER`."""
-    from tfdeepfake.verdict.inference import interval
+    from tfdeepfake.scoring.interval import interval
 
     for severity, count in enumerate(FEWER, 1):
         faces = []
@@ -194,7 +194,7 @@ def with_fewer_samples(record):
 
 def table_of(records):
     """Columns of the scored records: arrays of equal length."""
-    from tfdeepfake.verdict.unsure import interval_doubts, measured
+    from tfdeepfake.scoring.unsure import interval_doubts, measured
 
     scored = [record for record in records if record["status"] == "scored"]
     rows = {

@@ -13,6 +13,7 @@ from tfdeepfake.evaluation import class_plot, estimates, multiclass
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring import classes as scoring_classes
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import class_logits, class_names, concatenate, read_scores, select, table, write_scores
@@ -113,7 +114,8 @@ def test_a_network_of_classes_is_scored(monkeypatch):
     monkeypatch.setattr(pipeline, "example_count", lambda *args: 6)
     batches = types.SimpleNamespace(as_numpy_iterator=lambda: iter([batch]))
     monkeypatch.setattr(pipeline, "scoring_batches", lambda *args, **more: batches)
-    prepared = types.SimpleNamespace(metadata={}, selection=None, version="d/frame:1.0.0")
+    data = DataRecipe(input_type="frame")
+    prepared = types.SimpleNamespace(metadata={}, selection=None, version="d/frame:1.0.0", recipe=data)
     model = types.SimpleNamespace(predict_on_batch=lambda batch: logits)
     rows = score_data(model, prepared, "test", classes=CLASSES[:3])
     np.testing.assert_array_equal(class_logits(rows)[:5], logits[:5])

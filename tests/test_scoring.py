@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import read_scores, table, write_scores
 
@@ -156,6 +157,7 @@ def prepared_data(kind, videos=5, frames=3, coverage=None, seed=0):
     video = np.repeat(np.arange(videos), frames)
     return types.SimpleNamespace(
         kind=kind,
+        recipe=DataRecipe(input_type="frame"),
         version="toy/clip:1.0.0",
         selection=None,
         metadata={"coverage": {"test": coverage or {}}},

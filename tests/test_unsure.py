@@ -11,8 +11,9 @@ from test_report import write
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.report import palette
+from tfdeepfake.scoring import unsure
 from tfdeepfake.training.config import TrainConfig
-from tfdeepfake.verdict import judging, quality, remarks, unsure
+from tfdeepfake.verdict import judging, quality, remarks
 from tfdeepfake.verdict.batch import counts
 from tfdeepfake.verdict.lines import line, summary
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -202,7 +203,8 @@ def test_a_preset_hands_its_limits_to_the_recipe():
     train = pytest.importorskip("tfdeepfake.training.train")
     prepared = types.SimpleNamespace(recipe=recipe().data, version="drawn/frame:1.0.0")
     run = types.SimpleNamespace(
-        config=config, prepared=prepared, start=None, network_args={}, with_flow=False, input_type="frame", classes=None
-    )
+        config=config, prepared=prepared, start=None, network_args={}, with_flow=False, input_type="frame",
+        classes=None, model=NETWORK, saved=(prepared.recipe, {}),
+    )  # fmt: skip
     made = train._recipe(run)
     assert (made.limits, made.limits_measured) == (limits, "on drawn faces")

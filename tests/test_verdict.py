@@ -18,12 +18,13 @@ from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring import rules
+from tfdeepfake.scoring.interval import interval
 from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.unsure import doubt
 from tfdeepfake.verdict import images, inference, windows
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import exit_code, judge_many, line, predict
 from tfdeepfake.verdict.settings import JudgeSettings
-from tfdeepfake.verdict.unsure import doubt
 
 NETWORK = brightness_network()
 
@@ -265,20 +266,20 @@ def test_the_interval_draws_samples_with_all_their_faces():
     values = np.random.default_rng(0).uniform(size=40)
     table = dict(enumerate(np.log(values / (1 - values))))
     mirror = {m: -v for m, v in table.items()}
-    low, high = inference.interval([table, mirror])
+    low, high = interval([table, mirror])
     assert low >= 0.5 - 1e-9
-    one = inference.interval([table])
+    one = interval([table])
     assert one[0] < values.mean() < one[1]
     # The normal approximation of a mean's interval, within a quarter.
     assert one[1] - one[0] == pytest.approx(2 * 1.96 * values.std() / np.sqrt(40), rel=0.25)
-    assert inference.interval([{3: 0.5}]) is None
+    assert interval([{3: 0.5}]) is None
     # Taken together the two say the same in every draw, and under each rule the interval holds the figure.
-    assert inference.interval([table, mirror], faces_rule="all") == pytest.approx((0.5, 0.5))
+    assert interval([table, mirror], faces_rule="all") == pytest.approx((0.5, 0.5))
     for rule in ("mean", "mean_logit", "confident"):
-        low, high = inference.interval([table, {3: 4.0}], rule, "all", 2.0)
+        low, high = interval([table, {3: 4.0}], rule, "all", 2.0)
         assert low < rules.sum_up([*table.values(), 4.0], None, rule, 2.0)[0] < high
         several = [{k: [v, v] for k, v in table.items()}]
-        assert inference.interval(several, rule) == inference.interval([table], rule)
+        assert interval(several, rule) == interval([table], rule)
 
 
 def test_a_frame_network_on_a_clip_recipe_sees_every_frame_once(monkeypatch):

@@ -221,7 +221,7 @@ class Recipe:
       faces_rule: what of its faces makes a video's probability: "max", the highest, or "all", the rule applied to the
         samples of all of them together.
       limits: {measure of a face: limit beyond which its network errs too often}, by which a verdict is UNSURE, see
-        `verdict.unsure`; limits_measured: on what the limits were measured, for the report. None are assumed.
+        `scoring.unsure`; limits_measured: on what the limits were measured, for the report. None are assumed.
       temperature: the logit is divided by it before the sigmoid; 1 when it was not fitted.
       calibration: how threshold and temperature came about, for the report.
       classes: names of the K classes in the order of the outputs; None for one logit, or when they are not known.

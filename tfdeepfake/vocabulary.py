@@ -11,7 +11,7 @@ UNSURE = "UNSURE"
 VERDICT_LABELS = (FAKE, REAL, UNSURE)
 LABEL_NAMES = {0: REAL, 1: FAKE}
 
-# What is measured of a face, see `verdict.unsure`: a recipe may have a limit of each, and says where it was measured.
+# What is measured of a face, see `scoring.unsure`: a recipe may have a limit of each, and says where it was measured.
 MEASURES_WITH_LEAST = ("margin", "samples", "side_px", "confidence", "sharpness", "contrast", "colour")
 MEASURES_WITH_MOST = ("enlarged", "noise", "blocks", "flicker", "turn")
 

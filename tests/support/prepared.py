@@ -33,6 +33,8 @@ def random_example(recipe, label, number, rng, contrast):
         "frame_indices": np.arange(t, dtype=np.int64) * 3 + 1000 * number,
         "timestamps_s": (np.arange(t) / 25).astype(np.float32),
         "box_px": np.array([1, 2, 11, 12], np.float32),
+        "face_side_px": np.full(t, 80, np.float32),
+        "confidence": np.float32(1),
     }
 
 

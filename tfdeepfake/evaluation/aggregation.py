@@ -8,7 +8,7 @@ Rules turn frames (or clips) into a face, and faces into a video: those of `scor
 import numpy as np
 
 from tfdeepfake.scoring.rules import check_rules, probability, sum_up
-from tfdeepfake.scoring.table import Table, codes, sample_logits, video_codes
+from tfdeepfake.scoring.table import Table, codes, deciding_rows, sample_logits, video_codes
 from tfdeepfake.vocabulary import STATUSES, VIDEO_RULES
 
 RULES = (*VIDEO_RULES, "fraction")
@@ -61,16 +61,17 @@ def face_scores(
 
 
 def face_groups(rows: Table, faces_rule: str = "max") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers the faces of scored videos, sorted by video.
+    """Numbers the faces of scored videos that decide, sorted by video.
 
     Args:
       rows: a scores table (see `tfdeepfake.scoring.table`).
       faces_rule: "all" takes the faces of a video as one.
     Returns:
-      (int64 [S] rows that are scored, int64 [F] video of each face, int64 [S] face each of those rows shows).
+      (int64 [S] rows that are scored and of such faces, int64 [F] video of each face, int64 [S] face each of those rows
+      shows).
     """
     video, _ = video_codes(rows)
-    scored = np.flatnonzero(rows["status"] == "scored")
+    scored = np.flatnonzero(deciding_rows(rows))
     key = video[scored] << 31
     if faces_rule != "all":
         key = key + rows["face"][scored].astype(np.int64)

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfdeepfake.evaluation import metrics, multiclass, selective
-from tfdeepfake.evaluation.aggregation import coverage, face_scores, frame_scores, source_groups, video_scores
+from tfdeepfake.evaluation import metrics, multiclass, selective, unsure
+from tfdeepfake.evaluation.aggregation import (
+    coverage,
+    face_groups,
+    face_scores,
+    frame_scores,
+    source_groups,
+    video_scores,
+)
 from tfdeepfake.evaluation.parts import data_set_parts, few_notes, method_parts, subgroup_parts
 from tfdeepfake.scoring.classes import methods_of
-from tfdeepfake.scoring.table import Table, class_names, select, video_codes
+from tfdeepfake.scoring.table import DECIDES, Table, class_names, deciding_rows, select, video_codes
 
 
 def evaluate(
@@ -22,6 +29,7 @@ def evaluate(
     video_rule: str = "mean",
     faces_rule: str = "max",
     subgroups: Sequence[str] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> dict:
     """Metrics of a scores table at frame, face and video level.
 
@@ -30,6 +38,7 @@ def evaluate(
       video_fraction  fraction-of-frames rule and `fraction_threshold`
       face         `video_rule` over the face's frames, `threshold`
       frame        single frames or clips, cut at 0.5
+    Faces that would not decide a verdict, brief and weak ones (`decides` of the table), have no part in any of them.
     A frame-level AUC is not a video-level AUC: the level stands in the key and in the text.
 
     Videos that were not scored have no part in any metric, but are counted: `coverage` stands in every level,
@@ -45,13 +54,16 @@ def evaluate(
       unit: what one row is, "frame" or "clip".
       video_rule, faces_rule: of the recipe, see `scoring.rules`.
       subgroups: columns of the table by whose values videos are measured apart; all such columns when not given.
+      limits: of the recipe, by which videos are UNSURE.
     Returns:
       Dict that JSON can hold (no NaN): coverage, levels, methods, selective, thresholds, bootstrap, notes. `methods`
       has the video level of each manipulation against all reals of its data set, `data_sets` (of several) and
       `subgroups` {column: {value: level}} those of their videos, `unscored` the videos without a score, `selective`
-      what is right of the videos whose score is farthest from the threshold (`selective.measure`). `classes`, of a
-      network that tells methods apart: see `multiclass.evaluate_classes`.
+      what is right of the videos whose score is farthest from the threshold (`selective.measure`), in it `unsure` what
+      is right of those that a verdict would not call UNSURE (`unsure.measure`). `classes`, of a network that tells
+      methods apart: see `multiclass.evaluate_classes`.
     """
+    rows, notes = _of_deciding(rows)
     videos = video_scores(rows, video_rule, temperature, unit, faces_rule)
     fractions = video_scores(rows, "fraction", faces_rule=faces_rule)["score"]
     faces = face_scores(rows, video_rule, temperature, unit)
@@ -93,10 +105,11 @@ def evaluate(
     methods, data_sets = rows_of(method_parts(videos)), rows_of(data_set_parts(videos))
     by_subgroup = {name: rows_of(parts) for name, parts in subgroup_parts(rows, subgroups).items()}
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
-    notes = []
     if num_sourceless:
         notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
     notes += few_notes({"methods": methods, "data_sets": data_sets, **by_subgroup})
+    doubts = unsure.measure(rows, videos, threshold, temperature, unit, video_rule, faces_rule, limits or {})
+    selection = selective.measure(videos["label"][usable], videos["score"][usable], threshold)
     known = methods_of(class_names(rows))
     classes = {"classes": multiclass.evaluate_classes(rows, temperature)} if known else {}
     return {
@@ -107,7 +120,7 @@ def evaluate(
         "subgroups": by_subgroup,
         "unscored": _unscored(videos),
         **classes,
-        "selective": selective.measure(videos["label"][usable], videos["score"][usable], threshold),
+        "selective": selection | {"unsure": doubts},
         "unit": unit,
         "thresholds": {
             "threshold": float(threshold),
@@ -116,6 +129,7 @@ def evaluate(
             "temperature": float(temperature),
             "video_rule": video_rule,
             "faces_rule": faces_rule,
+            "limits": dict(limits or {}),
         },
         "bootstrap": {
             "resamples": resamples,
@@ -125,6 +139,18 @@ def evaluate(
         },
         "notes": notes,
     }
+
+
+def _of_deciding(rows):
+    """(table without the faces that do not decide, what is to be said of that)."""
+    kept = deciding_rows(rows) | (rows["status"] != "scored")
+    if kept.all():
+        return rows, []
+    kept_rows = select(rows, kept)
+    faces = len(face_groups({name: column for name, column in rows.items() if name != DECIDES})[1])
+    left_out = faces - len(face_groups(kept_rows)[1])
+    note = f"{left_out} of {faces} faces do not decide, as in verdicts (brief, small or doubtful), and are left out."
+    return kept_rows, [note]
 
 
 def _unscored(videos):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfdeepfake import models
+from tfdeepfake.data.batches.records import looks_of
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import chunks, class_plot, metrics, plots
 from tfdeepfake.evaluation.aggregation import video_scores
@@ -88,7 +89,7 @@ def evaluate_run(
     own, trained_frames = config or {}, recipe.data.num_frames
     model, recipe, prepared = _fitting(model, recipe, data or own.get("data"), data_dir or own.get("data_dir"), folder)
     excluded_videos = None if exclude is None else read_videos(exclude)
-    rows = score_data(model, prepared, split, batch_size, tta, classes)
+    rows = score_data(model, prepared, split, batch_size, tta, classes, recipe.verdict)
     if exclude is not None:
         rows, num_excluded = without(rows, excluded_videos)
         if not len(rows["video"]):
@@ -106,9 +107,11 @@ def evaluate_run(
         "calibration": recipe.calibration,
     }
     unit = "clip" if input_type == "clip" else "frame"
-    rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule}
+    rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule, "limits": recipe.limits}
     cuts = (recipe.threshold, recipe.fraction_threshold, recipe.temperature)
     report |= evaluate(rows, *cuts, resamples, seed, **rules, subgroups=subgroups)
+    if prepared.recipe.select == "all" and not looks_of(prepared) and recipe.data.detector != "none":
+        report["notes"].append("the data set tells no size of its faces: small and doubtful ones decide too.")
     if exclude is not None:
         report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":
@@ -138,7 +141,8 @@ def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str
     model, recipe = load_voting(folder)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     model, recipe, prepared = _fitting(model, recipe, data, data_dir, folder)
-    return score_data(model, prepared, split, batch_size, "none", classes), f"{prepared.version} ({split})"
+    rows = score_data(model, prepared, split, batch_size, "none", classes, recipe.verdict)
+    return rows, f"{prepared.version} ({split})"
 
 
 def _load(folder, data):

@@ -10,7 +10,7 @@ from tfdeepfake.files import read_json, write_json
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.table import Table, read_scores, read_videos, without
 
-CUTS = ("threshold", "fraction_threshold", "temperature", "video_rule", "faces_rule")
+CUTS = ("threshold", "fraction_threshold", "temperature", "video_rule", "faces_rule", "limits")
 KEPT = ("run", "network", "weights_sha256", "data", "split", "tta", "trained_on", "calibration")
 
 

@@ -8,6 +8,8 @@ two ends of such a group the error changes as it does on average over all orders
 import numpy as np
 from scipy.special import logit
 
+from tfdeepfake.evaluation.unsure import unsure_lines
+
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 # Points of the curve that a report holds, at most.
 CURVE_POINTS = 101
@@ -73,4 +75,5 @@ def selective_lines(report: dict) -> list[str]:
     return [
         f"Selective accuracy, of the videos whose score is farthest from the threshold: {', '.join(parts)}.",
         f"Area under error over coverage {report['area']:.4f}, least possible {report['least_area']:.4f}.",
+        *unsure_lines(report.get("unsure")),
     ]

@@ -107,7 +107,7 @@ def _score(member, name, data_dir, split, allow, batch_size, loaded):
     recipe = member.recipe
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     prepared, different = _open(name, data_dir, recipe, *reads, member.folder, allow)
-    rows = score_data(model, prepared, split, batch_size, "none", classes)
+    rows = score_data(model, prepared, split, batch_size, "none", classes, recipe.verdict)
     told = {"version": prepared.version, "split": split, "trained_on": recipe.data_version, "differs": different}
     told |= {"prepared": {"recipe": prepared.recipe.to_dict(), "options": prepared.metadata.get("options") or {}}}
     return rows, told

@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from tfdeepfake.recipe import VerdictRecipe
 from tfdeepfake.scoring.classes import log_odds
+from tfdeepfake.scoring.deciding import with_deciding
 from tfdeepfake.scoring.rules import vote
 from tfdeepfake.scoring.table import (
     CLASS_PREFIX,
     COLUMNS,
     EMPTY,
+    LOOKS,
     Table,
     concatenate,
     empty_cell,
     more_columns,
+    optional_columns,
     select,
     table,
     video_codes,
@@ -38,6 +42,7 @@ def score_data(
     batch_size: int = 16,
     tta: str = "none",
     classes: list[str] | None = None,
+    verdict: VerdictRecipe | None = None,
 ) -> Table:
     """Scores every example of a split of a prepared data set, the uneven last batch included.
 
@@ -54,6 +59,7 @@ def score_data(
       batch_size: examples scored at a time; fewer where clips are so long that they have more than `MOST_FRAMES`.
       tta: "none" or "flip", see `tta.predict_logits`.
       classes: names of the K classes, `real` first (`classes.check_detector`); None for one logit.
+      verdict: of the network's recipe; it says which faces decide, as of `deciding.with_deciding`.
     Returns:
       A scores table; a row of a clip network is a clip, named by its first frame. With `classes` it has their columns.
     Raises:
@@ -80,8 +86,10 @@ def score_data(
                 _scored_batch(logits, label, keys, shared, classes) | ({} if votes is None else vote_columns(votes))
             )
             bar.update(len(label))
-    rows = _first_of_each(concatenate(parts))
-    return concatenate([_without_broken(rows), table(unscored_rows(prepared, split))])
+    rows = _without_broken(_first_of_each(concatenate(parts)))
+    asked_for = prepared.recipe.num_clips * (1 if input_type == "clip" else prepared.recipe.num_frames)
+    rows = with_deciding(rows, asked_for, (verdict or VerdictRecipe()).stated(prepared.recipe))
+    return concatenate([rows, table(unscored_rows(prepared, split))])
 
 
 def _scored_batch(logits, label, keys, shared, classes):
@@ -100,7 +108,9 @@ def _scored_batch(logits, label, keys, shared, classes):
     out["label"] = label[:, 0].astype(np.int8)
     out["logit"] = log_odds(logits)
     out["status"] = np.full(len(label), "scored", dtype=object)
-    for name in keys.keys() - COLUMNS:  # subgroups
+    looks = [name for name in LOOKS if name in keys]
+    out |= {name: keys[name].astype(np.float32) for name in looks}
+    for name in keys.keys() - {*COLUMNS, *looks}:  # subgroups
         texts = [value.decode("utf-8") for value in keys[name]]
         out[name] = np.array([shared.setdefault(text, text) for text in texts], dtype=object)
     for number, name in enumerate(classes or ()):
@@ -125,7 +135,7 @@ def _without_broken(rows):
     if not len(broken):
         return rows
     errors = select(rows, first[broken])
-    for name in [*EMPTY, *more_columns(rows)]:
+    for name in [*EMPTY, *more_columns(rows), *optional_columns(rows)]:
         if name != "label":
             errors[name] = np.full(len(broken), *empty_cell(name))
     errors["status"] = np.full(len(broken), "error", dtype=object)

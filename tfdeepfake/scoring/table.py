@@ -14,6 +14,10 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
                    `logit` is then their log-odds of FAKE (`classes.log_odds`): what is binary reads it alone
     vote_<number>  float32 [N], raw logits of several networks that vote, from 1; absent for one network. `logit` is
                    then that of the mean of their probabilities; a face is summed up for each (`rules.sum_up`)
+    side_px      float32 [N], size of the face in this sample (`deciding.side_px`), NaN when unknown; and
+    confidence   float32 [N], how sure the detector is of it; both are absent of data that do not tell
+    decides      int8 [N], 0 of a face that does not decide (`deciding`) and has no part in any figure, else 1; absent
+                 where all decide
     any other      object [N] of str, a subgroup that the data set tells, such as gender; "" where it is not known
 
 A scored video has one row per scored frame or clip and face. A video that was not scored has one row, without
@@ -39,6 +43,9 @@ TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
 CLASS_PREFIX, VOTE_PREFIX = "logit_", "vote_"
+LOOKS, DECIDES = ("side_px", "confidence"), "decides"
+# Columns of numbers that some tables have: what stands in an empty cell, and the dtype.
+OPTIONAL = {"side_px": (np.nan, np.float32), "confidence": (np.nan, np.float32), DECIDES: (1, np.int8)}
 Table = dict[str, np.ndarray]
 REMEDY = "Write the table again with `tfdeepfake evaluate`, or mend the line."
 _CHUNK = 50_000  # rows held as Python strings at a time
@@ -61,12 +68,25 @@ def table(rows: list[dict]) -> Table:
 
 def empty_cell(name: str) -> tuple[float, type]:
     """(what stands in an empty cell of a column of numbers, its dtype); further logits are like `logit`."""
+    if name in OPTIONAL:
+        return OPTIONAL[name]
     name = "logit" if name.startswith((CLASS_PREFIX, VOTE_PREFIX)) else name
     return EMPTY[name], DTYPES[name]
 
 
 def _is_text(name):
-    return name in TEXTS or (name not in COLUMNS and not more_columns([name]))
+    return name in TEXTS or (name not in COLUMNS and name not in OPTIONAL and not more_columns([name]))
+
+
+def optional_columns(columns: Table) -> list[str]:
+    """Names of the columns that tell of faces, which only some tables have."""
+    return [name for name in OPTIONAL if name in columns]
+
+
+def deciding_rows(columns: Table) -> np.ndarray:
+    """bool [N]: rows that are scored and whose face decides, which all figures are of."""
+    scored = columns["status"] == "scored"
+    return scored & (columns[DECIDES] != 0) if DECIDES in columns else scored
 
 
 def subgroup_columns(columns: Table) -> list[str]:
@@ -112,7 +132,9 @@ def select(columns: Table, chosen: np.ndarray | slice) -> Table:
 
 def concatenate(tables: list[Table]) -> Table:
     """One table of several; a table without the classes or subgroups of another has nothing in their place."""
-    more = dict.fromkeys(name for part in tables for name in (*more_columns(part), *subgroup_columns(part)))
+    more = dict.fromkeys(
+        name for part in tables for name in (*more_columns(part), *optional_columns(part), *subgroup_columns(part))
+    )
     out = {name: np.concatenate([part[name] for part in tables]) for name in COLUMNS}
     for name in more:
         fill, dtype = ("", object) if _is_text(name) else empty_cell(name)
@@ -192,6 +214,14 @@ def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
     same = [np.diff(values[order]) == 0 for values in (video, face, frame)]
     again[order[1:]] = same[0] & same[1] & same[2]
     refuse(again, lambda row: f"{_name(columns, row)}, face {face[row]}, frame {frame[row]} stands here twice.")
+    if DECIDES in columns:
+        decides = columns[DECIDES]
+        refuse((decides != 0) & (decides != 1), "decides needs 0, 1 or nothing.")
+        none = np.bincount(video, weights=decides, minlength=len(first)) == 0
+        refuse(none[video], lambda row: f"{_name(columns, row)} has no face that decides.")
+        apart = np.zeros(len(video), bool)
+        apart[order[1:]] = same[0] & same[1] & (np.diff(decides[order]) != 0)
+        refuse(apart, lambda row: f"{_name(columns, row)}, face {face[row]} decides in some rows only.")
 
 
 def _class_problems(columns, scored):
@@ -236,7 +266,7 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     columns = rows if isinstance(rows, dict) else table(rows)
     check(columns, lambda row, problem: ValueError(f"rows[{row}]: {problem}"))
     logits = ["logit", *more_columns(columns)]
-    names = [*COLUMNS, *logits[1:], *subgroup_columns(columns)]
+    names = [*COLUMNS, *logits[1:], *optional_columns(columns), *subgroup_columns(columns)]
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(names)
@@ -248,6 +278,9 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
             cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
             for name in logits:
                 cells[name] = ["" if value != value else f"{value:.9g}" for value in cells[name]]
+            for name in LOOKS:
+                if name in cells:
+                    cells[name] = ["" if value != value else f"{value:.6g}" for value in cells[name]]
             writer.writerows(zip(*cells.values(), strict=True))
 
 
@@ -330,19 +363,20 @@ _CELLS = {
     "label": ({"0": 0, "1": 1}.__getitem__, "0 (real), 1 (fake) or nothing"),
     "timestamp_s": (float, "a number or nothing"),
     "logit": (float, "a number or nothing"),
+    DECIDES: ({"0": 0, "1": 1}.__getitem__, "0, 1 or nothing"),
 }
 
 
 def _parse(path, lines, cells):
     """Text cells by column name -> a table of one chunk."""
     columns = {}
-    for name in [*COLUMNS, *more_columns(cells), *subgroup_columns(cells)]:
+    for name in [*COLUMNS, *more_columns(cells), *optional_columns(cells), *subgroup_columns(cells)]:
         if _is_text(name):
             shared = {}  # equal strings are held once: half a million rows name few videos
             columns[name] = np.array([shared.setdefault(cell, cell) for cell in cells[name]], dtype=object)
             continue
         empty, dtype = empty_cell(name)
-        convert, need = _CELLS["logit" if name not in _CELLS else name]
+        convert, need = _CELLS.get(name, _CELLS["logit"])
         values = []
         try:
             values.extend(convert(cell) if cell else empty for cell in cells[name])

@@ -36,6 +36,7 @@ from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.layers import siamese
 from tfdeepfake.model_folder import load_model, save_model, write_recipe
+from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
@@ -106,6 +107,7 @@ def _recipe(run):
         data_version=run.prepared.version,
         limits=run.config.limits,
         limits_measured=run.config.limits_measured,
+        gmacs=macs.billions(run.model),
     )
 
 
@@ -272,7 +274,8 @@ def _finish(run, log):
         chosen = {"calibration": "not calibrated: only the embedding was trained, by triplets; its logits are random"}
     elif run.has_validation:
         prepared = whole(run.prepared) if recipe.data.sampling == "chunks" else run.prepared
-        rows = score_data(model, prepared, "validation", run.config.batch_size, classes=run.classes)
+        how = {"classes": run.classes, "verdict": recipe.verdict}
+        rows = score_data(model, prepared, "validation", run.config.batch_size, **how)
         write_scores(run.run_dir / "scores_validation.csv", rows)
         unit = "clip" if run.input_type == "clip" else "frame"
         calibrated = calibrate(rows, recipe.video_rule, recipe.faces_rule, unit)

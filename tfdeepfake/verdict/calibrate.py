@@ -87,7 +87,7 @@ def calibrate_videos(
             log(f"{record['status'].upper()}  {printable_path(record['file'])}: {record['reason']} {record['remedy']}")
     counts = {status: sum(record["status"] == status for record in records) for status in STATUSES}
     _check_enough({r["name"]: labels[r["name"]]["label"] for r in records if r["status"] == "scored"}, "scored", counts)
-    write_scores(out / FOLDER / SCORES, list(score_rows(map(_deciding, records), labels)))
+    write_scores(out / FOLDER / SCORES, list(score_rows(records, labels)))
     looked = {"num_samples": max(r["num_samples"] for r in records if r["status"] == "scored")}
     report = {"data": printable_path(data), "counts": counts} | looked
     report |= chosen(read_scores(out / FOLDER / SCORES), recipe, printable_path(data), counts)
@@ -230,11 +230,6 @@ def _records(media, network, settings, folder, run, log):
             record = {"name": name, **verdict, "file": printable_path(path), "stamp": stamp(path), "run": run}
             append_json_line(folder / LINES, record)
         yield record
-
-
-def _deciding(record):
-    """A record with the faces alone that decide a verdict."""
-    return record | {"faces": [face for face in record["faces"] if not (face["brief"] or face["weak"])]}
 
 
 def _between(interval):

@@ -1,4 +1,4 @@
-"""One network and the crops of one video: do they fit, which samples to look at, logits, probability, interval."""
+"""One network and the crops of one video: do they fit, which samples to look at, logits, probability."""
 
 import dataclasses
 import time
@@ -11,14 +11,10 @@ from tfdeepfake import model_inputs
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import LEAST_CLIPS, DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector, log_odds
-from tfdeepfake.scoring.rules import of_sums, terms
 from tfdeepfake.scoring.tta import predict_logits
 
 if TYPE_CHECKING:
     import keras
-
-
-RESAMPLES = 1000
 
 
 def check_model(model: "keras.Model", recipe: Recipe, one_logit: bool = True) -> str:
@@ -153,47 +149,3 @@ def class_logits(
     if broken.any():
         raise ValueError(f"the network gave {int(broken.sum())} of {len(logits)} scores that are no number.")
     return logits
-
-
-def interval(
-    tables: list[dict[int, float]],
-    video_rule: str = "mean",
-    faces_rule: str = "max",
-    temperature: float = 1.0,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """95 % bootstrap interval of the video's probability over its samples.
-
-    A sample is drawn with all its faces, because compression and light are shared. It covers the choice of
-    frames only, not what the network never learned.
-
-    Args:
-      tables: per deciding face a dict {first frame of the sample: logit, or list of those of the networks that vote}.
-      video_rule, faces_rule, temperature: see `scoring.rules`; not "peak".
-      seed: of the bootstrap.
-    Returns:
-      (low, high), or None when there are fewer than two samples.
-    """
-    samples = sorted({sample for table in tables for sample in table})
-    if len(samples) < 2:
-        return None
-    draws = np.random.default_rng(seed).multinomial(len(samples), np.full(len(samples), 1 / len(samples)), RESAMPLES)
-    # [faces, samples, networks]; what was not seen adds nothing.
-    seen = np.array([[sample in table for sample in samples] for table in tables])
-    logits = np.array([_logits(table, samples) for table in tables])
-    votes = []
-    for member in np.moveaxis(logits, -1, 0):
-        added = terms(member.ravel(), video_rule, temperature).reshape(*member.shape, -1) * seen[..., None]
-        sums = np.moveaxis(draws @ added, 0, 1)  # [draws, faces, terms]
-        sums = sums.sum(axis=1, keepdims=True) if faces_rule == "all" else sums
-        votes.append(of_sums(sums, video_rule))
-    # A face that is in none of the drawn samples says nothing in that draw.
-    values = np.where(sums[..., 0] > 0, np.mean(votes, axis=0), -np.inf).max(axis=1)
-    low, high = np.percentile(values[np.isfinite(values)], (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _logits(table, samples):
-    """Logits [samples][networks] of a face; zeros for samples that do not show it."""
-    unseen = np.zeros_like(np.ravel(next(iter(table.values()))))
-    return [np.ravel(table.get(sample, unseen)) for sample in samples]

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from tfdeepfake.memory import give_back_memory
 from tfdeepfake.recipe import DataRecipe, Recipe
+from tfdeepfake.scoring.interval import interval
+from tfdeepfake.scoring.unsure import label_of, video_doubts
 from tfdeepfake.verdict import methods
 from tfdeepfake.verdict.clock import Clock, TimeUp
-from tfdeepfake.verdict.inference import check_model, class_logits, interval, of_fake, sampling
+from tfdeepfake.verdict.inference import check_model, class_logits, of_fake, sampling
 from tfdeepfake.verdict.looking import Looked, LookPlan, failure_of, look
 from tfdeepfake.verdict.remarks import caveat
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -28,7 +30,6 @@ from tfdeepfake.verdict.timelines import (
     sampled,
     table_of,
 )
-from tfdeepfake.verdict.unsure import label_of, video_doubts
 from tfdeepfake.vocabulary import STATUSES
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Verdict:
       status: one of STATUSES.
       probability: 0..1, calibrated probability of FAKE by `video_rule` and `faces_rule`; None unless scored.
       label: "FAKE" from the recipe's threshold on, else "REAL", or "UNSURE" where there are doubts; None unless scored.
-      doubts: why it is UNSURE, see `verdict.unsure`; empty otherwise.
+      doubts: why it is UNSURE, see `scoring.unsure`; empty otherwise.
       caveat: what makes every verdict of this network worth little, see `remarks.caveat`; empty for most.
       deciding_face: number of the face whose probability and label these are; None where several decide together.
       video_rule, faces_rule: see `scoring.rules`; mean: the highest mean of a deciding face; peak: the highest window
@@ -246,9 +247,10 @@ def _scored(path, looked, plan, clock, keep, progress):
     for (example, _), of_sample in zip(rows, points, strict=True):
         timelines.setdefault(numbers[example.face], []).append(of_sample)
     num_samples = _num_samples(timelines, info, plan, looked.searched)
-    looks = {numbers[face]: look_of([e for e in examples if e.face == face], plan.recipe) for face in judged}
+    looks = {numbers[face]: look_of([row for row in rows if row[0].face == face]) for face in judged}
     threshold, temperature = plan.recipe.threshold, plan.recipe.temperature
-    rules = (plan.video_rule, temperature, plan.recipe.limits, plan.recipe.verdict.brief_fraction)
+    least = plan.recipe.verdict.stated(plan.recipe.data)
+    rules = (plan.video_rule, temperature, plan.recipe.limits, least, plan.data.detector != "none")
     of_faces = faces_of(timelines, looks, num_samples, threshold, *rules)
     for face in of_faces:
         face["classes"] = methods.probabilities([face["timeline"]], temperature)

@@ -192,7 +192,7 @@ def with_label(record: dict, labels: dict) -> dict:
 
 def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
     """Yields the rows of scores.csv: one for each scored frame or clip of each face, one for a file without any."""
-    from tfdeepfake.scoring.table import CLASS_PREFIX, VOTE_PREFIX
+    from tfdeepfake.scoring.table import CLASS_PREFIX, DECIDES, LOOKS, VOTE_PREFIX
 
     for verdict in verdicts:
         label = labels.get(verdict["name"], {})
@@ -207,9 +207,12 @@ def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
         if verdict["status"] != "scored":
             yield row
         for face in verdict["faces"]:
+            looks = {} if verdict["whole_frame"] else {name: face[name] for name in LOOKS}
+            looks[DECIDES] = int(not (face["brief"] or face["weak"]))
             for point in face["timeline"]:
                 yield {
                     **row,
+                    **looks,
                     "face": face["face"],
                     "frame": point["frame"],
                     "timestamp_s": point["time_s"],

@@ -6,17 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdeepfake.data.examples import Example
-from tfdeepfake.recipe import Recipe, VerdictRecipe
+from tfdeepfake.recipe import VerdictRecipe
+from tfdeepfake.scoring.deciding import brief_and_weak, side_px
+from tfdeepfake.scoring.interval import interval
 from tfdeepfake.scoring.rules import probability, sum_up, vote
-from tfdeepfake.verdict.inference import interval
+from tfdeepfake.scoring.unsure import face_doubts, label_of
 from tfdeepfake.verdict.quality import measures_of
-from tfdeepfake.verdict.unsure import face_doubts, label_of
 from tfdeepfake.verdict.windows import peak
 
-# Detectors see a face in a pattern or a poster now and then. A track seen in less of the video than the recipe's
-# `brief_fraction` is listed, but does not decide. Nor does a small one, or one that the detector is unsure of, where
-# there are others: on a small face little is left of a manipulation, and what detectors see in walls and lights is
-# small or doubtful.
 LEAST_SIDE_PX = VerdictRecipe.least_side_px
 
 
@@ -91,22 +88,19 @@ def point(example: Example, at: int | slice, logit: float | np.ndarray, temperat
     return values
 
 
-def look_of(examples: list[Example], recipe: Recipe) -> dict:
-    """How well a face can be seen, from its examples.
+def look_of(inputs: list[tuple[Example, int | slice]]) -> dict:
+    """How well a face can be seen, from its samples as `network_inputs` gives them.
 
     Returns:
-      {"side_px": median over the frames of the square root of the box's area, in px of the full frame, "confidence":
-      the detector's, mean over the frames where the face was looked for, "weak": whether one of them is too little,
-      "measures": see `quality.measures_of`}.
+      {"side_px": median over the samples of `side_px`, to a tenth, "confidence": the detector's, mean over them, to the
+      fourth digit, "measures": see `quality.measures_of`}.
     """
-    boxes = np.concatenate([example.face_boxes_px for example in examples])
-    side_px = float(np.median(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))))
-    confidence = float(np.mean([example.score for example in examples]))
-    least = recipe.verdict.stated(recipe.data)
-    weak = side_px < least.least_side_px or confidence < least.least_confidence
-    weak = recipe.data.detector != "none" and weak
-    look = {"side_px": round(side_px, 1), "confidence": round(confidence, 4), "weak": bool(weak)}
-    return look | {"measures": measures_of(examples)}
+    sides = [side_px(example.face_boxes_px[at]) for example, at in inputs]
+    return {
+        "side_px": round(float(np.median(sides)), 1),
+        "confidence": round(float(np.mean([example.score for example, _ in inputs])), 4),
+        "measures": measures_of(list({id(example): example for example, _ in inputs}.values())),
+    }
 
 
 def sampled(timelines: list[list[dict]], video_rule: str, temperature: float = 1.0) -> float:
@@ -124,7 +118,7 @@ def sampled(timelines: list[list[dict]], video_rule: str, temperature: float = 1
 
 
 def table_of(timeline: list[dict]) -> dict:
-    """{first frame of the sample: its logit, or those of the networks that vote}, for `inference.interval`."""
+    """{first frame of the sample: its logit, or those of the networks that vote}, for `interval.interval`."""
     return {point["frame"]: point.get("votes", point["logit"]) for point in timeline}
 
 
@@ -136,7 +130,8 @@ def faces_of(
     video_rule: str,
     temperature: float = 1.0,
     limits: dict[str, float] | None = None,
-    brief_fraction: float = VerdictRecipe.brief_fraction,
+    verdict: VerdictRecipe | None = None,
+    looked_for: bool = True,
 ) -> list[dict]:
     """Timelines to faces: probability, mean and peak, label and doubts, fraction of the samples, whether it may decide.
 
@@ -147,13 +142,24 @@ def faces_of(
       threshold: probability from which a face is called FAKE.
       video_rule, temperature: by which the face's probability comes about, see `scoring.rules`.
       limits: of the recipe, see `unsure.face_doubts`.
-      brief_fraction: see `recipe.VerdictRecipe`.
+      verdict: of the recipe, stated; by it some faces do not decide, see `scoring.deciding`.
+      looked_for: whether a detector found the faces.
     Returns:
       list of face dicts (docs/predictions.md), most suspicious first, brief and weak ones last; at least one is
       neither.
     """
     faces = []
-    for number, timeline in timelines.items():
+    count, sides, confidences = (
+        np.array([f(n) for n in timelines])
+        for f in (
+            lambda n: len(timelines[n]),
+            lambda n: looks[n]["side_px"] if looked_for else np.nan,
+            lambda n: looks[n]["confidence"] if looked_for else np.nan,
+        )
+    )
+    zeros = np.zeros(len(count), np.int64)
+    decided = brief_and_weak(zeros, count, np.array([num_samples]), sides, confidences, verdict or VerdictRecipe())
+    for (number, timeline), brief, weak in zip(timelines.items(), *decided, strict=True):
         timeline = sorted(timeline, key=lambda p: p["time_s"])
         fraction = min(1.0, len(timeline) / num_samples)
         mean, value = (sampled([timeline], rule, temperature) for rule in ("mean", video_rule))
@@ -168,7 +174,8 @@ def faces_of(
             "mean": mean,
             "peak": peak(timeline),
             "fraction": round(fraction, 4),
-            "brief": num_samples >= 8 and (fraction < brief_fraction or len(timeline) < 2),
+            "brief": bool(brief),
+            "weak": bool(weak),
             **looks[number],
             "timeline": timeline,
         }
@@ -176,15 +183,4 @@ def faces_of(
         face["doubts"] = face_doubts(face, threshold, limits or {}, who)
         face["label"] = label_of(value, threshold, face["doubts"])
         faces.append(face)
-    if all(face["brief"] for face in faces):
-        # Faces that come and go are all there is: the longest seen ones decide.
-        longest = max(face["fraction"] for face in faces)
-        for face in faces:
-            face["brief"] = face["fraction"] < longest
-    solid = [face for face in faces if not face["brief"]]
-    if all(face["weak"] for face in solid):
-        # Small or doubtful faces are all there is: the largest decides, and those not much smaller with it.
-        largest = max(face["side_px"] for face in solid)
-        for face in solid:
-            face["weak"] = face["side_px"] < 0.7 * largest
     return sorted(faces, key=lambda face: (face["brief"] or face["weak"], -face["probability"]))

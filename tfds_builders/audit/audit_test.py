@@ -36,7 +36,7 @@ def example(video, source, seed, index=0, change=lambda x: x, **facts):
     return {
         "frames": change(image(seed, index)), "label": 0, "data_set": "tiny", "method": "real", "video": video,
         "source": source, "face": 0, "frame_indices": np.array([index]), "timestamps_s": np.zeros(1, np.float32),
-        "box_px": np.zeros(4, np.float32),
+        "box_px": np.zeros(4, np.float32), "face_side_px": np.full(1, 80, np.float32), "confidence": np.float32(1),
     } | facts  # fmt: skip
 
 

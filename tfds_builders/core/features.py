@@ -30,6 +30,7 @@ def feature_dict(
     label: 1 is fake.
     data_set, method, video, source: `video` is unique in a method of a data set; `source` is the person or original
       video, of which no two splits hold the same.
+    face_side_px [T] (square root of the area of the face's box, px of the full frame), confidence of its detector.
     face, frame_indices [T], timestamps_s [T], box_px [4] (the square cut out, in the middle frame of a clip; of an
       aligned crop the upright one of its centre and size).
     mask: where `masks`, PNG, uint8 [h, w, 1] (of a clip [T, h, w, 1]), as `tfdeepfake.data.masks.mask_crops` cuts it
@@ -61,6 +62,8 @@ def feature_dict(
         "frame_indices": tfds.features.Tensor(shape=(length,), dtype=np.int64),
         "timestamps_s": tfds.features.Tensor(shape=(length,), dtype=np.float32),
         "box_px": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        "face_side_px": tfds.features.Tensor(shape=(length,), dtype=np.float32),
+        "confidence": tfds.features.Scalar(dtype=np.float32),
     }
     if masks:
         features["mask"] = images(height, 1, "png")
@@ -94,6 +97,8 @@ def encode(
         "frame_indices": example.indices.astype(np.int64),
         "timestamps_s": example.timestamps_s.astype(np.float32),
         "box_px": example.boxes_px[len(example.boxes_px) // 2].astype(np.float32),
+        "face_side_px": _sides(example.face_boxes_px),
+        "confidence": np.float32(example.score),
     }
     if has_flow(recipe):
         packed, max_px = pack_flow(example.flow)
@@ -103,6 +108,12 @@ def encode(
     if recipe.input_type != "clip":
         values |= {name: values[name][0] for name in ("frames", "flow", "flow_max_px", "mask") if name in values}
     return values
+
+
+def _sides(boxes_px):
+    """float32 [T] of boxes [T, 4]: the square root of each one's area."""
+    boxes = boxes_px.astype(np.float64)
+    return np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)).astype(np.float32)
 
 
 def _image(rgb, image_format):

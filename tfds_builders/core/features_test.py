@@ -14,6 +14,7 @@ from tfds_builders.prepare import prepare
 
 COLUMNS = {
     "frames", "label", "data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s", "box_px",
+    "face_side_px", "confidence",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from tfdeepfake.data.batches.records import (
     example_count,
     host_paths,
     least_count,
+    looks_of,
     record_count,
     serialized,
     stacked,
@@ -182,7 +183,7 @@ def scoring_batches(
     Args:
       prepared, split, input_type, batch_size, with_flow: as of `training_batches`.
       with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s) and
-        of the subgroups that the data set stores (strings).
+        of the subgroups that the data set stores (strings); of data that tell, float32 `records.LOOKS`.
       cache_bytes: decoded examples are held in memory when they take no more than this, for further passes.
       hosts, host, classes: see `records.View`.
     Returns:
@@ -197,7 +198,7 @@ def scoring_batches(
     # Told, because `predict` warns about a data set whose length it does not know.
     whole = tf.data.experimental.assert_cardinality(-(-view.count // batch_size))
     dataset = examples.batch(batch_size).apply(whole)
-    keys = (*KEYS, *subgroups_of(prepared)) if with_keys else ()
+    keys = (*KEYS, *looks_of(prepared), *subgroups_of(prepared)) if with_keys else ()
     return _prefetched(dataset.map(partial(_scoring_batch, keys), num_parallel_calls=PARALLEL))
 
 

@@ -15,10 +15,11 @@ from tfdeepfake.vocabulary import INPUT_TYPES
 
 # Not `tf.data.AUTOTUNE`: its thread sleeps for up to a minute, and an interrupted run waited for it (seen: 35 s).
 PARALLEL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-# What names an example in the scores table.
+# What names an example in the scores table; and how well its face is seen, of data sets that tell.
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
+LOOKS = ("side_px", "confidence")
 # Stored one per frame of a clip; everything else is one per clip.
-PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s")
+PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s", "side_px")
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ def encoded_examples(
     names += ["method"] if view.classes else []
     names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
     names += subgroups_of(view.prepared) if with_keys else []
+    names += ["face_side_px", "confidence"] if with_keys and looks_of(view.prepared) else []
     known = view.prepared.builder.info.features.tf_example_spec
     spec = {name: known[name] for name in names}
 
@@ -201,6 +203,12 @@ def subgroups_of(prepared: PreparedData) -> list[str]:
     return list(prepared.metadata.get("subgroups") or [])
 
 
+def looks_of(prepared: PreparedData) -> tuple[str, ...]:
+    """`LOOKS`, of a data set that stores how well its faces are seen and had them looked for; else nothing."""
+    stored = {"face_side_px", "confidence"} <= set(prepared.builder.info.features)
+    return LOOKS if stored and prepared.recipe.detector != "none" else ()
+
+
 def _with_class(example, classes, keep_method):
     """The stored example with the number of its class as label."""
     matches = tf.equal(example["method"], tf.constant(classes[1:]))
@@ -217,6 +225,10 @@ def _with_keys(example, is_bag):
     example["frame"] = frames if is_bag else frames[0]
     example["timestamp_s"] = times if is_bag else times[0]
     example["face"] = tf.cast(example["face"], tf.int32)
+    if "face_side_px" in example:
+        sides = example.pop("face_side_px")
+        middle = tf.sort(sides)[(len(sides) - 1) // 2 : len(sides) // 2 + 1]
+        example["side_px"] = sides if is_bag else tf.reduce_mean(middle)  # the median
     return example
 
 

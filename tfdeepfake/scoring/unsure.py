@@ -48,7 +48,7 @@ def measured(face: dict, threshold: float, measure: str) -> float | None:
         return abs(math.log(value / (1 - value)) - math.log(threshold / (1 - threshold)))
     if measure == "samples":
         return len(face["timeline"])
-    return face[measure] if measure in ("side_px", "confidence") else face["measures"][measure]
+    return face.get(measure) if measure in ("side_px", "confidence") else face["measures"].get(measure)
 
 
 def face_doubts(face: dict, threshold: float, limits: dict[str, float], who: str = "the face") -> list[dict]:
