@@ -7,6 +7,7 @@ by other operations (`rewrite`).
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,11 +24,15 @@ class NotConverted(Exception):
     """LiteRT has no such operation, or the scores differ: says which."""
 
 
-def convert(model: "keras.Model") -> bytes:
-    """Makes the LiteRT form of a network and compares the two.
+def convert(model: "keras.Model", precision: str = "float32", calibration: Sequence[dict] = ()) -> bytes:
+    """Makes the LiteRT form of a network; of full precision the two are compared.
 
     Args:
       model: keras.Model of `frames` (and `flow`), on the TensorFlow backend.
+      precision: "float32"; "float16" stores weights in 16 bits; "int8" stores them in 8 and computes layers that
+        can be with activations that are brought to 8 bits as they come; "int8_full" computes with 8 bits throughout,
+        by ranges that `calibration` shows.
+      calibration: inputs of single examples, {"frames": [1, ...], "flow": [1, ...]}.
     Returns:
       bytes of a .tflite file: inputs `frames` uint8 [1, (T,) H, W, 3] and, where the network reads it, `flow` float32
       [1, (T,) H, W, 2]; one output, logits float32 [1, K].
@@ -51,11 +56,20 @@ def convert(model: "keras.Model") -> bytes:
 
     with rewritten(model):
         function = traced()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8_full":
+        names = [spec.name for spec in specs]
+        converter.representative_dataset = lambda: ([example[name] for name in names] for example in calibration)
     try:
-        content = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+        content = converter.convert()
     except Exception as error:  # the converter's own class, and several of the compiler's
         raise NotConverted(_reason(error)) from error
-    _compare(content, traced(), specs)
+    if precision == "float32":
+        _compare(content, traced(), specs)
     return content
 
 

@@ -1,0 +1,46 @@
+"""LiteRT files of one network beside each other: size and processor time of one example.
+
+    python benchmarks/precision.py FOLDER_OR_FILE ...
+
+Each is a `model.tflite`, or a folder with one, such as `tfdeepfake export --format litert --precision int8` writes. The
+files take turns in one process; the figure is the least of --steps calls, in processor time of all threads.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tfdeepfake.compiled.folder import COMPILED_FILE, CompiledModel
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--steps", type=int, default=25)
+    args = parser.parse_args()
+    paths = [path / COMPILED_FILE if path.is_dir() else path for path in args.paths]
+    networks, rng = [CompiledModel(path, str(path)) for path in paths], np.random.default_rng(0)
+    inputs = [
+        {
+            tensor.name: rng.integers(0, 256, (1, *tensor.shape[1:])).astype(np.uint8)
+            if tensor.name == "frames"
+            else rng.normal(0, 2, (1, *tensor.shape[1:])).astype(np.float32)
+            for tensor in network.inputs
+        }
+        for network in networks
+    ]
+    least = [float("inf")] * len(networks)
+    for _ in range(args.steps):
+        for number, network in enumerate(networks):
+            start = time.process_time()
+            network.predict_on_batch(inputs[number])
+            least[number] = min(least[number], time.process_time() - start)
+    for path, seconds in zip(paths, least, strict=True):
+        print(f"{path}  {os.path.getsize(path) / 1e6:.2f} MB  {1e3 * seconds:.1f} CPU ms")
+
+
+if __name__ == "__main__":
+    main()
