@@ -51,7 +51,7 @@ def main():
     p.add_argument("--landmarks", type=int, default=clusters.LANDMARKS, help="points that t-SNE places itself [5000]")
     args = p.parse_args()
     for count in args.counts:
-        values, of = drawn(count, args.size)
+        (values, of), used = drawn(count, args.size), time.process_time()
         places, seconds = pca_alone(values)
         times = {"PCA to 3 alone": seconds}
         if args.without_tsne:
@@ -65,6 +65,7 @@ def main():
         counted = ", ".join(f"{name} {one.count}" for name, one in clusterings.items())
         print(f"  clusters: {counted}; kept {kept(places, of):.3f}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"  {time.process_time() - used:.0f} s of processor in all")
         print(f"  peak memory so far {peak:.0f} MiB, of which the embeddings {values.nbytes / 2**20:.0f}", flush=True)
 
 
