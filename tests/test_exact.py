@@ -58,3 +58,17 @@ def test_fixed_layers_keep_their_statistics():
     expected = 0.01 * x.mean((0, 1, 2)), 0.99 + 0.01 * x.var((0, 1, 2))
     np.testing.assert_allclose(keras.ops.convert_to_numpy(layer.moving_mean), expected[0], rtol=1e-5)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(layer.moving_variance), expected[1], rtol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the kernel is TensorFlow's")
+def test_a_keras_without_renormalisation_trains_alike():
+    x = np.random.default_rng(0).normal(1, 2, (2, 4, 4, 6)).astype("float32")
+    outputs = []
+    for lacking in (False, True):
+        layer = ExactBatchNormalization()
+        layer.build(x.shape)
+        if lacking:
+            vars(layer).pop("renorm", None)  # as in Keras 3.13
+            assert not hasattr(layer, "renorm")
+        outputs.append(np.asarray(layer(x, training=True)))
+    np.testing.assert_array_equal(*outputs)

@@ -23,7 +23,8 @@ class ExactBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None) -> "keras.KerasTensor":
         if training and self.trainable:
-            plain = mask is None and not self.renorm and not self.synchronized
+            # Keras 3.13 has no renormalisation yet.
+            plain = mask is None and not getattr(self, "renorm", False) and not self.synchronized
             if plain and self.scale and self.center and self._is_map(inputs) and config.backend() == "tensorflow":
                 return self._fused(inputs)
             return super().call(inputs, training=training, mask=mask)
