@@ -118,7 +118,7 @@ def test_devices_and_processes_have_the_curve_of_one_device(runs):
 @pytest.mark.parametrize("what", ["f1", "triplet"])
 def test_the_curve_is_tensorflows(runs, what):
     folder, _ = runs
-    # TensorFlow's fused batch normalisation keeps the unbiased variance, which validation shows.
+    # TensorFlow's fused kernel sums batch statistics in another order (`layers.exact`), which validation shows.
     np.testing.assert_allclose(
         curve(folder / f"one_{what}"), curve(folder / f"tensorflow_{what}"), rtol=2e-3, atol=1e-5
     )
