@@ -72,10 +72,10 @@ def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):
     text = (out / "cross_data.md").read_text()
     assert "on this data" in text and "Failed: a on wider" in text and "margin_frac" in text
     cells = {(line["model"], line["on"]): line for line in lines_of(out / "cross_data_cells.csv")}
-    assert len(cells) == 6 and cells["b", "wider"]["auc"] == "" and cells["b", "wider"]["failed"]
+    assert len(cells) == 6 and cells["b", "wider"]["value"] == "" and cells["b", "wider"]["failed"]
     alone = evaluate_run(root / "b", data="second", data_dir=str(root / "data"), out=tmp_path / "alone", resamples=20)
     level, cell = alone["levels"]["video"], cells["b", "second"]
-    assert float(cell["auc"]) == pytest.approx(level["auc"], abs=1e-6)
+    assert float(cell["value"]) == pytest.approx(level["auc"], abs=1e-6)
     assert [float(cell[end]) for end in ("low", "high")] == pytest.approx(level["intervals"]["auc"], abs=1e-6)
     assert [cell[name] for name in ("fake", "real", "scored", "videos")] == ["14", "10", "24", "25"]
     assert cell["remark"] == "" and cells["a", "first"]["remark"] == "its training data set"
@@ -112,8 +112,8 @@ def test_each_method_alone_from_one_scoring(root, tmp_path, capsys):
     assert (out / "index.html").is_file()
     assert [lines["a", on]["fake"] for on in ("reenact", "swap", "all methods")] == ["7", "7", "14"]
     # All reals stand against each method, so the AUC of all is the mean by numbers of fakes.
-    assert float(lines["a", "all methods"]["auc"]) == pytest.approx(
-        np.mean([float(lines["a", on]["auc"]) for on in ("reenact", "swap")]), abs=1e-5
+    assert float(lines["a", "all methods"]["value"]) == pytest.approx(
+        np.mean([float(lines["a", on]["value"]) for on in ("reenact", "swap")]), abs=1e-5
     )
     assert "fewer than 30" in (out / "manipulations.md").read_text()
     assert main(command(root, "cross_data", out, "--data", "first")) == 2
@@ -153,10 +153,10 @@ def test_perturbed_copies_are_judged_and_deleted(images, capsys):
     assert list(steps) == ["unperturbed", "contrast 1", "contrast 5", "gaussian_noise 1", "gaussian_noise 5"]
     assert list(means) == ["unperturbed", "contrast", "gaussian_noise"]
     for line in (*steps.values(), *means.values()):
-        assert (line["scored"], line["videos"]) == ("12", "13") and float(line["low"]) < float(line["auc"])
+        assert (line["scored"], line["videos"]) == ("12", "13") and float(line["low"]) < float(line["value"])
     for name in ("contrast", "gaussian_noise"):
-        both = [float(steps[f"{name} {severity}"]["auc"]) for severity in (1, 5)]
-        assert float(means[name]["auc"]) == pytest.approx(np.mean(both), abs=1e-5)
+        both = [float(steps[f"{name} {severity}"]["value"]) for severity in (1, 5)]
+        assert float(means[name]["value"]) == pytest.approx(np.mean(both), abs=1e-5)
     # Copies differ from what they were made of, and videos keep their names.
     clean, noisy = (
         read_scores(next((out / "cells").glob(f"mine-{on}-*")) / "scores.csv") for on in ("unperturbed", "contrast-5")
@@ -247,7 +247,7 @@ def test_an_undefined_figure_is_no_number(tmp_path):
     figures = [Figure("a", "x", remark="one class only", fake=3, scored=3, videos=3), Figure("b", "x", 1.0, None)]
     text = write_tables(tmp_path, "t", "Title", [], "model", figures).markdown()
     assert "undefined; 3 fake + 0 real; 3 of 3 scored; one class only" in text and "1.000 [no interval]" in text
-    assert lines_of(tmp_path / "t_cells.csv")[0]["auc"] == ""
+    assert lines_of(tmp_path / "t_cells.csv")[0]["value"] == ""
 
 
 def test_cells_that_were_half_written_are_scored_again_and_damaged_ones_named(root, tmp_path, capsys):
@@ -276,6 +276,6 @@ def test_data_without_fakes_have_no_figure(root, tmp_path):
     wanted = ["protocol", "cross_data", "--models", str(root / "a"), "--data", "genuine", "--resamples", "20"]
     assert main([*wanted, "--data-dir", str(tmp_path / "data"), "--run-dir", str(out)]) == 0
     (line,) = lines_of(out / "cross_data_cells.csv")
-    assert (line["auc"], line["fake"], line["real"]) == ("", "0", "6") and "both classes" in line["remark"]
+    assert (line["value"], line["fake"], line["real"]) == ("", "0", "6") and "both classes" in line["remark"]
     page = (out / "index.html").read_text()
     assert "<b>undefined</b>" in page and "Curves" not in page

@@ -41,12 +41,14 @@ def severity_curves(
             panel.axhline(0.5, color=plots.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
             for index, model in enumerate(models):
                 steps = [(0, clean), *((severity, f"{name} {severity}") for severity in severities)]
-                known = [(x, figures[model, on]) for x, on in steps if figures[model, on].auc is not None]
+                known = [(x, figures[model, on]) for x, on in steps if figures[model, on].value is not None]
                 colour = COLOURS[index % len(COLOURS)]
                 offset = 0.09 * (index - (len(models) - 1) / 2)  # so that bars do not cover each other
                 label = model.replace("$", r"\$")
                 look = {"color": colour, "linestyle": DASHES[index % len(DASHES)], "label": label}
-                panel.plot([x + offset for x, _ in known], [f.auc for _, f in known], marker="o", markersize=3, **look)
+                panel.plot(
+                    [x + offset for x, _ in known], [f.value for _, f in known], marker="o", markersize=3, **look
+                )
                 for x, figure in known:
                     if figure.interval:
                         panel.vlines(x + offset, *figure.interval, color=colour, linewidth=0.9, alpha=0.6)

@@ -1,4 +1,4 @@
-"""AUC figures of a protocol, each with interval, counts and coverage, and tables of them: Markdown, CSV, LaTeX."""
+"""Figures of a protocol, each with interval, counts and coverage, and tables of them: Markdown, CSV, LaTeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,25 +9,27 @@ from tfdeepfake.files import write_text
 from tfdeepfake.report import tables
 
 LONG = (
-    "model", "on", "auc", "low", "high", "fake", "real", "sources", "scored", "videos", "remark", "failed",
+    "model", "on", "metric", "value", "low", "high", "fake", "real", "sources", "scored", "videos", "remark", "failed",
 )  # fmt: skip
+DIFFERENCE = "difference of "
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A video-level AUC, or why there is none.
+    """A metric at video level, or why there is none.
 
     Args:
       model, on: row and column of the table.
-      auc: 0..1 or None; interval: [low, high], 95 %, or None.
+      value: of the metric, 0..1 (a difference -1..1), or None; interval: [low, high], 95 %, or None.
       fake, real, sources: numbers of scored videos, and of the sources they are of.
       scored, videos: coverage.
       remark: what differs from the other figures; failed: why there is no figure.
+      metric: "auc", another of `evaluation.metrics.measure` that has an interval, or "difference of auc".
     """
 
     model: str
     on: str
-    auc: float | None = None
+    value: float | None = None
     interval: list[float] | None = None
     fake: int = 0
     real: int = 0
@@ -36,16 +38,18 @@ class Figure:
     videos: int = 0
     remark: str = ""
     failed: str = ""
+    metric: str = "auc"
 
     def text(self) -> str:
         """ "0.912 [0.871, 0.944]; 40 fake + 38 real; 78 of 80 scored"."""
         if self.failed:
             return "failed"
-        if self.auc is None:
+        if self.value is None:
             value = "undefined"
         else:
-            bounds = "[{:.3f}, {:.3f}]".format(*self.interval) if self.interval else "[no interval]"
-            value = f"{self.auc:.3f} {bounds}"
+            form = "{:+.3f}" if self.metric.startswith(DIFFERENCE) else "{:.3f}"
+            bounds = f"[{form}, {form}]".format(*self.interval) if self.interval else "[no interval]"
+            value = f"{form.format(self.value)} {bounds}"
         text = f"{value}; {self.fake} fake + {self.real} real; {self.scored} of {self.videos} scored"
         return f"{text}; {self.remark}" if self.remark else text
 
@@ -78,20 +82,21 @@ class Sheet(NamedTuple):
         write_text(folder / f"{self.name}.tex", comment + tables.as_latex(self.header, self.rows) + "\n")
 
 
-def of_level(model: str, on: str, level: dict, remark: str = "") -> Figure:
+def of_level(model: str, on: str, level: dict, remark: str = "", metric: str = "auc") -> Figure:
     """The figure of a level of `evaluation.evaluate.evaluate`."""
-    why = level["undefined"].get("auc") or level["undefined"].get("interval of auc") or ""
+    why = level["undefined"].get(metric) or level["undefined"].get(f"interval of {metric}") or ""
     return Figure(
         model,
         on,
-        level["auc"],
-        level["intervals"]["auc"],
+        level[metric],
+        level["intervals"].get(metric),
         level["n_fake"],
         level["n_real"],
         level["sources"],
         level["coverage"]["scored"],
         level["coverage"]["videos"],
         "; ".join(filter(None, (remark, why))),
+        metric=metric,
     )
 
 
@@ -117,6 +122,6 @@ def write_tables(
 
 def _long(figure):
     low, high = figure.interval or (None, None)
-    numbers = ["" if value is None else f"{value:.6f}" for value in (figure.auc, low, high)]
+    numbers = ["" if value is None else f"{value:.6f}" for value in (figure.value, low, high)]
     counts = [str(getattr(figure, name)) for name in ("fake", "real", "sources", "scored", "videos")]
-    return [figure.model, figure.on, *numbers, *counts, figure.remark, figure.failed]
+    return [figure.model, figure.on, figure.metric, *numbers, *counts, figure.remark, figure.failed]
