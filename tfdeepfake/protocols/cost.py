@@ -82,13 +82,15 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
 
 def _panel(title, x, places):
     """Points on a logarithmic axis: powers of ten are its numbers."""
-    places = [(name, figure, math.log10(max(value, 1e-9))) for name, figure, value in places if figure.auc is not None]
+    places = [
+        (name, figure, math.log10(max(value, 1e-9))) for name, figure, value in places if figure.value is not None
+    ]
     if not places:
         return None
     low, high = (side(value for _, _, value in places) for side in (min, max))
     ends = (math.floor(low - 0.1), math.ceil(high + 0.1))
     series = [
-        Series(name, [(value, figure.auc)], [(value, *figure.interval)] if figure.interval else [])
+        Series(name, [(value, figure.value)], [(value, *figure.interval)] if figure.interval else [])
         for name, figure, value in places
     ]
     return Plot(title, x, "AUC, video level", series, ends, is_scatter=True, is_logarithmic=True)

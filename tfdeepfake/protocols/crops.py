@@ -57,9 +57,9 @@ def _panel(name, recipes, models, by_place):
     series = []
     for model in models:
         known = sorted((recipes[on][name], by_place[model, on]) for on in recipes if (model, on) in by_place)
-        known = [(float(x), figure) for x, figure in known if figure.auc is not None]
+        known = [(float(x), figure) for x, figure in known if figure.value is not None]
         bars = [(x, *figure.interval) for x, figure in known if figure.interval]
-        series.append(Series(model, [(x, figure.auc) for x, figure in known], bars))
+        series.append(Series(model, [(x, figure.value) for x, figure in known], bars))
     pad = 0.08 * (max(values) - min(values))
     ends = (min(values) - pad, max(values) + pad)
     return Plot(WORDS[name][0], WORDS[name][0], "AUC, video level", series, ends)

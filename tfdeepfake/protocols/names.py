@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-# What scores prepared data takes.
+# What scores prepared data takes, and what trains presets on them.
 PREPARED = ("data_dir", "split", "allow")
+TRAINING = (*PREPARED, "presets", "set", "jobs")
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,8 @@ class Protocol:
     """A kind of table.
 
     Args:
-      function: "module:function" of this package; function(models, data, run_dir, Options) -> Work, see `work`.
+      function: "module:function" of this package; function(models, data, run_dir, Options) -> Work, see `work`. Where
+        it trains: function(rows, data) -> Table, see `training_plan`.
       about: what stands in it, and the paper's table, in a few words.
       options: names of the `work.Options` that it heeds; others are refused.
       several_data: whether it takes more than one data set.
@@ -21,6 +23,11 @@ class Protocol:
     about: str
     options: tuple[str, ...] = PREPARED
     several_data: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains presets; else it scores models that are given."""
+        return "jobs" in self.options
 
 
 PROTOCOLS = {
@@ -43,5 +50,15 @@ PROTOCOLS = {
         "robustness:robustness",
         "seven perturbations at five severities (P4 Table 4, Fig. 7)",
         ("perturbations", "severities", "keep_copies"),
+    ),
+    "networks": Protocol("networks:networks", "networks trained alike (P2 Table 7)", TRAINING),
+    "all": Protocol("manipulation_runs:all_methods", "trained on all methods (P3 Tables 2 and 3)", TRAINING),
+    "single": Protocol("manipulation_runs:single", "trained on each method alone (P3 Table 4)", TRAINING),
+    "cross_manipulation": Protocol(
+        "manipulation_runs:cross_manipulation", "trained on all methods but one, tested on that (P3 Table 5)", TRAINING
+    ),
+    "ablations": Protocol("ablations:ablations", "one setting changed in each row (P4 Tables 7 to 11)", TRAINING),
+    "ensemble": Protocol(
+        "votes:votes", "members and their votes from saved scores (P0 Table I)", (*PREPARED, "groups", "votes")
     ),
 }

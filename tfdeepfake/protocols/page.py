@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfdeepfake import __version__
 from tfdeepfake.protocols.cells import FAILED
-from tfdeepfake.protocols.figures import Figure, Sheet
+from tfdeepfake.protocols.figures import DIFFERENCE, Figure, Sheet
 from tfdeepfake.protocols.work import Plot, Reports, Written
 from tfdeepfake.report.html import write_page
 
@@ -56,10 +56,14 @@ def _sheet(sheet: Sheet) -> dict:
 
 def _figure(figure: Figure) -> dict:
     low, high = figure.interval or (None, None)
+    signed = figure.metric.startswith(DIFFERENCE)
+    form = "{:+.3f}" if signed else "{:.3f}"
     return {
-        "auc": None if figure.auc is None else f"{figure.auc:.3f}",
-        "interval": None if low is None else f"[{low:.3f}, {high:.3f}]",
-        "bar": None if figure.auc is None else [100 * figure.auc, *(100 * x for x in figure.interval or ())],
+        "value": None if figure.value is None else form.format(figure.value),
+        "interval": None if low is None else f"[{form}, {form}]".format(low, high),
+        "bar": None
+        if figure.value is None or signed
+        else [100 * figure.value, *(100 * x for x in figure.interval or ())],
         "counts": f"{figure.fake} fake + {figure.real} real, {figure.scored} of {figure.videos} scored",
         "remark": figure.remark,
         "failed": bool(figure.failed),

@@ -233,7 +233,7 @@ def _panel(name, steps, models, severities):
     places = [(0, CLEAN), *((severity, f"{name} {severity}") for severity in severities)]
     lines = []
     for model in models:
-        known = [(x, steps[model, on]) for x, on in places if steps[model, on].auc is not None]
+        known = [(x, steps[model, on]) for x, on in places if steps[model, on].value is not None]
         bars = [(x, *figure.interval) for x, figure in known if figure.interval]
-        lines.append(Series(model, [(x, figure.auc) for x, figure in known], bars))
+        lines.append(Series(model, [(x, figure.value) for x, figure in known], bars))
     return Plot(name.replace("_", " "), "severity (0: unperturbed)", "AUC, video level", lines, (0, 5))

@@ -1,6 +1,6 @@
 """What a protocol gives to `protocol.run`: cells to score, and how their reports become tables and plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ class Options:
     Args:
       data_dir, split, allow: see `prepared.cells_of`.
       perturbations, severities, keep_copies: see `robustness.Copies`; all when not given.
+      groups, votes: see `votes.votes`.
     """
 
     data_dir: str | None = None
@@ -26,6 +27,8 @@ class Options:
     perturbations: Sequence[str] | None = None
     severities: Sequence[int] | None = None
     keep_copies: bool = False
+    groups: Mapping[str, Sequence[str]] | None = None
+    votes: Sequence[str] | None = None
 
 
 class Series(NamedTuple):

@@ -1,0 +1,39 @@
+"""Ablations: one network under one budget with a setting changed (arXiv:2403.10261, Tables 7 to 11), a table each."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tfdeepfake.data.batches.prepared import PreparedData
+from tfdeepfake.protocols.figures import DIFFERENCE, write_tables
+from tfdeepfake.protocols.networks import LEVEL, PAIRED, metric_figures, notes_of
+from tfdeepfake.protocols.roc import roc_plots
+from tfdeepfake.protocols.rows import Row
+from tfdeepfake.protocols.training_plan import Plan, Table
+from tfdeepfake.protocols.work import Reports, Written
+
+
+def ablations(rows: Sequence[Row], data: PreparedData) -> Table:
+    """A row for each preset; the first one is what all others are compared with."""
+    return Table(rows, write)
+
+
+def write(plan: Plan, reports: Reports) -> Written:
+    """A table of all rows, then one for each of the paper's tables, with its rows as the paper names them."""
+    figures = metric_figures(plan.run_dir, reports)
+    base = plan.rows[0].name
+    title = f"Ablations, trained and tested {plan.where}"
+    sheets = [write_tables(plan.run_dir, plan.name, title, [*notes_of(plan), LEVEL, PAIRED], "preset", figures)]
+    of_table = {}
+    for row in plan.rows:
+        for label in row.labels:
+            table, _, name = label.partition(": ")
+            of_table.setdefault(table, {}).setdefault(row.name, f"{name} ({row.name})")
+    for table, labels in sorted(of_table.items(), key=lambda one: [int(n) for n in one[0].split() if n.isdigit()]):
+        if len(labels) < 2:
+            continue
+        labels = labels if base in labels else {base: f"({base})", **labels}
+        named = [dataclasses.replace(one, model=labels[one.model]) for one in figures if one.model in labels]
+        notes = [f"Rows are those of {table}; {DIFFERENCE}AUC is paired."]
+        file = f"{plan.name}_{table.lower().replace(' ', '_').replace('.', '')}"
+        sheets.append(write_tables(plan.run_dir, file, f"{table}: {title}", notes, "row", named))
+    return Written(sheets, figures, roc_plots(plan.run_dir, reports))
