@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from support.media import frame_number, make_video, moving_frames
 
-from tfdeepfake.data import search, video
+from tfdeepfake.data import search, synthetic, video
 
 
 def doubled(path, drawn, fps, shown_fps, **options):
@@ -31,6 +31,16 @@ def test_doubled_frames_are_seen(tmp_path, fps, shown, options):
         assert beat.shown_fps == pytest.approx(fps, rel=1e-3) or beat.shown_fps == pytest.approx(shown, rel=0.04)
     else:
         assert beat.is_doubled and beat.shown_fps == pytest.approx(shown, rel=0.04)
+
+
+def test_doubled_frames_of_a_face_that_hardly_moves_are_seen(tmp_path):
+    (spec,) = (spec for spec in synthetic.make_set() if spec.video == "052_053_face_swap")
+    drawn = np.stack([frame for frame, _ in synthetic.frames_of(spec)])
+    for fps in (50, 60):
+        path = doubled(tmp_path / f"{fps}.mp4", drawn, fps, 25, crf=18)
+        assert video.cadence(path).shown_fps == pytest.approx(25, rel=0.01)
+        shown = np.floor(video.runs_at_rate(path, 8, 16, 25) * 25 / fps + 1e-6)
+        assert (np.diff(shown) == 1).all()
 
 
 @pytest.mark.parametrize("frames", ["gliding", "still", "stop and go", "noise"])

@@ -16,13 +16,16 @@ SAME_RATE = 1.34
 # The images in which motion is looked for.
 SMALL_SIDE_PX = 160
 LOOKED_AT = 72
-# Most motion in a repeated frame, as a part of the most in the frames around it: what is left of it comes from coding,
-# much where that is coarse.
-REPEATED = (0.15, 0.3, 0.45)
+# Motion is compared with the most in the frames around it: a person moves now more, now less.
 AROUND = 6
 LEAST_MOTION = 0.25  # mean difference of grey levels between neighbouring frames
-LEAST_BEAT = 1.15  # frames to a new one: fewer cannot be told from motion that is not steady
-STEADY = 0.92  # part of the frames that keep to the beat
+BEATS = np.geomspace(1.15, 6, 420)  # frames to a new one: fewer cannot be told from motion that is not steady
+LEAST_OF_EACH = 4  # new and repeated frames
+# A new frame moves more than a repeated one so often at least. What is left of motion in those comes from coding: a
+# small part of that in new frames, or a larger part where all motion is small.
+APART, APART_KNOWN = 0.95, 0.8
+REPEATED, REPEATED_FAINT = 0.2, 0.6
+FAINT = 1.0  # mean difference of grey levels
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,18 @@ class Cadence:
         return self.shown_fps < self.fps
 
 
-def new_frames(frames: np.ndarray) -> np.ndarray:
+def new_frames(frames: np.ndarray, beat: float | None = None) -> np.ndarray:
     """Which of consecutive frames show something new.
 
     Args:
       frames: uint8 [T, H, W, 3].
+      beat: frames to a new one, where that is known.
     Returns:
       bool [T]; all True where frames are not repeated in a steady beat (a pause in the motion is no beat). Of each
       group of equal frames the first is True.
     """
     every = np.ones(len(frames), bool)
-    fresh, beat = _beat(frames)
+    fresh, beat = _beat(frames, beat)
     if beat:
         every[1:] = fresh
         # The motion into the first frame is not known: it repeats another where its group would else be a full one.
@@ -61,38 +65,49 @@ def new_frames(frames: np.ndarray) -> np.ndarray:
     return every
 
 
-def _beat(frames):
+def _beat(frames, known=None):
     """(bool [T - 1] which frames after the first are new, frames to a new one; 0 where there is no steady beat)."""
     grey = np.asarray(frames).astype(np.float32).mean(axis=3)
     motion = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2))
-    if len(motion) < 4:
+    if len(motion) < 2 * LEAST_OF_EACH:
         return motion >= 0, 0.0
     padded = np.pad(motion, AROUND, mode="edge")
     most = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1).max(axis=1)
-    if np.median(most) >= LEAST_MOTION:
-        for part in REPEATED:
-            fresh = motion > part * most
-            beat = _steady_beat(fresh)
-            if beat:
-                return fresh, beat
-    return motion >= 0, 0.0
+    if np.median(most) < LEAST_MOTION:
+        return motion >= 0, 0.0
+    part = motion / np.maximum(most, 1e-6)
+    ranks = part.argsort().argsort() + 1.0
+    kept, best = 0.0, []
+    # Where the beat is known, a few frames need not prove it again.
+    for beat in BEATS if known is None else known * np.linspace(0.98, 1.02, 11):
+        expected = _expected(beat, len(part))
+        new = expected.sum(axis=1)
+        repeated = len(part) - new
+        # The area under the ROC curve: how often a new frame moves more than a repeated one.
+        apart = (expected @ ranks - new * (new + 1) / 2) / np.maximum(new * repeated, 1)
+        apart[np.minimum(new, repeated) < LEAST_OF_EACH] = 0
+        row = int(apart.argmax())
+        if apart[row] > kept:
+            kept, best = apart[row], []
+        if apart[row] == kept:
+            best.append((float(beat), expected[row]))
+    beat, fresh = best[len(best) // 2]  # neighbouring beats give the same pattern
+    most_left = REPEATED_FAINT if np.median(motion[~fresh]) < FAINT else REPEATED
+    if kept < (APART if known is None else APART_KNOWN) or part[~fresh].mean() > most_left * part[fresh].mean():
+        return motion >= 0, 0.0
+    return fresh, beat
 
 
-def _steady_beat(fresh):
-    """Frames to a new one, where nearly all keep to a beat; else 0."""
-    usual, best, kept = (len(fresh) - 1) / max(1, fresh.sum() - 1), 0.0, 0.0
-    if usual < LEAST_BEAT:
-        return 0.0
-    # A rate that was changed gives new frames at every beat of a clock, rounded up to the next frame.
-    for beat in usual * np.linspace(0.92, 1.08, 33):
-        starts = np.linspace(0, beat, 16, endpoint=False)
-        ticks = np.ceil(starts[:, None] + beat * np.arange(int(len(fresh) / beat) + 1)).astype(int)
-        expected = np.zeros((len(starts), len(fresh) + int(np.ceil(beat)) + 1), bool)
-        np.put_along_axis(expected, np.minimum(ticks, expected.shape[1] - 1), True, axis=1)
-        agree = (expected[:, : len(fresh)] == fresh).mean(axis=1).max()
-        if agree > kept:
-            best, kept = float(beat), agree
-    return best if kept >= STEADY else 0.0
+def _expected(beat, length):
+    """bool [16, length]: new frames where a rate was changed, from each of 16 moments on.
+
+    They come at every beat of a clock, rounded up to the next frame.
+    """
+    starts = np.linspace(0, beat, 16, endpoint=False)
+    ticks = np.ceil(starts[:, None] + beat * np.arange(int(length / beat) + 1)).astype(int)
+    expected = np.zeros((len(starts), length + int(np.ceil(beat)) + 1), bool)
+    np.put_along_axis(expected, np.minimum(ticks, expected.shape[1] - 1), True, axis=1)
+    return expected[:, :length]
 
 
 def cadence(
@@ -162,7 +177,7 @@ def _run(path, start_s, times, num_frames, step_s, beat, where):
         # A beat shows only over some frames.
         last = min(len(times), first + max(last - first, LOOKED_AT // 2))
         frames = _small(path, np.arange(max(0, min(first, last - LOOKED_AT // 2)), last), where)
-        fresh = frames.indices[new_frames(frames.frames)]
+        fresh = frames.indices[new_frames(frames.frames, beat.fps / beat.shown_fps)]
         choice = fresh[fresh >= first]
     if len(choice) < num_frames:
         return None
