@@ -60,11 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--explain", "draws into the page.", "Add --out FOLDER.")
     if args.explain and args.runtime == "litert":
         raise InputError("--explain", "needs gradients, which LiteRT does not have.", "Leave --runtime out.")
-    from tfdeepfake.published.sources import SOURCES
     from tfdeepfake.verdict import named
 
-    # A slip in the name of a video should not cost a download.
-    if (args.model is None or args.model in SOURCES) and not any(map(os.path.lexists, args.paths)):
+    # A slip in the name of a video should not cost a download, nor the making of a compiled network.
+    if not any(map(os.path.lexists, args.paths)):
         raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
     located = named.locate(args.model, args.source, log=print_line)
     folder, settings = located.ready(print_line), located.affordable(settings, print_line)
