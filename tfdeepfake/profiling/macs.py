@@ -45,7 +45,7 @@ def billions(model: keras.Model) -> float | None:
     """10^9 MACs of one example, as `recipe.json` states them, to four digits; None where they cannot be counted."""
     try:
         return float(f"{sum(count(model).values()) / 1e9:.4g}")
-    except ValueError:  # a size is not fixed, or a layer is of a kind that has no rule
+    except (TypeError, ValueError):  # a size is not fixed, a layer has no rule, or mixes dtypes
         return None
 
 
