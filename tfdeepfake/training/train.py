@@ -36,7 +36,6 @@ from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.layers import siamese
 from tfdeepfake.model_folder import load_model, save_model, write_recipe
-from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import write_scores
@@ -107,7 +106,6 @@ def _recipe(run):
         data_version=run.prepared.version,
         limits=run.config.limits,
         limits_measured=run.config.limits_measured,
-        gmacs=macs.billions(run.model),
     )
 
 
