@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,20 +25,29 @@ from tfdeepfake.training.config import TrainConfig
 @contextmanager
 def mixed_precision(precision: str) -> Iterator[None]:
     """Sets the mixed precision policy for the networks built inside."""
-    before, graph = keras.config.dtype_policy(), tf.config.optimizer.get_experimental_options()
+    before = keras.config.dtype_policy()
     if precision != "float32":
         on_tensorflow = keras.backend.backend() == "tensorflow"
         if precision == "float16" and on_tensorflow and not tf.config.list_logical_devices("GPU"):
             print("precision float16 is about 50 times slower than float32 on a CPU; try bfloat16.", file=sys.stderr)
         keras.config.set_dtype_policy(f"mixed_{precision}")
-        if not tf.config.list_logical_devices("GPU"):
-            # TensorFlow 2.21's fused convolutions make NaN of a 3D network in bfloat16 on CPUs, within some steps.
-            tf.config.optimizer.set_experimental_options({"remapping": False})
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-        tf.config.optimizer.set_experimental_options({"remapping": graph.get("remapping", True)})
+
+
+def _check_precision(precision, model):
+    # TensorFlow 2.21: the gradient of a kernel over three frames is wrong, or NaN, where two frames are left.
+    if precision != "bfloat16" or keras.backend.backend() != "tensorflow" or tf.config.list_logical_devices("GPU"):
+        return
+    over_time = any(isinstance(a, keras.layers.Conv3D) and a.kernel_size[0] > 1 for a in model._flatten_layers())
+    if over_time and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        raise InputError(
+            "precision",
+            "bfloat16 trains 3D convolutions wrongly on a CPU: gradients of TensorFlow's kernels are wrong or NaN.",
+            "Take float32, or set TF_ENABLE_ONEDNN_OPTS=0 in the environment.",
+        )
 
 
 @dataclasses.dataclass
@@ -141,6 +151,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         model = _network(config.network, without_weights(network_args) if begun else network_args)
         if (models.input_type(model), models.wants_flow(model)) != (input_type, with_flow):
             raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
+        _check_precision(config.precision, model)
         if start and not begun:
             start["new_layers"] = start_from.load(model, start, config.new_layers)
             log(f"{run_dir}: {start_from.line(start)}")
