@@ -189,7 +189,7 @@ def test_few_frames_of_each_video_are_taken_and_always_the_same(data_dir):
         (["plain", "plain"], "twice"),
         (["nothing=/tmp"], "no builder"),
         (["synthetic_faces=/tmp"], "no builder that reads a folder"),
-        (["face_forensics=/no/such/folder"], "missing"),
+        (["face_forensics=/no/such/folder"], "/no/such/folder: is no folder"),
         (["plain", "--out", "leaks.txt"], "json or .csv"),
         (["plain", "--distance", "100"], "0..64"),
     ],
