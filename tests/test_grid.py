@@ -37,8 +37,8 @@ def config(tmp_path_factory):
 def test_cells_side_by_side_one_of_which_fails_and_one_dies(config, tmp_path, monkeypatch):
     started, lines = module._started, []
 
-    def dying(folder):
-        process = started(folder)
+    def dying(folder, cell):
+        process = started(folder, cell)
         if folder.name == "batch_size-8":
             process.kill()
         return process

@@ -83,9 +83,8 @@ def train_all(rows: Sequence[Row], run_dir: Path, jobs: int = 1, log: Callable[[
       {row: why it failed} of those that failed.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
-    runs, failed, locks = all_runs(rows), {}, {}
-    for name in runs:
-        locks[name] = threading.Lock()
+    runs, failed = all_runs(rows), {}
+    locks = {name: threading.Lock() for name in runs}
 
     def one(name):
         with locks[name]:  # two rows may start from one stage

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from tfdeepfake.training.config import TrainConfig
 
@@ -15,22 +17,38 @@ LOG = "train.log"
 # `sys.stdin` would hold a lock there, which Python cannot take when it ends.
 _PROGRAM = """
 import json, os, sys, threading
-def end_with_parent():
-    os.read(0, 1)
-    os._exit(70)
-threading.Thread(target=end_with_parent, daemon=True).start()
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(70)), daemon=True).start()
 from tfdeepfake.errors import InputError
 from tfdeepfake.quiet import load_tensorflow
 load_tensorflow()
 from tfdeepfake.training.config import TrainConfig
-config = TrainConfig.from_dict(json.loads(sys.argv[1]))
 try:
     WORK
 except InputError as error:
     sys.exit(str(error))
 """
-_TRAIN = "from tfdeepfake.training.train import train; train(config, sys.argv[2])"
-_MEASURE = "from tfdeepfake.training.step_time import step_time; print(json.dumps(step_time(config)))"
+_CONFIG = "config = TrainConfig.from_dict(json.loads(sys.argv[1])); "
+_TRAIN = _CONFIG + "from tfdeepfake.training.train import train; train(config, sys.argv[2])"
+_MEASURE = _CONFIG + "from tfdeepfake.training.step_time import step_time; print(json.dumps(step_time(config)))"
+
+
+def begin_apart(
+    work: str, arguments: Sequence[str], backend: str, output: IO, errors: IO | int, threads: int | None = None
+) -> subprocess.Popen:
+    """Begins a process that ends with this one.
+
+    Args:
+      work: a line of Python; an InputError of it is the last line of `errors`, and the exit code is then 1.
+      arguments: its sys.argv[1:].
+      backend: of Keras.
+      output, errors: where its lines go, as subprocess has it.
+      threads: of the libraries in it; theirs when None.
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "KERAS_BACKEND": backend}
+    if threads:
+        environment |= {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
+    command = [sys.executable, "-c", _PROGRAM.replace("WORK", work), *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors, env=environment)
 
 
 def train_apart(config: TrainConfig, run_dir: str | Path, threads: int | None = None) -> str:
@@ -56,17 +74,9 @@ def measure_apart(config: TrainConfig, threads: int | None = None) -> dict | str
         return why or json.loads(lines.read().decode().strip().splitlines()[-1])
 
 
-def _work(program, config, arguments, lines, threads):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if threads:
-        environment |= {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM.replace("WORK", program), json.dumps(config.to_dict()), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=lines,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
+def _work(work, config, arguments, lines, threads):
+    arguments = [json.dumps(config.to_dict()), *arguments]
+    process = begin_apart(work, arguments, config.backend, lines, subprocess.PIPE, threads)
     try:
         # Not communicate(): it would close the standard input, and so end the process.
         told = process.stderr.read().decode(errors="replace").strip().splitlines()

@@ -28,6 +28,7 @@ from tfdeepfake.files import read_json, write_json, write_text
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.report import tables
 from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.training.apart import begin_apart
 from tfdeepfake.training.config import TrainConfig
 
 FIGURES = (
@@ -38,19 +39,7 @@ FIGURES = (
 LOG = "log.txt"
 # What one cell took at most, times this, has to be free before another runs beside it.
 _ROOM = 1.2
-CELL = """
-import os, sys, threading
-# The pipe ends with the process that holds its other end, however that ends: a cell must not outlive its grid.
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-from tfdeepfake.errors import InputError
-from tfdeepfake.quiet import load_tensorflow
-load_tensorflow()
-from tfdeepfake.training.train import resume
-try:
-    resume(sys.argv[1], progress=False)
-except InputError as error:
-    sys.exit(str(error))
-"""
+_RESUME = "from tfdeepfake.training.train import resume; resume(sys.argv[1], progress=False)"
 
 
 def cells(config: TrainConfig, fields: dict[str, list]) -> list[tuple[str, dict, TrainConfig]]:
@@ -129,13 +118,13 @@ def grid(
         if (path.parent / "result.json").exists():
             tell(name, chosen, finished(path.parent))
         else:
-            waiting.append((name, chosen))
+            waiting.append((name, chosen, cell))
     try:
         trained = 0
         while waiting or running:
             while waiting and len(running) < (at_once or _room(trained, len(running))):
-                name, chosen = waiting.pop(0)
-                running[name] = chosen, _started(run_dir / name)
+                name, chosen, cell = waiting.pop(0)
+                running[name] = chosen, _started(run_dir / name, cell)
             for name, (chosen, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
@@ -168,15 +157,10 @@ def _free_bytes():
         return 0
 
 
-def _started(folder):
+def _started(folder, config):
     """A process that trains a cell; what one run leaves behind in TensorFlow cannot reach the next."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment["KERAS_BACKEND"] = read_json(folder / "config.json").get("backend", "tensorflow")
     with open(folder / LOG, "wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-c", CELL, str(folder)],
-            stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment,
-        )  # fmt: skip
+        return begin_apart(_RESUME, [str(folder)], config.backend, output, subprocess.STDOUT)
 
 
 def _ended(folder, code):
