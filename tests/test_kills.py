@@ -7,10 +7,9 @@ import time
 import numpy as np
 import pytest
 from support import prepared as prepared_support
-from support import tiny_networks, train_process
+from support import train_process
 from support.prepared import random_example, write_prepared
 
-from tfdeepfake import models
 from tfdeepfake.files import read_json, sha256
 from tfdeepfake.model_folder import RECIPE_FILE, WEIGHTS_FILE, load_recipe
 from tfdeepfake.recipe import DataRecipe
@@ -21,13 +20,7 @@ from tfdeepfake.training.train import train
 FRAME = DataRecipe(input_type="frame", num_frames=1, detector="none", height_px=32, width_px=40)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def networks():
-    before = dict(models.MODELS)
-    tiny_networks.register()
-    yield
-    models.MODELS.clear()
-    models.MODELS.update(before)
+pytestmark = pytest.mark.usefixtures("tiny_networks_by_name")
 
 
 @pytest.fixture(scope="module")

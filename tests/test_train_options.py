@@ -8,7 +8,6 @@ import pytest
 from support import tiny_networks
 from support.prepared import write_prepared
 
-from tfdeepfake import models
 from tfdeepfake.cli.main import parser
 from tfdeepfake.cli.train import read_config
 from tfdeepfake.errors import InputError
@@ -20,14 +19,7 @@ from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.optimizer import freeze_all_but, optimizer
 from tfdeepfake.training.train import train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def networks():
-    before = dict(models.MODELS)
-    tiny_networks.register()
-    yield
-    models.MODELS.clear()
-    models.MODELS.update(before)
+pytestmark = pytest.mark.usefixtures("tiny_networks_by_name")
 
 
 @pytest.fixture(scope="module")

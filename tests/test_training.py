@@ -35,14 +35,7 @@ from tfdeepfake.training import validation as validation_module
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def networks():
-    before = dict(models.MODELS)
-    tiny_networks.register()
-    yield
-    models.MODELS.clear()
-    models.MODELS.update(before)
+pytestmark = pytest.mark.usefixtures("tiny_networks_by_name")
 
 
 @pytest.fixture(scope="module")

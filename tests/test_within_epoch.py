@@ -6,10 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from support import tiny_networks
 from support.prepared import write_prepared
 
-from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
@@ -18,14 +16,7 @@ from tfdeepfake.training import checkpoint, run_folder, within_epoch
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def networks():
-    before = dict(models.MODELS)
-    tiny_networks.register()
-    yield
-    models.MODELS.clear()
-    models.MODELS.update(before)
+pytestmark = pytest.mark.usefixtures("tiny_networks_by_name")
 
 
 @pytest.fixture(scope="module")
