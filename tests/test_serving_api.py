@@ -20,7 +20,7 @@ from tfdeepfake.serving.jobs import load_plain
 from tfdeepfake.serving.messages import fill_tensor, messages
 from tfdeepfake.serving.remote import RemoteModel, ServableModel
 from tfdeepfake.serving.servable import Servable, ServingError
-from tfdeepfake.serving.shared import answers
+from tfdeepfake.serving.shared_model import answers
 from tfdeepfake.workers import OwnProcess, WorkerCrashed
 
 ROWS = np.random.default_rng(0).integers(0, 256, (3, *served.SIZE, 3), np.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfdeepfake.model_folder import load_recipe
-from tfdeepfake.serving.shared import SharedModel
+from tfdeepfake.serving.shared_model import SharedModel
 from tfdeepfake.workers import ask_parent
 
 

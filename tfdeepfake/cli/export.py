@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     check_output_folder(args.out)
     if args.precision != "float32":
         load_tensorflow()
-        from tfdeepfake.serving.reduced import export_reduced
+        from tfdeepfake.serving.litert_reduced import export_reduced
 
         print(export_reduced(args.model, args.out, args.precision, print))
         return

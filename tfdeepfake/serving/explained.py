@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfdeepfake.confine import confine, limit_cpu
 from tfdeepfake.serving.judged import FILE_BYTES, Source
-from tfdeepfake.serving.kept import read_sample
+from tfdeepfake.serving.kept_samples import read_sample
 from tfdeepfake.verdict import batch
 from tfdeepfake.verdict.results import IMAGES
 

@@ -82,7 +82,7 @@ class Jobs:
       settings: limits.
       judge: how each is judged.
       log: called with (event, **facts).
-      answers: of what the processes ask meanwhile, see `shared`.
+      answers: of what the processes ask meanwhile, see `shared_model`.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfdeepfake.confine import confine, limit_cpu
 from tfdeepfake.errors import InputError
-from tfdeepfake.serving.kept import keep_samples, kept_faces
+from tfdeepfake.serving.kept_samples import keep_samples, kept_faces
 from tfdeepfake.verdict import batch
 from tfdeepfake.verdict.judging import Verdict
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -34,7 +34,7 @@ class Source:
       title: what pages and JSON call it, in the place of the folder's path.
       trained_on, licence: of the network, for the page.
       exported: the folder holds SavedModels, and the highest version judges.
-      shared: the server's process has the network, see `shared.SharedModel`.
+      shared: the server's process has the network, see `shared_model.SharedModel`.
       backend: address of a server that scores in the place of this process, see `remote.RemoteModel`.
       backend_name: name of the model there.
       runtime, detector, detector_weights: see `verdict.batch.load_network`.
@@ -143,7 +143,7 @@ def _network(source):
     if source.backend:
         model = RemoteModel(source.backend, source.backend_name or source.title, recipe)
     elif source.shared:
-        from tfdeepfake.serving.shared import SharedModel
+        from tfdeepfake.serving.shared_model import SharedModel
 
         model = SharedModel(source.title, recipe)
     else:

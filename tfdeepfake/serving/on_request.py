@@ -21,7 +21,7 @@ class OnRequest:
 
     Args:
       time_limit_s: of one call.
-      answers: of what the process asks meanwhile, see `shared`.
+      answers: of what the process asks meanwhile, see `shared_model`.
     """
 
     def __init__(self, time_limit_s: float, answers: Callable | None = None):

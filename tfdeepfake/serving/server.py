@@ -20,17 +20,17 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from tfdeepfake.serving import rest
-from tfdeepfake.serving.asides import Asides
 from tfdeepfake.serving.guard import VERDICT_POLICY, Guard, error_handlers, log_line
 from tfdeepfake.serving.jobs import Full, Job, Jobs
 from tfdeepfake.serving.judged import Source
+from tfdeepfake.serving.maps_and_previews import MapsAndPreviews
 from tfdeepfake.serving.metrics import Metrics
 from tfdeepfake.serving.openapi import describe
 from tfdeepfake.serving.pages import Pages
 from tfdeepfake.serving.resumable import VERSION_HEADER, Resumable
 from tfdeepfake.serving.servable import Servable
 from tfdeepfake.serving.settings import ServeSettings
-from tfdeepfake.serving.shared import answers
+from tfdeepfake.serving.shared_model import answers
 from tfdeepfake.serving.uploads import FULL, Refused, read_body, save_video
 from tfdeepfake.serving.work_folder import work_folder
 from tfdeepfake.verdict.results import IMAGES, PAGE, RESULT
@@ -66,7 +66,8 @@ class _Server:
         self.settings, self.servable, self.metrics = settings, servable, metrics
         asked, pages = answers(servable) if source.shared else None, Pages(source, settings, servable is not None)
         self.jobs = Jobs(source, settings, judge, log, asked)
-        self.resumable, self.asides = Resumable(self.jobs, settings), Asides(self.jobs, source, settings, asked)
+        self.resumable = Resumable(self.jobs, settings)
+        self.maps_and_previews = MapsAndPreviews(self.jobs, source, settings, asked)
         at_once, self.num_calls = getattr(servable, "at_once", _AT_ONCE), 0
         self.threads = ThreadPoolExecutor(at_once, thread_name_prefix="tensors")
         self.turn = asyncio.Semaphore(at_once)
@@ -107,7 +108,7 @@ class _Server:
             try:
                 yield
             finally:
-                self.asides.close()
+                self.maps_and_previews.close()
                 await self.jobs.stop()
                 self.threads.shutdown(wait=False)
 
@@ -187,11 +188,11 @@ class _Server:
 
     async def post_map(self, request: Request) -> Response:
         self._check_token(request)
-        return await self.asides.explain(self._job(request), request.path_params["face"])
+        return await self.maps_and_previews.explain(self._job(request), request.path_params["face"])
 
     async def post_preview(self, request: Request) -> Response:
         self._check_token(request)
-        return await self.asides.preview(request)
+        return await self.maps_and_previews.preview(request)
 
     def _written(self, request, name, download=False, **options):
         job = self._job(request)

@@ -14,7 +14,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.serving import reduced
+from tfdeepfake.serving import litert_reduced
 
 SIZE = (64, 64)
 
@@ -35,21 +35,21 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def looks(folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reduced, "_CALIBRATION", 2)
-        patch.setattr(reduced, "_TESTS", 2)
-        return reduced.drawn_looks(*load_model(folder))
+        patch.setattr(litert_reduced, "_CALIBRATION", 2)
+        patch.setattr(litert_reduced, "_TESTS", 2)
+        return litert_reduced.drawn_looks(*load_model(folder))
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch, looks):
-    monkeypatch.setattr(reduced, "_CALIBRATION", 2)
-    monkeypatch.setattr(reduced, "drawn_looks", lambda model, recipe: looks)
+    monkeypatch.setattr(litert_reduced, "_CALIBRATION", 2)
+    monkeypatch.setattr(litert_reduced, "drawn_looks", lambda model, recipe: looks)
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8", "int8_full"])
 def test_it_is_smaller_and_its_scores_of_drawn_videos_are_told(folder, tmp_path, capsys, monkeypatch, precision):
     # With random weights and ranges of two videos, 8 bits throughout move scores beyond the limit.
-    monkeypatch.setitem(reduced.LIMITS, "int8_full", 1.0)
+    monkeypatch.setitem(litert_reduced.LIMITS, "int8_full", 1.0)
     out = tmp_path / "out"
     command = ["export", str(folder), "--out", str(out), "--format", "litert", "--precision", precision]
     assert main(command) == 0
@@ -57,7 +57,7 @@ def test_it_is_smaller_and_its_scores_of_drawn_videos_are_told(folder, tmp_path,
     assert f"{precision}: 0.0" in said and "of 2 drawn videos move by 0." in said
     facts = read_json(out / "model.tflite.json")
     assert facts["made_of"]["precision"] == precision
-    assert 0 < facts["score_change"]["most"] <= reduced.LIMITS[precision]
+    assert 0 < facts["score_change"]["most"] <= litert_reduced.LIMITS[precision]
     assert os.path.getsize(out / "model.tflite") < 0.8 * 4 * load_model(folder)[0].count_params()
     compiled, _ = load_compiled(out)
     frames = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3), np.uint8)
@@ -70,7 +70,7 @@ def test_it_is_smaller_and_its_scores_of_drawn_videos_are_told(folder, tmp_path,
 
 def test_scores_that_move_too_far_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="scores move by up to 0.* in int8; 1e-09 is the limit. Use another"):
-        reduced.export_reduced(folder, tmp_path / "out", "int8", most=1e-9)
+        litert_reduced.export_reduced(folder, tmp_path / "out", "int8", most=1e-9)
     assert not (tmp_path / "out").exists()
 
 
@@ -82,8 +82,8 @@ def test_other_formats_have_one_precision(folder, tmp_path, capsys):
 
 
 def test_a_folder_of_fewer_bits_gives_verdicts_without_weights(folder, tmp_path, looks):
-    path = reduced.export_reduced(folder, tmp_path / "out", "float16")
+    path = litert_reduced.export_reduced(folder, tmp_path / "out", "float16")
     shutil.move(tmp_path / "out", tmp_path / "moved")
     assert not path.exists() and not list((tmp_path / "moved").glob("*.h5"))
     compiled, recipe = load_compiled(tmp_path / "moved")
-    assert reduced.score_change(load_model(folder)[0], compiled, recipe, looks)["most"] < 0.01
+    assert litert_reduced.score_change(load_model(folder)[0], compiled, recipe, looks)["most"] < 0.01

@@ -14,7 +14,7 @@ from tfdeepfake.explain.samples import Sample
 from tfdeepfake.serving import jobs, on_request
 from tfdeepfake.serving.explained import ExplainTask, explain_face
 from tfdeepfake.serving.judged import Source
-from tfdeepfake.serving.kept import SAMPLES, keep_samples, kept_faces, read_sample
+from tfdeepfake.serving.kept_samples import SAMPLES, keep_samples, kept_faces, read_sample
 from tfdeepfake.workers import OwnProcess, WorkerCrashed
 
 JPEG = b"\xff\xd8\xff and so on"

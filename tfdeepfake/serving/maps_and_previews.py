@@ -20,14 +20,14 @@ from tfdeepfake.verdict.results import IMAGES
 _PREVIEW_LIMIT_S = 20.0
 
 
-class Asides:
+class MapsAndPreviews:
     """Answers to these requests, from a process for each kind.
 
     Args:
       jobs: the queue, whose folder is used.
       source: the network.
       settings: limits.
-      answers: of what a process asks, see `shared`.
+      answers: of what a process asks, see `shared_model`.
     """
 
     def __init__(self, jobs: Jobs, source: Source, settings: ServeSettings, answers: Callable | None = None):
