@@ -3,19 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import estimates
-from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.evaluation.class_plot import class_confusion
-from tfdeepfake.evaluation.multiclass import video_probabilities
 from tfdeepfake.protocols.cells import FAILED, members_of
 from tfdeepfake.protocols.figures import Figure, Sheet, of_level
 from tfdeepfake.protocols.prepared import cells_of
 from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
-from tfdeepfake.scoring.classes import class_numbers
-from tfdeepfake.scoring.table import class_names, read_scores, select
 
 METRICS = ("precision", "recall", "f1")
 
@@ -38,33 +31,11 @@ def recognition(models: Sequence[str], data: Sequence[str], run_dir: Path, optio
     return Work(cells, lambda reports: write(run_dir, reports, options.split))
 
 
-def class_figures(rows: dict, temperature: float) -> dict[str, dict[str, estimates.Estimate]]:
-    """{class: {precision, recall, f1: Estimate}} over videos, and the accuracy under ""; undefined ones are left out.
-
-    Args:
-      rows: scores table with the logits of K classes; temperature: of the recipe.
-    """
-    videos, classes = video_scores(rows, temperature=temperature), class_names(rows)
-    truth = class_numbers(videos["label"], videos["method"], classes)
-    usable = (videos["status"] == "scored") & (truth >= 0)
-    if not usable.any():
-        return {name: {} for name in ("", *classes)}
-    called = video_probabilities(rows, temperature)[usable].argmax(axis=1)
-    truth = truth[usable]
-    _, groups = np.unique(source_groups(select(videos, usable))[0], return_inverse=True)
-    out = {"": {"accuracy": estimates.counted(truth == called, np.ones(len(truth), bool), groups)["precision"]}}
-    for number, name in enumerate(classes):
-        figures = estimates.counted(truth == number, called == number, groups)
-        there = (truth == number).any()  # a class without videos has no figures
-        out[name] = {metric: figures[metric] for metric in METRICS if there and metric in figures}
-    return out
-
-
-def _text(estimate):
-    if estimate is None:
+def _text(entry, metric):
+    if entry[metric] is None:
         return "undefined"
-    bounds = estimates.interval(estimate)
-    return f"{estimate.value:.3f} " + ("[{:.3f}, {:.3f}]".format(*bounds) if bounds else "[no interval]")
+    bounds = entry["intervals"][metric]
+    return f"{entry[metric]:.3f} " + ("[{:.3f}, {:.3f}]".format(*bounds) if bounds else "[no interval]")
 
 
 def write(run_dir: Path, reports: Reports, split: str) -> Written:
@@ -77,12 +48,11 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
             continue
         figures.append(of_level(cell.model, cell.on, report["levels"]["video"]))
         section, told = report["classes"], report["coverage"]
-        own = class_figures(read_scores(run_dir / cell.folder / "scores.csv"), report["thresholds"]["temperature"])
         for name, entry in section["per_class"].items():
-            each = [_text(own[name].get(metric)) for metric in METRICS]
+            each = [_text(entry, metric) for metric in METRICS]
             rows.append([f"{cell.model}: {name}", *each, f"{entry['n']} videos, {entry['called']} called so"])
         means = [f"{section[f'macro_{m}']:.3f}" if section[f"macro_{m}"] is not None else "" for m in METRICS]
-        rows.append([f"{cell.model}: mean of classes", *means, f"accuracy {_text(own[''].get('accuracy'))}"])
+        rows.append([f"{cell.model}: mean of classes", *means, f"accuracy {_text(section, 'accuracy')}"])
         notes.append(f"{cell.model}: {told['scored']} of {told['videos']} videos scored.")
         notes += [f"{cell.model}: prepared otherwise ({'; '.join(report['differs'])})." for _ in report["differs"][:1]]
         if section["other_methods"]:
