@@ -18,7 +18,7 @@ import numpy as np
 
 from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.evaluate import evaluate
-from tfdeepfake.scoring.table import read_scores, write_scores
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 FRAMES, VIDEOS = 16, 5  # of a video, of a source
 

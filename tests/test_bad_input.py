@@ -19,7 +19,7 @@ from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.verdict import judging as judge
 from tfdeepfake.verdict.batch import judge_many, line, predict
 from tfdeepfake.verdict.settings import JudgeSettings

@@ -11,7 +11,8 @@ from tfdeepfake.evaluation.calibration import LEAST_VIDEOS, calibrate, calibrati
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.scoring.table import read_scores, table
+from tfdeepfake.scoring.table import table
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.verdict import calibrate as own
 from tfdeepfake.verdict.settings import JudgeSettings
 

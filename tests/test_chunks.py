@@ -20,7 +20,7 @@ from tfdeepfake.model_folder import by_name, load_model, load_recipe
 from tfdeepfake.models import networks
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 from tfdeepfake.verdict.judging import judge

@@ -17,7 +17,8 @@ from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.files import write_json
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.report import tables
-from tfdeepfake.scoring.table import read_scores, table, write_scores
+from tfdeepfake.scoring.table import table
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 
 def draw(sources=40, seed=0):

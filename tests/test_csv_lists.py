@@ -4,7 +4,7 @@ import pytest
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list, split_of
 from tfdeepfake.errors import InputError
-from tfdeepfake.scoring.table import read_videos
+from tfdeepfake.scoring.table_file import read_videos
 
 COLUMNS = {"file": FILE_NAMES, "label": (), "split": ()}
 ROWS = [("real/a b.mp4", "REAL", "val"), ("fake/a,b.mp4", "fake", "")]

@@ -16,7 +16,8 @@ from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.recipe import DataRecipe, VerdictRecipe
 from tfdeepfake.scoring.deciding import brief_and_weak
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores, table, write_scores
+from tfdeepfake.scoring.table import table
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.results import score_rows
 from tfdeepfake.vocabulary import UNSURE

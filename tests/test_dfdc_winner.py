@@ -23,7 +23,7 @@ from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import Members, copy_model, load_model, load_recipe, load_voting
 from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.scoring.rules import probability
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.serving.remote import ServableModel
 from tfdeepfake.serving.servable import Servable
 from tfdeepfake.verdict import named

@@ -20,7 +20,8 @@ from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.model_folder import copy_model
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import concatenate, read_scores, select, table, write_scores
+from tfdeepfake.scoring.table import concatenate, select, table
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 
 def draw(n=200, seed=0, gap=1.0, ties=False):

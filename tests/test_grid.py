@@ -17,7 +17,7 @@ from tfdeepfake.cli.main import parser
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates
 from tfdeepfake.model_folder import load_recipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training import grid as module
 from tfdeepfake.training import run_folder
 from tfdeepfake.training.config import TrainConfig

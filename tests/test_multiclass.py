@@ -16,7 +16,8 @@ from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring import classes as scoring_classes
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import class_logits, class_names, concatenate, read_scores, select, table, write_scores
+from tfdeepfake.scoring.table import class_logits, class_names, concatenate, select, table
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 CLASSES = ["real", "swap", "lip sync, new", "warp"]
 HEADER = "data_set,method,video,source,face,frame,timestamp_s,label,logit,status,logit_real,logit_swap"

@@ -24,7 +24,7 @@ from tfdeepfake.protocols.figures import Figure, write_tables
 from tfdeepfake.protocols.plan import duration
 from tfdeepfake.protocols.work import kind_of_data
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 
 DATA = DataRecipe(input_type="frame", num_frames=16, detector="mtcnn", height_px=32, width_px=40)
 SPLITS = {"test": (10, 14)}

@@ -8,7 +8,8 @@ import pytest
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores, table, write_scores
+from tfdeepfake.scoring.table import table
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 HEADER = "data_set,method,video,source,face,frame,timestamp_s,label,logit,status"
 GOOD = "ff,Deepfakes,071_054,071,0,0,0.0,1,2.5,scored"
@@ -81,6 +82,17 @@ def test_bad_line_is_named(tmp_path, line, words):
     with pytest.raises(InputError) as error:
         read_scores(path)
     assert str(path) in str(error.value) and "line 4" in str(error.value) and words in str(error.value)
+
+
+def test_line_is_named_behind_cells_that_go_over_lines_and_far_down(tmp_path):
+    rows = [GOOD.replace(",0,0,", f",0,{frame},") for frame in range(2500)]
+    rows[7] = rows[7].replace("ff,Deepfakes,071_054", '"f\nf",Deepfakes,"071\r\n_054"')
+    path = write(tmp_path, *rows[:1500], "", *rows[1500:])
+    columns = read_scores(path)
+    assert columns["frame"].tolist() == list(range(2500)) and columns["video"][7] == "071\r\n_054"
+    rows[2400] = rows[2400].replace("2.5", "high")
+    with pytest.raises(InputError, match="line 2405: logit needs a number or nothing, got 'high'"):
+        read_scores(write(tmp_path, *rows[:1500], "", *rows[1500:]))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores, write_scores
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 from tfdeepfake.training import run_folder, run_setup
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train

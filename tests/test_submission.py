@@ -13,7 +13,8 @@ from tfdeepfake.evaluation.submission import choose_clip, submission
 from tfdeepfake.files import write_json
 from tfdeepfake.model_folder import write_recipe
 from tfdeepfake.recipe import Recipe
-from tfdeepfake.scoring.table import table, write_scores
+from tfdeepfake.scoring.table import table
+from tfdeepfake.scoring.table_file import write_scores
 
 
 def write(path, logits, labels=None, no_face=(), temperature=2.0):

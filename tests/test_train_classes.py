@@ -19,7 +19,8 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.table import class_logits, class_names, read_scores
+from tfdeepfake.scoring.table import class_logits, class_names
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training import objective, run_setup, validation
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train

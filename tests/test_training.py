@@ -28,7 +28,7 @@ from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.models.networks import READS
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training import checkpoint, devices, objective, optimizer, run_folder, run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training import validation as validation_module

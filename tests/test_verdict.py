@@ -19,7 +19,7 @@ from tfdeepfake.model_folder import save_model
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring import rules
 from tfdeepfake.scoring.interval import interval
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.scoring.unsure import doubt
 from tfdeepfake.verdict import images, inference, windows
 from tfdeepfake.verdict import judging as judge

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from support.verdicts import SIZE, brightness_network, example, no_detector, pretend, recipe
 
-from tfdeepfake.scoring.table import class_names, read_scores
+from tfdeepfake.scoring.table import class_names
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.verdict.batch import Network, judge_many
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.lines import line

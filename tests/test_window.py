@@ -13,7 +13,7 @@ from tfdeepfake.evaluation.run import evaluate_run
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.models import networks
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 

@@ -15,7 +15,8 @@ from tfdeepfake.model_folder import RECIPE_FILE, load_voting
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import read_scores, read_videos, without, write_scores
+from tfdeepfake.scoring.table import without
+from tfdeepfake.scoring.table_file import read_scores, read_videos, write_scores
 
 if TYPE_CHECKING:
     from tfdeepfake.data.batches.prepared import PreparedData

@@ -8,7 +8,8 @@ from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.recipe import Recipe
-from tfdeepfake.scoring.table import Table, read_scores, read_videos, without
+from tfdeepfake.scoring.table import Table, without
+from tfdeepfake.scoring.table_file import read_scores, read_videos
 
 CUTS = ("threshold", "fraction_threshold", "temperature", "video_rule", "faces_rule", "limits")
 KEPT = ("run", "network", "weights_sha256", "data", "split", "tta", "trained_on", "calibration")

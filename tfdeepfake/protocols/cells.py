@@ -21,7 +21,8 @@ from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.files import check_output_folder, read_json, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
-from tfdeepfake.scoring.table import Table, write_scores
+from tfdeepfake.scoring.table import Table
+from tfdeepfake.scoring.table_file import write_scores
 
 PROTOCOL = "protocol.json"
 FAILED = "failed"

@@ -13,7 +13,8 @@ from tfdeepfake.protocols.figures import Figure, of_level, write_tables
 from tfdeepfake.protocols.prepared import ALL, cells_of, remarks_of
 from tfdeepfake.protocols.roc import roc_plots
 from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
-from tfdeepfake.scoring.table import read_scores, select
+from tfdeepfake.scoring.table import select
+from tfdeepfake.scoring.table_file import read_scores
 
 # Without a face there is nothing to search, align or cut around: in these fields such data differ from any of faces.
 FACES = ("detector", "select", "margin_frac", "crop", "box_smoothing", "alignment", "sampling", "stride_frames")

@@ -17,7 +17,8 @@ from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.protocols.cells import FAILED, Cell, Member, members_of
 from tfdeepfake.protocols.figures import Figure, of_level, write_tables
 from tfdeepfake.protocols.work import Options, Plot, Reports, Series, Work, Written, kind_of_data
-from tfdeepfake.scoring.table import read_scores, select, table
+from tfdeepfake.scoring.table import select, table
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.verdict.calibrate import labelled
 from tfdeepfake.verdict.results import digest, printable_path, score_rows, stamp
 from tfdeepfake.vocabulary import DRAWN_DATA

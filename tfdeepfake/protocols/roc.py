@@ -8,7 +8,7 @@ from sklearn.metrics import roc_curve
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.protocols.cells import FAILED
 from tfdeepfake.protocols.work import Plot, Reports, Series
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 
 # More steps than this cannot be told apart on a page.
 MOST_POINTS = 200

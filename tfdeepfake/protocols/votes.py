@@ -20,7 +20,8 @@ from tfdeepfake.protocols.cells import FAILED, Member, members_of
 from tfdeepfake.protocols.figures import DIFFERENCE, Figure, of_level, write_tables
 from tfdeepfake.protocols.roc import roc_plots
 from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
-from tfdeepfake.scoring.table import Table, read_scores, select
+from tfdeepfake.scoring.table import Table, select
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training.ensemble import VOTES, fit_weights, validation_scores
 
 ALONE = "alone"

@@ -15,7 +15,7 @@ from tfdeepfake.evaluation.calibration import choose_threshold
 from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe, save_model
 from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import DataRecipe, Recipe
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 
 VOTES = ("soft", "hard", "adaptive")
 # How a face is cut has to be one for all members; sampling and size follow the member that sees most.

@@ -27,7 +27,7 @@ from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import read_json, write_json, write_text
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.report import tables
-from tfdeepfake.scoring.table import read_scores
+from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training.apart import begin_apart
 from tfdeepfake.training.config import TrainConfig
 

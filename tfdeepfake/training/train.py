@@ -38,7 +38,7 @@ from tfdeepfake.layers import siamese
 from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import write_scores
+from tfdeepfake.scoring.table_file import write_scores
 from tfdeepfake.training import checkpoint, devices, run_folder, run_setup, start_from, validation, within_epoch
 from tfdeepfake.training.config import TrainConfig
 

@@ -284,7 +284,7 @@ def _draw(path, record, out_dir, read_frames, shown, draw_maps):
 
 def _finish(out_dir, result, labels):
     """Everything that is made of all verdicts together. predictions.json comes last: it marks the run as finished."""
-    from tfdeepfake.scoring.table import write_scores
+    from tfdeepfake.scoring.table_file import write_scores
 
     read = functools.partial(read_verdicts, out_dir, labels)
     write_scores(out_dir / SCORES, list(score_rows(read(), labels)))

@@ -70,7 +70,7 @@ def calibrate_videos(
       InputError: the model, the data or `out` cannot be used; too few videos of a class, before or after faces were
         looked for; says how many are needed.
     """
-    from tfdeepfake.scoring.table import read_scores, write_scores
+    from tfdeepfake.scoring.table_file import read_scores, write_scores
     from tfdeepfake.verdict.batch import load_network
 
     settings, out = settings or JudgeSettings(), Path(out)
@@ -106,7 +106,7 @@ def calibrate_table(model_folder: Path | str, rows: dict, data: str, out: Path |
       InputError: too few scored videos of a class, or `out` cannot be used.
     """
     from tfdeepfake.evaluation.aggregation import video_scores
-    from tfdeepfake.scoring.table import write_scores
+    from tfdeepfake.scoring.table_file import write_scores
 
     out = Path(out)
     check_out(out)
