@@ -25,6 +25,14 @@ FOLDERS = {
     "perturb a folder": "perturb {folder} {out} --name contrast --severity 1",
     "convert": "convert meso4_df {image} --out {out}",
     "export": "export {model} --out {out}",
+    "calibrate": "calibrate {model} --data synthetic_faces --out {out}",
+    "compare": "compare {model} {model} --out {out}",
+    "ensemble": "ensemble {model} {model} --out {out}",
+    "explain": "explain {image} --model {model} --out {out}",
+    "embed": "embed {model} --data synthetic_faces --out {out}",
+    "correlate": "correlate {model} --data synthetic_faces --out {out}",
+    "protocol": "protocol cross_data --models {model} --data synthetic_faces --run-dir {out}",
+    "protocol that trains": "protocol networks --presets demo --data synthetic_faces --run-dir {out}",
 }
 FILES = {
     "faces": "faces {image} --out {out}.png",
@@ -32,6 +40,7 @@ FILES = {
     "audit": "audit synthetic_faces --out {out}.json",
     "audit --exclude-out": "audit synthetic_faces --exclude-out {out}.csv",
     "models": "models meso4 --no-latency --out {out}.csv",
+    "submission": "submission {model} --videos {folder} --out {out}.csv",
 }
 
 
@@ -170,6 +179,18 @@ def test_a_device_is_not_replaced():
         check_output_file("/dev/null")
     with pytest.raises(InputError, match="is a device"), atomic_path("/dev/null"):
         pass
+    with pytest.raises(InputError, match="full: is a device"):  # without a suffix, too
+        image_name("/dev/full")
+
+
+def test_training_that_never_began_leaves_no_folder(tmp_path, capsys):
+    assert "b" in refused(
+        "train meso4 --data no_such_set --data-dir {folder} --run-dir {new}",
+        capsys,
+        folder=tmp_path,
+        new=tmp_path / "run",
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_outputs_that_can_be_written(tmp_path):

@@ -8,6 +8,7 @@ from tfdeepfake.cli.flags import need_whole
 from tfdeepfake.cli.presets import load_preset, load_trained
 from tfdeepfake.cli.presets import presets as known_presets
 from tfdeepfake.errors import InputError
+from tfdeepfake.files import check_output_folder
 from tfdeepfake.protocols.names import PROTOCOLS
 
 OPTIONS = (
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--{needed}", f"{args.name} needs one or more.", "See: tfdeepfake protocol --help")
     if protocol.trains and args.models:
         raise InputError("--models", f"is not used with {args.name}.", "Leave it out.")
+    check_output_folder(args.run_dir)
     return (_train if protocol.trains else _score)(args, given)
 
 

@@ -25,14 +25,21 @@ COLUMNS = ("epoch", "loss", "auc", "accuracy", "val_loss", "val_auc", "val_accur
 def hold(run_dir: Path) -> Iterator[None]:
     """Holds the folder for this process, and clears what a killed one left half written.
 
+    A folder that is made for this and in which nothing comes about, because the data is missing, is removed again.
+
     Raises:
       InputError: another process trains here.
     """
     busy = InputError(run_dir, "another process trains in this folder.", "Wait for it, or stop it.")
     # Without locks, as on some network drives, training is still worth more than the guard.
+    is_new = not run_dir.exists()
     with exclusive_lock(run_dir / ".lock", busy, log=partial(print, file=sys.stderr)):
         checkpoint.remove_leftovers(run_dir)
-        yield
+        try:
+            yield
+        finally:
+            if is_new and [path.name for path in run_dir.iterdir()] == [".lock"]:
+                shutil.rmtree(run_dir)
 
 
 def state_path(run_dir: str | Path) -> Path:

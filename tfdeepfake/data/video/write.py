@@ -19,7 +19,7 @@ def image_name(path: Path | str) -> Path:
       InputError: a suffix of which no image can be written, a folder, or a place that cannot be written to.
     """
     path = Path(path)
-    if not path.suffix and not path.is_dir():
+    if not path.suffix and (path.is_file() or not path.exists()):
         path = path.with_name(f"{path.name}.png")
     check_output_file(path, WRITTEN_IMAGES)
     return path
