@@ -143,21 +143,23 @@ def test_a_clip_scores_the_same_at_other_frame_rates(tmp_path):
     versions = {25: drawn[::4], 50: drawn[::2], 60: drawn[::4][np.arange(240) * 25 // 60], 12.5: drawn[::8]}
     used = recipe(input_type="clip", sampling="consecutive", num_frames=8, num_clips=8)
     at_25 = dataclasses.replace(used, data=dataclasses.replace(used.data, runs_fps=25.0))
-    network, by_time, as_they_lie, notes = motion_network(8), {}, {}, {}
+    network, by_time, as_they_lie, doubts = motion_network(8), {}, {}, {}
     for fps, frames in versions.items():
         path = make_video(tmp_path / f"{fps}.mp4", frames, fps=fps, crf=12)
         timed, plain = (judging.judge(path, network, chosen, middle_detector) for chosen in (at_25, used))
         by_time[fps], as_they_lie[fps] = timed.probability, plain.probability
-        notes[fps] = timed.video["notes"]
-        assert not plain.video["notes"]
+        doubts[fps] = [doubt for doubt in timed.doubts if doubt["measure"] == "frame_rate"]
+        assert not any(doubt["measure"] == "frame_rate" for doubt in plain.doubts)
     assert as_they_lie[25] == by_time[25]
     for fps in (50, 60):
         assert abs(by_time[fps] - by_time[25]) < 0.05 < abs(as_they_lie[fps] - as_they_lie[25]) - 0.05
     # Frames that a slower video does not have are not made up: it is taken one frame after another.
     assert by_time[12.5] == as_they_lie[12.5]
-    # But it is said.
-    slow = ["shows 12.5 new frames/s, the network knows motion at 25: the score may be far off"]
-    assert notes == {25: [], 50: [], 60: [], 12.5: slow}
+    # But it is said, and nothing is claimed.
+    assert not doubts[25] and not doubts[50] and not doubts[60] and timed.label == "UNSURE"
+    text = "shows 12.5 new frames/s, the network knows motion at 25"
+    assert doubts[12.5] == [{"measure": "frame_rate", "value": 12.5, "limit": 18.657, "face": None, "text": text}]
+    assert f": {text}; " in line(timed.to_dict() | {"name": "a.mp4"}, 0.5)
 
 
 def middle_detector(frames):

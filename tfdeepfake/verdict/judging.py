@@ -266,7 +266,7 @@ def _scored(path, looked, plan, clock, keep, progress):
         spread = interval(tables, plan.video_rule, plan.faces_rule, temperature)
         no_spread = f"only one {'clip' if plan.input_type == 'clip' else 'frame'} was scored"
     not_judged = max(examples[0].face_count, len(faces)) - len(judged)
-    doubts = video_doubts(value, spread, threshold, not_judged, of_faces)
+    doubts = video_doubts(value, spread, threshold, not_judged, of_faces) + looked.doubts
     return Verdict(
         file=str(path),
         status="scored",

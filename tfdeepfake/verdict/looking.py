@@ -13,6 +13,7 @@ import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.scoring.unsure import doubt
 from tfdeepfake.verdict.clock import Clock, TimeUp
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
@@ -58,6 +59,7 @@ class Looked:
       searched: see `Verdict`.
       seconds: {step: seconds}, see `Clock`.
       failure: `Failure`, or None.
+      doubts: about the whole video, see `scoring.unsure`.
     """
 
     info: object = None
@@ -66,6 +68,7 @@ class Looked:
     searched: dict | None = None
     seconds: dict = field(default_factory=dict)
     failure: Failure | None = None
+    doubts: list = field(default_factory=list)
 
 
 def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None = None) -> Looked:
@@ -88,22 +91,23 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
             facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
             with clock.step("decode"):
                 examples, searched = _examples(path, info, plan, detect, clock)
-            facts["notes"] += _slow(examples, plan.data)
-        return Looked(info, facts, examples, searched, clock.seconds)
+            doubts = _slow(examples, plan.data)
+        return Looked(info, facts, examples, searched, clock.seconds, doubts=doubts)
     except (Exception, TimeUp) as error:
         return Looked(info, facts, seconds=clock.seconds, failure=failure_of(error, plan.time_limit_s, plan.debug))
 
 
 def _slow(examples, data):
-    """[what is to be said of a video that shows fewer frames/s than the network's training videos did], or []."""
+    """[the doubt about a video that shows fewer frames/s than the network's training videos did], or []."""
     from tfdeepfake.data.video.rate import SAME_RATE
 
     steps_s = [np.diff(e.timestamps_s) for e in examples if data.sampling == "consecutive" and data.runs_fps]
     step_s = float(np.median(np.concatenate(steps_s))) if any(map(len, steps_s)) else 0.0
     if not step_s or step_s * data.runs_fps <= SAME_RATE * data.stride_frames:
         return []
-    shown = f"{data.stride_frames / step_s:.3g} new frames/s"
-    return [f"shows {shown}, the network knows motion at {data.runs_fps:.3g}: the score may be far off"]
+    shown_fps = data.stride_frames / step_s
+    text = f"shows {shown_fps:.3g} new frames/s, the network knows motion at {data.runs_fps:.3g}"
+    return [doubt("frame_rate", round(shown_fps, 3), round(data.runs_fps / SAME_RATE, 3), text)]
 
 
 def failure_of(error: BaseException, time_limit_s: float, debug: bool = False) -> Failure:
