@@ -87,6 +87,19 @@ def read(path):
             np.isfinite(np.asarray(array, "f4")).all()
 
 
+def judged_by(recipe, model, path):
+    """(status, why) of a whole video, judged by a recipe beside the weights of a model folder."""
+    from tfdeepfake.model_folder import WEIGHTS_FILE, load_model, load_recipe
+    from tfdeepfake.verdict.judging import judge
+    from tfdeepfake.verdict.settings import JudgeSettings
+
+    load_recipe(recipe.parent)
+    os.symlink(model / WEIGHTS_FILE, recipe.parent / WEIGHTS_FILE)
+    verdict = judge(path, *load_model(recipe.parent), settings=JudgeSettings(time_limit_s=SLOW_S))
+    is_foreign = verdict.reason.startswith("unexpected") and "MemoryError" not in verdict.reason
+    return "FOREIGN" if is_foreign else verdict.status, verdict.reason
+
+
 def judged(path, model):
     """(status, why) of a video or an image."""
     from tfdeepfake.verdict.judging import judge
@@ -166,7 +179,10 @@ def read_all(work):
 
         av.logging.set_level(None)
         if model is not None:
+            from tfdeepfake.model_folder import load_model
+
             _network(model)
+            load_model(model)  # what TensorFlow writes and maps when it starts comes before the limits
         confine(MEMORY_MB << 20, file_bytes=0)
         read_all.confined = True
     forget_peak()
@@ -175,7 +191,9 @@ def read_all(work):
         before, start = len(_steps), time.perf_counter()
         sys.settrace(_trace)
         try:
-            if path.suffix in OTHERS:
+            if path.suffix == ".json" and model is not None:
+                outcome = judged_by(path, model, Path(model).parent / "whole" / "a.mp4")
+            elif path.suffix in OTHERS:
                 read(path)
                 outcome = "data", ""
             else:
@@ -228,7 +246,7 @@ class Run:
             number = len(self.rows)
             suffix = self.suffixes[number % len(self.suffixes)]
             rng = np.random.default_rng([self.seed, number])
-            contents = [changed(self.corpora[suffix], rng) for _ in range(AT_ONCE)]
+            contents = [changed(self.corpora[suffix], rng, suffix == ".json") for _ in range(AT_ONCE)]
             answers, memory_mb = self._batch(suffix, contents)
             row = {"suffix": suffix, "memory_mb": memory_mb, "slowest_s": max(seconds for _, _, seconds, _ in answers)}
             row["outcomes"], row["faults"] = [outcome for outcome, *_ in answers], []

@@ -1,5 +1,8 @@
-"""Rules that damage a file: flipped bits, cut ends, holes, shuffled and resized boxes of the container."""
+"""Rules that damage a file: flipped bits, cut ends, holes, shuffled and resized boxes of the container, JSON that stays
+JSON and says something else.
+"""
 
+import json
 import struct
 
 import numpy as np
@@ -142,9 +145,75 @@ def delete(data, rng):
 RULES = {**MUTATIONS, "overwrite": overwrite, "overwrite again": overwrite, "insert": insert, "delete": delete}
 
 
-def changed(corpus, rng):
-    """A new content from those of one kind of files: up to three rules after each other, or two files put together."""
+# What a field of JSON may hold instead, as text: some of it Python's reader takes, and JSON does not know.
+VALUES = (
+    *("null", "true", "false", "0", "1", "-1", "2", "0.5", "1e308", "-1e308", "1e309", "1e-320", "NaN", "Infinity"),
+    *("1" + "0" * 40, "9" * 5000, "4294967296", "100000", '""', '"none"', '"../.."', '"/dev/zero"', '"a\\u0000b"'),
+    *('"\\ud800"', '"\\u001b[31m<script>"', "[]", "{}", "[[]]", "[null, 1]", '{"": 0}', '"' + "x" * 100_000 + '"'),
+    *("[" + ", ".join(["1e9"] * 50_000) + "]", "[" * 200 + "]" * 200, "[" * 5000 + "]" * 5000),
+    *(
+        '{"a": ' * 300 + "0" + "}" * 300,
+        '["mtcnn", "mtcnn"]',
+        '"mtcnn"',
+        '"chunks"',
+        '"consecutive"',
+        '"clip"',
+        '"flow"',
+    ),
+)
+
+
+def restructure(data, rng):
+    """JSON with up to four places changed: values of other types and sizes, keys that are missing, double, misspelt, or
+    stand elsewhere; without sense where it is none."""
+    try:
+        tree = json.loads(data)
+    except (ValueError, RecursionError):
+        return overwrite(data, rng)
+    texts = {}
+    for _ in range(int(rng.integers(1, 5))):
+        places = list(_places(tree))
+        if not places:
+            break
+        parent, key = places[rng.integers(len(places))]
+        other, place = places[rng.integers(len(places))]
+        rule = rng.integers(8)
+        if rule < 4:
+            mark = f"@{len(texts)}@"
+            texts[json.dumps(mark)] = VALUES[rng.integers(len(VALUES))]
+            parent[key] = mark
+        elif rule == 4:
+            del parent[key]
+        elif rule == 5:
+            parent[key], other[place] = other[place], json.loads(json.dumps(parent[key]))
+        elif rule == 6:
+            parent[key] = [parent[key]] * int(rng.integers(1, 4))
+        elif isinstance(parent, dict):
+            parent[(key.upper(), f"{key} ", f"{key}s")[rng.integers(3)]] = parent.pop(key)
+    try:
+        text = json.dumps(tree)
+    except (ValueError, RecursionError):  # something stands inside itself
+        return overwrite(data, rng)
+    for mark, value in texts.items():
+        text = text.replace(mark, value)
+    if rng.random() < 0.1:  # the same key twice
+        text = text.replace("{", '{"network": "meso4", "data": {}, ', 1)
+    return text.encode()
+
+
+def _places(tree):
+    """(parent, key or number) of everything in a JSON value, parts of parts included."""
+    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        yield tree, key
+        yield from _places(tree[key])
+
+
+def changed(corpus, rng, is_json=False):
+    """A new content from those of one kind of files: up to three rules after each other, or two files put together; of
+    JSON mostly by `restructure`."""
     data = corpus[rng.integers(len(corpus))]
+    if is_json and rng.random() < 0.9:
+        return restructure(data, rng)[: 1 << 20]
     if len(corpus) > 1 and rng.random() < 0.1:
         other = corpus[rng.integers(len(corpus))]
         data = data[: int(len(data) * rng.random())] + other[int(len(other) * rng.random()) :]

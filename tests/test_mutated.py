@@ -47,6 +47,18 @@ def test_shuffled_boxes_are_the_same_boxes(videos):
     assert len(shuffled) == len(data) and sorted(kind for _, _, kind in mutations.all_boxes(shuffled)) == kinds
 
 
+def test_json_mostly_stays_json_and_says_something_else():
+    data, valid = json.dumps({"schema": 1} | Recipe("meso4").to_dict()).encode(), 0
+    contents = [mutations.changed([data], np.random.default_rng(seed), True) for seed in range(100)]
+    assert contents[7] == mutations.changed([data], np.random.default_rng(7), True)
+    for content in contents:
+        try:
+            valid += json.loads(content) != json.loads(data)
+        except (ValueError, RecursionError):
+            continue
+    assert valid > 60
+
+
 @pytest.mark.slow
 def test_every_damaged_copy_has_a_status(videos, tmp_path, capsys, mutated):
     count = 2 * len(mutations.MUTATIONS)
