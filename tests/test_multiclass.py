@@ -159,6 +159,34 @@ def test_intervals_are_by_source():
     assert one["intervals"]["recall"] is None and "needs 2 sources" in one["undefined"]["interval of recall"]
 
 
+def test_intervals_of_means_over_classes_are_those_of_a_bootstrap_by_source():
+    """Sources resemble each other (a source has its own odds of being called right), so that clustering matters."""
+    rng = np.random.default_rng(5)
+    groups, labels = np.arange(480) // 8, np.arange(480) % 4
+    right = rng.random(480) < rng.beta(2, 1, 60)[groups]
+    probabilities = rng.dirichlet(np.ones(4), 480) + 2 * np.eye(4)[np.where(right, labels, rng.integers(0, 4, 480))]
+    got = multiclass.measure(labels, probabilities / 3, CLASSES, groups)
+    draws = []
+    for _ in range(300):
+        rows = (rng.integers(0, 60, 60)[:, None] * 8 + np.arange(8)).ravel()
+        of_draw = precision_recall_fscore_support(labels[rows], probabilities[rows].argmax(axis=1), average="macro")
+        draws.append([*of_draw[:3], roc_auc_score(labels[rows], probabilities[rows] / 3, multi_class="ovr")])
+    for metric, values in zip(("precision", "recall", "f1", "auc"), np.transpose(draws), strict=True):
+        # The ends of 300 draws are sure to about a tenth of the interval's width.
+        expected, low_high = np.percentile(values, [2.5, 97.5]), got["intervals"][f"macro_{metric}"]
+        np.testing.assert_allclose(low_high, expected, atol=0.15 * np.ptp(expected))
+        assert low_high[0] < got[f"macro_{metric}"] < low_high[1]
+    alone = multiclass.measure(labels, probabilities / 3, CLASSES)["intervals"]["macro_f1"]
+    assert np.ptp(alone) < 0.85 * np.ptp(got["intervals"]["macro_f1"])
+
+
+def test_a_mean_over_classes_has_no_interval_where_a_class_has_none():
+    labels, probabilities = np.array([0, 0, 1, 1, 2, 2]), np.eye(3)[[0, 1, 1, 0, 2, 2]]
+    got = multiclass.measure(labels, probabilities, CLASSES[:3], np.array([0, 1, 0, 1, 2, 2]))
+    assert got["macro_recall"] == pytest.approx(2 / 3) and got["intervals"]["macro_recall"] is None
+    assert "mean of classes" in "".join(multiclass.format_classes(got | {"other_methods": {}}))
+
+
 def test_a_class_without_videos_is_undefined_with_the_reason_and_never_zero():
     labels, probabilities = RNG.integers(0, 2, 20), np.full((20, 4), 0.2)
     probabilities[:5, 2] = 0.4  # called so, although there is none

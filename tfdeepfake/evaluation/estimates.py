@@ -17,7 +17,7 @@ chosen by simulation (benchmarks/intervals.py prints what it covers):
                   two variances average out
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,6 +126,22 @@ def difference(a: Estimate, b: Estimate) -> dict:
         out["z"] = float(gap / out["standard_error"])
         out["p"] = float(2 * stats.norm.sf(abs(out["z"])))
     return out
+
+
+def mean(figures: Sequence[Estimate]) -> Estimate:
+    """The mean of figures of the same items in the same groups, such as F1 of several classes.
+
+    What a group contributes to the mean's error is the mean of what it contributes to each. Where a figure has no
+    interval the mean has none: its `counts` are those of that figure.
+    """
+    lacking = [figure for figure in figures if figure.reason]
+    parts = np.mean([figure.parts.sum(0) for figure in figures], axis=0)[None]
+    counts = lacking[0].counts if lacking else (parts.shape[1],)
+
+    def spread(t):
+        return sum(figure.spread(t) for figure in figures) / len(figures) ** 2
+
+    return Estimate(float(np.mean([figure.value for figure in figures])), parts, counts, spread)
 
 
 # AUC ----------------------------------------------------------------------------------------------------------------

@@ -51,10 +51,11 @@ def measure(
     Returns:
       JSON-able dict:
       n, sources, accuracy; macro_precision, macro_recall, macro_f1, macro_auc: means over the classes where they are
-      defined, and `classes_with_items`, how many of the K have any;
+      defined, None where none is; and `classes_with_items`, how many of the K have any;
       per_class: {name: {n, called (how many were called so), precision, recall, f1, auc (one against the rest),
         intervals: {metric: [low, high], 95 % by source, or None}, undefined: {metric: why it is None, "interval of
-        metric": why that is}}}; intervals {"accuracy": [low, high] or None};
+        metric": why that is}}}; intervals {"accuracy" and each macro_: [low, high] or
+        None, also where one of the classes has no interval};
       confusion: [K][K] counts, a row for each true class, a column for each called one.
       A class without items has none of these metrics, also where others were called so.
     """
@@ -62,9 +63,11 @@ def measure(
     called = probabilities.argmax(axis=1) if len(labels) else np.zeros(0, np.int64)
     confusion = np.bincount(labels * count + called, minlength=count * count).reshape(count, count)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    per_class = {
-        name: _of_class(number, labels, probabilities, confusion, groups) for number, name in enumerate(classes)
-    }
+    per_class, figures = {}, {metric: [] for metric in METRICS}
+    for number, name in enumerate(classes):
+        per_class[name], defined = _of_class(number, labels, probabilities, confusion, groups)
+        for metric, figure in defined.items():
+            figures[metric].append(figure)
     right = estimates.counted(labels == called, np.ones(len(labels), bool), groups) if len(labels) else {}
     out = {
         "n": len(labels),
@@ -74,14 +77,15 @@ def measure(
         "classes_with_items": int(np.sum(confusion.sum(axis=1) > 0)),
         "accuracy": float(np.trace(confusion) / len(labels)) if len(labels) else None,
     }
-    for metric in METRICS:
-        values = [entry[metric] for entry in per_class.values() if entry[metric] is not None]
-        out[f"macro_{metric}"] = float(np.mean(values)) if values else None
+    for metric, of_classes in figures.items():
+        macro = estimates.mean(of_classes) if of_classes else None
+        out[f"macro_{metric}"] = macro.value if macro else None
+        out["intervals"][f"macro_{metric}"] = estimates.interval(macro) if macro else None
     return out | {"per_class": per_class, "confusion": confusion.tolist()}
 
 
 def _of_class(number, labels, probabilities, confusion, groups):
-    """Metrics of one class."""
+    """(metrics of one class, {metric: Estimate} of those that are defined)."""
     right, there, called = (
         int(v) for v in (confusion[number, number], confusion[number].sum(), confusion[:, number].sum())
     )
@@ -103,13 +107,10 @@ def _of_class(number, labels, probabilities, confusion, groups):
     found = estimates.counted(mine, called_so, groups) if len(labels) else {}
     if out["auc"] is not None:
         found["auc"] = estimates.auc(mine.astype(int), probabilities[:, number], groups)
-    intervals = dict.fromkeys(METRICS)
-    for metric in METRICS:
-        if out[metric] is not None:
-            intervals[metric] = estimates.interval(found[metric])
-            if intervals[metric] is None:
-                undefined[f"interval of {metric}"] = found[metric].reason
-    return out | {"intervals": intervals, "undefined": undefined}
+    defined = {metric: found[metric] for metric in METRICS if out[metric] is not None}
+    intervals = dict.fromkeys(METRICS) | {metric: estimates.interval(figure) for metric, figure in defined.items()}
+    undefined |= {f"interval of {metric}": figure.reason for metric, figure in defined.items() if figure.reason}
+    return out | {"intervals": intervals, "undefined": undefined}, defined
 
 
 def evaluate_classes(rows: Table, temperature: float = 1.0) -> dict:
@@ -151,7 +152,7 @@ def format_classes(section: dict) -> list[str]:
         [name, str(entry["n"]), str(entry["called"]), *(with_interval(entry, metric) for metric in METRICS)]
         for name, entry in section["per_class"].items()
     ]
-    means = ["mean of classes", str(section["n"]), "", *(number(section[f"macro_{metric}"]) for metric in METRICS)]
+    means = ["mean of classes", str(section["n"]), "", *(with_interval(section, f"macro_{m}") for m in METRICS)]
     names = list(section["per_class"])
     lines = _grid(
         [["class of a video", "n", "called", "precision", "recall", "F1", "AUC, against the rest"], *body, means]

@@ -51,7 +51,7 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
         for name, entry in section["per_class"].items():
             each = [_text(entry, metric) for metric in METRICS]
             rows.append([f"{cell.model}: {name}", *each, f"{entry['n']} videos, {entry['called']} called so"])
-        means = [f"{section[f'macro_{m}']:.3f}" if section[f"macro_{m}"] is not None else "" for m in METRICS]
+        means = [_text(section, f"macro_{metric}") for metric in METRICS]
         rows.append([f"{cell.model}: mean of classes", *means, f"accuracy {_text(section, 'accuracy')}"])
         notes.append(f"{cell.model}: {told['scored']} of {told['videos']} videos scored.")
         notes += [f"{cell.model}: prepared otherwise ({'; '.join(report['differs'])})." for _ in report["differs"][:1]]
