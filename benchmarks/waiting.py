@@ -20,7 +20,7 @@ from tfdeepfake.quiet import load_tensorflow
 load_tensorflow()
 
 from tfdeepfake.data.batches import pipeline  # noqa: E402
-from tfdeepfake.training import run_setup  # noqa: E402
+from tfdeepfake.training import network, run_setup  # noqa: E402
 from tfdeepfake.training.config import TrainConfig  # noqa: E402
 
 AUGMENTS = ("none", "flip", "p0", "p1")
@@ -55,7 +55,7 @@ def main():
     args = p.parse_args()
     given = {name: getattr(args, name) for name in ("data", "data_dir", "batch_size", "precision")}
     config = TrainConfig(args.network, **given)
-    with tempfile.TemporaryDirectory() as folder, run_setup.mixed_precision(config.precision):
+    with tempfile.TemporaryDirectory() as folder, network.mixed_precision(config.precision):
         run = run_setup.build(config, Path(folder))
     run.trained.make_train_function()
     ready = iter(read_anew(run, "none").take(2).cache().repeat())

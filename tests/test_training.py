@@ -29,7 +29,7 @@ from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.models.networks import READS
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table_file import read_scores
-from tfdeepfake.training import checkpoint, devices, objective, optimizer, run_folder, run_setup
+from tfdeepfake.training import checkpoint, devices, network, objective, optimizer, run_folder, run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training import validation as validation_module
 from tfdeepfake.training.config import TrainConfig
@@ -436,7 +436,7 @@ def test_a_run_from_published_weights_keeps_its_own(config, tmp_path, monkeypatc
 
 def test_an_ensemble_keeps_the_weights_of_its_votes_and_not_the_files_of_its_members():
     members = [["i3d", {"weights": "imagenet", "width": 8}], ["r3d_18", {}]]
-    assert run_setup.without_weights({"members": members, "weights": [2, 1], "rule": "soft"}) == {
+    assert network.without_weights({"members": members, "weights": [2, 1], "rule": "soft"}) == {
         "members": [["i3d", {"width": 8}], ["r3d_18", {}]], "weights": [2, 1], "rule": "soft",
     }  # fmt: skip
 

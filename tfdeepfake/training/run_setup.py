@@ -1,15 +1,10 @@
 """What a run is made of: config -> devices, data, compiled network, restored state."""
 
 import dataclasses
-import inspect
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from tfdeepfake import models
 from tfdeepfake.data.batches import pipeline
@@ -17,37 +12,8 @@ from tfdeepfake.data.batches.selection import Selection, select
 from tfdeepfake.data.batches.window import whole, windowed
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.published.pretrained import way_to_weights
-from tfdeepfake.training import checkpoint, classes, devices, objective, optimizer, run_folder, start_from
+from tfdeepfake.training import checkpoint, classes, devices, network, objective, optimizer, run_folder, start_from
 from tfdeepfake.training.config import TrainConfig
-
-
-@contextmanager
-def mixed_precision(precision: str) -> Iterator[None]:
-    """Sets the mixed precision policy for the networks built inside."""
-    before = keras.config.dtype_policy()
-    if precision != "float32":
-        on_tensorflow = keras.backend.backend() == "tensorflow"
-        if precision == "float16" and on_tensorflow and not tf.config.list_logical_devices("GPU"):
-            print("precision float16 is about 50 times slower than float32 on a CPU; try bfloat16.", file=sys.stderr)
-        keras.config.set_dtype_policy(f"mixed_{precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _check_precision(precision, model):
-    # TensorFlow 2.21: the gradient of a kernel over three frames is wrong, or NaN, where two frames are left.
-    if precision != "bfloat16" or keras.backend.backend() != "tensorflow" or tf.config.list_logical_devices("GPU"):
-        return
-    over_time = any(isinstance(a, keras.layers.Conv3D) and a.kernel_size[0] > 1 for a in model._flatten_layers())
-    if over_time and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
-        raise InputError(
-            "precision",
-            "bfloat16 trains 3D convolutions wrongly on a CPU: gradients of TensorFlow's kernels are wrong or NaN.",
-            "Take float32, or set TF_ENABLE_ONEDNN_OPTS=0 in the environment.",
-        )
 
 
 @dataclasses.dataclass
@@ -125,10 +91,10 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
     strategy = _strategy(config)
     keras.utils.set_random_seed(config.seed)
     begun = run_folder.state_path(run_dir).exists()
-    _parameters(config.network)
+    network.parameters(config.network)
     start = run_folder.started_from(config, run_dir, log)
-    network_args = (start["network_args"] if start else {}) | _own_network_args(config)
-    input_type, with_flow = _reads(config.network, network_args)
+    network_args = (start["network_args"] if start else {}) | network.own_args(config)
+    input_type, with_flow = network.reads(config.network, network_args)
     prepared = pipeline.open_data(run_folder.data_version(config, run_dir), config.data_dir, input_type, with_flow)
     first = devices.is_first(strategy)
     prepared = _selected(config, prepared, run_dir, begun, log, first)
@@ -138,7 +104,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         prepared = windowed(prepared, config.window_frames)
         if prepared.recipe.sampling == "chunks" and prepared.stored_frames > config.window_frames:
             models.check_any_length(config.network, prepared.stored_frames)
-    network_args |= _sizes(config, prepared.recipe, input_type)
+    network_args |= network.sizes_of(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
     examples = run_folder.begun_with(run_dir)["examples"] if begun else None
     examples = examples or classes.count_examples(config, prepared, input_type)
@@ -148,10 +114,10 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         classes.check_triplets(config, examples, strategy.num_replicas_in_sync)
     with strategy.scope():
         # The state has every weight: published ones need not be fetched again to resume.
-        model = _network(config.network, without_weights(network_args) if begun else network_args)
+        model = network.build(config.network, network.without_weights(network_args) if begun else network_args)
         if (models.input_type(model), models.wants_flow(model)) != (input_type, with_flow):
             raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
-        _check_precision(config.precision, model)
+        network.check_precision(config.precision, model)
         if start and not begun:
             start["new_layers"] = start_from.load(model, start, config.new_layers)
             log(f"{run_dir}: {start_from.line(start)}")
@@ -230,63 +196,6 @@ def _strategy(config):
     return strategy
 
 
-def _parameters(network):
-    """Names of a network's arguments."""
-    if network not in models.MODELS:
-        try:
-            models.build(network)
-        except ValueError as error:  # names the networks nearest to it
-            raise InputError("network", str(error)) from None
-    return inspect.signature(models.MODELS[network]).parameters
-
-
-def _own_network_args(config):
-    """The config's arguments of the network."""
-    if "weights" in config.network_args and "weights" not in _parameters(config.network):
-        raise InputError("network_args", f"{config.network} has no argument weights.", way_to_weights(config.network))
-    return dict(config.network_args)
-
-
-def _reads(network, network_args):
-    """What the network will read: (input type, whether it reads flow)."""
-    _parameters(network)
-    try:
-        return models.reads(network, network_args)
-    except (TypeError, ValueError) as error:
-        raise InputError(network, f"cannot be built with {network_args}: {error}") from error
-
-
-def _sizes(config, recipe, input_type):
-    """The arguments of the network that are the data's: its input size, and the frames of a clip."""
-    sizes = {"input_size": [recipe.height_px, recipe.width_px]}
-    sizes |= {"num_frames": recipe.num_frames} if input_type == "clip" else {}
-    for name, value in sizes.items():
-        given = config.network_args.get(name, value)
-        if list(given) != value if name == "input_size" else given != value:
-            raise InputError(
-                "network_args",
-                f"{name} is {given}, but the data set has {value}.",
-                "Leave it out: it comes from the data.",
-            )
-    return sizes
-
-
-def _network(network, network_args):
-    """Builds the network; what cannot be built is told as the user's."""
-    try:
-        return models.build(network, **network_args)
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        remedy = ""
-        if "rows *" in str(error):  # a thumbnail of other frames than the data has
-            remedy = (
-                'Give --network-args \'{"rows": R, "columns": C}\', or take other clips: --window-frames N of stored '
-                "runs, or prepare --num-frames N."
-            )
-        raise InputError(network, f"cannot be built with {network_args}: {error}", remedy) from error
-
-
 def _steps(config, prepared, input_type):
     """Steps of an epoch."""
     steps = pipeline.steps_per_epoch(prepared, "train", input_type, config.batch_size)
@@ -313,15 +222,3 @@ def _compile(model, config, steps, compiled):
     # The state of a run has all weights, and those of the optimizer.
     model.optimizer = trained.optimizer
     return trained
-
-
-def without_weights(network_args: dict) -> dict:
-    """Arguments that build the same network without published weights, whose place its own have taken.
-
-    Those of an ensemble's members go too; the weights of their votes, numbers under the same name, stay.
-    """
-    bare = {n: value for n, value in network_args.items() if n != "weights" or not isinstance(value, str | None)}
-    for name in bare:
-        if name.startswith("members"):
-            bare[name] = [[network, without_weights(args)] for network, args in bare[name]]
-    return bare

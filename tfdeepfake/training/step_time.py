@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.data.batches import pipeline
-from tfdeepfake.training import run_setup
+from tfdeepfake.training import network, run_setup
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import training_batches
 
@@ -28,7 +28,7 @@ def step_time(config: TrainConfig, steps: int = STEPS) -> dict:
     """
     config = dataclasses.replace(config, start_from=None, new_layers=[])
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, run_setup.mixed_precision(config.precision):
+    with tempfile.TemporaryDirectory() as folder, network.mixed_precision(config.precision):
         run = run_setup.build(config, Path(folder) / "run")
         seconds, inputs = [], None
         with run.strategy.scope(), pipeline.reading(run.prepared, "train"):

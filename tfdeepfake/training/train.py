@@ -39,7 +39,16 @@ from tfdeepfake.model_folder import load_model, save_model, write_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table_file import write_scores
-from tfdeepfake.training import checkpoint, devices, run_folder, run_setup, start_from, validation, within_epoch
+from tfdeepfake.training import (
+    checkpoint,
+    devices,
+    network,
+    run_folder,
+    run_setup,
+    start_from,
+    validation,
+    within_epoch,
+)
 from tfdeepfake.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -68,7 +77,7 @@ def train(config: TrainConfig, run_dir: str | Path, progress: bool = True) -> Pa
         if (run_dir / "result.json").exists():
             log(f"{run_dir}: this run is finished; nothing to do.")
             return run_dir
-        with run_setup.mixed_precision(config.precision):
+        with network.mixed_precision(config.precision):
             run = run_setup.build(config, run_dir, log)
             _fit(run, log, progress)
         if run.first:
@@ -97,7 +106,7 @@ def _recipe(run):
     flow = data.flow if run.with_flow else "none"
     return Recipe(
         network=run.config.network,
-        network_args=run_setup.without_weights(network_args),
+        network_args=network.without_weights(network_args),
         classes=run.classes,
         parent=_parent(run),
         licence=run.start["licence"] if run.start else "unknown",
