@@ -410,3 +410,30 @@ def test_the_cache_is_shared_by_the_epochs(own_copy):
         next(batches)
     path.unlink()
     assert len(list(batches)) == 4 * 8 - 9
+
+
+@pytest.mark.parametrize("input_type", ["frame", "flow", "clip"])
+@pytest.mark.parametrize("augment", ["none", "flip+noise"])
+def test_parts_of_validation_batches_are_the_whole_ones(clips, input_type, augment):
+    """Nine clips in batches of 4: of the last batch one part has one example, and the other none."""
+    how = {"input_type": input_type, "batch_size": 4, "augment": augment, "seed": 3}
+    plain = list(pipeline.scoring_batches(clips, "validation", input_type, 4).as_numpy_iterator())
+    whole = [list(pipeline.validation_batches(clips, **how).as_numpy_iterator()) for _ in range(2)]
+    parts = [list(pipeline.validation_batches(clips, **how, parts=2, part=n).as_numpy_iterator()) for n in (0, 1)]
+    assert (
+        len(plain) == len(whole[0]) == len(parts[0]) == len(parts[1]) == -(-9 * (1 if input_type == "clip" else T) // 4)
+    )
+    labels = pipeline.validation_labels(clips, input_type).numpy()
+    np.testing.assert_array_equal(labels, np.concatenate([label for _, label in plain]))
+    different = 0
+    for (inputs, label), one, again, *both in zip(plain, *whole, *parts, strict=True):
+        for name, x in inputs.items():
+            np.testing.assert_array_equal(one[name], again[name], "each pass has the same draws")
+            np.testing.assert_array_equal(one[name], np.concatenate([part[name] for part in both]))
+            assert len(one[name]) == 4 and not one[name][len(label) :].any()
+            if augment == "none":
+                np.testing.assert_array_equal(one[name][: len(label)], x)
+            different += np.mean(one[name][: len(label)] != x)
+    assert (different > 0) == (augment != "none")
+    other = next(iter(pipeline.validation_batches(clips, **how | {"seed": 4}).as_numpy_iterator()))
+    assert (other["frames"] != whole[0][0]["frames"]).any() == (augment != "none")

@@ -9,15 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from support.media import moving_frames
 
 from tfdeepfake.data import video
+from tfdeepfake.data.batches.prepared import open_data
+from tfdeepfake.data.batches.window import windowed
 from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.scoring.score import score_data
+from tfdeepfake.scoring.table_file import read_scores, write_scores
 from tfds_builders.core import work_cache
 from tfds_builders.prepare import prepare
 from tfds_builders.video_folder.listing import list_videos
@@ -376,3 +381,24 @@ def test_masks_of_fakes_are_stored_where_they_are_asked_for(tmp_path):
         covered = (example["mask"] > 128).mean()
         # A face or a part of it, and in a real video nothing.
         assert 0.002 < covered < 0.5 if example["label"] else example["mask"].max() == 0
+
+    # The scores of clips, of shorter windows and of single frames tell how much of their crops was manipulated.
+    prepared = open_data(summary["version"], tmp_path)
+    expected = {example["video"].decode(): example["mask"].mean(axis=(1, 2, 3)) / 255 for example in examples}
+    frames = keras.Input((60, 80, 3), name="frames")
+    of_frames = keras.Model({"frames": frames}, keras.layers.Flatten()(frames)[:, :1])
+    clips = keras.Input((None, 60, 80, 3), name="frames")
+    of_clips = keras.Model({"frames": clips}, keras.layers.GlobalAveragePooling3D()(clips)[:, :1])
+    for model, data, pick in (
+        (of_clips, prepared, np.mean), (of_frames, prepared, None), (of_clips, windowed(prepared, 1), lambda m: m[0])
+    ):  # fmt: skip
+        write_scores(tmp_path / "scores.csv", score_data(model, data, "test"))
+        rows = read_scores(tmp_path / "scores.csv")
+        for name, of_video in expected.items():
+            wanted = of_video if pick is None else [pick(of_video)]
+            np.testing.assert_allclose(rows["mask_fraction"][rows["video"] == name], wanted, rtol=1e-4, atol=1e-7)
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    at = lines[0].split(",").index("mask_fraction")
+    (tmp_path / "scores.csv").write_text("\n".join([lines[0], ",".join([*lines[1].split(",")[:at], "1.5"])]) + "\n")
+    with pytest.raises(InputError, match="line 2: mask_fraction needs 0 to 1 or nothing, got 1.5"):
+        read_scores(tmp_path / "scores.csv")

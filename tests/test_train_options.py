@@ -149,3 +149,16 @@ def test_the_command_line_takes_lists_and_numbers():
     args = ["train", "i3d", "--train-only", "logits, mixed_5*", "--clip-norm", "1", "--class-weights", "4,1"]
     config = read_config(parser().parse_args(args))
     assert (config.train_only, config.clip_norm, config.class_weights) == (["logits", "mixed_5*"], 1.0, "4,1")
+
+
+def test_validation_is_augmented_where_it_is_asked_for(config, tmp_path, monkeypatch):
+    """The same draws in each epoch, and only in what chooses the best one."""
+    seen, batches = [], validation.pipeline.validation_batches
+    monkeypatch.setattr(
+        validation.pipeline, "validation_batches", lambda *args, **how: (seen.append(how), batches(*args, **how))[1]
+    )
+    for asked, expected in ((True, "flip"), (False, "none")):
+        flipped = change(config, augment="flip", augment_validation=asked, seed=5)
+        run = run_setup.build(flipped, tmp_path / str(asked))
+        first, second = [validate() for validate in [validation.validation(run)] for _ in range(2)]
+        assert first == second and (seen[-1]["augment"], seen[-1]["seed"]) == (expected, 5)

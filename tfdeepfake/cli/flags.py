@@ -88,6 +88,7 @@ def add_fields(parser: argparse.ArgumentParser, cls, leave_out: tuple = (), note
             f"--{field.name.replace('_', '-')}",
             dest=field.name,
             type=READERS.get(field.type, str),
+            **({"nargs": "?", "const": True} if field.type is bool else {}),
             help=(field.metadata["help"] + shown).replace("%", "%%"),
         )
 

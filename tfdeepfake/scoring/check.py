@@ -8,6 +8,7 @@ from tfdeepfake.scoring.classes import REAL_CLASS, log_odds
 from tfdeepfake.scoring.table import (
     CLASS_PREFIX,
     DECIDES,
+    MASK_FRACTION,
     Table,
     class_columns,
     class_logits,
@@ -67,6 +68,10 @@ def check(columns: Table, fail: Callable[[int, str], Exception]) -> None:
     same = [np.diff(values[order]) == 0 for values in (video, face, frame)]
     again[order[1:]] = same[0] & same[1] & same[2]
     refuse(again, lambda row: f"{_name(columns, row)}, face {face[row]}, frame {frame[row]} stands here twice.")
+    if MASK_FRACTION in columns:
+        fraction = columns[MASK_FRACTION]
+        outside = (fraction < 0) | (fraction > 1)
+        refuse(outside, lambda row: f"mask_fraction needs 0 to 1 or nothing, got {fraction[row]:g}.")
     if DECIDES in columns:
         decides = columns[DECIDES]
         refuse((decides != 0) & (decides != 1), "decides needs 0, 1 or nothing.")

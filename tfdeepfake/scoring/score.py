@@ -14,6 +14,7 @@ from tfdeepfake.scoring.table import (
     COLUMNS,
     EMPTY,
     LOOKS,
+    MASK_FRACTION,
     Table,
     concatenate,
     empty_cell,
@@ -108,9 +109,9 @@ def _scored_batch(logits, label, keys, shared, classes):
     out["label"] = label[:, 0].astype(np.int8)
     out["logit"] = log_odds(logits)
     out["status"] = np.full(len(label), "scored", dtype=object)
-    looks = [name for name in LOOKS if name in keys]
-    out |= {name: keys[name].astype(np.float32) for name in looks}
-    for name in keys.keys() - {*COLUMNS, *looks}:  # subgroups
+    numbers = [name for name in (*LOOKS, MASK_FRACTION) if name in keys]
+    out |= {name: keys[name].astype(np.float32) for name in numbers}
+    for name in keys.keys() - {*COLUMNS, *numbers}:  # subgroups
         texts = [value.decode("utf-8") for value in keys[name]]
         out[name] = np.array([shared.setdefault(text, text) for text in texts], dtype=object)
     for number, name in enumerate(classes or ()):

@@ -16,6 +16,8 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
                    then that of the mean of their probabilities; a face is summed up for each (`rules.sum_up`)
     side_px      float32 [N], size of the face in this sample (`deciding.side_px`), NaN when unknown; and
     confidence   float32 [N], how sure the detector is of it; both are absent of data that do not tell
+    mask_fraction  float32 [N], how much of this sample's crops was manipulated, 0..1 (the mean of its masks; 0 in a
+                 genuine video), NaN when unknown; absent of data without masks
     decides      int8 [N], 0 of a face that does not decide (`deciding`) and has no part in any figure, else 1; absent
                  where all decide
     any other      object [N] of str, a subgroup that the data set tells, such as gender; "" where it is not known
@@ -32,9 +34,9 @@ TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
 CLASS_PREFIX, VOTE_PREFIX = "logit_", "vote_"
-LOOKS, DECIDES = ("side_px", "confidence"), "decides"
+LOOKS, DECIDES, MASK_FRACTION = ("side_px", "confidence"), "decides", "mask_fraction"
 # Columns of numbers that some tables have: what stands in an empty cell, and the dtype.
-OPTIONAL = {"side_px": (np.nan, np.float32), "confidence": (np.nan, np.float32), DECIDES: (1, np.int8)}
+OPTIONAL = dict.fromkeys((*LOOKS, MASK_FRACTION), (np.nan, np.float32)) | {DECIDES: (1, np.int8)}
 Table = dict[str, np.ndarray]
 
 
@@ -67,7 +69,7 @@ def is_text(name: str) -> bool:
 
 
 def optional_columns(columns: Table) -> list[str]:
-    """Names of the columns that tell of faces, which only some tables have."""
+    """Names of the columns that tell of faces and masks, which only some tables have."""
     return [name for name in OPTIONAL if name in columns]
 
 

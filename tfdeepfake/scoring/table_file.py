@@ -15,6 +15,7 @@ from tfdeepfake.scoring.table import (
     COLUMNS,
     DECIDES,
     LOOKS,
+    MASK_FRACTION,
     VIDEO,
     Table,
     concatenate,
@@ -57,7 +58,7 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
             cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
             for name in logits:
                 cells[name] = ["" if value != value else f"{value:.9g}" for value in cells[name]]
-            for name in LOOKS:
+            for name in (*LOOKS, MASK_FRACTION):
                 if name in cells:
                     cells[name] = ["" if value != value else f"{value:.6g}" for value in cells[name]]
             writer.writerows(zip(*cells.values(), strict=True))

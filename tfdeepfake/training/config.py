@@ -106,6 +106,11 @@ class TrainConfig:
         "`none`, `flip`, `p0` (P0 IV-C), `p1` (P1 2.2.5), or operations joined by + "
         "(`data.batches.augment_policies`); one draw for a whole clip and its flow",
     )
+    augment_validation: bool = setting(
+        False,
+        "whether the validation examples that choose the best epoch are augmented too, each by one draw for all epochs "
+        "(P0 IV-C); the threshold is chosen on examples as they are",
+    )
     mix: str = setting(
         "none",
         "`none` or `cutmix` (P0 III-B): labels become fractions of area. `loss` `auto` is then BCE, because F1 of "

@@ -1,7 +1,7 @@
 """The validation split after an epoch: loss, AUC and accuracy over all of its examples.
 
 `fit`'s own validation is wrong under several replicas when the last batch is uneven, and its AUC is read off 200
-thresholds. Here the last batch is padded and the padding dropped.
+thresholds. Here the last batch is padded and the padding dropped. Of several processes on JAX each decodes its part.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from tfdeepfake.data.batches import pipeline
@@ -28,45 +27,39 @@ def validation(run: "Run") -> Callable[[], dict]:
       AUC (None), the loss is that of one triplet for each example as anchor, always the same ones, and accuracy the
       fraction of them whose positive is nearer than their negative.
     """
-    size = run.config.batch_size
-    dataset = pipeline.scoring_batches(
+    size, with_flow = run.config.batch_size, run.with_flow
+    batches = pipeline.validation_batches(
         run.prepared,
-        "validation",
         run.input_type,
         size,
-        with_flow=run.with_flow,
+        with_flow=with_flow,
         cache_bytes=pipeline.CACHE_BYTES // 4,
-        classes=run.label_classes,
+        augment=run.config.augment if run.config.augment_validation else "none",
+        seed=run.config.seed,
+        parts=getattr(run.strategy, "processes", 1),
+        part=getattr(run.strategy, "process", 0),
     )
-
-    def pad(inputs, label):
-        missing = size - tf.shape(label)[0]
-        return {n: tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)), [size, *x.shape[1:]])
-                for n, x in inputs.items()}  # fmt: skip
-
-    padded, predict = dataset.map(pad), _predictor(run, size)
+    predict = _predictor(run)
     measure = _of_triplets if run.config.loss == "triplet" else _of_logits
     labels = None
 
     def validate():
         nonlocal labels
         if labels is None:
-            labels = np.concatenate(list(dataset.map(lambda _, label: label).as_numpy_iterator()))
-        outputs = np.asarray(predict(padded), np.float32)[: len(labels)]
+            labels = pipeline.validation_labels(run.prepared, run.input_type, with_flow, run.label_classes).numpy()
+        outputs = np.asarray(predict(batches), np.float32)[: len(labels)]
         return measure(run.trained.loss, labels, outputs, size)
 
     return validate
 
 
-def _predictor(run, size):
-    """A function of whole batches that returns the outputs of all of them."""
+def _predictor(run):
+    """A function of batches, or of this process's part of them, that returns the outputs of all examples."""
     if run.config.backend == "tensorflow":
-        return lambda padded: run.trained.predict(padded, verbose=0)
+        return lambda batches: run.trained.predict(batches, verbose=0)
     from tfdeepfake.training.jax_devices import predictor
 
-    each, predict = size // run.strategy.processes, predictor(run.trained, run.strategy)
-    first = run.strategy.process * each
-    return lambda padded: predict(padded.map(lambda inputs: {n: x[first : first + each] for n, x in inputs.items()}))
+    return predictor(run.trained, run.strategy)
 
 
 def _mean_loss(loss, labels, outputs, size):

@@ -50,3 +50,26 @@ def triplets(examples: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data
     ]
     turns = tf.data.Dataset.from_tensor_slices(tf.constant(TRIPLET_LABELS, tf.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(of_class, turns)
+
+
+def label_counts(prepared: PreparedData, split: str, input_type: str = "clip") -> tuple[int, int]:
+    """(real, fake) examples of the network's input type in a split; reads the labels of every record."""
+    spec = {"label": prepared.builder.info.features.tf_example_spec["label"]}
+    counts = [0, 0]
+    labels = serialized(prepared, split, tf.constant(shard_paths(prepared, split))).batch(256)
+    with reading(prepared, split):
+        for batch in labels.map(lambda s: tf.io.parse_example(s, spec)["label"]):
+            fakes = int(tf.reduce_sum(batch))
+            counts[1] += fakes
+            counts[0] += len(batch) - fakes
+    per_record = example_count(prepared, split, input_type) // record_count(prepared, split)
+    return counts[0] * per_record, counts[1] * per_record
+
+
+def balanced_weights(*counts: int) -> dict[int, float]:
+    """{label: weight}, inverse to the class's frequency, so that all classes weigh the same and the mean is 1.
+
+    Args:
+      counts: examples of each class, in the order of the labels: real, fake, or K of them.
+    """
+    return {label: sum(counts) / (len(counts) * count) for label, count in enumerate(counts)}

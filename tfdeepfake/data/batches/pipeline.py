@@ -1,4 +1,4 @@
-"""A prepared data set (TFDS) to `tf.data` batches for a network: `training_batches` and `scoring_batches`.
+"""A prepared data set (TFDS) to shuffled `tf.data` batches for a network; those in stored order are of `one_pass`.
 
     records -> [one per frame] -> shuffle (encoded) -> decode -> augment -> batch -> unpack flow, weight, CutMix
 
@@ -14,25 +14,20 @@ from functools import partial
 
 import tensorflow as tf
 
-from tfdeepfake.data import flow as flow_module
 from tfdeepfake.data.batches import augment_policies
 from tfdeepfake.data.batches.augment_tf import augmenter, cut_and_mixed, images_of
-from tfdeepfake.data.batches.classes import method_counts, one_hot, triplets
-from tfdeepfake.data.batches.prepared import PreparedData, open_data, reading, serves, shard_paths
+from tfdeepfake.data.batches.classes import balanced_weights, label_counts, method_counts, one_hot, triplets
+from tfdeepfake.data.batches.decoding import decoded_examples, decoder, stacked
+from tfdeepfake.data.batches.network_inputs import inputs_of, labels_of, prefetched
+from tfdeepfake.data.batches.one_pass import scoring_batches, validation_batches, validation_labels
+from tfdeepfake.data.batches.prepared import PreparedData, open_data, reading, serves
 from tfdeepfake.data.batches.records import (
-    KEYS,
     PARALLEL,
-    decoded_examples,
-    decoder,
     encoded_examples,
     example_count,
     host_paths,
     least_count,
-    looks_of,
     record_count,
-    serialized,
-    stacked,
-    subgroups_of,
     view_of,
 )
 from tfdeepfake.data.batches.window import drawn
@@ -40,7 +35,8 @@ from tfdeepfake.data.batches.window import drawn
 # Those of `prepared` and `records` are for users who need the batches too.
 __all__ = [
     "BatchSettings", "PreparedData", "balanced_weights", "example_count", "label_counts", "method_counts", "open_data",
-    "reading", "scoring_batches", "serves", "steps_per_epoch", "training_batches",
+    "reading", "scoring_batches", "serves", "steps_per_epoch", "training_batches", "validation_batches",
+    "validation_labels",
 ]  # fmt: skip
 
 # A split whose decoded examples fit in here is decoded once and held (the demo's 500 clips of 16 x 64 x 64
@@ -163,43 +159,7 @@ def training_batches(
         return batches.enumerate(start=skip).map(lambda number, batch: batch | {"mix_draw": draw, "mix_number": number})
 
     dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
-    return _prefetched(dataset.map(partial(_training_batch, settings), num_parallel_calls=PARALLEL))
-
-
-def scoring_batches(
-    prepared: PreparedData,
-    split: str,
-    input_type: str,
-    batch_size: int,
-    with_keys: bool = False,
-    with_flow: bool | None = None,
-    cache_bytes: int = 0,
-    hosts: int = 1,
-    host: int = 0,
-    classes: tuple[str, ...] | None = None,
-) -> tf.data.Dataset:
-    """Batches of one pass over a split in stored order, the uneven last batch included.
-
-    Args:
-      prepared, split, input_type, batch_size, with_flow: as of `training_batches`.
-      with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s) and
-        of the subgroups that the data set stores (strings); of data that tell, float32 `records.LOOKS`.
-      cache_bytes: decoded examples are held in memory when they take no more than this, for further passes.
-      hosts, host, classes: see `records.View`.
-    Returns:
-      tf.data.Dataset of (inputs, label) as of `training_batches`, and keys when asked for.
-    Raises:
-      InputError, tf.errors.DataLossError: as `training_batches`.
-    """
-    view = view_of(prepared, split, input_type, with_flow, hosts, host, classes)
-    examples = decoded_examples(view, host_paths(view), with_keys)
-    if view.decoded_bytes <= cache_bytes:
-        examples = examples.cache()
-    # Told, because `predict` warns about a data set whose length it does not know.
-    whole = tf.data.experimental.assert_cardinality(-(-view.count // batch_size))
-    dataset = examples.batch(batch_size).apply(whole)
-    keys = (*KEYS, *looks_of(prepared), *subgroups_of(prepared)) if with_keys else ()
-    return _prefetched(dataset.map(partial(_scoring_batch, keys), num_parallel_calls=PARALLEL))
+    return prefetched(dataset.map(partial(_training_batch, settings), num_parallel_calls=PARALLEL))
 
 
 def _epoch_draws(settings, epoch, num_files):
@@ -267,26 +227,9 @@ def _changed_batches(examples, batch_size, change, draw, groups, skip, settings)
     return (changed.rebatch if groups else changed.batch)(each, drop_remainder=True)
 
 
-def _inputs(batch):
-    """What the network reads of a batch of decoded examples: flow unpacked, and turned as augmentation asks."""
-    inputs = {"frames": batch["frames"]}
-    if "flow" in batch:
-        inputs["flow"] = flow_module.unpack_flow_ops(batch["flow"], batch["flow_max_px"])
-    if "turn" in batch:
-        # To [B, 1.., 2, 2]. Written out: a product with a matrix of 2 x 2 is slow for so many vectors.
-        turn = tf.reshape(batch["turn"], [-1] + [1] * (inputs["flow"].shape.rank - 2) + [2, 2])
-        u, v = inputs["flow"][..., :1], inputs["flow"][..., 1:]
-        inputs["flow"] = turn[..., 0] * u + turn[..., 1] * v
-    return inputs
-
-
-def _labels(batch):
-    return tf.cast(batch["label"], tf.float32)[:, None]
-
-
 def _training_batch(settings, batch):
     """A batch of decoded examples -> what `fit` takes."""
-    inputs, label, weight = _inputs(batch), _labels(batch), None
+    inputs, label, weight = inputs_of(batch), labels_of(batch), None
     if settings.class_weight is not None:
         by_class = tf.constant([settings.class_weight[n] for n in range(len(settings.class_weight))], tf.float32)
         weight = tf.gather(by_class, batch["label"])
@@ -296,40 +239,3 @@ def _training_batch(settings, batch):
         numbers = batch["mix_draw"], batch["mix_number"]
         inputs, label, weight = cut_and_mixed(*numbers, inputs, label, weight, settings.mix_probability)
     return (inputs, label) if weight is None else (inputs, label, weight)
-
-
-def _scoring_batch(keys, batch):
-    """A batch of decoded examples -> what `predict` takes, and its keys."""
-    return (_inputs(batch), _labels(batch)) + (({name: batch[name] for name in keys},) if keys else ())
-
-
-def _prefetched(dataset):
-    """Batches prepared ahead, in a fixed order."""
-    options = tf.data.Options()
-    options.deterministic = True
-    # See `records.PARALLEL`.
-    options.autotune.enabled = False
-    return dataset.prefetch(2).with_options(options)
-
-
-def label_counts(prepared: PreparedData, split: str, input_type: str = "clip") -> tuple[int, int]:
-    """(real, fake) examples of the network's input type in a split; reads the labels of every record."""
-    spec = {"label": prepared.builder.info.features.tf_example_spec["label"]}
-    counts = [0, 0]
-    labels = serialized(prepared, split, tf.constant(shard_paths(prepared, split))).batch(256)
-    with reading(prepared, split):
-        for batch in labels.map(lambda s: tf.io.parse_example(s, spec)["label"]):
-            fakes = int(tf.reduce_sum(batch))
-            counts[1] += fakes
-            counts[0] += len(batch) - fakes
-    per_record = example_count(prepared, split, input_type) // record_count(prepared, split)
-    return counts[0] * per_record, counts[1] * per_record
-
-
-def balanced_weights(*counts: int) -> dict[int, float]:
-    """{label: weight}, inverse to the class's frequency, so that all classes weigh the same and the mean is 1.
-
-    Args:
-      counts: examples of each class, in the order of the labels: real, fake, or K of them.
-    """
-    return {label: sum(counts) / (len(counts) * count) for label, count in enumerate(counts)}

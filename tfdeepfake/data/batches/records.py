@@ -1,13 +1,11 @@
-"""Stored records as a network's examples: which records of a split a host reads, how they are parsed and decoded."""
+"""Stored records as a network's examples: which records of a split a host reads, and how they are parsed."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import tensorflow as tf
 
-from tfdeepfake.data.batches.augment_tf import images_of
 from tfdeepfake.data.batches.prepared import PreparedData, prepare_command, serves, shard_paths
 from tfdeepfake.data.batches.window import middle
 from tfdeepfake.errors import InputError
@@ -18,8 +16,10 @@ PARALLEL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 # What names an example in the scores table; and how well its face is seen, of data sets that tell.
 KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
 LOOKS = ("side_px", "confidence")
+# How much of the crops was manipulated, of data sets that store masks.
+MASK_FRACTION = "mask_fraction"
 # Stored one per frame of a clip; everything else is one per clip.
-PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s", "side_px")
+PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s", "side_px", "mask")
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,7 @@ def encoded_examples(
     names += ["data_set", "method", "video", "source", "face", "frame_indices", "timestamps_s"] if with_keys else []
     names += subgroups_of(view.prepared) if with_keys else []
     names += ["face_side_px", "confidence"] if with_keys and looks_of(view.prepared) else []
+    names += ["mask"] if with_keys and stores_masks(view.prepared) else []
     known = view.prepared.builder.info.features.tf_example_spec
     spec = {name: known[name] for name in names}
 
@@ -207,6 +208,11 @@ def looks_of(prepared: PreparedData) -> tuple[str, ...]:
     """`LOOKS`, of a data set that stores how well its faces are seen and had them looked for; else nothing."""
     stored = {"face_side_px", "confidence"} <= set(prepared.builder.info.features)
     return LOOKS if stored and prepared.recipe.detector != "none" else ()
+
+
+def stores_masks(prepared: PreparedData) -> bool:
+    """Whether each frame comes with the mask of what was manipulated."""
+    return "mask" in prepared.builder.info.features
 
 
 def _with_class(example, classes, keep_method):
@@ -237,48 +243,3 @@ def _frames_of(num_frames, clip):
     return tf.data.Dataset.from_tensor_slices(
         {n: v if n in PER_FRAME else tf.repeat(v[None], num_frames, axis=0) for n, v in clip.items()}
     )
-
-
-def decoder(prepared: PreparedData) -> Callable[[dict], dict]:
-    """Example, or examples of one image each, with images encoded -> the same with lists of uint8 images."""
-    h, w = prepared.recipe.height_px, prepared.recipe.width_px
-
-    def images(encoded, decode, shape):
-        # Unrolled: a loop op inside tf.data costs more than the decoding of a small face.
-        return [tf.ensure_shape(decode(one), shape) for one in tf.unstack(tf.reshape(encoded, [-1]))]
-
-    def image(encoded):
-        if prepared.metadata.get("image_format") == "png":
-            return tf.io.decode_png(encoded, channels=3)
-        # The accurate transform gives OpenCV's pixels; TensorFlow's default is up to 8 levels off and no faster.
-        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-
-    def decode(example):
-        example = dict(example)
-        example["frames"] = images(example["frames"], image, (h, w, 3))
-        if "flow" in example:
-            example["flow"] = images(example["flow"], lambda e: tf.io.decode_png(e, channels=1), (2 * h, w, 1))
-        return example
-
-    return decode
-
-
-def stacked(example: dict) -> dict:
-    """The example with its lists of images as tensors."""
-    return example | {name: tf.stack(example[name]) for name in images_of(example)}
-
-
-def decoded_examples(
-    view: View, paths: list[str], with_keys: bool = False, whole_clips: bool = False
-) -> tf.data.Dataset:
-    """Examples of a view in stored order, decoded: images uint8 [(T,) h, w, 3], maps uint8 [(T,) 2h, w, 1]."""
-    decode = decoder(view.prepared)
-
-    def decoded(example):
-        example = decode(example)
-        if view.input_type == "clip":
-            return stacked(example)
-        return example | {name: example[name][0] for name in images_of(example)}
-
-    examples = encoded_examples(view, tf.constant(paths), with_keys, whole_clips)
-    return examples.map(decoded, num_parallel_calls=PARALLEL)

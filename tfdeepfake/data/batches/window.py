@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfdeepfake.data.batches.prepared import PreparedData
 from tfdeepfake.errors import InputError
 
-_PER_FRAME = ("frames", "flow", "flow_max_px", "frame_indices", "timestamps_s", "face_side_px")
+_PER_FRAME = ("frames", "flow", "flow_max_px", "frame_indices", "timestamps_s", "face_side_px", "mask")
 # Sets the draw of a window apart from those of augmentation, which have the same numbers.
 _WINDOW = 0x77696E
 
