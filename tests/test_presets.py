@@ -20,6 +20,7 @@ from tfdeepfake.training import run_setup
 from tfdeepfake.training import train as loop
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.preset import Preset
+from tfdeepfake.vocabulary import TTA
 
 P3 = ("I3D", "3D ResNet", "3D ResNet (w/o pre-training)", "3D ResNet (with SE)", "3D ResNet (with non-local)",
       "3D ResNeXt", "3D ResNeXt (with non-local)")  # fmt: skip
@@ -63,15 +64,19 @@ def test_a_preset_is_a_whole_experiment(name):
     config = preset.config
     text = importlib.import_module(f"train_scripts.{name}").__doc__
     assert isinstance(preset, Preset) and all(stage in presets() for stage in preset.stages)
-    assert preset.prepare_command(data_dir="data") in " ".join(text.replace("\\\n", " ").split())
+    plain = " ".join(text.replace("\\\n", " ").split())
+    assert preset.prepare_command(data_dir="data") in plain and preset.evaluate_command(name) in plain
+    assert preset.tta in TTA
     if config is None:
-        assert preset.ensemble_command(name) in " ".join(text.replace("\\\n", " ").split()) and len(preset.stages) > 1
+        assert preset.ensemble_command(name) in plain and len(preset.stages) > 1
         with pytest.raises(InputError, match="is an ensemble of runs.*tfdeepfake ensemble runs/"):
             load_trained(name)
         return
     assert config.data == preset.data_set
     assert set(config.network_args) <= set(inspect.signature(models.MODELS[config.network]).parameters)
     assert TrainConfig.from_dict(config.to_dict()) == config
+    if name.startswith("p") and config.augment == "none":
+        assert "No augmentation" in plain, "what the paper is silent about is said"
     for needed in (f"tfdeepfake train --preset {name}", "hardware", "time", "expected score"):
         assert needed in text.lower()
     data_set, _, named = data_of(preset).partition("/")
@@ -203,3 +208,19 @@ def test_data_that_was_prepared_otherwise_is_refused(tmp_path):
         check_data(preset, "p2_baseline", dataclasses.replace(config, data=data_of(preset)))
     _, fitting = write_prepared(tmp_path, DataRecipe(**preset.recipe()), {"train": (1, 1)}, name="fitting")
     check_data(preset, "p2_baseline", dataclasses.replace(config, data=fitting))
+    # The builder's own options, and frames of a class, are those of the preset too.
+    name, flags = data_of(preset).split("/")
+    options = {"landscape": True}
+    for there, change, problem in (
+        (options, {}, None), ({}, {}, "landscape is False there, True in p2_baseline"),
+        (options, {"num_frames_real": 40}, "num_frames_real is None there, 40 in p2_baseline"),
+    ):  # fmt: skip
+        root, recipe = tmp_path / str(problem), DataRecipe(**preset.recipe())
+        write_prepared(root, recipe, {"train": (1, 1)}, name=name, config=flags, options=there)
+        own = dataclasses.replace(config, data=f"{name}/{flags}", data_dir=str(root))
+        changed = dataclasses.replace(preset, prepare=preset.prepare | change)
+        if problem is None:
+            check_data(changed, "p2_baseline", own)
+            continue
+        with pytest.raises(InputError, match=problem):
+            check_data(changed, "p2_baseline", own)

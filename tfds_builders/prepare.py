@@ -144,6 +144,11 @@ def config_name(name: str, input_type: str = "clip", **flags: Any) -> str:
     return _choose(name, input_type, None, numbers, image_format, flags)[1].name
 
 
+def default_options(name: str) -> dict:
+    """{option: value} of a builder of `BUILDERS` where `prepare` is not told otherwise."""
+    return dict(importlib.import_module(BUILDERS[name]).Builder.OPTIONS)
+
+
 def _choose(name, input_type, data_dir, numbers, image_format, changes):
     """Builder class, config and data dir that the arguments ask for."""
     from tfds_builders.core.configs import find_config

@@ -6,7 +6,7 @@ r"""P0 Table I, E4 (EfficientNetB4).
     tfdeepfake evaluate runs/p0_efficientnet_b4 --split test --data-dir data
 
 The paper: DFDC, 10 frames a video, BlazeFace, the most confident face, 224 x 224 px, the augmentations of `--augment
-p0`, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1).
+p0` in training and validation, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1).
 
 Chosen here: margin of 0.3, batches of 32, 20 epochs with early stopping after 5, class weights for the 1 to 5 of real
 and fake, ImageNet weights to start from, the validation split of the builder (the paper names none).
@@ -40,6 +40,7 @@ PRESET = Preset(
         learning_rate=1e-05,
         epsilon=1e-08,
         augment="p0",
+        augment_validation=True,
         loss="bce",
         class_weights="balanced",
     ),

@@ -6,8 +6,8 @@ r"""P0 Table I, E4AS, first stage: EfficientNetB4Att's embedding by triplets.
     tfdeepfake evaluate runs/p0_efficientnet_b4_att_st_embedding --split test --data-dir data
 
 The paper: DFDC, 10 frames a video, BlazeFace, the most confident face, 224 x 224 px, the augmentations of `--augment
-p0`, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1). The siamese training is that of Bonettini et al.
-(arXiv:2004.07676): triplets of anchor, positive and negative, margin 1.
+p0` in training and validation, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1). The siamese training is
+that of Bonettini et al. (arXiv:2004.07676): triplets of anchor, positive and negative, margin 1.
 
 Chosen here: margin of 0.3, 12 triplets a batch, as Bonettini et al. have them, 20 epochs with early stopping after 5,
 ImageNet weights to start from, the validation split of the builder (the paper names none).
@@ -41,6 +41,7 @@ PRESET = Preset(
         learning_rate=1e-05,
         epsilon=1e-08,
         augment="p0",
+        augment_validation=True,
         loss="triplet",
         class_weights="none",
     ),

@@ -4,13 +4,14 @@ r"""P1 3.5, EfficientNet-B7 with one output under a sigmoid, beside it (Sec. 3.4
         --num-frames-fake 8 --detector mtcnn --select largest --margin-frac 0.3 --height-px 240 --width-px 240 \
         --data-dir data
     tfdeepfake train --preset p1_efficientnet_b7_sigmoid --data-dir data
-    tfdeepfake evaluate runs/p1_efficientnet_b7_sigmoid --split test --data-dir data
+    tfdeepfake evaluate runs/p1_efficientnet_b7_sigmoid --split test --tta p1 --data-dir data
 
 The paper: DFDC, 8 faces of a fake and 40 of a real video (Sec. 2.2.2), MTCNN (3.2), margin of 0.5 to 0.7 of the face,
-0.3 on each side here, 240 x 240 px (2.2.4), the augmentations of `--augment p1` (2.2.5).
+0.3 on each side here, 240 x 240 px (2.2.4), the augmentations of `--augment p1` (2.2.5). It calls them test-time
+augmentation and the code that it prints `create_train_transforms`: taken for both, the test by `--tta p1`.
 
-Chosen here: ImageNet weights to start from, batches of 16, AdamW at 1e-4 with cosine decay, 10 epochs: the paper
-states none of them.
+Chosen here: the largest face; ImageNet weights to start from, batches of 16, AdamW at 1e-4 (weight decay 0.01) with
+cosine decay after 1 epoch of warm-up, 10 epochs; 4 views beside the image in the test. The paper states none of them.
 
 Hardware, time: not yet run. Expected score: not yet run here.
 """
@@ -48,4 +49,5 @@ PRESET = Preset(
         augment="p1",
         class_weights="none",
     ),
+    tta="p1",
 )

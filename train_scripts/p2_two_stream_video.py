@@ -1,15 +1,17 @@
 r"""P2 5.2, two-stream on whole videos (Table 4).
 
     tfdeepfake prepare video_folder --dir DIR --input-type clip --flow dis --sampling spaced --num-frames 16 \
-        --detector none --height-px 108 --width-px 192 --data-dir data
+        --detector none --height-px 108 --width-px 192 --option landscape=true --data-dir data
     tfdeepfake train --preset p2_two_stream_video --data-dir data
     tfdeepfake evaluate runs/p2_two_stream_video --split test --data-dir data
 
-The paper: 825 videos of DFDC, 16 equally spaced whole frames each (Sec. 3.1); Adam at "10e-3", class weights (Sec.
-4.2). 16 frames and 16 flow maps of a video are one example: batches of 4, BCE + F1. The grid over batch sizes and
-learning rates: `tfdeepfake grid p2_two_stream_video runs/grid`.
+The paper: 825 landscape videos of DFDC, 16 equally spaced whole frames each (Sec. 3.1); Adam at "10e-3", class
+weights (Sec. 4.2). 16 frames and 16 flow maps of a video are one example: batches of 4, BCE + F1. The grid over batch
+sizes and learning rates: `tfdeepfake grid p2_two_stream_video runs/grid`.
 
-Chosen here: 10 epochs, ImageNet weights to start from, no schedule. The paper gives no alpha and beta: both are 1.
+Chosen here: 10 epochs, ImageNet weights to start from, no schedule, "10e-3" read as 0.01. The paper gives no alpha
+and beta: both are 1. No augmentation: the paper names none. Sources are split 80 / 10 / 10, where the paper splits
+videos at random.
 
 Hardware, time: not yet run. Expected score: the paper prints a confusion matrix only (Figure 2); not yet run here.
 """
@@ -28,6 +30,7 @@ PRESET = Preset(
         "detector": "none",
         "height_px": 108,
         "width_px": 192,
+        "landscape": True,
     },
     config=TrainConfig(
         network="two_stream_video",

@@ -11,10 +11,10 @@ The paper: FaceForensics++, c40 (LQ), its official splits, face region enlarged 
 1e-3, weighted cross-entropy (Sec. 5). The paper finds faces by landmarks of each frame, here MTCNN does. Tables 4 and
 5 are the same network on other methods of the same prepared set: `--methods Deepfakes`, or three of the four.
 
-Chosen here: Adam, batches of 8, 30 epochs with early stopping after 5. The paper tests on all
-frames of a video in trunks of 250 and takes the mean, so does this; it does not say what becomes of the frames
-that are left over: here the last chunk overlaps the one before. Trained on 64 consecutive frames, drawn from
-each chunk anew in each epoch.
+Chosen here: Adam, batches of 8, 30 epochs with early stopping after 5. The paper tests on all frames of a video in
+trunks of 250 and takes the mean, so does this; it does not say what becomes of the frames that are left over: here
+the last chunk overlaps the one before. Trained on 64 consecutive frames, drawn from each chunk anew in each epoch. No
+augmentation: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints TCR 87.43 on all four methods (Table 2); not yet run
 here.

@@ -12,10 +12,10 @@ The paper: FaceForensics++, c40 (LQ), its official splits, face region enlarged 
 5 are the same network on other methods of the same prepared set: `--methods Deepfakes`, or three of the four. Table 1
 and the parameters of Table 6 are those of depth 101.
 
-Chosen here: Adam, batches of 8, 30 epochs with early stopping after 5. The paper tests on all
-frames of a video in trunks of 250 and takes the mean, so does this; it does not say what becomes of the frames
-that are left over: here the last chunk overlaps the one before. Trained on 16 consecutive frames, drawn from
-each chunk anew in each epoch.
+Chosen here: Adam, batches of 8, 30 epochs with early stopping after 5. The paper tests on all frames of a video in
+trunks of 250 and takes the mean, so does this; it does not say what becomes of the frames that are left over: here
+the last chunk overlaps the one before. Trained on 16 consecutive frames, drawn from each chunk anew in each epoch. No
+augmentation: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints TCR 83.86 (Table 2), AUC 0.82 (Table 3); not yet run
 here.

@@ -12,7 +12,8 @@ px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 ep
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_grid_4x4_224` prints how each is prepared and scored.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation
+beside the mask: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC on CDF 82.31, DFDC 73.46; not yet run here.
 """

@@ -9,11 +9,12 @@ r"""P4 Table 6, I3D-RGB.
 
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). 64
-frames, which the printed FLOPs tell.
+frames, which the printed FLOPs tell. Table 6 has weights of ImageNet-1K for this one, which are taken.
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_i3d` prints how each is prepared and scored.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation: the
+paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC on CDF 78.24, DFDC 65.58; not yet run here.
 """

@@ -9,11 +9,13 @@ r"""P4 Table 6, R3D-50.
 
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). 64
-frames at 224 px, near the printed FLOPs. No ImageNet file of it is known: Kinetics weights.
+frames at 224 px, near the printed FLOPs. Table 6 has ImageNet-1K weights for it, of which no file is known: Kinetics
+weights here.
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_resnet3d_50` prints how each is prepared and scored.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation: the
+paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC on CDF 79.63, DFDC 67.73; not yet run here.
 """

@@ -9,6 +9,8 @@ r"""P4 Tables 1, 3, 4 and 6, TALL over Swin-B, trained on FaceForensics++ HQ.
 
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2).
+Sec. 1 draws the frames at random from a longer clip, whose length it does not give; here they are stored, as Sec. 4.2
+has it (`--window-frames 4` of longer stored runs draws them).
 
 The row is about celeb_df, dfdc, face_forensics (FaceShifter), deeper_forensics: `tfdeepfake presets p4_tall` prints
 how each is prepared and scored.
@@ -17,7 +19,8 @@ Table 5's row scores the bedroom images by generators, which are whole images an
 presets p4_tall_gans` says, and score them with `tfdeepfake protocol pseudo_videos` in the place of
 `evaluate`, which refuses data of another recipe.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation
+beside the mask: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints accuracy 98.65, AUC 99.87 (Table 1); AUC on CDF 90.79,
 DFDC 76.78, FSh 99.67, DFo 99.62 (Table 3); not yet run here.

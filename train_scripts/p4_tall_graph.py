@@ -9,6 +9,8 @@ r"""P4 Table 7, variant 6, and Table 5, TALL++*: TALL with the graph block, with
 
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2).
+Sec. 1 draws the frames at random from a longer clip, whose length it does not give; here they are stored, as Sec. 4.2
+has it (`--window-frames 4` of longer stored runs draws them).
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_tall_graph` prints how each is prepared and scored.
 
@@ -16,7 +18,8 @@ Table 5's row scores the bedroom images by generators, which are whole images an
 presets p4_tall_gans` says, and score them with `tfdeepfake protocol pseudo_videos` in the place of
 `evaluate`, which refuses data of another recipe.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation
+beside the mask: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC on CDF 91.42, DFDC 77.80; not yet run here.
 """

@@ -9,11 +9,14 @@ r"""P4 Table 5, TALL++* trained on DMs.
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). The
 bedroom images of five generators and the real ones meant for them, pseudo-videos of 200 images whose scores are
-averaged; alpha is 0 (Sec. 4.7). Each image is a clip of four times itself.
+averaged; alpha is 0 (Sec. 4.7). Each image is a clip of four times itself. Sec. 1 draws the frames at random from a
+longer clip, whose length it does not give; here they are stored, as Sec. 4.2 has it (`--window-frames 4` of longer
+stored runs draws them).
 
 The row is about diffusion_gan_bedroom: `tfdeepfake presets p4_tall_graph_dms` prints how each is prepared and scored.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation
+beside the mask: the paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC 100.00 over all ten generators; not yet run here.
 """

@@ -9,11 +9,14 @@ r"""P4 Table 6, ViT-B.
 
 The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
 px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). The
-network sees each frame of the clips by itself and a video's frames are averaged.
+network sees each frame of the clips by itself and a video's frames are averaged. Sec. 1 draws the frames at random
+from a longer clip, whose length it does not give; here they are stored, as Sec. 4.2 has it (`--window-frames 4` of
+longer stored runs draws them).
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_vit_b` prints how each is prepared and scored.
 
-Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two.
+Chosen here: 30 epochs; no class weights; BCE on one logit in the place of cross-entropy on two. No augmentation: the
+paper names none.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC on CDF 82.33, DFDC 72.64; not yet run here.
 """

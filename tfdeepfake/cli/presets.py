@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
                 f" {key}={','.join(value) if isinstance(value, tuple) else value}" for key, value in options.items()
             )
             print(f"\nOn {data_set}{told}:\n\n    {preset.prepare_command(number, data_dir='data')}")
-            print(f"    tfdeepfake evaluate runs/{name} --split test --data {data_of(preset, number)} --data-dir data")
+            print(f"    {preset.evaluate_command(name, data_of(preset, number))}")
         print()
 
 
@@ -89,17 +89,20 @@ def check_data(preset: "Preset", name: str, config: "TrainConfig") -> None:
     """Refuses data that was prepared otherwise than a preset says.
 
     Raises:
-      InputError: it is not prepared, or a field of its recipe is another; names the command that prepares it.
+      InputError: it is not prepared, or a field of its recipe, an option of its builder or the frames of a class are
+        another; names the command that prepares it.
     """
     from tfdeepfake.data.batches.prepared import open_data
+    from tfds_builders.prepare import default_options
 
     command = f"Run: {preset.prepare_command(data_dir=config.data_dir)}"
     try:
-        recipe = open_data(config.data, config.data_dir).recipe
+        prepared = open_data(config.data, config.data_dir)
     except InputError as error:
         raise InputError(config.data, error.problem, command) from None
-    wanted = preset.recipe()
-    differ = {field: getattr(recipe, field) for field, value in wanted.items() if getattr(recipe, field) != value}
+    differ = preset.differing(prepared, default_options(preset.data_set))
     if differ:
-        told = ", ".join(f"{field} is {there!r} there, {wanted[field]!r} in {name}" for field, there in differ.items())
+        told = ", ".join(
+            f"{field} is {there!r} there, {wanted!r} in {name}" for field, (there, wanted) in differ.items()
+        )
         raise InputError(config.data, f"was prepared otherwise: {told}.", command)

@@ -5,11 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.preset import Preset
+
+if TYPE_CHECKING:
+    from tfdeepfake.data.batches.prepared import PreparedData
 
 ANY = "any"
 # They say where the data are, and nothing of the experiment.
@@ -134,29 +137,25 @@ def row_of(
     return Row(name, name, config, tuple((stage, config_of(stage)) for stage in stages), tuple(presets[name].rows))
 
 
-def differing_data(preset: Preset, data: str, recipe: DataRecipe) -> dict[str, str]:
+def differing_data(preset: Preset, prepared: "PreparedData") -> dict[str, str]:
     """{field: "VALUE (preset VALUE)"} of what the data are otherwise than the preset's.
 
     Args:
       preset: Preset.
-      data: name of the prepared data set; recipe: its recipe.
+      prepared: the data set. Of options of its builder those count that it was told.
     """
-    differ = {
-        field: f"{getattr(recipe, field)!r} (preset {wanted!r})"
-        for field, wanted in preset.recipe().items()
-        if getattr(recipe, field) != wanted
-    }
-    there = data.partition("/")[0].partition(":")[0]
+    there = prepared.version.partition("/")[0].partition(":")[0]
+    differ = {field: f"{value!r} (preset {wanted!r})" for field, (value, wanted) in preset.differing(prepared).items()}
     return ({} if there == preset.data_set else {"data_set": f"{there} (preset {preset.data_set})"}) | differ
 
 
-def check_data(row: Row, preset: Preset, data: str, recipe: DataRecipe, allow: Sequence[str]) -> dict[str, str]:
+def check_data(row: Row, preset: Preset, data: str, prepared: "PreparedData", allow: Sequence[str]) -> dict[str, str]:
     """`differing_data` of a row, all of it allowed.
 
     Raises:
       InputError: a field differs that `allow` does not name, and `allow` is not "any".
     """
-    differ = differing_data(preset, data, recipe)
+    differ = differing_data(preset, prepared)
     refused = {} if ANY in allow else {f: text for f, text in differ.items() if f not in (*allow, "data_set")}
     if refused:
         told = ", ".join(f"{field} {text}" for field, text in refused.items())

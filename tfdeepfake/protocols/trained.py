@@ -43,7 +43,7 @@ def plan_of(
     where = str(run_dir / runs.RUNS)
     rows = [row_of(preset, presets, overrides, data, data_dir, where) for preset in chosen]
     runs.check_names(rows)
-    differs = {row.preset: check_data(row, presets[row.preset], data, opened.recipe, allow) for row in rows}
+    differs = {row.preset: check_data(row, presets[row.preset], data, opened, allow) for row in rows}
     module, _, function = PROTOCOLS[name].function.partition(":")
     table = getattr(importlib.import_module(f"tfdeepfake.protocols.{module}"), function)(rows, opened)
     runs.check_begun(table.rows, run_dir)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list, split_of
+from tfdeepfake.data.video import VideoError, probe
 from tfdeepfake.data.video.frame_folder import frame_files
 from tfdeepfake.data.video.walk import Folder, lines, walk
 from tfdeepfake.errors import InputError
@@ -51,6 +52,30 @@ def list_folder(folder: Path | str, needed: tuple[str, ...] = NAMES, frame_rate:
     listing = with_splits(_told(videos, originals, [folder / name for name in NAMES]), table or folder)
     listing.notes = lines(content, frame_rate) + _of_others(content) + listing.notes
     return listing
+
+
+def landscape_only(listing: Listing) -> Listing:
+    """The listing without the videos that are shown higher than wide, or square.
+
+    Reads what each file holds, a rotation included. One that cannot be read stays: the preparation counts it.
+
+    Raises:
+      InputError: no video is left.
+    """
+    others = [v for v in listing.videos if not _may_be_landscape(v.path)]
+    if len(others) == len(listing.videos):
+        raise InputError("landscape", f"leaves none of the {len(others)} videos: none is wider than high.")
+    listing = dataclasses.replace(listing, videos=[v for v in listing.videos if v not in others])
+    listing.exclude("not landscape", *(v.name for v in others))
+    return listing
+
+
+def _may_be_landscape(path):
+    try:
+        facts = probe(path)
+    except VideoError:
+        return True
+    return facts.width > facts.height
 
 
 def _of_others(content):

@@ -2,10 +2,12 @@
 
 import os
 
+import numpy as np
 import pytest
 
+from tfdeepfake.data.video.write import write_image
 from tfdeepfake.errors import InputError
-from tfds_builders.video_folder.listing import list_videos, read_table
+from tfds_builders.video_folder.listing import landscape_only, list_folder, list_videos, read_table
 
 
 def table(folder, text, encoding="utf-8"):
@@ -120,3 +122,19 @@ def test_subfolders(tmp_path):
         "fake/swap/f0.avi": (1, "swap", "f0"),
         "fake/f1.MOV": (1, "fake", "f1"),
     }
+
+
+def test_only_landscape_videos_are_kept_and_the_others_named(tmp_path):
+    for name in ("real", "fake"):
+        (tmp_path / name).mkdir()
+        for kind, size in (("wide", (30, 40)), ("high", (40, 30)), ("square", (30, 30))):
+            write_image(tmp_path / name / f"{name}_{kind}.png", np.zeros((*size, 3), np.uint8))
+    (tmp_path / "fake" / "broken.mp4").write_bytes(b"no video")
+    listing = landscape_only(list_folder(tmp_path))
+    assert [v.name for v in listing.videos] == ["fake/broken.mp4", "fake/fake_wide.png", "real/real_wide.png"]
+    left_out = ["fake/fake_high.png", "fake/fake_square.png", "real/real_high.png", "real/real_square.png"]
+    assert listing.left_out == {"not landscape": left_out}
+    for name in ("real/real_wide.png", "fake/fake_wide.png", "fake/broken.mp4"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match="landscape: leaves none of the 4 videos"):
+        landscape_only(list_folder(tmp_path))

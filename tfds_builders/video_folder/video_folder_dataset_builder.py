@@ -9,7 +9,7 @@ from tfdeepfake.data.video.frame_folder import FRAME_RATE
 from tfds_builders.core.building import VideoBuilder, make_video, split_generators
 from tfds_builders.core.configs import FACE_CONFIGS
 from tfds_builders.core.manual import note_listing
-from tfds_builders.video_folder.listing import LAYOUT, list_folder
+from tfds_builders.video_folder.listing import LAYOUT, landscape_only, list_folder
 
 
 class Builder(VideoBuilder):
@@ -20,13 +20,16 @@ class Builder(VideoBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the videos. {LAYOUT}"
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"
-    # Frames/s of videos that are folders of images, which carry no times.
-    OPTIONS = {"frame_rate": FRAME_RATE}
+    # Frames/s of videos that are folders of images, which carry no times; and whether videos that are shown higher than
+    # wide, or square, are left out (P2 3).
+    OPTIONS = {"frame_rate": FRAME_RATE, "landscape": False}
 
     def _split_generators(self, dl_manager):
         folder = self.folder or dl_manager.manual_dir
         rate = self.builder_config.options.get("frame_rate")
         listing = list_folder(folder, frame_rate=rate)
+        if self.builder_config.options.get("landscape"):
+            listing = landscape_only(listing)
         note_listing(self, listing)
         videos = [
             make_video(
