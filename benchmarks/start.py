@@ -8,7 +8,8 @@ fills the caches. `command` is `tfdeepfake predict` as a shell starts it, up to 
 it takes: where other work runs on the machine, that is the figure to compare. The parts are those of a second process
 that does the same steps one by one: `python` and `imports` up to the loaded modules, `load` network and detector, then
 the verdict's own decode, detect and network; `trace` is what a Keras network's first call takes more. With
---detector-weights, the file of BlazeFace, B4 runs with it in the place of MTCNN. Takes about six minutes.
+--detector-weights, the file of BlazeFace, B4 runs with it in the place of MTCNN. Behind them, what a notebook waits for:
+`import tfdeepfake` and `Detector(...)` in a process that runs already. Takes about six minutes, LiteRT alone two.
 """
 
 import argparse
@@ -101,6 +102,22 @@ def measure_parts(case):
     print(json.dumps(spent))
 
 
+NOTEBOOK = """
+import sys, time
+start = time.perf_counter()
+import tfdeepfake
+imported = time.perf_counter()
+tfdeepfake.Detector(sys.argv[1], runtime=sys.argv[2], log=lambda line: None)
+print(imported - start, time.perf_counter() - imported)
+"""
+
+
+def notebook_s(model, runtime):
+    """Seconds of `import tfdeepfake` and of `Detector(...)` in a new process, its own start left out."""
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK, model, runtime], capture_output=True, text=True, check=True)
+    return [float(seconds) for seconds in done.stdout.splitlines()[-1].split()]
+
+
 def make_media(folder):
     """{"video": path, "photo": path}, drawn."""
     import cv2
@@ -147,6 +164,12 @@ def main():
                 middle = [statistics.median(run[part] for run in runs) for part in PARTS]
                 row = f"{title}, {detector[0]}, {runtime}"
                 print(f"{row:50s}" + "".join(f"{seconds:9.2f}" for seconds in commands + middle), flush=True)
+        for network in ("efficientnet_b4_att", "meso4"):
+            for runtime in args.runtime:
+                seconds = [notebook_s(str(models / network), runtime) for _ in range(args.repeats)]
+                imported, made = (statistics.median(column) for column in zip(*seconds, strict=True))
+                row = f"notebook: {network}, {runtime}"
+                print(f"{row:50s} import {imported:.3f}, Detector(...) {made:.2f}", flush=True)
     return None
 
 
