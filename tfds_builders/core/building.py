@@ -62,10 +62,18 @@ def dataset_info(builder: VideoBuilder, **facts: Any) -> tfds.core.DatasetInfo:
     facts |= {name: getattr(config, name) for name in (*by_class, "image_format")}
     facts |= {"subgroups": list(builder.SUBGROUPS)} if builder.SUBGROUPS else {}
     masks = bool(config.options.get("masks", False))
-    return builder.dataset_info_from_configs(
+    info = builder.dataset_info_from_configs(
         features=feature_dict(config.recipe, config.image_format, masks, builder.SUBGROUPS),
         metadata=tfds.core.MetadataDict(facts),
     )
+    # TFDS would look for facts of a set that is not prepared yet in a bucket of its own sets, and leave a temporary
+    # folder behind each time.
+    info.initialize_from_bucket = _nothing
+    return info
+
+
+def _nothing():
+    pass
 
 
 def make_video(config: VideoConfig, **facts: Any) -> Video:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import tempfile
 
 import pytest
 import tensorflow_datasets as tfds
@@ -87,3 +88,9 @@ def test_every_field_of_the_recipe_can_be_changed():
     assert set(other) == {f.name for f in dataclasses.fields(DataRecipe)}
     names = {recipe_name(dataclasses.replace(base, **{name: value})) for name, value in other.items()}
     assert len(names | {recipe_name(base)}) == len(other) + 1
+
+
+def test_a_builder_leaves_no_temporary_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Builder(data_dir=tmp_path / "data", config=Builder.BUILDER_CONFIGS[0])
+    assert not list(tmp_path.glob("tmp*"))
