@@ -14,6 +14,7 @@ from support.media import make_video, moving_frames
 from support.verdicts import brightness_network, recipe
 
 from tfdeepfake.data import synthetic
+from tfdeepfake.plain_answers import load_plain
 from tfdeepfake.verdict import isolated
 from tfdeepfake.verdict.batch import Network, judge_many
 from tfdeepfake.verdict.judging import judge
@@ -117,8 +118,12 @@ def test_an_answer_that_is_a_program_is_not_run(tmp_path, monkeypatch, lookers):
     monkeypatch.setattr(isolated, "GRACE_S", 60.0)
     failure = lookers.look(tmp_path / "a.mp4").failure
     assert "gave no plain answer (it names posix.mkdir)" in failure.reason and not (tmp_path / "evil").exists()
-    with pytest.raises(pickle.UnpicklingError):
-        isolated._load_plain(pickle.dumps((True, print)))
+    for lied in ((True, print), True, (False, "no error"), ([], 1), (True, 1, 2)):
+        with pytest.raises(pickle.UnpicklingError):
+            load_plain(pickle.dumps(lied))
+    for cut in (b"", b"\x80\x04", b"garbage", pickle.dumps((True, 1))[:-3]):
+        with pytest.raises(pickle.UnpicklingError):
+            load_plain(cut)
 
 
 @pytest.fixture(scope="module")

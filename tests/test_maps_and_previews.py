@@ -11,11 +11,12 @@ from support import served
 from support.pretended import Judge, client, wait_for
 
 from tfdeepfake.explain.samples import Sample
+from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.serving import jobs, on_request
 from tfdeepfake.serving.explained import ExplainTask, explain_face
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.kept_samples import SAMPLES, keep_samples, kept_faces, read_sample
-from tfdeepfake.workers import OwnProcess, WorkerCrashed
+from tfdeepfake.workers import WorkerCrashed
 
 JPEG = b"\xff\xd8\xff and so on"
 
@@ -46,9 +47,9 @@ class Process:
 def process(monkeypatch):
     judge, process = Judge(), Process()
     judge.verdict = lambda name: {"name": name, "status": "scored", "label": "REAL", "page": True, "explainable": [2]}
-    monkeypatch.setattr(jobs, "OwnProcess", lambda **options: judge)
+    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
-    monkeypatch.setattr(on_request, "OwnProcess", lambda **options: process)
+    monkeypatch.setattr(on_request, "plain_process", lambda **options: process)
     yield process
     process.go.set()
 
@@ -112,7 +113,7 @@ def test_a_map_is_made_confined(tmp_path):
     (tmp_path / SAMPLES).mkdir()
     np.savez(tmp_path / SAMPLES / "face_3.npz", **kept)
     assert kept_faces(tmp_path) == [3] and isinstance(read_sample(tmp_path, 3), Sample)
-    process = OwnProcess(load=jobs.load_plain)
+    process = plain_process()
     said = process(explain_face, ExplainTask(source, str(tmp_path), 3))
     assert (said["face"], said["frame"], said["time_s"], said["maps"]) == (3, 7, 0.28, ["frames"])
     height, width = np.asarray(Image.open(tmp_path / said["file"])).shape[:2]

@@ -88,8 +88,8 @@ def address(monkeypatch):
     """Of a server."""
     judge = Judge()
     judge.image, judge.verdict = jpeg(), scored
-    monkeypatch.setattr(jobs, "OwnProcess", lambda **options: judge)
-    monkeypatch.setattr(on_request, "OwnProcess", OnRequest)
+    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
+    monkeypatch.setattr(on_request, "plain_process", OnRequest)
     app = create_app(SOURCE, ServeSettings(), log=None)
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)

@@ -19,7 +19,7 @@ TUS = {"tus-resumable": "1.0.0"}
 @pytest.fixture
 def judge(monkeypatch):
     judge = Judge()
-    monkeypatch.setattr(jobs, "OwnProcess", lambda **options: judge)
+    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
     return judge
 

@@ -20,6 +20,7 @@ from support import media, served
 from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.plain_answers import load_plain, plain_process
 from tfdeepfake.serving import jobs
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
@@ -29,13 +30,12 @@ from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.serving.uploads import safe_name
 from tfdeepfake.serving.work_folder import work_folder
-from tfdeepfake.workers import OwnProcess
 
 
 @pytest.fixture
 def judge(monkeypatch):
     judge = Judge()
-    monkeypatch.setattr(jobs, "OwnProcess", lambda **options: judge)
+    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
     yield judge
     judge.go.set()
@@ -364,7 +364,7 @@ def test_what_a_killed_server_left_is_swept_and_what_another_uses_is_not(tmp_pat
 
 def test_what_a_process_answers_is_plain_or_refused():
     def answered(value):
-        return jobs.load_plain(pickle.dumps((True, value)))[1]
+        return load_plain(pickle.dumps((True, value)))[1]
 
     verdict = {"status": "scored", "faces": [{"probability": 0.5, "timeline": []}], "label": None}
     assert answered(verdict) == verdict
@@ -378,7 +378,7 @@ def test_what_a_process_answers_is_plain_or_refused():
 def test_the_process_judges_a_video_confined(tmp_path):
     served.model_folder(tmp_path / "model", num_frames=2)
     source, frames = Source(str(tmp_path / "model"), "net", runtime="keras"), [np.full((48, 64, 3), 90, np.uint8)] * 6
-    process = OwnProcess(load=jobs.load_plain)
+    process = plain_process()
     limits = process(judge_upload, Task(source))["limits"]
     assert limits == ["files", "memory", "network"]
     folder = tmp_path / "job"

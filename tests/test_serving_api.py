@@ -13,10 +13,10 @@ from support import asking, served
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
+from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.serving import rest
 from tfdeepfake.serving.batching import Batcher
 from tfdeepfake.serving.grpc_api import start_grpc
-from tfdeepfake.serving.jobs import load_plain
 from tfdeepfake.serving.messages import fill_tensor, messages
 from tfdeepfake.serving.remote import RemoteModel, ServableModel
 from tfdeepfake.serving.servable import Servable, ServingError
@@ -442,7 +442,7 @@ def test_a_call_waits_for_a_request_that_is_being_read(frame):
 
 def test_processes_that_judge_share_the_network_of_the_server(frame):
     batcher = Batcher(frame[0], 8, 0)
-    process = OwnProcess(load=load_plain, answers=answers(batcher))
+    process = plain_process(answers=answers(batcher))
     logits = process(asking.score_shared, (str(frame[2] / "net"), ROWS.tolist()))
     np.testing.assert_allclose(logits, frame[1].predict(ROWS, verbose=0), atol=1e-6, rtol=0)
     with pytest.raises(InputError, match="net: frames needs uint8 .B, 16, 24, 3., got uint8 .3, 15, 24, 3.."):

@@ -106,7 +106,7 @@ class OwnProcess:
 
     Args:
       threads: of the libraries in it.
-      load: of the bytes that it answers with; a function of its own for a process that may have been taken over.
+      load: of the bytes that it answers with; where it raises pickle.UnpicklingError, the process is ended.
       answers: function of what it asks by `ask_parent` before it answers.
     """
 
@@ -128,6 +128,9 @@ class OwnProcess:
                 fine, answer = self._load(worker.pipe.recv_bytes())
             except (EOFError, ConnectionError):
                 died = worker.death()
+                break
+            except pickle.UnpicklingError as error:
+                died = WorkerCrashed(f"the process that read it gave no plain answer ({error}).")
                 break
             if fine is None:
                 worker.ready, worker.deadline = True, time.monotonic() + time_limit_s

@@ -5,9 +5,7 @@ Everything here runs in the server's event loop, but for the threads that wait f
 
 import asyncio
 import contextlib
-import io
 import json
-import pickle
 import secrets
 import shutil
 import time
@@ -15,9 +13,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.serving.judged import PROGRESS_FILE, Source, Task, judge_upload
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.verdict.judging import Verdict
@@ -60,20 +58,6 @@ class Job:
     expires: float | None = None
 
 
-class _PlainReader(pickle.Unpickler):
-    """Texts, numbers, lists, dicts and our own error: what a process answers that was taken over is no program."""
-
-    def find_class(self, module, name):
-        if (module, name) != ("tfdeepfake.errors", "InputError"):
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return InputError
-
-
-def load_plain(data: bytes) -> Any:
-    """What a process that may have been taken over answered; raises pickle.UnpicklingError where it is not plain."""
-    return _PlainReader(io.BytesIO(data)).load()
-
-
 class Jobs:
     """The queue.
 
@@ -108,7 +92,7 @@ class Jobs:
     async def start(self, folder: Path) -> None:
         """Starts the processes; `ready` once each has its network. The jobs' files lie in `folder`."""
         self.folder = folder
-        self._processes = [OwnProcess(load=load_plain, answers=self._answers) for _ in range(self._settings.workers)]
+        self._processes = [plain_process(answers=self._answers) for _ in range(self._settings.workers)]
         self._tasks = [asyncio.create_task(self._work(process)) for process in self._processes]
         self._tasks.append(asyncio.create_task(self._sweep()))
 
@@ -223,7 +207,7 @@ class Jobs:
         loop = asyncio.get_running_loop()
         try:
             task = Task(self._source, memory_bytes=self._memory)
-            warm = await loop.run_in_executor(self._threads, self._run, process, task)
+            warm = await loop.run_in_executor(self._threads, self._judged, process, task)
             if isinstance(warm, WorkerCrashed):
                 self.problem = str(warm)
             else:
@@ -252,7 +236,7 @@ class Jobs:
             self._memory,
         )
         try:
-            job.verdict = await loop.run_in_executor(self._threads, self._run, process, task)
+            job.verdict = await loop.run_in_executor(self._threads, self._judged, process, task)
             if isinstance(job.verdict, WorkerCrashed):
                 job.verdict = _failed(job, f"cannot be judged: {job.verdict}", "Cut it, or send another format.")
         except InputError as error:  # the network is gone, or no process can be started
@@ -271,13 +255,9 @@ class Jobs:
         if job.id not in self._jobs:  # deleted in the meantime
             self.remove(job)
 
-    def _run(self, process, task):
+    def _judged(self, process, task):
         """In a thread, which waits for the process."""
-        try:
-            return process(judge_upload, task, time_limit_s=self._settings.time_limit_s + _EXTRA_S)
-        except pickle.UnpicklingError as error:
-            process.close()
-            return WorkerCrashed(f"its process answered what no verdict is ({error}).")
+        return process(judge_upload, task, time_limit_s=self._settings.time_limit_s + _EXTRA_S)
 
     @property
     def _memory(self):

@@ -1,15 +1,14 @@
 """A process for what a page asks for now and then: begun when it is first asked, ended when nobody asks any more."""
 
 import asyncio
-import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.serving.jobs import load_plain
+from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.serving.uploads import Refused
-from tfdeepfake.workers import OwnProcess, WorkerCrashed
+from tfdeepfake.workers import WorkerCrashed
 
 MOST_WAITING, IDLE_S = 4, 120.0
 # Beyond the time for the work: loading the network.
@@ -26,7 +25,7 @@ class OnRequest:
 
     def __init__(self, time_limit_s: float, answers: Callable | None = None):
         self._time_limit_s = time_limit_s
-        self._process = OwnProcess(load=load_plain, answers=answers)
+        self._process = plain_process(answers=answers)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="on-request")
         self._num, self._timer = 0, None
 
@@ -65,8 +64,5 @@ class OnRequest:
             return self._process(function, task, time_limit_s=self._time_limit_s + _EXTRA_S)
         except InputError as error:
             return WorkerCrashed(f"{error.problem} {error.remedy}".strip())
-        except pickle.UnpicklingError:
-            self._process.close()
-            return WorkerCrashed("its process answered what cannot be read.")
         except Exception as error:  # whatever is wrong with one request, the next is answered
             return WorkerCrashed(f"unexpected {type(error).__name__}.")

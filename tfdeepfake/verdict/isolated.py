@@ -9,9 +9,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import io
 import os
-import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.verdict.clock import Clock
 from tfdeepfake.verdict.looking import Failure, Looked, LookPlan, look
-from tfdeepfake.workers import OwnProcess, WorkerCrashed
+from tfdeepfake.workers import OwnProcess
 
 if TYPE_CHECKING:
     from tfdeepfake.data.video import Frames
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 # A process that does not end by itself when its time is up is ended so much later.
 GRACE_S = 10.0
 _REMEDY = "Convert it with a program you trust, or raise --memory-mb or --time-limit-s."
+# Arrays and the facts of a file.
 _PLAIN = {
     ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy._core.numeric", "_frombuffer"),
     ("numpy.core.numeric", "_frombuffer"), ("numpy._core.multiarray", "_reconstruct"),
@@ -41,19 +41,6 @@ _PLAIN = {
     ("tfdeepfake.data.video.read", "VideoInfo"), ("tfdeepfake.data.video.read", "Frames"),
     ("tfdeepfake.data.video.packets", "StreamInfo"),
 }  # fmt: skip
-
-
-class _PlainReader(pickle.Unpickler):
-    """Arrays and the facts of a file, and nothing else: what a process answers that was taken over is no program."""
-
-    def find_class(self, module, name):
-        if (module, name) not in _PLAIN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
-
-
-def _load_plain(data):
-    return _PlainReader(io.BytesIO(data)).load()
 
 
 @dataclass(frozen=True)
@@ -154,13 +141,13 @@ class Lookers:
         memory_mb: int | None = None,
     ):
         self._job = _Job("", plan, detector, None if weights is None else str(weights), memory_mb)
-        load = pickle.loads if memory_mb is None else _load_plain
+        begin = OwnProcess if memory_mb is None else functools.partial(plain_process, _PLAIN)
         threads = max(1, (os.cpu_count() or 1) // processes)
-        self._all = [OwnProcess(threads, load) for _ in range(processes)]
+        self._all = [begin(threads=threads) for _ in range(processes)]
         self._free = queue.LifoQueue()
         for process in self._all:
             self._free.put(process)
-        self._reader = OwnProcess(1, load)  # its frames are waited for while the others look ahead
+        self._reader = begin(threads=1)  # its frames are waited for while the others look ahead
 
     def look(self, path: Path | str) -> Looked:
         """Looks at a file in the first process that is free. May be called from several threads.
@@ -216,11 +203,7 @@ class Lookers:
         return dataclasses.replace(self._job, path=os.fspath(path))
 
     def _ask(self, process, function, work):
-        try:
-            return process(function, work, self._job.plan.time_limit_s + GRACE_S)
-        except pickle.UnpicklingError as error:
-            process.close()
-            return WorkerCrashed(f"the process that read it gave no plain answer ({error}).")
+        return process(function, work, self._job.plan.time_limit_s + GRACE_S)
 
     def _died(self, crash):
         limits = [f"{self._job.plan.time_limit_s:g} s"]
