@@ -33,6 +33,8 @@ FILES = {
     "wmv2.wmv": {"codec": "wmv2", "g": 10, "b": "900k"},
     "msmpeg4.asf": {"codec": "msmpeg4", "g": 10, "b": "900k"},
     "msmpeg4.avi": {"codec": "msmpeg4", "g": 10, "b": "900k"},
+    "cfhd.avi": {"codec": "cfhd", "pix_fmt": "yuv422p10le"},
+    "flashsv.flv": {"codec": "flashsv", "g": 10, "pix_fmt": "bgr24"},
     "rv20.rm": {"codec": "rv20", "g": 10, "b": "900k"},
     "vp8.ogv": {"codec": "libvpx", "g": 10, "b": "400k"},
     "vp8.webm": {"codec": "libvpx", "g": 10, "lag_in_frames": 16, "auto_alt_ref": 1, "b": "400k"},
@@ -128,6 +130,21 @@ def test_the_clock_starts_again(tmp_path, fed, suffix):
     assert numbers[:59] == list(range(59)) and numbers[-59:] == list(range(1, 60)) and max(numbers) == 59
     alone = video.read_frames(path, [100, 170])
     np.testing.assert_array_equal(alone.frames, got.frames[[100, 170]])
+
+
+def test_an_avi_whose_every_frame_is_called_a_keyframe(tmp_path):
+    path = make_video(tmp_path / "a.avi", moving_frames(60), codec="h263p", g=10, b="900k")
+    whole = make_video(tmp_path / "b.avi", moving_frames(60), codec="mpeg4", bf=0, g=10, b="900k")
+    data = whole.read_bytes()
+    at = data.index(b"idx1") + 8
+    for entry in range(at, len(data) - 15, 16):  # its flags, AVIIF_KEYFRAME
+        data = data[: entry + 4] + b"\x10" + data[entry + 5 :]
+    (tmp_path / "c.avi").write_bytes(data)
+    for name in ("a.avi", "c.avi"):
+        path = tmp_path / name
+        every = video.read_frames(path, np.arange(60)).frames
+        np.testing.assert_array_equal(video.read_frames(path, [57, 4]).frames, every[[57, 4]])
+    assert [frame_number(frame) for frame in every[[57, 4]]] == [57, 4]
 
 
 def test_times_that_are_not_those_of_showing(tmp_path):

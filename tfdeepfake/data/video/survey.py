@@ -16,12 +16,11 @@ from tfdeepfake.data.video.shown import Looker, container_aspect
 INDEXED_CONTAINERS = ("mov", "matroska")
 INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
 # And here, where the beginning of the file, decoded, bears it out.
-# AVI numbers packets as they are stored, which is how they are shown where none refers to a later one.
-IN_ORDER = ("mjpeg", "dvvideo", "rawvideo", "mpeg4", "wmv1", "wmv2", "flv1", "huffyuv", "ffvhuff", "ffv1")
-IN_ORDER += ("msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "utvideo", "magicyuv", "cinepak", "svq1", "png")
+# So are codecs whose frames never come in another order than that of their packets (FFmpeg's descriptors say so). AVI
+# numbers packets as they are stored, which is how those are shown.
+HIDDEN_FRAMES = ("vp8", "vp9", "av1")  # not in AVI: some of their packets show nothing
 TRIED_CODECS = (
     *INDEXED_CODECS,
-    *IN_ORDER,
     "vp8",
     "mpeg2video",
     "mpeg1video",
@@ -32,7 +31,7 @@ TRIED_CODECS = (
     "apng",
     "h263",
 )
-TRIED_CODECS += ("rv10", "rv20", "rv30", "rv40", "vp6f", "vp6", "svq3", "h261", "qtrle", "v210", "jpeg2000")
+TRIED_CODECS += ("rv20", "rv30", "rv40", "svq3")
 TRIED_CONTAINERS = (
     *INDEXED_CONTAINERS,
     *(
@@ -99,11 +98,14 @@ class Survey:
         telling = self.codec in TELLING_CODECS
         self.field_order = None if telling else FIELD_ORDERS.get(int(self.decoder.field_order))
         self.ticks, self.order, self.keys, self.shown, self.slices = [], [], [], [], []
-        known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if self.codec in IN_ORDER else ()))
-        self.plain = self.codec in TRIED_CODECS and self.kind in known
+        in_order = not self.decoder.codec.reorder
+        # MPEG-4 is where none of its frames refers to a later one, which `_note` sees.
+        in_avi = self.codec == "mpeg4" or (in_order and self.codec not in HIDDEN_FRAMES)
+        known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if in_avi else ()))
+        self.plain = (in_order or self.codec in TRIED_CODECS) and self.kind in known
         self.counted = self.raw or (self.kind == "avi" and self.codec in COUNTED_IN_AVI)
         self.doubted = self.counted or (self.plain and not self.trusted)
-        self.out, self.tried, self.start = [], 0, None
+        self.out, self.tried, self.start, self.no_keys = [], 0, None, set()
         trying, signatures = True, set()
         for packet in demuxed(container, stream, deadline):
             if packet.has_sidedata("encryption_info"):
@@ -182,6 +184,8 @@ class Survey:
                 self.looks.append(look)
             if tried:
                 self.out.append(frame.pts)
+                if not frame.key_frame:
+                    self.no_keys.add(frame.pts)
 
     def _end(self, tried=True):
         self._take(decoded(self.decoder, None)[0], tried)
@@ -216,6 +220,8 @@ class Survey:
         matches = len(set(self.out)) == len(self.out) and set(self.out) <= set(given)
         # Frames come in the order in which they are shown; a container that has no such times gives them others.
         matches = matches and (self.kind in ("mpegts", "mpeg") or self.out == sorted(self.out))
+        if self.kind == "avi" and len(self.no_keys) < len(self.out):  # its list of keyframes may name all packets
+            matches = matches and not self.no_keys & {tick for tick, key in zip(given, self.keys, strict=False) if key}
         return lost if leads and matches else None
 
     def starts(self) -> np.ndarray | None:
