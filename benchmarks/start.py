@@ -8,7 +8,7 @@ fills the caches. `command` is `tfdeepfake predict` as a shell starts it, up to 
 it takes: where other work runs on the machine, that is the figure to compare. The parts are those of a second process
 that does the same steps one by one: `python` and `imports` up to the loaded modules, `load` network and detector, then
 the verdict's own decode, detect and network; `trace` is what a Keras network's first call takes more. With
---detector-weights, the file of BlazeFace, B4 runs with it in the place of MTCNN. Behind them, what a notebook waits for:
+--detector-weights, the file of BlazeFace, B4 runs with it in the place of MTCNN. Behind them what a notebook waits for:
 `import tfdeepfake` and `Detector(...)` in a process that runs already. Takes about six minutes, LiteRT alone two.
 """
 

@@ -5,6 +5,7 @@ import os
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from support.media import cut, flip_bits, frame_number, make_sound, make_video, moving_frames
 
 from tfdeepfake.data import video
@@ -78,6 +79,22 @@ def test_text_named_as_video(tmp_path, content, problem):
     path = tmp_path / "a.mp4"
     path.write_text(content.format(other=other))
     refused(path, problem)
+
+
+@pytest.mark.parametrize("name, problem", [("JPEG2000", "is a JPEG 2000 image"), ("PPM", "is a PPM image")])
+def test_images_that_are_not_read_are_named(tmp_path, name, problem):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    for suffix in ("jpg", "mp4", "bin"):
+        image.save(tmp_path / f"a.{suffix}", name)
+        refused(tmp_path / f"a.{suffix}", problem)
+
+
+def test_a_piece_of_a_streamed_video(tmp_path):
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    data = make_video(tmp_path / "a.mp4", moving_frames(30), g=10, container_options=flags).read_bytes()
+    assert video.probe(tmp_path / "a.mp4").frame_count == 30
+    (tmp_path / "piece.m4s").write_bytes(data[data.index(b"moof") - 4 :])
+    refused(tmp_path / "piece.m4s", "is one piece of a streamed video")
 
 
 def test_random_bytes(tmp_path):

@@ -16,6 +16,25 @@ MAX_PIXELS = 2**27
 
 _BOXES = (b"ftyp", b"mdat", b"free", b"wide", b"skip")  # that MP4 files begin with
 _SOUND = (b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf1", b"\xff\xf9", b"#!AMR", b"FORM")
+# Of images that are not read: (first bytes, what they are).
+_IMAGES = (
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (b"8BPS", "a Photoshop image"),
+    (b"v/1\1", "an OpenEXR image"),
+    (b"qoif", "a QOI image"),
+    (b"DDS ", "a DDS image"),
+    (b"P5\n", "a PGM image"),
+    (b"P6\n", "a PPM image"),
+    (b"%PDF", "a PDF document"),
+    (b"FUJIFILMCCD-RAW", "the raw data of a camera"),
+    (b"IIRO", "the raw data of a camera"),
+    (b"IIRS", "the raw data of a camera"),
+    (b"IIU\0", "the raw data of a camera"),
+)
+_PIECES = (b"styp", b"moof", b"sidx")  # boxes that only pieces of a streamed MP4 begin with
 
 
 class VideoError(InputError):
@@ -86,6 +105,14 @@ def unreadable(path: str | Path) -> VideoError:
             "was cut off, or its recording never finished: the index that an MP4 file needs (moov) is missing.",
             "Copy or download it again.",
         )
+    if head[4:8] in _PIECES:
+        return VideoError(
+            path,
+            "is one piece of a streamed video, whose beginning (the initialization segment) is another file.",
+            "Download the whole video, or join its pieces behind that one: `cat INIT PIECE1 PIECE2 > video.mp4`.",
+        )
+    if image := next((name for start, name in _IMAGES if head.startswith(start)), None):
+        return VideoError(path, f"is {image}, which is not read here.", "Save it as JPEG or PNG.")
     if head.startswith(b"version https://git-lfs"):
         return VideoError(path, "is a git-lfs pointer, not the video itself.", "Run `git lfs pull`.")
     text = head.lstrip()[:200].lower()
