@@ -162,16 +162,53 @@ SMALL_ROW = [[[1, 2, 3]] * 24] * 16
         (PREDICT, {"inputs": ["1"]}, 400, 'JSON Value: "1" Type: String is not of expected type: uint8'),
         (PREDICT, {"inputs": [None]}, 400, "JSON Value: null Type: Null is not of expected type: uint8"),
         (PREDICT, {"inputs": [True]}, 400, "JSON Value: true Type: True is not of expected type: uint8"),
+        (PREDICT, {"inputs": [[[1, True]], [[2, 3]]]}, 400, "JSON Value: true Type: True is not of expected"),
+        (PREDICT, {"inputs": [float("nan")]}, 400, "JSON Value: NaN Type: Number is not of expected type: uint8"),
+        (PREDICT, b'{"inputs": ' + 900 * b"[" + 900 * b"]" + b"}", 400, "Encountered list at unexpected level: 32"),
+        (PREDICT, b'{"instances": [' + 200_000 * b"[]," + b"[]]}", 400, "got uint8 [200001, 0]."),
+        (f"/v1/models/net/versions/{'9' * 5000}:predict", {}, 400, "Failed to convert version: 9999"),
         (PREDICT, {"inputs": [10**400]}, 400, ""),
         (PREDICT, {"inputs": {"frames": []}}, 400, "frames needs uint8"),
         (PREDICT, {"signature_name": "serve_jpeg", "inputs": [{"b64": "a"}]}, 400, "Unable to base64 decode"),
-        (PREDICT, {"signature_name": "serve_jpeg", "inputs": [{"b64": "aGk="}]}, 400, ""),
+        (PREDICT, {"signature_name": "serve_jpeg", "inputs": [{"b64": "aGk="}]}, 400, "Invalid JPEG data, size 2"),
         (PREDICT, {"signature_name": "serve_jpeg", "inputs": [3]}, 400, "is not of expected type: string"),
     ],
 )
 def test_what_is_wrong_is_said_as_tensorflow_serving_says_it(frame, path, body, status, text):
     got, said = ask(frame[0], path, body)
     assert got == status and set(said) == {"error"} and text in said["error"] and said["error"], said
+
+
+def test_numbers_beyond_a_float_are_refused(two):
+    flow = np.zeros((1, *served.SIZE, 2)).tolist()
+    for value, text in ((3e38, ""), (float("nan"), ""), (-1e39, "e+39 to float"), (10**40, "0 to float"), (True, "tr")):
+        flow[0][3][2][1] = value
+        status, said = ask(two, PREDICT, {"inputs": {"frames": ROWS[:1].tolist(), "flow": flow}})
+        assert status == (400 if text else 200) and text in said.get("error", ""), (value, said)
+
+
+def test_a_request_of_many_examples_takes_the_memory_of_one_call(frame):
+    import tensorflow as tf
+
+    servable, model, _ = frame
+    many, sizes = np.concatenate([ROWS] * 25), []
+    loaded = servable._loaded[10]
+    run = loaded.run
+
+    def noted(signature, inputs, output_filter):
+        sizes.append(len(inputs["frames"]))
+        return run(signature, inputs, output_filter)
+
+    loaded.run = noted
+    try:
+        logits = servable.predict(10, "", {"frames": many})["logit"]
+    finally:
+        loaded.run = run
+    assert sizes == [32, 32, 11]
+    np.testing.assert_allclose(logits, np.tile(model.predict(ROWS, verbose=0)[:, 0], 25), atol=1e-6, rtol=0)
+    files = np.array([tf.io.encode_jpeg(ROWS[0]).numpy()], object)
+    with pytest.raises(ServingError, match="233017 images are more than the 233016 of one request"):
+        servable.predict(10, "serve_jpeg", {"frames_bytes": np.repeat(files, 233_017)})
 
 
 def test_numbers_are_the_shortest_of_their_float32(frame):
@@ -258,7 +295,30 @@ def test_grpc_refuses_with_the_codes_of_tensorflow_serving(over_grpc):
     said = code(lambda r: r.inputs["more"].CopyFrom(r.inputs["frames"]))
     assert said[0] == "INVALID_ARGUMENT" and "Sent extra: {more}. Missing but required: {}." in said[1]
     assert code(lambda r: r.output_filter.append("x"))[0] == "INVALID_ARGUMENT"
-    assert "claims more than" in code(bomb)[1]
+
+    def of_strings(request):
+        request.model_spec.signature_name = "serve_jpeg"
+        request.inputs.clear()
+        fill_tensor(request.inputs["frames_bytes"], np.array([b""], object))
+        request.inputs["frames_bytes"].tensor_shape.dim[0].size = 1 << 26
+
+    def out_of_range(request):
+        bomb(request)
+        for dim, side in zip(request.inputs["frames"].tensor_shape.dim, (1, 1), strict=True):
+            dim.size = side
+        request.inputs["frames"].int_val[0] = 300
+
+    for change, text in (
+        (bomb, "frames claims 1099511627776 values, which do not come with it."),
+        (of_strings, "frames_bytes claims 67108864 values, which do not come with it."),
+        (out_of_range, "frames cannot be read as a tensor"),
+        (lambda r: setattr(r.inputs["frames"], "dtype", 20), "frames cannot be read as a tensor"),
+        (lambda r: setattr(r.inputs["frames"], "dtype", 999), "frames cannot be read as a tensor"),
+        (lambda r: setattr(r.inputs["frames"].tensor_shape.dim[0], "size", -1), "frames has no shape"),
+        (lambda r: setattr(r.inputs["frames"].tensor_shape, "unknown_rank", True), "frames has no shape"),
+    ):
+        said = code(change)
+        assert said[0] == "INVALID_ARGUMENT" and text in said[1], said
 
 
 def test_a_token_is_asked_for_over_grpc_too(frame):

@@ -11,7 +11,6 @@ from tfdeepfake.serving.messages import fill_tensor, messages
 from tfdeepfake.serving.servable import Servable, ServingError
 
 _AVAILABLE = 30  # ModelVersionStatus.State
-_MOST_ELEMENTS = 1 << 27
 
 
 def start_grpc(
@@ -42,7 +41,7 @@ def start_grpc(
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.server(ThreadPoolExecutor(num_threads), options=options, maximum_concurrent_rpcs=max_calls)
-    kinds, api = messages(), _Api(servable, token)
+    kinds, api = messages(), _Api(servable, token, max_bytes)
     for service, methods in (
         ("PredictionService", {"Predict": kinds.PredictRequest, "GetModelMetadata": kinds.GetModelMetadataRequest}),
         ("ModelService", {"GetModelStatus": kinds.GetModelStatusRequest}),
@@ -66,8 +65,8 @@ def start_grpc(
 
 
 class _Api:
-    def __init__(self, servable, token):
-        self._servable, self._token = servable, token
+    def __init__(self, servable, token, max_bytes):
+        self._servable, self._token, self._max_bytes = servable, token, max_bytes
 
     def handler(self, method):
         work = getattr(self, f"_{method}")
@@ -90,19 +89,10 @@ class _Api:
             raise ServingError("UNAUTHENTICATED", "a token is needed: metadata authorization: Bearer TOKEN")
 
     def _Predict(self, request):
-        import tensorflow as tf
-
         spec = request.model_spec
         version = self._servable.find(*_which(spec))
-        for name, tensor in request.inputs.items():
-            # A tensor of one value stands for as many as its shape claims.
-            if math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim) > _MOST_ELEMENTS:
-                raise ServingError("INVALID_ARGUMENT", f"{name} claims more than {_MOST_ELEMENTS} values.")
         with self._servable.coming():
-            try:
-                inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-            except (TypeError, ValueError) as error:
-                raise ServingError("INVALID_ARGUMENT", f"a tensor cannot be read: {str(error)[:200]}") from error
+            inputs = {name: _array(name, tensor, self._max_bytes) for name, tensor in request.inputs.items()}
             outputs = self._servable.predict(version, spec.signature_name, inputs, tuple(request.output_filter))
         response = messages().PredictResponse()
         response.model_spec.name, response.model_spec.version.value = self._servable.name, version
@@ -131,6 +121,29 @@ class _Api:
             status = response.model_version_status.add(version=version, state=_AVAILABLE)
             status.status.error_code = 0
         return response
+
+
+def _array(name, tensor, max_bytes):
+    """The array of a TensorProto.
+
+    A tensor of one value may stand for as many as its shape claims: for no more than one request may hold otherwise,
+    and texts have to be there themselves.
+    """
+    import tensorflow as tf
+
+    sides = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.tensor_shape.unknown_rank or min(sides, default=0) < 0:
+        raise ServingError("INVALID_ARGUMENT", f"{name} has no shape: {sides}.")
+    try:
+        dtype = tf.as_dtype(tensor.dtype)
+        missing = dtype == tf.string and math.prod(sides) > len(tensor.string_val)
+        if missing or math.prod(sides) * dtype.size > max_bytes:
+            text = f"{name} claims {math.prod(sides)} values, which do not come with it."
+            raise ServingError("INVALID_ARGUMENT", text)
+        return tf.make_ndarray(tensor)
+    except (TypeError, ValueError, KeyError, OverflowError, AttributeError) as error:
+        text = f"{name} cannot be read as a tensor ({type(error).__name__}: {str(error)[:200]})."
+        raise ServingError("INVALID_ARGUMENT", text) from error
 
 
 def _which(spec):

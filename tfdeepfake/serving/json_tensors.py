@@ -7,13 +7,17 @@ Rules and texts of errors are those of tensorflow_serving/util/json_tensor.cc (A
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import numpy as np
 
-from tfdeepfake.serving.servable import ServingError
+from tfdeepfake.serving.servable import ServingError, misfit
 
 _DEBUG_CHARS = 256
+# No tensor of a signature has so many axes; NumPy's arrays have 64.
+_MOST_LEVELS = 32
 
 
 def parse(body: bytes) -> dict:
@@ -114,6 +118,8 @@ def _rows(rows, specs):
                 raise _invalid(f"{failed}INVALID_ARGUMENT: JSON object: does not have named input: {name}")
             try:
                 array = _array(value, specs[name])
+                # The others cannot mend a first one: millions of empty lists are not looked at one by one.
+                unfit = None if arrays[name] else misfit(name, specs[name], (len(rows), *array.shape), array.dtype)
                 if arrays[name] and arrays[name][0].shape != array.shape:
                     first = arrays[name][0]
                     if first.size != array.size:
@@ -121,6 +127,8 @@ def _rows(rows, specs):
                     raise _invalid(f"Expecting shape {_shape(first)} but got: {_shape(array)}")
             except ServingError as error:
                 raise ServingError(error.code, f"{failed}{error.code}: {error.text}") from None
+            if unfit:
+                raise unfit
             arrays[name].append(array)
         if are_objects and set(values) != set(specs):
             raise _invalid(
@@ -138,22 +146,44 @@ def _array(value, spec):
             array = np.asarray(value)
         except (ValueError, OverflowError):
             array = None  # lists of different lengths: the walk below says where
-        if array is not None and array.dtype.kind in ("iu" if "int" in kind else "iuf"):
-            if "int" in kind and array.size:
-                bounds = np.iinfo(kind)
-                for number in (int(array.min()), int(array.max())):
-                    if not bounds.min <= number <= bounds.max:
-                        raise _invalid(f"JSON Value: {number} Type: Number is not of expected type: {kind}")
+        if array is not None and _fits(array, kind) and not _holds_booleans(value, array.ndim):
             return array.astype(kind)
     shape, inner = [], value
     while isinstance(inner, list):
         shape.append(len(inner))
+        if len(shape) > _MOST_LEVELS:
+            raise _invalid(f"Encountered list at unexpected level: {_MOST_LEVELS} expected < {_MOST_LEVELS}")
         inner = inner[0] if inner else None
     flat = []
     _walk(value, 0, shape, kind, flat)
     array = np.empty(len(flat), object if kind == "string" else kind)
     array[:] = flat
     return array.reshape(shape)
+
+
+def _fits(array, kind):
+    """Whether all numbers of an array have a place in a type, as TF Serving sees it."""
+    if array.dtype.kind not in ("iu" if "int" in kind else "iuf"):
+        return False
+    if not array.size:
+        return True
+    finite = array[np.isfinite(array)]
+    least, most = _limits(kind)
+    return not finite.size or (least <= finite.min() and finite.max() <= most)
+
+
+def _limits(kind):
+    """The least and the largest number of a type."""
+    if "int" in kind:
+        return int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+    return float(np.finfo(kind).min), float(np.finfo(kind).max)
+
+
+def _holds_booleans(value, levels):
+    """Whether lists of lists hold true or false, which NumPy takes for numbers among numbers."""
+    for _ in range(levels - 1):
+        value = chain.from_iterable(value)
+    return levels > 0 and bool in set(map(type, value))
 
 
 def _walk(value, level, shape, kind, flat):
@@ -182,15 +212,17 @@ def _scalar(value, kind):
         if kind == "string":
             return _decoded(value["b64"])
         raise _of_type(value, kind)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = kind != "string" and isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "string" and isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
-    if "int" in kind and is_number and isinstance(value, int):
-        bounds = np.iinfo(kind)
-        if bounds.min <= value <= bounds.max:
+    if is_number:
+        least, most = _limits(kind)
+        inside = least <= value <= most or (isinstance(value, float) and not math.isfinite(value))
+        if "float" in kind and not inside:
+            named = {"float32": "float", "float64": "double"}.get(kind, kind)
+            raise _invalid(f"Cannot convert JSON value: {_shown(value)} to {named} without loss of precision.")
+        if inside and ("float" in kind or isinstance(value, int)):
             return value
-    if "float" in kind and is_number:
-        return value
     raise _of_type(value, kind)
 
 

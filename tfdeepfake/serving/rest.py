@@ -14,7 +14,7 @@ from tfdeepfake.serving import json_tensors
 from tfdeepfake.serving.messages import messages
 from tfdeepfake.serving.servable import Servable, ServingError
 
-_WHICH = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
+_WHICH = r"(?:(?:/versions/(?P<version>[0-9]+))|(?:/labels/(?P<label>[^/:]+)))?"
 _PREDICTION = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.I)
 _STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<metadata>metadata))?", re.I)
 # JSON of tensors takes many times its size while it is read.
@@ -61,9 +61,7 @@ def _answer(servable, method, path, body):
     groups = match.groupdict()
     name = unquote(groups["name"] or "")
     label = unquote(groups["label"]) if groups["label"] else None
-    version = int(groups["version"]) if groups["version"] else None
-    if version is not None and version >= 1 << 63:
-        raise ServingError("INVALID_ARGUMENT", f"Failed to convert version: {version} to numeric.")
+    version = _number(groups["version"]) if groups["version"] else None
     if method == "POST":
         return _predict(servable, groups["method"].lower(), body, name, version, label)
     if not name:
@@ -71,6 +69,12 @@ def _answer(servable, method, path, body):
     if groups["metadata"]:
         return _metadata(servable, servable.find(name, version, label))
     return _status(servable.status(name, version, label))
+
+
+def _number(digits):
+    if len(digits.lstrip("0")) > 19 or int(digits) >= 1 << 63:
+        raise ServingError("INVALID_ARGUMENT", f"Failed to convert version: {digits[:256]} to numeric.")
+    return int(digits)
 
 
 def _predict(servable, method, body, name, version, label):

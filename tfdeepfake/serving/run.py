@@ -149,6 +149,7 @@ def _servable(model_folder, title, exported, labels, temporary, settings):
     servable = Servable(folder, title, labels)
     inputs = servable.inputs(servable.versions[-1], DEFAULT)
     most = settings.max_batch_size or batch_sizes(inputs)[-1]
+    servable.largest_call = max(most, batch_sizes(inputs)[-1])
     return servable if most == 1 else Batcher(servable, most, settings.batch_timeout_micros, settings.max_calls)
 
 

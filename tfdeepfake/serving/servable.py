@@ -5,6 +5,7 @@ client cannot tell which server it talks to.
 """
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.serving.signatures import DEFAULT
+from tfdeepfake.serving.warmup import batch_sizes
 
 SAVED_MODEL_FILE = "saved_model.pb"
+# An image of 150 bytes becomes one of the network's size.
+_MOST_DECODED_BYTES = 1 << 28
 
 
 class ServingError(Exception):
@@ -43,6 +47,8 @@ class Servable:
       folder: with a folder for each version.
       name: that it is served under; the folder's when not given.
       labels: {label: version}.
+      largest_call: examples of one call of the graph, into which larger requests are split; 32 crops or 4 clips when
+        not given.
     Raises:
       InputError: there is no version, or one cannot be loaded.
     """
@@ -50,8 +56,15 @@ class Servable:
     # Each call uses several cores.
     at_once = 2
 
-    def __init__(self, folder: Path | str, name: str | None = None, labels: Mapping[str, int] | None = None):
+    def __init__(
+        self,
+        folder: Path | str,
+        name: str | None = None,
+        labels: Mapping[str, int] | None = None,
+        largest_call: int | None = None,
+    ):
         load_tensorflow()
+        self.largest_call = largest_call
         self.folder, self.name = Path(folder), name or Path(folder).resolve().name
         versions = _versions(folder)
         if not versions:
@@ -129,7 +142,13 @@ class Servable:
           ServingError: what was given does not fit, or the graph refuses it.
         """
         self.check(version, signature, inputs, output_filter)
-        return self._loaded[version].run(signature or DEFAULT, inputs, output_filter)
+        loaded, most = self._loaded[version], self.largest_call or batch_sizes(self.inputs(version, DEFAULT))[-1]
+        # Memory is that of one call, however many examples a request has.
+        calls = [
+            loaded.run(signature or DEFAULT, {n: v[start : start + most] for n, v in inputs.items()}, output_filter)
+            for start in range(0, len(next(iter(inputs.values()))), most)
+        ]
+        return calls[0] if len(calls) == 1 else {n: np.concatenate([call[n] for call in calls]) for n in calls[0]}
 
     def coming(self) -> contextlib.AbstractContextManager:
         """See `batching.Batcher.coming`; here nobody waits for anybody."""
@@ -141,6 +160,11 @@ class Servable:
         if signature not in self._loaded[version].functions:
             raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
         self._loaded[version].check(signature, inputs, output_filter)
+        crop = self.inputs(version, DEFAULT)["frames"].shape[-3:].num_elements()
+        for name, value in inputs.items():
+            if value.dtype.kind in "OSU" and value.size * crop > _MOST_DECODED_BYTES:
+                text = f"{name}: {value.size} images are more than the {_MOST_DECODED_BYTES // crop} of one request."
+                raise ServingError("INVALID_ARGUMENT", text)
 
 
 class _Version:
@@ -176,8 +200,7 @@ class _Version:
             given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
             outputs = function(**given)
         except tf.errors.OpError as error:
-            text = (error.message or "").strip().partition("\n")[0][:500]
-            raise ServingError(_CODES.get(error.error_code, "INTERNAL"), text) from error
+            raise ServingError(_CODES.get(error.error_code, "INTERNAL"), _cause(error)) from error
         return {name: value.numpy() for name, value in outputs.items() if not output_filter or name in output_filter}
 
 
@@ -188,6 +211,16 @@ CODE_NAMES = (
     "UNAUTHENTICATED"
 ).split()
 _CODES: dict[Any, str] = dict(enumerate(CODE_NAMES))
+
+
+def _cause(error):
+    """What went wrong, of an error of a graph: without the words around it, and the places of its operations."""
+    lines = [re.sub(r"^\(\d+\) [A-Z_]+: +", "", line.strip()) for line in (error.message or "").splitlines()]
+    said = [line for line in lines if line and not _AROUND.match(line)]
+    return (said[0] if said else type(error).__name__)[:500]
+
+
+_AROUND = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\d+ root error|\[\[|\(\d+\)")
 
 
 def _check(inputs, specs):
@@ -203,16 +236,20 @@ def _check(inputs, specs):
         raise ServingError("INVALID_ARGUMENT", text)
     sizes = set()
     for name, spec in specs.items():
-        value, wanted = inputs[name], tuple(spec.shape)
-        is_text = value.dtype.kind in "OSU"
-        fits = len(value.shape) == len(wanted) and all(
-            want in (None, have) for want, have in zip(wanted, value.shape, strict=True)
-        )
-        if not fits or is_text != (spec.dtype.name == "string") or not (is_text or value.dtype == spec.dtype.name):
-            shown = ", ".join("B" if side is None else str(side) for side in wanted)
-            got = f"{'string' if is_text else value.dtype.name} [{', '.join(map(str, value.shape))}]"
-            raise ServingError("INVALID_ARGUMENT", f"{name} needs {spec.dtype.name} [{shown}], got {got}.")
-        sizes.add(value.shape[0])
+        if unfit := misfit(name, spec, inputs[name].shape, inputs[name].dtype):
+            raise unfit
+        sizes.add(inputs[name].shape[0])
     if sizes == {0} or len(sizes) > 1:
         text = "the batch is empty." if sizes == {0} else f"the inputs hold different numbers of examples {sizes}."
         raise ServingError("INVALID_ARGUMENT", text)
+
+
+def misfit(name: str, spec: Any, shape: tuple, dtype: np.dtype) -> ServingError | None:
+    """The error of a tensor that is not what the input `name` of this tf.TensorSpec takes; None of one that is."""
+    wanted, is_text = tuple(spec.shape), dtype.kind in "OSU"
+    fits = len(shape) == len(wanted) and all(want in (None, have) for want, have in zip(wanted, shape, strict=True))
+    if fits and is_text == (spec.dtype.name == "string") and (is_text or dtype == spec.dtype.name):
+        return None
+    shown = ", ".join("B" if side is None else str(side) for side in wanted)
+    got = f"{'string' if is_text else dtype.name} [{', '.join(map(str, shape))}]"
+    return ServingError("INVALID_ARGUMENT", f"{name} needs {spec.dtype.name} [{shown}], got {got}.")
