@@ -414,3 +414,47 @@ def test_a_refusal_is_read_by_a_client_that_is_still_sending(judge):
     assert said.startswith(b"HTTP/1.1 413 ") and b"is larger than the 1 MB" in said
     server.should_exit = True
     thread.join()
+
+
+def sent(name=b'filename="a.mp4"', end=b"\r\n--x--\r\n"):
+    return b'--x\r\nContent-Disposition: form-data; name="f"; ' + name + b"\r\n\r\nabc" + end
+
+
+@pytest.mark.parametrize(
+    ("boundary", "body", "status", "text"),
+    [
+        ("x", sent(), 202, "a.mp4"),
+        ("x", sent(end=b""), 400, "breaks off before its end"),
+        ("x", sent(end=b"\r\n--x"), 400, "breaks off before its end"),
+        ("x", b"", 400, "breaks off before its end"),
+        ("x", sent(b"a=b"), 400, "holds no video"),
+        ("x", b"garbage", 400, "cannot be read"),
+        ("x", b"--x\r\n" + b"A" * 100_000 + b": b\r\n\r\nabc\r\n--x--\r\n", 400, "cannot be read"),
+        ("", sent(), 400, "needs its boundary"),
+        ("x" * 300, sent(), 400, "boundary is longer"),
+    ],
+)
+def test_forms_that_are_none_are_told_so(judge, boundary, body, status, text):
+    with client() as web:
+        kind = f"multipart/form-data; boundary={boundary}"
+        answer = web.post("/v1/videos", content=body, headers={"content-type": kind})
+        assert answer.status_code == status and text in answer.text, answer.text
+
+
+def test_a_request_that_is_not_allowed_is_told_all_that_are(judge):
+    with client() as web:
+        job = web.post("/v1/videos", content=b"x").json()
+        for path, methods in ((job["links"]["self"], "DELETE, GET, HEAD, PATCH"), ("/v1/videos", "OPTIONS, POST")):
+            answer = web.put(path)
+            assert answer.status_code == 405 and answer.headers["allow"] == methods
+        for face in ("9" * 5000, "9" * 20, "-1", "x"):
+            assert web.post(f"{job['links']['self']}/faces/{face}/map").status_code == 404
+
+
+def test_names_of_hosts_and_schemes_are_read_in_any_case(judge):
+    with client(allowed_hosts=["Example.org"], token="secret") as web:
+        for host, status in (("EXAMPLE.org:80", 200), ("example.org:", 200), ("example.com", 421), ("", 421)):
+            assert web.get("/healthz", headers={"host": host}).status_code == status
+        for given, status in (("bearer secret", 202), ("Bearer secre", 401), ("Basic secret", 401), ("secret", 401)):
+            asked = {"host": "example.org", "authorization": given}
+            assert web.post("/v1/videos", content=b"x", headers=asked).status_code == status

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tfdeepfake.serving.metrics import Metrics
@@ -60,7 +61,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, hosts: list[str], log: Callable | None = log_line):
-        self._app, self._metrics, self._hosts, self._log = app, metrics, frozenset(hosts), log
+        self._app, self._metrics, self._hosts, self._log = app, metrics, frozenset(h.lower() for h in hosts), log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -109,7 +110,7 @@ class Guard:
     def _refusal(self, scope):
         """(status, text) of a request that comes from nowhere it should; None of any other."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = re.sub(r":\d+$", "", headers.get(b"host", "")).strip("[]")
+        host = re.sub(r":\d*$", "", headers.get(b"host", "")).strip("[]").lower()
         if self._hosts and host not in self._hosts:
             return 421, "this server is not called by that name."
         # Browsers alone send this: a page of another site makes its visitor's browser ask.
@@ -149,7 +150,11 @@ def error_handlers(log: Callable) -> dict:
     """{exception: what answers in its place}; a fault is logged, and told nobody."""
 
     async def http_error(request, error):
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+        headers = error.headers
+        if error.status_code == 405:  # of all routes of this path, not of the first alone
+            routes = [r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE]
+            headers = {"allow": ", ".join(sorted({method for route in routes for method in route.methods}))}
+        return JSONResponse({"error": error.detail}, error.status_code, headers=headers)
 
     async def refused(request, error):
         headers = {"retry-after": "5"} if error.status == 429 else {}

@@ -90,7 +90,9 @@ class Resumable:
             raise Refused(415, f"needs Content-Type {_KIND}.")
         offset = _number(request, "upload-offset")
         await self.interrupt(job)
-        if job.state != UPLOADING or offset != job.num_bytes:
+        if job.state != UPLOADING:
+            raise Refused(409, "is complete: all of its bytes are here.")
+        if offset != job.num_bytes:
             raise Refused(409, f"has {job.num_bytes} bytes here, not {offset}.")
         receiving = self._receiving[job.id] = asyncio.ensure_future(self._receive(request, job))
         try:

@@ -83,7 +83,7 @@ class _Server:
             Route("/v1/videos/{id}", self.get_video),
             Route("/v1/videos/{id}", self.delete_video, methods=["DELETE"]),
             Route("/v1/videos/{id}/events", self.get_events),
-            Route("/v1/videos/{id}/faces/{face:int}/map", self.post_map, methods=["POST"]),
+            Route("/v1/videos/{id}/faces/{face}/map", self.post_map, methods=["POST"]),
             Route(f"/v1/videos/{{id}}/{RESULT}", self.get_json),
             Route(f"/v1/videos/{{id}}/{PAGE}", self.get_page),
             Route(f"/v1/videos/{{id}}/{IMAGES}/{{folder}}/{{name}}", self.get_image),
@@ -188,7 +188,10 @@ class _Server:
 
     async def post_map(self, request: Request) -> Response:
         self._check_token(request)
-        return await self.maps_and_previews.explain(self._job(request), request.path_params["face"])
+        job, face = self._job(request), request.path_params["face"]
+        if not re.fullmatch("[0-9]{1,9}", face):
+            raise HTTPException(404, "there is no such face.")
+        return await self.maps_and_previews.explain(job, int(face))
 
     async def post_preview(self, request: Request) -> Response:
         self._check_token(request)
@@ -261,7 +264,8 @@ class _Server:
         return JSONResponse(describe(self.settings))
 
     def _check_token(self, request):
-        given = request.headers.get("authorization", "")
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
         wanted = self.settings.token
-        if wanted and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
+        fits = hmac.compare_digest(given.strip().encode(), (wanted or "").encode())
+        if wanted and not (fits and scheme.lower() == "bearer"):
             raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})

@@ -145,6 +145,7 @@ class _Form:
 
     def __init__(self, boundary):
         self.name, self._out, self._header, self._value, self._taken, self._ours = "", [], b"", b"", False, False
+        self._has_ended = False
         calls = {
             "on_part_begin": self._begin,
             "on_header_field": self._field,
@@ -152,8 +153,12 @@ class _Form:
             "on_header_end": self._header_ends,
             "on_part_data": self._data,
             "on_part_end": self._end,
+            "on_end": self._whole,
         }
-        self._parser = MultipartParser(boundary, calls)
+        try:
+            self._parser = MultipartParser(boundary, calls)
+        except FormParserError:
+            raise Refused(400, "is a form whose boundary is longer than allowed.") from None
 
     async def parts(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yields the bytes of the file."""
@@ -166,6 +171,8 @@ class _Form:
             self._parser.finalize()
         except FormParserError:
             raise Refused(400, "is a form that cannot be read.") from None
+        if not self._has_ended:  # what there is of a file is not the file
+            raise Refused(400, "is a form that breaks off before its end.")
 
     def _begin(self):
         self._header = self._value = b""
@@ -189,3 +196,6 @@ class _Form:
 
     def _end(self):
         self._ours = False
+
+    def _whole(self):
+        self._has_ended = True
