@@ -1,13 +1,17 @@
 """Networks here beside the same ones in PyTorch, in one run: forward passes by each runtime, and training steps.
 
     python benchmarks/beside_pytorch.py --python torch_environment/bin/python [--what forward step] [--steps 2]
-      [--only clip_vit_l14] [--batch 8 32]
+      [--only clip_vit_l14] [--batch 8 32] [--runtimes Keras PyTorch]
+      [--processor-time]
 
 PyTorch lives in an environment of its own (`python -m venv torch_environment`, `pip install torch torchvision timm`).
 Weights are random, sizes, batches and optimizer (SGD with momentum) equal; each figure is the least of --steps calls
 behind one that warms up, every network and runtime in a process of its own, one after another. `forward` prints
 milliseconds a face of Keras, LiteRT (one example at a time, as verdicts run it), ONNX Runtime and PyTorch; `step` the
 seconds of a training step and of a forward pass of a batch of 4. Behind them stand the ratios to PyTorch.
+With --processor-time all seconds are those of the process on all cores, for machines that others use as well.
+Making the LiteRT form of `clip_vit_l14` takes 20 GB of memory, and its ONNX form would be over 2 GB: leave both out by
+--runtimes. Inception I3D is not among the networks: torchvision, timm and pytorchvideo do not have it.
 """
 
 import argparse
@@ -38,14 +42,15 @@ STEP = {
 STEP_BATCH = 4
 
 
-def seconds(call, steps):
+def seconds(call, job, rounds=1):
     """Least time of a call behind the first."""
+    clock = time.process_time if job["processor_time"] else time.perf_counter
     call()
     times = []
-    for _ in range(steps):
-        start = time.perf_counter()
+    for _ in range(job["steps"] * rounds):
+        start = clock()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
@@ -77,10 +82,10 @@ def of_torch(job):
             loss(model(images), targets).backward()
             optimizer.step()
 
-        return seconds(call, job["steps"])
+        return seconds(call, job)
     model.eval()
     with torch.inference_mode():
-        return seconds(lambda: model(images), job["steps"])
+        return seconds(lambda: model(images), job)
 
 
 def of_keras(job):
@@ -97,11 +102,11 @@ def of_keras(job):
     shape = (job["batch"], *model.inputs[0].shape[1:])
     batch = {"frames": rng.integers(0, 256, shape, np.uint8)}
     if job["what"] != "step":
-        return seconds(lambda: model.predict_on_batch(batch), job["steps"])
+        return seconds(lambda: model.predict_on_batch(batch), job)
     labels = (np.arange(job["batch"])[:, None] % 2).astype("float32")
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss, jit_compile=False)
-    return seconds(lambda: model.train_on_batch(batch, labels), job["steps"])
+    return seconds(lambda: model.train_on_batch(batch, labels), job)
 
 
 def _network(models, job):
@@ -127,7 +132,7 @@ def of_litert(job):
     shape = (1, *model.inputs[0].shape[1:])
     compiled = CompiledModel(convert(model), job["network"])
     batch = {"frames": np.random.default_rng(0).integers(0, 256, shape, np.uint8)}
-    return job["batch"] * seconds(lambda: compiled.predict_on_batch(batch), 3 * job["steps"])
+    return job["batch"] * seconds(lambda: compiled.predict_on_batch(batch), job, rounds=3)
 
 
 def of_onnx(job):
@@ -149,7 +154,7 @@ def of_onnx(job):
         save_model(f"{folder}/model", _network(models, job), recipe)
         session = onnxruntime.InferenceSession(str(export_onnx(f"{folder}/model", f"{folder}/onnx")))
     batch = {"frames": np.random.default_rng(0).integers(0, 256, (job["batch"], size, size, 3), np.uint8)}
-    return seconds(lambda: session.run(["logit"], batch), job["steps"])
+    return seconds(lambda: session.run(["logit"], batch), job)
 
 
 RUNTIMES = {"Keras": of_keras, "LiteRT": of_litert, "ONNX": of_onnx, "PyTorch": of_torch}
@@ -159,7 +164,9 @@ def measured(python, runtime, job):
     """Seconds of a batch, or the reason why there are none."""
     job = job | {"runtime": runtime}
     interpreter = python if runtime == "PyTorch" else sys.executable
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} if runtime == "PyTorch" else None
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" or runtime != "PyTorch"}
+    if job["processor_time"]:  # threads that wait for others must not count
+        environment |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     done = subprocess.run(
         [interpreter, __file__, "--job", json.dumps(job)], capture_output=True, text=True, env=environment
     )
@@ -178,7 +185,7 @@ def shown(value, scale):
 
 def ratios(times):
     """How many times as fast as PyTorch each is."""
-    torch = times["PyTorch"]
+    torch = times.get("PyTorch", "")
     if isinstance(torch, str):
         return "-"
     known = {name: value for name, value in times.items() if name != "PyTorch" and not isinstance(value, str)}
@@ -192,6 +199,8 @@ def main():
     parser.add_argument("--only", nargs="+", default=None)
     parser.add_argument("--batch", nargs="+", type=int, default=[8])
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES, help="of the forward passes")
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -201,14 +210,14 @@ def main():
     if args.python is None:
         parser.error("--python needs the interpreter of an environment that has PyTorch.")
     if "forward" in args.what:
-        line(["network", "batch", *(f"{name}, ms a face" for name in RUNTIMES), "times as fast as PyTorch"])
-        line(["---"] * 7)
+        line(["network", "batch", *(f"{name}, ms a face" for name in args.runtimes), "times as fast as PyTorch"])
+        line(["---"] * (3 + len(args.runtimes)))
         for name, (made_by, size, frames) in FORWARD.items():
             for batch in args.batch if args.only is None or name in args.only else ():
                 job = {"what": "forward", "network": name, "made_by": made_by, "size_px": size, "frames": frames}
-                job |= {"batch": batch, "steps": args.steps}
-                times = {runtime: measured(args.python, runtime, job) for runtime in RUNTIMES}
-                line([name, str(batch), *(shown(times[one], 1e3 / batch) for one in RUNTIMES), ratios(times)])
+                job |= {"batch": batch, "steps": args.steps, "processor_time": args.processor_time}
+                times = {runtime: measured(args.python, runtime, job) for runtime in args.runtimes}
+                line([name, str(batch), *(shown(times[one], 1e3 / batch) for one in args.runtimes), ratios(times)])
     if "step" in args.what:
         line(["network", "step, Keras / PyTorch, s", "forward, Keras / PyTorch, s", "times as fast as PyTorch"])
         line(["---"] * 4)
@@ -218,7 +227,7 @@ def main():
             cells, speeds = [name], []
             for what in ("step", "forward"):
                 job = {"what": what, "network": name, "made_by": made_by, "size_px": size, "frames": frames}
-                job |= {"batch": STEP_BATCH, "steps": args.steps}
+                job |= {"batch": STEP_BATCH, "steps": args.steps, "processor_time": args.processor_time}
                 times = {runtime: measured(args.python, runtime, job) for runtime in ("Keras", "PyTorch")}
                 cells.append(" / ".join(shown(times[one], 1) for one in ("Keras", "PyTorch")))
                 speeds.append(f"{what} {ratios(times)}")

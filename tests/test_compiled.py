@@ -232,3 +232,36 @@ def test_a_verdict_imports_neither_tensorflow_nor_keras(folder, tmp_path):
     logits = [[point["logit"] for point in v["faces"][0]["timeline"]] for v in (verdict, by_keras.to_dict())]
     assert len(logits[0]) == 4
     np.testing.assert_allclose(*logits, atol=1e-5, rtol=0)
+
+
+def test_a_converter_that_the_system_ends_is_told_in_plain_words(folder, tmp_path, monkeypatch):
+    ended = subprocess.CompletedProcess([], -9, "", "WARNING:absl:Please consider something")
+    monkeypatch.setattr(compiled.subprocess, "run", lambda *args, **options: ended)
+    with pytest.raises(compiled.NoCompiledForm, match="ended by signal 9, most often because memory ran out") as error:
+        compiled._run_converter(folder[0], tmp_path / "out")
+    assert "absl" not in str(error.value)
+
+
+def test_two_at_once_compile_once(copy, monkeypatch):
+    target, runs = copy
+    (target / compiled.COMPILED_FILE).unlink()
+    (target / compiled.FACTS_FILE).unlink()
+    convert, waits, lines = compiled._run_converter, threading.Event(), []
+
+    def slow(*args):
+        assert waits.wait(30)
+        return convert(*args)
+
+    def log(line):
+        lines.append(line)
+        if "waiting until it is done" in line:
+            waits.set()
+
+    monkeypatch.setattr(compiled, "_run_converter", slow)
+    threads = [threading.Thread(target=compiled.compile_folder, args=(target, log)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(runs) == 1 and sum("compiling" in line for line in lines) == 1
+    assert (target / compiled.COMPILED_FILE).is_file()

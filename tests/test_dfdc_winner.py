@@ -80,6 +80,7 @@ def test_seven_files_as_one_detector(monkeypatch, site, seven, tmp_path, capsys)
     pretend(monkeypatch, brighter_and_brighter(seven))
     monkeypatch.setattr(faces, "make_detector", lambda name, weights=None: no_detector)
     (tmp_path / "clip.mp4").write_bytes(b"clip")
+    monkeypatch.setattr("tfdeepfake.compiled.choice.compile_ahead", lambda folder, log: None)
     # A single one of them serves by its own name, and its file is not fetched again.
     assert main(["detectors", "fetch", WINNER.members[2]]) == 0
     assert main(["detectors", "list", "dfdc_winner"]) == 0

@@ -27,6 +27,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
 from tfdeepfake.models.networks import READS
+from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training import checkpoint, devices, network, objective, optimizer, run_folder, run_setup
@@ -98,6 +99,9 @@ def test_the_run_folder_holds_what_repeats_it(whole, config):
     assert [row["epoch"] for row in rows(whole)] == [1, 2, 3, 4]
     recipe = load_recipe(whole / "best")
     assert recipe.positive == "fake" and recipe.data_version == "tiny/clip:1.0.0"
+    counted = sum(macs.count(load_model(whole / "best")[0]).values())
+    assert recipe.gmacs == pytest.approx(counted / 1e9, rel=1e-3) and counted
+    assert load_recipe(whole / "last").gmacs == recipe.gmacs
     assert (recipe.data.height_px, recipe.data.width_px, recipe.data.num_frames) == (32, 40, 4)
     assert "13" not in recipe.calibration.split()  # 7 fake and 6 real, not all of them of one class
     assert "7 fake and 6 real validation videos" in recipe.calibration

@@ -162,11 +162,11 @@ def _read_weights(model, path):
         if problems:
             more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
             raise ValueError("; ".join(problems[:6]) + more)
-        values = {name: arrays[name][()] for name in wanted}
-    if broken := [name for name, value in values.items() if not np.isfinite(value).all()]:
-        raise ValueError(f"NaN or infinite weights in {', '.join(broken[:6])}")
-    for name, variable in wanted.items():
-        variable.assign(values.pop(name))
+        # One at a time, and twice: files of gigabytes are in memory once, as the network's variables.
+        if broken := [name for name in wanted if not np.isfinite(arrays[name][()]).all()]:
+            raise ValueError(f"NaN or infinite weights in {', '.join(broken[:6])}")
+        for name, variable in wanted.items():
+            variable.assign(arrays[name][()])
 
 
 class Members:

@@ -7,6 +7,7 @@ Where the folder cannot be written both lie in the cache. Loading it takes a ten
 making it needs TensorFlow, once, in a process of its own: a converter that dies takes nothing along.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path, read_json, sha256, write_json
+from tfdeepfake.files import atomic_path, exclusive_lock, read_json, sha256, write_json
 from tfdeepfake.litert.network import Network
 from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
 from tfdeepfake.recipe import Recipe
@@ -118,14 +119,32 @@ def compile_folder(folder: Path | str, log: Callable[[str], None] = lambda line:
     from tfdeepfake.weights.cache import home
 
     places = [folder, home() / "compiled" / _digest(made_of)[:24]]
+    path, _ = _good_one(folder, recipe, places, made_of)
+    if path:
+        return path, recipe
+    with contextlib.ExitStack() as held:
+        # It takes gigabytes: two processes at once make it once. Where no lock can be written each makes its own.
+        with contextlib.suppress(OSError, InputError):
+            held.enter_context(exclusive_lock(places[1].with_name(f".{places[1].name}.lock"), log=log))
+        path, why = _good_one(folder, recipe, places, made_of)
+        return path or _make(folder, recipe, places, made_of, why, log), recipe
+
+
+def _good_one(folder, recipe, places, made_of):
+    """(path of the .tflite file, or None where it has to be made; why, in words for the user)."""
     why = ""
     for place in places:
         state, detail = _look(place, made_of)
         if state == "good":
-            return place / COMPILED_FILE, recipe
+            return place / COMPILED_FILE, ""
         if state == "none":
             raise _no_form(folder, recipe, detail)
         why = why or (f" again ({detail})" if state == "bad" else ", once")
+    return None, why
+
+
+def _make(folder, recipe, places, made_of, why, log):
+    """Makes the compiled form and returns its path."""
     log(f"compiling {recipe.network} for CPUs{why} ...")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-") as temporary:
@@ -135,7 +154,7 @@ def compile_folder(folder: Path | str, log: Callable[[str], None] = lambda line:
     if problem:
         raise _no_form(folder, recipe, problem)
     log(f"compiled in {time.perf_counter() - start:.0f} s: {place / COMPILED_FILE}")
-    return place / COMPILED_FILE, recipe
+    return place / COMPILED_FILE
 
 
 def _made_of(folder, recipe):
@@ -234,6 +253,10 @@ def _run_converter(folder, out):
         if done.returncode == 3:
             return said
         raise InputError(*said)
+    if done.returncode < 0:
+        problem = f"could not be compiled: its converter was ended by signal {-done.returncode}"
+        memory = ", most often because memory ran out (it takes some sixteen times the size of the weights)"
+        raise NoCompiledForm(folder, f"{problem}{memory if done.returncode == -9 else ''}.", remedy)
     if done.returncode or not out.is_file():
         error = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
         raise NoCompiledForm(folder, f"could not be compiled (exit {done.returncode}: {error}).", remedy)

@@ -35,7 +35,8 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import calibrate
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.layers import siamese
-from tfdeepfake.model_folder import load_model, save_model, write_recipe
+from tfdeepfake.model_folder import load_model, load_recipe, save_model, write_recipe
+from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table_file import write_scores
@@ -289,8 +290,11 @@ def _finish(run, log):
         chosen = {n: calibrated[n] for n in ("threshold", "fraction_threshold", "temperature", "calibration")}
     else:
         chosen = {"calibration": "not calibrated: the data set has no validation split"}
-    recipe = dataclasses.replace(recipe, **chosen)
+    # Counted last and on this network alone: the one in training is left as it is.
+    gmacs = macs.billions(model)
+    recipe = dataclasses.replace(recipe, gmacs=gmacs, **chosen)
     write_recipe(run.run_dir / "best", recipe)
+    write_recipe(run.run_dir / "last", dataclasses.replace(load_recipe(run.run_dir / "last"), gmacs=gmacs))
     best = run.rows[run.best_epoch - 1]
     summary = {"epochs": run.epoch, "best_epoch": run.best_epoch, "best": best}
     write_json(run.run_dir / "result.json", summary | chosen)

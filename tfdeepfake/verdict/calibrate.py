@@ -20,6 +20,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, atomic_path, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_recipe, write_recipe
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.verdict.cost import on_bar
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.results import (
     LINES,
@@ -223,10 +224,12 @@ def _records(media, network, settings, folder, run, log):
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
     hidden = False if "ipykernel" in sys.modules else None
-    for path, name in tqdm(media, desc="judging", unit="file", disable=hidden):
+    bar = tqdm(media, desc="judging", unit="file", disable=hidden)
+    tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
+    for path, name in bar:
         record = resumed.get(printable_path(path))
         if record is None:
-            verdict = judge(path, network.model, network.recipe, network.detect, settings).to_dict()
+            verdict = judge(path, network.model, network.recipe, network.detect, settings, progress=tell).to_dict()
             record = {"name": name, **verdict, "file": printable_path(path), "stamp": stamp(path), "run": run}
             append_json_line(folder / LINES, record)
         yield record

@@ -6,6 +6,7 @@ Names are looked up and fetched without Keras, so that a machine without a netwo
 import contextlib
 import dataclasses
 import difflib
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full, sha256
+from tfdeepfake.memory import give_back_memory
 from tfdeepfake.model_folder import WEIGHTS_FILE, find_model_folder, load_recipe, member_folders
 from tfdeepfake.published.fetch import fetch_all, remove_published
 from tfdeepfake.published.sources import SOURCES, find_published
@@ -67,6 +69,9 @@ class Located:
                         convert(self.source, self.file, part)
                     shutil.rmtree(self.folder, ignore_errors=True)
                     os.replace(part, self.folder)
+                    # Networks are cycles: the converted one would stay beside the one that is loaded next.
+                    gc.collect()
+                    give_back_memory()
         except OSError as error:
             with contextlib.suppress(OSError):
                 raise_if_full(error, self.folder)

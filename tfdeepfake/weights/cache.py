@@ -19,7 +19,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, exclusive_lock, read_json, write_json
 from tfdeepfake.files import sha256 as checksum
 from tfdeepfake.weights.connection import Unavailable, Unreachable
-from tfdeepfake.weights.download import Part, download, size_text
+from tfdeepfake.weights.download import REPLACED, Part, download, size_text
 
 HOME_VARIABLE = "TFDEEPFAKE_HOME"
 
@@ -153,7 +153,9 @@ def _checked(address, path, part, sha256, num_bytes, limits):
         limits["log"](f"{path.name}: does not fit together (sha256); fetching the whole of it.")
     note = _note(path)
     if sha256 and not digest.startswith(sha256):
-        raise Unavailable(f"gives another file than the published one (its sha256 is {digest}, expected {sha256})")
+        raise Unavailable(
+            f"gives another file than the published one (its sha256 is {digest}, expected {sha256})", REPLACED
+        )
     raise Unavailable(
         f"gives another file than on {note['date']} (its sha256 is {digest}, then {note['sha256']})",
         f"If its authors have replaced it and you trust the new one, delete {_note_path(path)} and fetch again.",

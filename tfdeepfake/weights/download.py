@@ -25,7 +25,7 @@ WAIT_S = 1.0
 PIECE_BYTES = 1 << 16
 # Where neither we nor the server know the size.
 LARGEST_BYTES = 32 << 30
-_REPLACED = "Its authors may have replaced it: a newer tfdeepfake may know the new one."
+REPLACED = "Its authors may have replaced it: a newer tfdeepfake may know the new one."
 
 
 def size_text(num_bytes: int) -> str:
@@ -216,7 +216,7 @@ def _receive(part, start, total, num_bytes, piece, pieces, progress):
 
 def _of_another_size(sent, num_bytes, passing=False):
     published = f", the published file has {num_bytes:,}" if num_bytes else ", which no published file has"
-    return Unavailable(sent + published, _REPLACED, passing)
+    return Unavailable(sent + published, REPLACED, passing)
 
 
 def _bar(progress, **options):
