@@ -227,6 +227,10 @@ def test_a_detector_in_python(detector, tmp_path, site):
         detector([tmp_path / "clip.mp4"])
     with pytest.raises(tfdeepfake.InputError, match="holds no video"):
         detector.predict(tmp_path / "home")
+    # An empty path, such as that of a variable that was not set, is not the working directory.
+    for empty in (detector, detector.predict, lambda path: detector.predict([path]), tfdeepfake.Detector):
+        with pytest.raises(tfdeepfake.InputError, match="is empty"):
+            empty("")
 
 
 def test_a_detector_outside_the_main_thread_and_elsewhere(detector, tmp_path, monkeypatch):

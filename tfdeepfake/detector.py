@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import batch, judging, named
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -67,7 +68,10 @@ class Detector:
           Verdict, which shows itself in a notebook. Whatever is wrong with the file is its status.
         Raises:
           TypeError: `path` is no path, such as a list of them: `predict` takes those.
+          InputError: it is empty.
         """
+        if path == "":
+            raise InputError("path", "is empty.", "Give a video or an image.")
         network = self._network
         return judging.judge(os.fspath(path), network.model, network.recipe, network.detect, self._settings)
 

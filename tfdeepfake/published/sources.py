@@ -37,4 +37,7 @@ def find_published(source: str) -> "Published":
         return SOURCES[source]
     near = difflib.get_close_matches(source, SOURCES, 3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise InputError(source, "is no known checkpoint.", f"{hint}Known are {', '.join(SOURCES)}.")
+    detectors = [name for name, known in SOURCES.items() if known.is_detector]
+    others = [name for name in SOURCES if name not in detectors]
+    text = f"{hint}Detectors are {', '.join(detectors)}. To train from there are {', '.join(others)}."
+    raise InputError(source, "is no known checkpoint.", text)

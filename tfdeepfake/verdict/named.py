@@ -117,6 +117,8 @@ def locate(
         if not Path(DEFAULT).is_dir() and not _is_current(_home_of(DEFAULT), DEFAULT):
             log(f"No --model is given: the default detector is {DEFAULT}. {_LIST} Smaller ones are among them.")
         model = DEFAULT
+    elif model == "":
+        raise InputError("--model", "is empty.", f"Give a folder or a name, or leave it out. {_LIST}")
     elif Path(model).is_file():
         remedy = f"If it holds weights of a published detector, say of which: --source NAME. {_LIST}"
         raise InputError(model, "is a file, not a saved model folder.", remedy)

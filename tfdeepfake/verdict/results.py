@@ -51,8 +51,14 @@ def find_media(
       paths: files and folders.
       out_dir: results of an earlier run; its files and images are not judged.
       frame_rate: of folders of frames, as the user gave it, for the notes.
+    Raises:
+      InputError: a path is empty, which would mean the working directory.
     """
     from tfdeepfake.data.video.walk import lines, walk
+
+    paths = list(paths)
+    if "" in paths:
+        raise InputError("path", "is empty.", "Give a video, an image or a folder of them; `.` is this folder.")
 
     media, other_files, unreadable_folders, notes, seen, own = [], [], [], [], set(), []
     if out_dir:
