@@ -14,17 +14,19 @@
 # %% [markdown]
 # ## Install
 #
-# Without internet, as the competition wants it, add the wheels as a data set and set `TFDEEPFAKE_SOURCE` to the
-# package's. What Kaggle has is kept where it is new enough.
+# Nothing is published under the name yet. Without internet, as the competition wants it, add the wheels as a data set
+# and write the package's path in the place of the name. What Kaggle has is kept where it is new enough.
 
 # %%
-# %pip install -q {os.environ.get("TFDEEPFAKE_SOURCE", "tfdeepfake")}
+import os
+
+SOURCE = os.environ.get("TFDEEPFAKE_SOURCE", "tfdeepfake")
+# %pip install -q "{SOURCE}"
 
 # %% [markdown]
 # ## Everything that may be chosen
 
 # %%
-import os
 import time
 from pathlib import Path
 

@@ -11,14 +11,16 @@
 # %% [markdown]
 # ## Install
 #
-# Nothing is published under the name yet: set `TFDEEPFAKE_SOURCE` to a wheel or a checkout, for example the folder of
+# Nothing is published under the name yet: write the path of a wheel or of a checkout in its place, for example that of
 # an uploaded copy. Colab and Kaggle have TensorFlow and Keras already; what they have is kept where it is new enough.
 
 # %%
-# %pip install -q {os.environ.get("TFDEEPFAKE_SOURCE", "tfdeepfake")}
+import os
+
+SOURCE = os.environ.get("TFDEEPFAKE_SOURCE", "tfdeepfake")
+# %pip install -q "{SOURCE}"
 
 # %%
-import os
 from pathlib import Path
 
 import tfdeepfake

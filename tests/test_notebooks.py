@@ -28,6 +28,19 @@ def test_a_notebook_is_its_source(source):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_what_the_installation_names_is_there_when_it_runs(source, monkeypatch):
+    monkeypatch.setenv("TFDEEPFAKE_SOURCE", "a wheel.whl")
+    cells = [cell["lines"] for cell in make.cells(source.read_text()) if cell["kind"] == "code"]
+    before, names = [], {}
+    for line in (line for lines in cells for line in lines):
+        if line.startswith("%pip"):
+            break
+        before.append(line)
+    exec("\n".join(before), names)  # what is not there is left as it stands by notebooks, and pip cannot read it
+    assert line.replace("{SOURCE}", names["SOURCE"]) == '%pip install -q "a wheel.whl"'
+
+
 def run_cells(name, folder, **environment):
     """Runs the code of a notebook top to bottom in a process of its own: (folder of its files, what it said)."""
     cells = [cell["lines"] for cell in make.cells((FOLDER / f"{name}.py").read_text()) if cell["kind"] == "code"]
