@@ -14,7 +14,8 @@ RUN useradd --uid 10001 --no-create-home server && mkdir -p /cache /models && ch
 ENV PATH=/opt/tfdeepfake/bin:$PATH TFDEEPFAKE_HOME=/cache PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8501 8500
-HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/healthz', timeout=4)"
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/healthz', timeout=4)"]
 # Exec form: SIGTERM reaches the server, which finishes what it judges.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tfdeepfake", "serve"]
