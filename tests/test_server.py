@@ -7,6 +7,8 @@ import os
 import pickle
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -458,3 +460,11 @@ def test_names_of_hosts_and_schemes_are_read_in_any_case(judge):
         for given, status in (("bearer secret", 202), ("Bearer secre", 401), ("Basic secret", 401), ("secret", 401)):
             asked = {"host": "example.org", "authorization": given}
             assert web.post("/v1/videos", content=b"x", headers=asked).status_code == status
+
+
+def test_a_server_without_tensors_loads_no_tensorflow():
+    code = (
+        "import sys, tfdeepfake.serving.run, tfdeepfake.serving.judged; print({'keras', 'tensorflow'} & {*sys.modules})"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"

@@ -132,13 +132,14 @@ def ready(source: Source, memory_bytes: int) -> tuple[batch.Network, list[str]]:
 def _network(source):
     from tfdeepfake.data import faces
     from tfdeepfake.model_folder import load_recipe
-    from tfdeepfake.serving.remote import RemoteModel, ServableModel
 
     if not source.exported and not source.backend:
         loaded = batch.load_network(
             source.folder, source.detector, source.detector_weights, runtime=source.runtime, num_files=100
         )
         return dataclasses.replace(loaded, folder=Path(source.title))
+    from tfdeepfake.serving.remote import RemoteModel, ServableModel
+
     recipe = load_recipe(source.folder)
     if source.backend:
         model = RemoteModel(source.backend, source.backend_name or source.title, recipe)

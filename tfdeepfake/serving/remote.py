@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.models.by_name import reads
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.serving.servable import Servable
 
@@ -129,6 +128,8 @@ class ServableModel:
 
 def exits(recipe: Recipe) -> tuple[list, list]:
     """(inputs, outputs), tensors with name and shape, of the network, as its recipe describes them."""
+    from tfdeepfake.models.by_name import reads  # which loads Keras
+
     data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
     lead = (None, data.num_frames) if input_type == "clip" else (None,)
     size = (data.height_px, data.width_px)
