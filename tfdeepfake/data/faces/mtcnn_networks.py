@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,9 +40,12 @@ def load_weights() -> tuple[list[np.ndarray], ...]:
         path = folder / f"{name}.lz4"
         try:
             import joblib
+            import lz4.frame
 
-            arrays = [np.asarray(a, np.float32) for a in joblib.load(path)]
-        except (ImportError, OSError, ValueError, EOFError) as error:
+            # Unpacked here: on Python 3.13 the file object that joblib would unpack with complains when it is dropped.
+            pickled = io.BytesIO(lz4.frame.decompress(path.read_bytes()))
+            arrays = [np.asarray(a, np.float32) for a in joblib.load(pickled)]
+        except (ImportError, OSError, ValueError, EOFError, RuntimeError) as error:
             raise InputError(path, f"cannot be read ({error}).", remedy) from error
         if arrays[0].shape != (3, 3, 3, first) or arrays[-1].shape != (last,):
             raise InputError(path, f"holds no {name} weights (first shape {arrays[0].shape}).", remedy)
