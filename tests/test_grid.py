@@ -22,7 +22,6 @@ from tfdeepfake.training import grid as module
 from tfdeepfake.training import run_folder
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.grid import best_cell, cells, grid
-from tfdeepfake.training.train import train
 
 ARGS = {"backbone": "small", "width": 4}
 
@@ -136,8 +135,8 @@ grid(TrainConfig.from_dict(json.loads(sys.argv[1])), {"seed": [1]}, sys.argv[2])
             assert time.monotonic() < deadline
             time.sleep(0.1)
     (row,) = grid(several, {"seed": [1]}, folder.parent, log=lambda line: None)
-    alone = train(dataclasses.replace(several, seed=1), tmp_path / "alone", progress=False)
-    assert row["status"] == "finished"
-    with np.load(state) as a, np.load(alone / "checkpoint" / "state.npz") as b:
+    (alone,) = grid(several, {"seed": [1]}, tmp_path / "alone", log=lambda line: None)
+    assert row["status"] == alone["status"] == "finished"
+    with np.load(state) as a, np.load(tmp_path / "alone" / "seed-1" / "checkpoint" / "state.npz") as b:
         arrays = [name for name in a.files if name != "progress"]
         assert len(arrays) > 5 and all(np.array_equal(a[name], b[name]) for name in arrays)
