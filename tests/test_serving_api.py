@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support import asking, served
 
+from tfdeepfake import models
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.plain_answers import plain_process
@@ -500,10 +501,17 @@ def test_a_call_waits_for_a_request_that_is_being_read(frame):
     assert (batcher.num_calls, batcher.num_requests) == (1, 2)
 
 
+def test_what_a_network_reads_is_seen_in_its_signature(frame, two):
+    for (servable, version), folder in (((frame[0], 10), frame[2]), ((two, 1), two.folder.parent)):
+        recipe = load_recipe(folder / "net")
+        assert servable.network_reads(version) == models.reads(recipe.network, recipe.network_args)
+
+
 def test_processes_that_judge_share_the_network_of_the_server(frame):
     batcher = Batcher(frame[0], 8, 0)
     process = plain_process(answers=answers(batcher))
-    logits = process(asking.score_shared, (str(frame[2] / "net"), ROWS.tolist()))
+    logits, has_keras = process(asking.score_shared, (str(frame[2] / "net"), ROWS.tolist()))
+    assert not has_keras, "it would take a second network's memory"
     np.testing.assert_allclose(logits, frame[1].predict(ROWS, verbose=0), atol=1e-6, rtol=0)
     with pytest.raises(InputError, match="net: frames needs uint8 .B, 16, 24, 3., got uint8 .3, 15, 24, 3.."):
         process(asking.score_shared, (str(frame[2] / "net"), ROWS[:, 1:].tolist()))

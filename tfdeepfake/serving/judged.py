@@ -35,6 +35,7 @@ class Source:
       trained_on, licence: of the network, for the page.
       exported: the folder holds SavedModels, and the highest version judges.
       shared: the server's process has the network, see `shared_model.SharedModel`.
+      network_reads: (input type, whether it reads flow) of a shared one, whose processes load no Keras then.
       backend: address of a server that scores in the place of this process, see `remote.RemoteModel`.
       backend_name: name of the model there.
       runtime, detector, detector_weights: see `verdict.batch.load_network`.
@@ -46,6 +47,7 @@ class Source:
     licence: str = "unknown"
     exported: bool = False
     shared: bool = False
+    network_reads: tuple[str, bool] | None = None
     backend: str | None = None
     backend_name: str | None = None
     runtime: str = "auto"
@@ -146,7 +148,7 @@ def _network(source):
     elif source.shared:
         from tfdeepfake.serving.shared_model import SharedModel
 
-        model = SharedModel(source.title, recipe)
+        model = SharedModel(source.title, recipe, source.network_reads)
     else:
         from tfdeepfake.serving.servable import Servable
 

@@ -126,11 +126,18 @@ class ServableModel:
         return logits_of(outputs, len(inputs["frames"]))
 
 
-def exits(recipe: Recipe) -> tuple[list, list]:
-    """(inputs, outputs), tensors with name and shape, of the network, as its recipe describes them."""
-    from tfdeepfake.models.by_name import reads  # which loads Keras
+def exits(recipe: Recipe, network_reads: tuple[str, bool] | None = None) -> tuple[list, list]:
+    """(inputs, outputs), tensors with name and shape, of the network, as its recipe describes them.
 
-    data, (input_type, flow) = recipe.data, reads(recipe.network, recipe.network_args)
+    Args:
+      recipe: of the network.
+      network_reads: (input type, whether it reads flow), where they are known; else Keras is loaded to tell.
+    """
+    if network_reads is None:
+        from tfdeepfake.models.by_name import reads
+
+        network_reads = reads(recipe.network, recipe.network_args)
+    data, (input_type, flow) = recipe.data, network_reads
     lead = (None, data.num_frames) if input_type == "clip" else (None,)
     size = (data.height_px, data.width_px)
     inputs = [_Tensor("frames", (*lead, *size, 3))] + ([_Tensor("flow", (*lead, *size, 2))] if flow else [])

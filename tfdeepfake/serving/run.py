@@ -88,7 +88,9 @@ def serve(
         if settings.host not in LOOPBACK and not settings.token:
             _say("Whoever reaches this address may use the server: --token asks for one. Encryption is a proxy's work.")
         shared = exported and not backend and isinstance(servable, Batcher)
-        app = create_app(dataclasses.replace(source, shared=shared), settings, servable, judge)
+        network_reads = servable.network_reads(servable.versions[-1]) if shared else None
+        source = dataclasses.replace(source, shared=shared, network_reads=network_reads)
+        app = create_app(source, settings, servable, judge)
         return _listen(app, settings, grpc_server)
 
 

@@ -128,6 +128,12 @@ class Servable:
             raise ServingError("INVALID_ARGUMENT", text)
         return self._loaded[version].inputs(signature)
 
+    def network_reads(self, version: int) -> tuple[str, bool]:
+        """(input type "frame", "flow" or "clip", whether it reads flow) of a version, as `models.reads` says."""
+        inputs = self.inputs(version, DEFAULT)
+        flow = "flow" in inputs
+        return "clip" if len(inputs["frames"].shape) == 5 else "flow" if flow else "frame", flow
+
     def predict(
         self, version: int, signature: str, inputs: Mapping[str, np.ndarray], output_filter: tuple = ()
     ) -> dict[str, np.ndarray]:

@@ -23,9 +23,9 @@ _DTYPES = ("uint8", "float32")
 class SharedModel:
     """What `verdict.judging.judge` needs of a network, in a process whose parent has it; see `answers`."""
 
-    def __init__(self, name: str, recipe: Recipe):
+    def __init__(self, name: str, recipe: Recipe, network_reads: tuple[str, bool] | None = None):
         self.name = name
-        self.inputs, self.outputs = exits(recipe)
+        self.inputs, self.outputs = exits(recipe, network_reads)
         self.votes = bool(recipe.members)
 
     def predict_on_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
