@@ -7,12 +7,13 @@ For each interpreter: `python -m venv`, `pip install WHEEL` with all its depende
 folder the Python lines of the README on a drawn clip, and the command; then both once more where no network can be
 reached (`unshare -n` where the system allows it, else every connection is refused). With --extras these are installed
 and checked afterwards, all together. With --file that file is served on the loopback in the place of the address of
---detector; its checksum is the stored one where there is one. Prints the seconds of each step as a table. Installing
-takes two to five minutes each, most of it TensorFlow.
+--detector, and its checksum stands for the stored one: a file of the same layout serves. Prints the seconds of each
+step as a table. Installing takes two to five minutes each, most of it TensorFlow.
 """
 
 import argparse
 import functools
+import hashlib
 import http.server
 import os
 import shutil
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What a person types, behind what puts a file of the loopback in the place of the published one.
 LINES = """
 import pathlib, sys
-name, clip, address, site, network = sys.argv[1:]
+name, clip, address, digest, site, network = sys.argv[1:]
 if network == "refused":
     import socket
     def refuse(*args):
@@ -42,7 +43,7 @@ assert pathlib.Path(tfdeepfake.__file__).is_relative_to(site), tfdeepfake.__file
 if address:
     import dataclasses
     from tfdeepfake.published.sources import SOURCES
-    SOURCES[name] = dataclasses.replace(SOURCES[name], address=address)
+    SOURCES[name] = dataclasses.replace(SOURCES[name], address=address, sha256=digest, num_bytes=None)
 
 detector = tfdeepfake.Detector(name)
 verdict = detector(clip)
@@ -91,12 +92,14 @@ def without_network(command):
 
 
 def serve(file):
-    """Address of a file on the loopback."""
+    """(address of a file on the loopback, its sha256)."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(file.parent))
     handler.log_message = lambda *args: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}/{file.name}"
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return f"http://127.0.0.1:{server.server_address[1]}/{file.name}", digest
 
 
 def check(python, wheel, folder, clip, args, address):
@@ -118,7 +121,7 @@ def check(python, wheel, folder, clip, args, address):
     # Nothing of the checkout or of this environment is seen.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     options = {"cwd": place, "env": environment | {"TFDEEPFAKE_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"}}
-    lines = [inside, "-c", textwrap.dedent(LINES), args.detector, clip, address or "", there]
+    lines = [inside, "-c", textwrap.dedent(LINES), args.detector, clip, *(address or ("", "")), there]
     command = [there / "bin" / "tfdeepfake", "predict", clip, "--model", args.detector]
     step("Python lines", run, [*lines, ""], **options)
     apart = without_network([])

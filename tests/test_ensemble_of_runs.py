@@ -52,6 +52,7 @@ def test_the_folder_scores_as_its_members_vote(runs, tmp_path):
     assert len(lines) == 3 and "weight" in lines[0] and "AUC" in lines[2]
     model, saved = load_model(tmp_path / "both")
     assert dataclasses.replace(saved, verdict=recipe.verdict) == recipe
+    assert recipe.gmacs > 0
     assert saved.network == "ensemble" and saved.data.num_frames == 4
     clips = np.random.default_rng(0).integers(0, 256, (3, 4, 32, 32, 3), np.uint8)
     frames, video = (load_model(runs / name / "best")[0] for name in ("meso4", "mc3_18"))
