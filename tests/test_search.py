@@ -162,6 +162,19 @@ def test_a_clip_scores_the_same_at_other_frame_rates(tmp_path):
     assert f": {text}; " in line(timed.to_dict() | {"name": "a.mp4"}, 0.5)
 
 
+def test_stripes_of_two_moments_are_said_where_the_file_does_not_say_interlaced(tmp_path):
+    drawn = moving_frames(48)
+    drawn[:, 12:] = np.roll(drawn, 9, axis=2)[:, 12:] // 2 + (np.arange(128) % 32 < 16)[None, None, :, None] * 100
+    moved = np.stack([np.roll(frame, 3 * number, axis=1) for number, frame in enumerate(drawn)]).astype(np.uint8)
+    woven = moved[::2].copy()
+    woven[:, 1::2] = moved[1::2, 1::2]
+    used = recipe(input_type="frame", num_frames=8)
+    for name, frames, is_said in (("a.mp4", moved, False), ("b.mp4", woven, True)):
+        path = make_video(tmp_path / name, frames, crf=16)
+        notes = judging.judge(path, brightness_network(), used, middle_detector).video["notes"]
+        assert any("looks interlaced" in note for note in notes) == is_said
+
+
 def middle_detector(frames):
     """A face in the middle of every frame."""
     return bright_detector([np.full_like(frame, 255) for frame in frames])

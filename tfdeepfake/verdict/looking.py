@@ -17,6 +17,8 @@ from tfdeepfake.scoring.unsure import doubt
 from tfdeepfake.verdict.clock import Clock, TimeUp
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
+STRIPES_IN = 8  # frames of a video in which stripes are looked for
+STRIPED = "looks interlaced although the file does not say so: deinterlace it first (`ffmpeg -i IN -vf bwdif OUT`)"
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,24 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
       Looked. Whatever is wrong with the file is its `failure`.
     """
     from tfdeepfake.data import video
+    from tfdeepfake.data.video.combing import LEAST_STRIPED, striped
 
     path, clock, facts, info = Path(path), clock or Clock(plan.time_limit_s), {}, None
+    stripes = []
+
+    def detect_and_look(frames):
+        if not info.is_image and not stripes:
+            stripes.extend(striped(frames[:: -(-len(frames) // STRIPES_IN)]))
+        return detect(frames)
+
     try:
         with clock.alarm():
             info = video.probe(path, stream=plan.stream, frame_rate=plan.frame_rate)
             facts = {name: getattr(info, name) for name in VIDEO_FACTS} | {"notes": list(info.notes)}
             facts["other_streams"] = [dataclasses.asdict(s) for s in info.streams if s.number != info.stream]
             with clock.step("decode"):
-                examples, searched = _examples(path, info, plan, detect, clock)
+                examples, searched = _examples(path, info, plan, detect_and_look, clock)
+            facts["notes"] += [STRIPED] if stripes and max(stripes) > LEAST_STRIPED else []
             doubts = _slow(examples, plan.data)
         return Looked(info, facts, examples, searched, clock.seconds, doubts=doubts)
     except (Exception, TimeUp) as error:
