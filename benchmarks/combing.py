@@ -3,8 +3,8 @@
     python benchmarks/combing.py FOLDER [--woven 8]
 
 FOLDER holds progressive videos. Of the first few, copies are made in which each frame has its even lines of one moment
-and its odd lines of the next, coded as ordinary H.264 without a word on it (needs `ffmpeg`). Prints for each the highest
-of eight frames by `video.combing.striped`, and how many would be called interlaced.
+and its odd lines of the next, coded as ordinary H.264 without a word on it (by `ffmpeg`). Prints the highest of eight
+frames of each by `video.combing.striped`, and how many would be called interlaced.
 """
 
 import argparse
