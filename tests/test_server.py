@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import pickle
@@ -18,12 +19,13 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
+from starlette.testclient import TestClient
 from support import media, served
 from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.plain_answers import load_plain, plain_process
-from tfdeepfake.serving import jobs
+from tfdeepfake.serving import jobs, rest
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
 from tfdeepfake.serving.pages import SCRIPTS
@@ -274,6 +276,22 @@ def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
     assert both == [429, 500] and large == 413
     assert 'requests_total{route="/v1/models{rest:path}",method="POST",status="429"} 1' in metrics
     assert 'request_seconds_count{route="/v1/models{rest:path}"} 3' in metrics
+
+
+def test_tensors_may_come_as_gzip(judge, monkeypatch):
+    monkeypatch.setattr(rest, "answer", lambda servable, method, path, body: (200, body))
+    app = create_app(SOURCE, ServeSettings(**HOSTS, max_body_mb=1), object(), log=None)
+    whole = gzip.compress(b'{"inputs": 1}')
+    with TestClient(app) as web:
+        for body, status, text in (
+            (whole, 200, '{"inputs": 1}'),
+            (whole[:-9], 400, "breaks off before its end"),
+            (b"plain", 400, "is no gzip"),
+            (gzip.compress(bytes(1 << 20)), 200, ""),
+            (gzip.compress(bytes((1 << 20) + 1)), 413, "larger than the 1 MB"),
+        ):
+            answer = web.post("/v1/models/x:predict", content=body, headers={"content-encoding": "gzip"})
+            assert answer.status_code == status and text in answer.text
 
 
 def test_a_client_that_has_gone_is_not_waited_on(judge):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -49,13 +50,24 @@ _TAKEN = frozenset("frames index.html predictions.json predictions.jsonl scores.
 
 
 async def read_body(request: Request, most_bytes: int, limit_s: float, idle_s: float) -> bytes:
-    """The body of a request, held in memory.
+    """The body of a request, held in memory; one with `Content-Encoding: gzip` unpacked, as TF Serving does.
 
     Raises:
-      Refused: it is larger or slower than allowed.
+      Refused: it is larger, also once unpacked, or slower than allowed, or no gzip.
     """
-    parts = [part async for part in stream(request, most_bytes, limit_s, idle_s)]
-    return b"".join(parts)
+    body = b"".join([part async for part in stream(request, most_bytes, limit_s, idle_s)])
+    if request.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        return body
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        body = await asyncio.to_thread(unpacking.decompress, body, most_bytes + 1)
+    except zlib.error:
+        raise Refused(400, "is no gzip, which its Content-Encoding names.") from None
+    if len(body) > most_bytes:
+        raise Refused(413, f"is larger than the {most_bytes >> 20} MB that this server takes.")
+    if not unpacking.eof:
+        raise Refused(400, "is gzip that breaks off before its end.")
+    return body
 
 
 async def save_video(request: Request, folder: Path, most_bytes: int, limit_s: float, idle_s: float) -> tuple[str, int]:
