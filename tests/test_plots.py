@@ -6,6 +6,7 @@ import pytest
 
 from tfdeepfake.evaluation import metrics, plots
 from tfdeepfake.evaluation.evaluate import evaluate
+from tfdeepfake.report import figure
 from tfdeepfake.scoring.table import concatenate, table
 
 IMAGES = ("confusion.png", "histogram.png", "pr.png", "reliability.png", "roc.png", "selective.png")
@@ -38,10 +39,10 @@ def test_images_of_an_evaluation(tmp_path):
     report = evaluate(rows, threshold=0.4, temperature=1.3, resamples=50)
     plots.write_plots(tmp_path / "new", rows, report)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == list(IMAGES)
-    assert pixels(tmp_path / "new" / "roc.png", plots.CURVE) > 500
-    assert pixels(tmp_path / "new" / "pr.png", plots.CURVE) > 500
+    assert pixels(tmp_path / "new" / "roc.png", figure.CURVE) > 500
+    assert pixels(tmp_path / "new" / "pr.png", figure.CURVE) > 500
     histogram = tmp_path / "new" / "histogram.png"
-    assert pixels(histogram, plots.REAL) > 2000 and pixels(histogram, plots.FAKE) > 2000
+    assert pixels(histogram, figure.REAL) > 2000 and pixels(histogram, figure.FAKE) > 2000
 
 
 @pytest.mark.parametrize("n_fake, n_real", [(5, 0), (0, 5), (1, 1), (0, 0)])
@@ -53,7 +54,7 @@ def test_one_class_one_video_and_none_give_images(tmp_path, n_fake, n_real):
     for name in IMAGES:
         assert pixels(tmp_path / name, "#FFFFFF") > 10_000
     if not (n_fake and n_real):
-        assert pixels(tmp_path / "roc.png", plots.CURVE) == 0  # no curve is drawn that is not there
+        assert pixels(tmp_path / "roc.png", figure.CURVE) == 0  # no curve is drawn that is not there
 
 
 def test_title_says_data_split_level_count_and_coverage():
@@ -79,24 +80,3 @@ def test_band_holds_the_curve_and_shrinks_with_more_sources():
         widths.append(np.mean(high - low))
     # Sixteen times the sources: a quarter of the width, give or take the ends where the curve is at 1.
     assert 0.15 < widths[1] / widths[0] < 0.4
-
-
-def test_timeline_colours_the_sides_of_the_threshold(tmp_path):
-    times = np.arange(10) / 2
-    below = plots.timeline(tmp_path / "below.png", {0: (times, np.full(10, 0.2))}, 0.5, r"a $\frac$.mp4", r"$\x$")
-    both = plots.timeline(tmp_path / "both.png", {0: (times, np.full(10, 0.2)), 3: (times, np.full(10, 0.9))}, 0.5)
-    assert pixels(below, plots.REAL) > 100 and pixels(below, plots.FAKE) == 0
-    assert pixels(both, plots.REAL) > 100 and pixels(both, plots.FAKE) > 100
-
-
-@pytest.mark.parametrize("tracks", [{}, {0: ([], [])}, {0: ([0.0], [0.7])}])
-def test_timeline_of_nothing_and_of_one_frame(tmp_path, tracks):
-    assert pixels(plots.timeline(tmp_path / "t.png", tracks, 0.5), "#FFFFFF") > 10_000
-
-
-def test_unordered_frames_are_drawn_in_order(tmp_path):
-    times, values = np.arange(20) / 5, np.linspace(0, 1, 20)
-    order = np.random.default_rng(0).permutation(20)
-    a = plots.timeline(tmp_path / "a.png", {0: (times, values)}, 0.5)
-    b = plots.timeline(tmp_path / "b.png", {0: (times[order], values[order])}, 0.5)
-    assert np.array_equal(cv2.imread(str(a)), cv2.imread(str(b)))

@@ -297,12 +297,12 @@ def test_a_browser_may_load_nothing_and_run_nothing(tmp_path):
 
 
 def test_page_images_and_plots_have_one_palette(tmp_path):
-    from tfdeepfake.evaluation import plots
+    from tfdeepfake.report import figure
 
     page = write(tmp_path, [scored("a.mp4", [face(1, [0.9])])])
     for name, in_image, in_plot in (
-        ("fake", images.COLOURS["FAKE"], plots.FAKE),
-        ("real", images.COLOURS["REAL"], plots.REAL),
+        ("fake", images.COLOURS["FAKE"], figure.FAKE),
+        ("real", images.COLOURS["REAL"], figure.REAL),
     ):
         assert f"--{name}: {in_plot};" in page
         assert "#{:02x}{:02x}{:02x}".format(*in_image) == in_plot == palette.LIGHT[name]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from tfdeepfake.evaluation.plots import CURVE, DPI, FAKE, GREY, INK, PALE, REAL, STYLE
-from tfdeepfake.files import atomic_path
+from tfdeepfake.report.figure import CURVE, DPI, FAKE, GREY, INK, PALE, REAL, STYLE, save
 
 METRICS = (("precision", CURVE), ("recall", REAL), ("f1", FAKE))
 TITLES = {"precision": "precision", "recall": "recall", "f1": "F1"}
@@ -20,9 +21,6 @@ def class_confusion(path: str | Path, section: dict, subtitle: str = "") -> Path
       section: what `multiclass.evaluate_classes` returns.
       subtitle: data set, split, coverage.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names, counts = list(section["per_class"]), np.array(section["confusion"])
     # Inches: names stand beside rows and, turned, below columns.
     name, side = 0.085 * max(map(len, names)), 0.55 * len(names) + 0.2
@@ -43,9 +41,7 @@ def class_confusion(path: str | Path, section: dict, subtitle: str = "") -> Path
         )  # fmt: skip
         _cells(cells, names, counts)
         _bars(bars, names, section)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, format="png")
-    return Path(path)
+        return save(figure, path)
 
 
 def _cells(axes, names, counts):
@@ -65,14 +61,18 @@ def _cells(axes, names, counts):
 
 
 def _bars(axes, names, section):
-    """Precision, recall and F1 of each class, in its row; a dash where one is not defined."""
+    """Precision, recall and F1 of each class with 95 % intervals, in its row; a dash where one is not defined."""
     for number, (metric, colour) in enumerate(METRICS):
         places = np.arange(len(names)) + 0.27 * (number - 1)
         values = [section["per_class"][name][metric] for name in names]
         axes.barh(places, [value or 0 for value in values], 0.24, color=colour, label=TITLES[metric])
-        for place, value in zip(places, values, strict=True):
+        for name, place, value in zip(names, places, values, strict=True):
             text = "–" if value is None else f"{value:.2f}"
-            axes.text((value or 0) + 0.015, place, text, va="center", fontsize=7, color=GREY)
+            bounds = section["per_class"][name].get("intervals", {}).get(metric)
+            if bounds:
+                axes.plot(bounds, [place, place], color=INK, linewidth=0.9, solid_capstyle="butt")
+            end = bounds[1] if bounds else value or 0
+            axes.text(end + 0.015, place, text, va="center", fontsize=7, color=GREY)
     axes.set(xlim=(0, 1.12), xticks=np.linspace(0, 1, 6))
     axes.tick_params(axis="y", length=0, labelleft=False)
     axes.grid(axis="x", color=PALE, linewidth=0.6)

@@ -1,91 +1,31 @@
-"""Images of an evaluation as PNG files, in one quiet style.
+"""Images of an evaluation as PNG files."""
 
-The colours are those of the pages (`report.palette`). Figures are made without pyplot: no window, no state, safe in a
-server.
-"""
-
-import textwrap
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tfdeepfake.evaluation import metrics
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
-from tfdeepfake.files import atomic_path
-from tfdeepfake.report.palette import LIGHT
+from tfdeepfake.report.figure import (
+    CURVE,
+    FAKE,
+    GREY,
+    INK,
+    PALE,
+    REAL,
+    STYLE,
+    figure_with_title,
+    save,
+    unit_square,
+    with_interval,
+)
 from tfdeepfake.scoring.table import Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-REAL, FAKE, CURVE, INK, GREY, PALE = (LIGHT[name] for name in ("real", "fake", "curve", "ink", "soft", "line"))
-DPI = 150
-STYLE = {
-    "font.size": 10,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "text.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
-}
-
-
-def figure_with_title(
-    title: str, subtitle: str, size: tuple = (4.8, 5.1), rows: Sequence[float] | None = None, left: float = 0.13
-) -> tuple:
-    """A figure with a left-aligned title in its head and axes below; `rows` are heights of stacked axes."""
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    width, height = size[0] * (0.96 - left), size[1]
-    most = int(9.5 * width)  # characters of the title that fit
-    title = title if len(title) <= most else title[: most - 1] + "…"
-    subtitle = "\n".join(textwrap.fill(line, int(13.5 * width)) for line in subtitle.split("\n"))
-    # A file name may hold dollar signs: it is no formula.
-    plain = {"va": "top", "parse_math": False}
-    figure.text(left, 1 - 0.16 / height, title, fontsize=12, fontweight="bold", **plain)
-    figure.text(left, 1 - 0.42 / height, subtitle, fontsize=8.5, color=GREY, linespacing=1.35, **plain)
-    top = 1 - (0.42 + 0.19 * (1 + subtitle.count("\n")) + 0.12) / height
-    axes = figure.subplots(len(rows) if rows else 1, 1, height_ratios=rows, sharex=bool(rows))
-    figure.subplots_adjust(left=left, right=0.96, top=top, bottom=0.56 / height, hspace=0.12)
-    return figure, axes
-
-
-def save(figure: Figure, path: str | Path) -> Path:
-    """Writes a figure as PNG."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, format="png")
-    return Path(path)
-
-
-def unit_square(axes: "Axes", x: str, y: str) -> None:
-    """Both axes from 0 to 1, equally long, with a grid."""
-    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel=x, ylabel=y)
-    axes.set_aspect("equal", adjustable="box", anchor="W")
-    axes.grid(color=PALE, linewidth=0.6)
-    axes.set_axisbelow(True)
 
 
 def _undefined(axes, reason):
     axes.text(0.5, 0.5, f"Not defined:\n{reason}", ha="center", va="center", color=GREY, transform=axes.transAxes)
-
-
-def with_interval(name: str, value: float, interval: list[float] | None) -> str:
-    """ "AUC 0.873  [0.812, 0.921]"."""
-    text = f"{name} {value:.3f}"
-    return text + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 def roc(
@@ -257,45 +197,6 @@ def _wilson(k, n, z=1.96):
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
-
-
-def timeline(
-    path: str | Path,
-    tracks: dict[int, tuple[np.ndarray, np.ndarray]],
-    threshold: float,
-    title: str = "",
-    subtitle: str = "",
-    duration_s: float | None = None,
-) -> Path:
-    """Probability of FAKE over the time of one video.
-
-    Args:
-      path: PNG file.
-      tracks: {face number: (timestamps_s [n], probabilities [n])}.
-      threshold: of the recipe; drawn as a line, points on its two sides in the colours of REAL and FAKE.
-      duration_s: end of the time axis; the last timestamp when not given.
-    """
-    with rc_context(STYLE):
-        figure, axes = figure_with_title(title or "Probability over time", subtitle, size=(8.0, 3.2), left=0.08)
-        shades = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-        last = duration_s or 0.0
-        for number, (face, (times, values)) in enumerate(sorted(tracks.items())):
-            order = np.argsort(times)
-            times, values = np.asarray(times, float)[order], np.asarray(values, float)[order]
-            last = max(last, times[-1]) if len(times) else last
-            axes.plot(times, values, color=GREY, linewidth=1.1, linestyle=shades[number % 4], label=f"face {face}")
-            colours = np.where(values >= threshold, FAKE, REAL)
-            axes.scatter(times, values, s=20, c=colours.tolist(), zorder=3, linewidths=0, clip_on=False)
-        axes.axhspan(threshold, 1.02, color=FAKE, alpha=0.06, linewidth=0)
-        axes.axhline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        end = last or 1.0  # an image has one sample, at 0 s
-        axes.text(end * 1.005, threshold, f" threshold\n {threshold:.2g}", va="center", fontsize=8, color=INK)
-        axes.set(xlim=(0, end), ylim=(-0.02, 1.02), xlabel="time in s", ylabel="probability of FAKE")
-        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-        if len(tracks) > 1:
-            axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
-        figure.subplots_adjust(right=0.9)
-        return save(figure, path)
 
 
 def describe(report: dict, level: str = "video") -> str:

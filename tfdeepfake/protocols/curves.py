@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
-from tfdeepfake.evaluation import plots
 from tfdeepfake.evaluation.compare_plot import COLOURS, DASHES
 from tfdeepfake.protocols.figures import Figure
+from tfdeepfake.report.figure import GREY, STYLE, save
 
 COLUMNS = 4
 
@@ -30,7 +30,7 @@ def severity_curves(
     """
     columns = min(COLUMNS, len(perturbations))
     lines = -(-len(perturbations) // columns)
-    with rc_context(plots.STYLE):
+    with rc_context(STYLE):
         size = (max(2.5 * columns, 5.0), 2.3 * lines + 0.9 + 0.25 * len(models))
         canvas = Canvas(figsize=size, layout="constrained")
         canvas.suptitle("AUC by severity of the perturbation, on this data", fontsize=11, x=0.02, ha="left")
@@ -38,7 +38,7 @@ def severity_curves(
         for panel in panels[len(perturbations) :]:
             panel.remove()
         for number, (panel, name) in enumerate(zip(panels, perturbations, strict=False)):
-            panel.axhline(0.5, color=plots.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+            panel.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
             for index, model in enumerate(models):
                 steps = [(0, clean), *((severity, f"{name} {severity}") for severity in severities)]
                 known = [(x, figures[model, on]) for x, on in steps if figures[model, on].value is not None]
@@ -61,4 +61,4 @@ def severity_curves(
                 panel.tick_params(labelbottom=True)
         handles, labels = panels[0].get_legend_handles_labels()
         canvas.legend(handles, labels, loc="outside lower left", ncols=min(len(models), 3), fontsize=8, frameon=False)
-        return plots.save(canvas, path)
+        return save(canvas, path)
