@@ -121,6 +121,12 @@ def test_members_vote_by_their_saved_scores(data_dir, tmp_path, capsys, here):
     assert float(gap["value"]) == pytest.approx(float(lines["3d+2d", "soft"]["value"]) - best, abs=1e-5)
     text = (out / "votes.md").read_text()
     assert "weights of the adaptive vote" in text and "its best member here" in text
+    # What is said of AUCs stands under them alone, and what is said of all tables once on the page.
+    other, page = (out / "votes_log_loss.md").read_text(), (out / "index.html").read_text()
+    assert "weights of the adaptive vote" in other and "its best member here" not in other
+    assert page.count("weights of the adaptive vote") == 1
+    bars = [part.count('class="bar"') for part in page.split("<h2>")]
+    assert sum(bars) == 2 * len([line for line in lines if line[1]])  # of AUC and accuracy, not of log loss
     # They are those that the runs were scored with before.
     (cell,) = out.glob("cells/2d-*/metrics.json")
     before = next(trained.glob("cells/p2_baseline-*/scores.csv"))

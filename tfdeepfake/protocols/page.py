@@ -10,6 +10,7 @@ from tfdeepfake.protocols.work import Plot, Reports, Written
 from tfdeepfake.report.html import write_page
 
 UNSCORED_SHOWN = 20
+UNBOUNDED = ("log_loss",)  # has no bar from 0 to 1
 # Of a panel, in units of its picture: its sides, and what is left for the axes.
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 320, 258, 40, 20, 10, 38
 
@@ -27,7 +28,7 @@ def write_protocol_page(path: Path, written: Written, reports: Reports, command:
         path,
         "protocol.html",
         title=written.sheets[0].title,
-        sheets=[_sheet(sheet) for sheet in written.sheets],
+        sheets=_sheets(written.sheets),
         panels=[_panel(plot) for plot in written.plots],
         names=list(dict.fromkeys(series.name for plot in written.plots for series in plot.series)),
         coverage=_coverage(reports),
@@ -37,6 +38,17 @@ def write_protocol_page(path: Path, written: Written, reports: Reports, command:
         files=sorted(one.name for one in path.parent.iterdir() if one.is_file() and one != path),
         sides=(WIDTH, HEIGHT),
     )
+
+
+def _sheets(sheets: Sequence[Sheet]) -> list[dict]:
+    """Tables for the template; a note that stands above already is not said again."""
+    said, shown = set(), []
+    for sheet in sheets:
+        one = _sheet(sheet)
+        one["notes"] = [note for note in one["notes"] if note not in said]
+        said.update(one["notes"])
+        shown.append(one)
+    return shown
 
 
 def _sheet(sheet: Sheet) -> dict:
@@ -62,7 +74,7 @@ def _figure(figure: Figure) -> dict:
         "value": None if figure.value is None else form.format(figure.value),
         "interval": None if low is None else f"[{form}, {form}]".format(low, high),
         "bar": None
-        if figure.value is None or signed
+        if figure.value is None or signed or figure.metric in UNBOUNDED
         else [100 * figure.value, *(100 * x for x in figure.interval or ())],
         "counts": f"{figure.fake} fake + {figure.real} real, {figure.scored} of {figure.videos} scored",
         "remark": figure.remark,

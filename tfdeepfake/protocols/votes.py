@@ -114,7 +114,7 @@ def _write(run_dir, members, groups, chosen, reports: Reports, split) -> Written
                 figures[metric].append(Figure(cell.model, ALONE, failed=failed[cell.model], metric=metric))
             else:
                 figures[metric].append(of_level(cell.model, ALONE, report["levels"]["video"], metric=metric))
-    notes = []
+    gap_notes, told_weights = [], []
     for group, names in groups.items():
         if lost := [name for name in names if name in failed]:
             for metric in METRICS:
@@ -132,16 +132,23 @@ def _write(run_dir, members, groups, chosen, reports: Reports, split) -> Written
             together = ((table >= HALF).sum(1) + HALF) / (len(names) + 1) if vote == "hard" else table @ weights
             if vote == "adaptive":
                 told = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-                notes.append(f"{group}: weights of the adaptive vote, from validation scores: {told}.")
+                told_weights.append(f"{group}: weights of the adaptive vote, from validation scores: {told}.")
             level = _level(labels, together, sources, seen)
             for metric in METRICS:
                 figures[metric].append(of_level(group, vote, level, metric=metric))
             gap, note = _against_best(group, vote, names, labels, table, together, sources, seen)
             gaps.append(gap)
-            notes.append(note)
+            gap_notes.append(note)
     title = f"Members and their votes, on {kind_of_data(reports)} ({split})"
     sheets = [
-        write_tables(run_dir, f"votes{suffix}", f"{title}: {shown}", [*notes, TOLD], "model", figures[metric])
+        write_tables(
+            run_dir,
+            f"votes{suffix}",
+            f"{title}: {shown}",
+            [*(gap_notes if metric == "auc" else ()), *told_weights, TOLD],
+            "model",
+            figures[metric],
+        )
         for metric, (suffix, shown) in METRICS.items()
     ]
     if gaps:
@@ -214,6 +221,6 @@ def _against_best(group, vote, names, labels, table, together, sources, seen):
             "better than it, beyond the interval" if gap["interval"][0] > 0 else "not worse than it beyond the interval"
         )
     return figure, (
-        f"{group}, {vote}: {gap['difference']:+.3f} from its best member here, {names[best]} (chosen on these very "
+        f"{group}, {vote}: AUC {gap['difference']:+.3f} from its best member here, {names[best]} (chosen on these very "
         f"videos, which favours it): {word}."
     )
