@@ -181,7 +181,7 @@ def test_the_demo_and_its_counterpart_have_the_same_budget():
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(InputError, match="did you mean p2_two_stream_video"):
+    with pytest.raises(InputError, match="'p2_two_streem_video'. Did you mean p2_two_stream_video"):
         load_preset("p2_two_streem_video")
 
 

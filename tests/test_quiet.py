@@ -42,3 +42,12 @@ def test_tfds_is_silent_inside_and_as_it_was_after():
     with quiet.hide_tfds():
         assert (logging.get_verbosity(), tqdm_utils._active) == (logging.ERROR, False)
     assert (logging.get_verbosity(), tqdm_utils._active) == before
+
+
+def test_tensorflow_warns_of_nothing_after_it_was_loaded():
+    script = (
+        "import logging; from tfdeepfake import quiet; quiet.load_tensorflow(); import tensorflow as tf\n"
+        "tf.get_logger().warning('retracing'); tf.get_logger().error('wrong')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    assert "retracing" not in done.stderr and "wrong" in done.stderr

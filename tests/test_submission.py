@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation.submission import choose_clip, submission
+from tfdeepfake.evaluation.submission import choose_clip, submission, submission_lines
 from tfdeepfake.files import write_json
 from tfdeepfake.model_folder import write_recipe
 from tfdeepfake.recipe import Recipe
@@ -86,6 +86,16 @@ def test_command_says_what_files_without_a_face_got(tmp_path, capsys):
     assert "s.csv: 3 files" in text and "chosen on 60 validation videos: log loss 0." in text
     assert "Files without a score: 1. A submission needs a number: they got 0.6667, the fraction of fakes in" in text
     assert "  x.mp4 (no_face)" in text
+
+
+def test_a_clip_that_costs_on_the_very_videos_says_why(tmp_path):
+    # Scores that separate a few videos: the loss is lowest without a clip, which is chosen by less sure labels.
+    logits = np.where(np.arange(8) % 2, 6.0, -6.0)
+    rows = [{"video": f"f{i}", "label": i % 2, "face": 0, "frame": 0, "logit": x} for i, x in enumerate(logits)]
+    write_scores(tmp_path / "scores.csv", rows)
+    facts = submission([tmp_path / "scores.csv"], tmp_path / "out.csv", validation=[tmp_path / "scores.csv"])
+    assert facts["log_loss"] > facts["log_loss_unclipped"]
+    assert "higher on these very videos" in submission_lines(facts, "out.csv")[1]
 
 
 def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch, capsys):

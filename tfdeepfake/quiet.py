@@ -12,6 +12,7 @@ Errors are exceptions and pass through all of them.
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import warnings
@@ -31,6 +32,8 @@ def load_tensorflow() -> None:
     if "tensorflow" not in sys.modules:
         with hide_stderr():
             import tensorflow  # noqa: F401
+        # Python's side warns of retracing where a command runs several networks one after another.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def load_backend() -> None:

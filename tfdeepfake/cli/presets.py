@@ -52,8 +52,8 @@ def load_preset(name: str) -> "Preset":
     known = presets()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError("preset", f"there is none named {name!r};", f"{hint}Or demo; `tfdeepfake presets` lists all.")
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise InputError("preset", f"there is none named {name!r}.{hint}", "`tfdeepfake presets` lists all.")
     return importlib.import_module(f"train_scripts.{name}").PRESET
 
 

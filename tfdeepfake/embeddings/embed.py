@@ -154,7 +154,8 @@ def lines_of(about: dict) -> list[str]:
     """Clusterings, purity and times as text."""
     lines = [f"{name:12} {seconds:8.2f} s" for name, seconds in about["seconds"].items()]
     for name, one in about["clusterings"].items():
-        lines.append(f"{name}: {one['clusters']} clusters ({one['settings']}), {100 * one['noise']:.1f} % noise")
+        some = "1 cluster" if one["clusters"] == 1 else f"{one['clusters']} clusters"
+        lines.append(f"{name}: {some} ({one['settings']}), {100 * one['noise']:.1f} % noise")
         for kind, value in one["purity"].items():
             if value["value"] is None:
                 lines.append(f"  by {kind}: undefined ({value['reason']})")

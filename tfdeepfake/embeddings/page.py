@@ -12,6 +12,7 @@ from PIL import Image
 from tfdeepfake.embeddings.clusters import Clustering, Points
 from tfdeepfake.embeddings.features import Embeddings
 from tfdeepfake.report import html, palette
+from tfdeepfake.vocabulary import DRAWN_DATA
 
 # Points of the plot, drawn at random where there are more: a browser turns so many smoothly, and they take 1 MB.
 PLOTTED = 12_000
@@ -55,6 +56,7 @@ def write_page(
         "embeddings.html",
         title="What the network makes of these faces",
         about=about,
+        is_drawn=about["data"].partition("/")[0].partition(":")[0] == DRAWN_DATA,
         kinds=list(kinds),
         num_plotted=len(some),
         # "<" could end the element that the text stands in.

@@ -78,9 +78,13 @@ def format_comparison(report: dict) -> str:
         tables.as_text(PAIRS, pair_rows(report)),
         "",
     ]
+    missing = {tuple(entry["left_out"]["missing"]) for entry in report["detectors"]}
     for entry in report["detectors"]:
         for key, what in (("only_here", "only in"), ("missing", "not in"), ("unscored", "without a score in")):
-            if names := entry["left_out"][key]:
+            names = entry["left_out"][key]
+            if key == "only_here" and tuple(names) in missing:
+                continue  # of two detectors: the other's list says it
+            if names:
                 more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
                 some = "1 video" if len(names) == 1 else f"{len(names)} videos"
                 lines.append(f"{some} {what} {entry['name']}: {', '.join(names[:NAMED])}{more}")

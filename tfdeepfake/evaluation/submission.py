@@ -155,6 +155,8 @@ def submission_lines(facts: dict, out: str | Path) -> list[str]:
             f"Clipped to {facts['clip']:.3g} .. {1 - facts['clip']:.3g}, chosen on {facts['clip_chosen_on']} "
             f"validation videos: log loss {facts['log_loss']:.4f}, without clipping {facts['log_loss_unclipped']:.4f}"
         )
+        if facts["log_loss"] > facts["log_loss_unclipped"]:
+            lines[-1] += " (higher on these very videos: the choice is for others, of which so few tell little)"
     else:
         lines.append(f"Clipped to {facts['clip']:.3g} .. {1 - facts['clip']:.3g}, as given")
     if facts["without_score"]:

@@ -232,13 +232,15 @@ def lines_of(about: dict) -> list[str]:
     for face in about["faces"]:
         lines.append(f"face {face['face']}: {face['label']} {face['probability']:.2f}, {face['sheet']}")
         for site, scores in face["scores"].items():
-            lines += [f"  {site}: {name} {beside_text(beside)}" for name, beside in scores.items()]
+            lines += [f"  {site}: {name.replace('_', ' ')} {beside_text(beside)}" for name, beside in scores.items()]
     return lines
 
 
 def beside_text(beside: dict) -> str:
     """Such as "0.41, chance 0.52 [0.48, 0.57]"."""
     value = f"undefined ({beside['reason']})" if beside["value"] is None else f"{beside['value']:.3f}"
-    chance = "none" if beside["chance"] is None else f"{beside['chance']:.3f}"
+    if beside["chance"] is None:
+        return value
+    chance = f"{beside['chance']:.3f}"
     spread = f" [{beside['interval'][0]:.3f}, {beside['interval'][1]:.3f}]" if beside["interval"] else ""
     return f"{value}, chance {chance}{spread}"
