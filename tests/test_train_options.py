@@ -151,6 +151,20 @@ def test_the_command_line_takes_lists_and_numbers():
     assert (config.train_only, config.clip_norm, config.class_weights) == (["logits", "mixed_5*"], 1.0, "4,1")
 
 
+@pytest.mark.parametrize(("flags", "expected"), [([], False), ([""], True), (["true"], True), (["False"], False)])
+def test_a_flag_that_is_true_or_false(flags, expected):
+    given = ["--augment-validation", *filter(None, flags)] if flags else []
+    assert read_config(parser().parse_args(["train", "tiny_clip", *given])).augment_validation is expected
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["train", "--augment-validation", "tiny_clip"])
+    assert "--augment-validation: needs true or false, got 'tiny_clip'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="augment_validation: needs true or false, got 'no'"):
+        TrainConfig(augment_validation="no")
+
+
 def test_validation_is_augmented_where_it_is_asked_for(config, tmp_path, monkeypatch):
     """The same draws in each epoch, and only in what chooses the best one."""
     seen, batches = [], validation.pipeline.validation_batches

@@ -15,7 +15,24 @@ def _listed(text):
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-READERS = {int: int, float: float, "int": int, "float": float, int | None: int, float | None: float, list: _listed}
+def _truth(text):
+    """ "true" or "false" as a bool."""
+    try:
+        return {"true": True, "false": False}[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"needs true or false, got {text!r}.") from None
+
+
+READERS = {
+    bool: _truth,
+    int: int,
+    float: float,
+    "int": int,
+    "float": float,
+    int | None: int,
+    float | None: float,
+    list: _listed,
+}
 
 
 class Once(argparse.Action):

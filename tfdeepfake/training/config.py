@@ -159,6 +159,8 @@ class TrainConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(name, f"needs an integer of at least {least}, got {value!r}.")
+        if not isinstance(self.augment_validation, bool):
+            raise InputError("augment_validation", f"needs true or false, got {self.augment_validation!r}.")
         if self.seed >= 1 << 32:
             raise InputError("seed", f"needs an integer of at least 0, below 2**32, got {self.seed}.")
         try:
