@@ -181,7 +181,8 @@ def test_recipe_json_says_all_that_a_verdict_does(tmp_path, monkeypatch):
     assert asked[-1].num_clips == 3, "the user goes before the recipe"
     other = load_recipe(tmp_path).with_detector("blazeface")
     assert other.verdict.stated(other.data).least_confidence == 0.7
-    for wrong in ({"num_samples": 0}, {"select": "best"}, {"unknown": 1}):
+    wrongs = ({"num_samples": 0}, {"num_samples": 10**9}, {"brief_fraction": -5}, {"least_side_px": 1e299})
+    for wrong in (*wrongs, {"least_confidence": -1.0}, {"select": "best"}, {"unknown": 1}):
         (tmp_path / "recipe.json").write_text(json.dumps(values | {"verdict": wrong}))
         with pytest.raises(InputError):
             load_recipe(tmp_path)

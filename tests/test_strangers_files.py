@@ -315,3 +315,10 @@ def test_nothing_of_a_recipe_is_run(folder, tmp_path):
     with pytest.raises(InputError, match="is not valid JSON"):
         load_recipe(folder)
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_message_has_bounds_whatever_a_file_says():
+    error = InputError("a.json", "no network is called " + "x" * 10**6)
+    assert len(str(error)) < 2200 and str(error).endswith("more letters)")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)

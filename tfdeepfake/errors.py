@@ -1,5 +1,8 @@
 """The error for what a user gave: which file or argument, what was wrong, what to do."""
 
+# A file of a stranger may have names of a million letters.
+MOST_LETTERS = 2000
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used: says which file, what was wrong and what to do.
@@ -11,6 +14,9 @@ class InputError(ValueError):
     """
 
     def __init__(self, subject, problem, remedy=""):
+        problem = str(problem)
+        if len(problem) > MOST_LETTERS + 50:  # what is cut stays as it is when it is made again by `__reduce__`
+            problem = f"{problem[:MOST_LETTERS]} ... ({len(problem) - MOST_LETTERS} more letters)"
         self.subject, self.problem, self.remedy = str(subject), problem, remedy
         super().__init__(f"{subject}: {problem}" + (f" {remedy}" if remedy else ""))
 

@@ -180,8 +180,15 @@ class VerdictRecipe:
     def __post_init__(self):
         if self.select not in FACE_SELECTIONS:
             raise ValueError(f"select needs one of {FACE_SELECTIONS}, got {self.select!r}.")
-        if self.num_samples is not None and (not isinstance(self.num_samples, int) or self.num_samples < 1):
-            raise ValueError(f"num_samples needs a positive integer, or null, got {self.num_samples!r}.")
+        if self.num_samples is not None and (type(self.num_samples) is not int or not 1 <= self.num_samples <= MOST):
+            raise ValueError(f"num_samples needs a whole number of 1 to {MOST}, or null, got {self.num_samples!r}.")
+        if not 0 <= self.brief_fraction <= 1:
+            raise ValueError(f"brief_fraction needs 0..1, got {self.brief_fraction!r}.")
+        if not 0 <= self.least_side_px <= MOST or not 0 <= (self.least_confidence or 0) <= 1:
+            raise ValueError(
+                f"least_side_px needs 0..{MOST} and least_confidence 0..1, or null, got {self.least_side_px!r} and "
+                f"{self.least_confidence!r}."
+            )
 
     def stated(self, data: DataRecipe) -> "VerdictRecipe":
         """What holds where nothing is said: the recipe's frames, or its runs and at least eight."""
