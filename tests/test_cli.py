@@ -69,9 +69,9 @@ def test_network_args_must_be_json(capsys):
     assert "JSON" in capsys.readouterr().err
 
 
-def test_unknown_preset_names_the_known_ones(capsys):
+def test_unknown_preset_says_what_lists_the_known_ones(capsys):
     assert main(["train", "--preset", "nothing"]) == 2
-    assert "demo" in capsys.readouterr().err
+    assert "`tfdeepfake presets` lists all" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
