@@ -185,7 +185,7 @@ def damaged(server, video, count, end):
         seconds.append(time.perf_counter() - start)
     server.must_be_clean("damaged videos")
     told = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
-    print(f"{statuses.total()} damaged videos: {told}; the slowest took {max(seconds):.1f} s", flush=True)
+    print(f"{statuses.total()} damaged videos: {told}; the slowest took {max(seconds, default=0):.1f} s", flush=True)
 
 
 def main():
