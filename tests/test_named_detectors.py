@@ -15,6 +15,7 @@ from support.published_files import noisy_crops, publish
 from support.verdicts import no_detector, pretend
 
 import tfdeepfake
+from tfdeepfake.cli import prepare
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import faces
 from tfdeepfake.errors import InputError
@@ -60,6 +61,19 @@ def test_all_names_with_a_direct_address_are_tried():
     assert sorted(NAMES) == sorted(
         name for name, known in SOURCES.items() if known.is_detector and direct_address(known)
     )
+
+
+def test_verbs_of_researchers_take_names(monkeypatch, tmp_path, site, capsys):
+    _, size = publish(monkeypatch, site, "meso4_df", tmp_path)
+    assert prepare.fields_like("meso4_df")["height_px"] == size
+    for arguments in (["evaluate", "meso4_df"], ["submission", "meso4_df"], ["prepare", "x", "--like", "i3d_kinetics"]):
+        assert main(arguments) == 2 and arguments[-1] in capsys.readouterr().err
+    assert not site.asked and not named.is_ready("meso4_df")  # what is missing is said before anything is fetched
+    out, data = ["--out", str(tmp_path / "out")], ["--data", "absent/frame", "--data-dir", str(tmp_path)]
+    for verb in ("evaluate", "embed", "correlate"):
+        assert main([verb, "meso4_df", *data, *out]) == 2
+        assert "absent" in capsys.readouterr().err.splitlines()[-1] and named.is_ready("meso4_df")
+    assert len(site.asked) == 1
 
 
 @pytest.mark.parametrize("source", NAMES)

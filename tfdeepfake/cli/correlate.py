@@ -3,12 +3,13 @@
 import argparse
 
 from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.cli.named_model import model_folder
 from tfdeepfake.files import check_output_folder
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("correlate", help="correlation matrices of the features of networks, side by side")
-    p.add_argument("folders", nargs="+", metavar="MODEL", help="saved model folders or run folders")
+    p.add_argument("folders", nargs="+", metavar="MODEL", help="saved model folders, detectors' names, run folders")
     p.add_argument("--data", required=True, help="prepared data set, of the networks' recipe")
     p.add_argument("--data-dir", help="where prepared data sets lie")
     p.add_argument("--split", default="test", help="[test]")
@@ -21,9 +22,10 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     need_whole(args, batch_size=(1, None))
     check_output_folder(args.out)
+    folders = [model_folder(folder) for folder in args.folders]
     from tfdeepfake.quiet import load_tensorflow
 
     load_tensorflow()
     from tfdeepfake.explain.correlation import correlate
 
-    correlate(args.folders, args.data, args.split, args.data_dir, args.out, args.layer, args.batch_size)
+    correlate(folders, args.data, args.split, args.data_dir, args.out, args.layer, args.batch_size)

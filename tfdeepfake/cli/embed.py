@@ -3,12 +3,13 @@
 import argparse
 
 from tfdeepfake.cli.flags import need_above_zero, need_whole
+from tfdeepfake.cli.named_model import model_folder
 from tfdeepfake.files import check_output_folder
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("embed", help="a network's embeddings in space and in clusters, with contact sheets")
-    p.add_argument("folder", metavar="MODEL", help="saved model folder, or a run folder: its best/")
+    p.add_argument("folder", metavar="MODEL", help="saved model folder, a detector's name, or a run folder: its best/")
     p.add_argument("--data", help="prepared data set (default: the run's own)")
     p.add_argument("--data-dir", help="where prepared data sets lie")
     p.add_argument("--split", default="test", help="[test]")
@@ -35,13 +36,14 @@ def run(args: argparse.Namespace) -> None:
     )
     need_above_zero(args, "perplexity")
     check_output_folder(args.out)
+    folder = model_folder(args.folder)
     from tfdeepfake.quiet import load_tensorflow
 
     load_tensorflow()
     from tfdeepfake.embeddings.embed import embed
 
     embed(
-        args.folder,
+        folder,
         args.data,
         args.split,
         args.data_dir,

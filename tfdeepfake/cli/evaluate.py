@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.cli.named_model import is_name, model_folder
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
@@ -13,7 +14,9 @@ from tfdeepfake.vocabulary import TTA
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("evaluate", help="metrics with intervals and images of a network on a split")
-    p.add_argument("folder", metavar="RUN", help="run folder, a saved model folder together with --data, or scores.csv")
+    p.add_argument(
+        "folder", metavar="RUN", help="run folder, scores.csv, or with --data a saved model folder or a detector's name"
+    )
     p.add_argument("--split", default="test")
     p.add_argument("--data", help="another prepared data set than the run's own")
     p.add_argument("--data-dir")
@@ -41,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--min-coverage", f"needs a fraction 0..1, got {args.min_coverage:g}.")
     subgroups = None if args.subgroups is None else [name for name in args.subgroups.split(",") if name]
     common = {"out": args.out, "exclude": args.exclude, "subgroups": subgroups}
-    path = Path(args.folder)
+    if is_name(args.folder) and args.data is None:  # before gigabytes are fetched
+        raise InputError(args.folder, "was trained on no data set that is here.", "Name one by --data.")
+    path = model_folder(args.folder)
     if path.suffix.lower() == ".csv" or path.is_file():
         for flag, default in (("data", None), ("data_dir", None), ("tta", "none")):
             if getattr(args, flag) != default:
@@ -54,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         return covered(evaluate_file(path, **common), args.min_coverage)
     if not path.is_dir():
         raise InputError(
-            path, "is not a run folder.", "Give a folder written by `tfdeepfake train`, or a saved model folder."
+            path,
+            "is not a run folder.",
+            "Give a folder written by `tfdeepfake train`, a saved model folder, or a name of `tfdeepfake detectors`.",
         )
     from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
 

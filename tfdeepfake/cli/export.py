@@ -3,6 +3,7 @@
 import argparse
 
 from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.cli.named_model import model_folder
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
@@ -10,7 +11,7 @@ from tfdeepfake.quiet import load_tensorflow
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p = verbs.add_parser("export", help="SavedModel for TF Serving, ONNX or LiteRT file")
-    p.add_argument("model", help="saved model folder, or a run folder: its best/")
+    p.add_argument("model", help="saved model folder, a detector's name, or a run folder: its best/")
     p.add_argument("--out", required=True, help="folder to write; of a SavedModel, a version folder is made inside")
     p.add_argument("--format", choices=("saved_model", "litert", "onnx"), default="saved_model", help="[saved_model]")
     p.add_argument(
@@ -29,26 +30,27 @@ def run(args: argparse.Namespace) -> None:
     if args.precision != "float32" and args.format != "litert":
         raise InputError("--precision", f"is of LiteRT files, not of {args.format}.", "Add --format litert.")
     check_output_folder(args.out)
+    model = model_folder(args.model)
     if args.precision != "float32":
         load_tensorflow()
         from tfdeepfake.serving.litert_reduced import export_reduced
 
-        print(export_reduced(args.model, args.out, args.precision, print))
+        print(export_reduced(model, args.out, args.precision, print))
         return
     if args.format == "litert":
         from tfdeepfake.serving.litert import export_litert
 
-        print(export_litert(args.model, args.out, print))
+        print(export_litert(model, args.out, print))
         return
     from tfdeepfake.model_folder import load_recipe  # which loads numpy
 
-    load_recipe(args.model)  # what is wrong with it is said before TensorFlow is loaded
+    load_recipe(model)  # what is wrong with it is said before TensorFlow is loaded
     load_tensorflow()
     if args.format == "onnx":
         from tfdeepfake.serving.onnx import export_onnx
 
-        print(export_onnx(args.model, args.out))
+        print(export_onnx(model, args.out))
         return
     from tfdeepfake.serving.export import export
 
-    print(export(args.model, args.out, version=args.version))
+    print(export(model, args.out, version=args.version))

@@ -13,6 +13,7 @@ from tfdeepfake.cli.flags import (
     need_whole,
     read_options,
 )
+from tfdeepfake.cli.named_model import is_name
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -25,7 +26,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument(
         "--like",
         metavar="MODEL",
-        help="saved model folder or run folder whose recipe makes the examples; flags that are given go before it",
+        help="saved model folder, detector's name or run folder whose recipe makes the examples; flags that are "
+        "given go before it",
     )
     p.add_argument("--input-type", choices=INPUT_TYPES, help="of the examples [clip, or that of --like]")
     p.add_argument("--dir", help="folder of the data set as it is distributed (video_folder: real/ and fake/, or CSV)")
@@ -86,8 +88,9 @@ def fields_like(model: str) -> dict:
       InputError: there is no such model.
     """
     from tfdeepfake.model_folder import load_recipe  # which loads numpy
+    from tfdeepfake.verdict.named import check_detector
 
-    fields = load_recipe(model).data.to_dict()
+    fields = (check_detector(model) if is_name(model) else load_recipe(model)).data.to_dict()
     if fields["sampling"] != "consecutive":  # the rate is one of runs
         del fields["runs_fps"]
     return {name: value for name, value in fields.items() if value is not None}

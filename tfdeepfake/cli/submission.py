@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tfdeepfake.cli.flags import need_above_zero
+from tfdeepfake.cli.named_model import is_name, model_folder
 from tfdeepfake.cli.process_age import process_age_s
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_file, check_output_folder, read_json
@@ -17,7 +18,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "members",
         nargs="+",
         metavar="MODEL_OR_SCORES",
-        help="scores.csv of the test files, or with --videos a run or saved model folder; several are averaged",
+        help="scores.csv of the test files, or with --videos a run or saved model folder or a detector's name; "
+        "several are averaged",
     )
     p.add_argument("--videos", metavar="DIR", help="the test files, which models judge")
     p.add_argument("--out", default="submission.csv", help="[submission.csv]; verdicts go to a folder beside it")
@@ -50,7 +52,9 @@ def run(args: argparse.Namespace) -> None:
     need_above_zero(args, "budget_s")
     start = time.perf_counter() - process_age_s()
     check_output_file(args.out)
-    members = [_Member(Path(text)) for text in args.members]
+    if args.videos is None and (names := [text for text in args.members if is_name(text)]):
+        raise InputError(names[0], "is a model.", "Add --videos DIR with the test files.")
+    members = [_Member(model_folder(text)) for text in args.members]
     if args.videos is None and (models := [member for member in members if member.is_model]):
         raise InputError(models[0].path, "is a model.", "Add --videos DIR with the test files.")
     validation = args.validation or [member.validation for member in members]

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.errors import InputError
@@ -23,6 +24,9 @@ from tfdeepfake.published.sources import SOURCES, find_published
 from tfdeepfake.quiet import load_backend
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.weights.cache import home
+
+if TYPE_CHECKING:
+    from tfdeepfake.published.entry import Published
 
 # The best published accuracy across data sets among weights whose licence allows use.
 DEFAULT = "gend_clip_l14"
@@ -124,7 +128,7 @@ def locate(
         raise InputError(model, "is a file, not a saved model folder.", remedy)
     elif Path(model).exists() or str(model) not in SOURCES:
         return Located(_folder(model))
-    _check_detector(str(model))
+    check_detector(str(model))
     return published(str(model), log, progress)
 
 
@@ -143,7 +147,7 @@ def published(name: str, log: Callable[[str], None] = lambda line: None, progres
 
 
 def _located_file(model, source):
-    _check_detector(source)
+    check_detector(source)
     if SOURCES[source].members:
         remedy = f"Convert the folder of them: `tfdeepfake convert {source} FOLDER --out DIR`."
         raise InputError(source, f"is {len(SOURCES[source].members)} files.", remedy)
@@ -170,7 +174,12 @@ def _folder(model):
         raise InputError(error.subject, error.problem, error.remedy + hint) from None
 
 
-def _check_detector(name):
+def check_detector(name: str) -> "Published":
+    """What is known of a published detector.
+
+    Raises:
+      InputError: there is no such name, or it is a network to train from.
+    """
     known = find_published(name)
     if not known.is_detector:
         raise InputError(
@@ -178,6 +187,7 @@ def _check_detector(name):
             f"is no detector: its outputs are classes of {known.trained_on}.",
             f"Train one from it: tfdeepfake train {known.network} --start-from {name}",
         )
+    return known
 
 
 def _home_of(name):
