@@ -22,7 +22,7 @@ for module in (tfdeepfake, tfds_builders, train_scripts):
     assert pathlib.Path(module.__file__).is_relative_to(sys.argv[1]), module.__file__
 from tfdeepfake.cli.main import main
 assert main(["prepare", "no_such_builder"]) == 2
-assert main(["train", "--preset", "no_such_preset"]) == 2
+assert main(["train", "--preset", "demos"]) == 2
 from tfdeepfake.cli.presets import load_preset
 print(load_preset("demo").config.network)
 from tfdeepfake.report.html import environment
@@ -72,4 +72,4 @@ def test_wheel_works_away_from_the_checkout(tmp_path, monkeypatch):
     told = subprocess.run([*entry, "detectors", "list", "meso4_df"], cwd=tmp_path, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(site)}, check=True)  # fmt: skip
     assert "Apache-2.0" in told.stdout
-    assert "video_folder" in done.stderr and "demo" in done.stderr
+    assert "video_folder" in done.stderr and "Did you mean demo" in done.stderr

@@ -47,7 +47,7 @@ def load_preset(name: str) -> "Preset":
     """A preset.
 
     Raises:
-      InputError: no such preset; names those there are.
+      InputError: no such preset; names those of a like name.
     """
     known = presets()
     if name not in known:
