@@ -389,7 +389,8 @@ def test_what_a_process_answers_is_plain_or_refused():
     verdict = {"status": "scored", "faces": [{"probability": 0.5, "timeline": []}], "label": None}
     assert answered(verdict) == verdict
     assert str(answered(InputError("model", "is gone."))) == "model: is gone."
-    for value in (os.system, np.float64(1), Path("x"), RuntimeError("x")):
+    assert answered(OSError(28, "No space left on device")).errno == 28
+    for value in (os.system, np.float64(1), Path("x"), eval):
         with pytest.raises(pickle.UnpicklingError, match="it names"):
             answered(value)
 

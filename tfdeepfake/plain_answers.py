@@ -1,5 +1,6 @@
 """Processes that open strangers' files, see `confine`: what they answer is read as data, and never as a program."""
 
+import builtins
 import functools
 import io
 import pickle
@@ -8,7 +9,9 @@ from typing import Any
 
 from tfdeepfake.workers import OwnProcess
 
-OURS = frozenset({("tfdeepfake.errors", "InputError")})
+# Our own error, and those of Python, whose making does nothing.
+_OF_PYTHON = [name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)]
+ERRORS = frozenset({("tfdeepfake.errors", "InputError"), *(("builtins", name) for name in _OF_PYTHON)})
 
 
 class _PlainReader(pickle.Unpickler):
@@ -22,12 +25,12 @@ class _PlainReader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def load_plain(data: bytes, classes: Iterable[tuple[str, str]] = OURS) -> Any:
+def load_plain(data: bytes, classes: Iterable[tuple[str, str]] = ERRORS) -> Any:
     """What a process that may have been taken over answered: texts, numbers, lists, dicts, and objects of classes.
 
     Args:
       data: pickled.
-      classes: (module, name) of each; our own error when not given.
+      classes: (module, name) of each; errors when not given.
     Raises:
       pickle.UnpicklingError: it names something else, or is no answer of a worker.
     """
@@ -44,7 +47,7 @@ def load_plain(data: bytes, classes: Iterable[tuple[str, str]] = OURS) -> Any:
 
 
 def plain_process(
-    classes: Iterable[tuple[str, str]] = OURS, threads: int = 1, answers: Callable | None = None
+    classes: Iterable[tuple[str, str]] = ERRORS, threads: int = 1, answers: Callable | None = None
 ) -> OwnProcess:
     """An `OwnProcess` whose answers are read by `load_plain`; another answer ends it, as if it had died."""
     return OwnProcess(threads, functools.partial(load_plain, classes=classes), answers)
