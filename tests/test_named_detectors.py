@@ -68,6 +68,7 @@ def test_verbs_of_researchers_take_names(monkeypatch, tmp_path, site, capsys):
     assert prepare.fields_like("meso4_df")["height_px"] == size
     for arguments in (["evaluate", "meso4_df"], ["submission", "meso4_df"], ["prepare", "x", "--like", "i3d_kinetics"]):
         assert main(arguments) == 2 and arguments[-1] in capsys.readouterr().err
+    assert main(["evaluate", "", "--data", "x"]) == 2 and "is empty" in capsys.readouterr().err
     assert not site.asked and not named.is_ready("meso4_df")  # what is missing is said before anything is fetched
     out, data = ["--out", str(tmp_path / "out")], ["--data", "absent/frame", "--data-dir", str(tmp_path)]
     for verb in ("evaluate", "embed", "correlate"):

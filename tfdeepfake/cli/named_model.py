@@ -9,9 +9,9 @@ def model_folder(model: str) -> Path:
     What is neither a name nor there is returned as it is: the verbs say what they need.
 
     Raises:
-      InputError: the detector cannot be fetched, or is none.
+      InputError: the detector cannot be fetched, or is none; or `model` is empty.
     """
-    if Path(model).exists() or not is_name(model):
+    if model and not is_name(model):
         return Path(model)
     from tfdeepfake.cli.predict import print_line
     from tfdeepfake.verdict import named
