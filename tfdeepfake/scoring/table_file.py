@@ -40,7 +40,7 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
     Logits get nine significant digits: read back into float32 they are the same bits.
 
     Raises:
-      ValueError: the table breaks a rule of this module (a duplicate, two labels of a video ...).
+      ValueError: the table breaks a rule of `scoring.check` (a duplicate, two labels of a video ...).
       InputError: the disk is full.
     """
     columns = rows if isinstance(rows, dict) else table(rows)
@@ -68,7 +68,7 @@ def read_scores(path: str | Path) -> Table:
     """Reads scores.csv strictly.
 
     Returns:
-      A table (see the head of this file), with the columns of classes that the file has. Columns it does not know are
+      A table (see `scoring.table`), with the columns of classes that the file has. Columns it does not know are
       those of subgroups.
     Raises:
       InputError: the file is missing, misses a column, or has a line that cannot be right; it names the file,
