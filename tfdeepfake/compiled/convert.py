@@ -5,9 +5,13 @@ to allocate again, and batches of 2 to 8 were no faster. It takes frames as uint
 by other operations (`rewrite`).
 """
 
+import gc
 import json
+import math
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     import keras
 
 
+# Weights up to which a network goes through the converter whole, and from which on a piece of a larger one ends.
+WHOLE_BYTES, PIECE_BYTES = 512 << 20, 48 << 20
 # Of the logit, or of its size where that is above 1: sums in another order give some 1e-6.
 TOLERANCE = 1e-5
 
@@ -39,23 +45,78 @@ def convert(model: "keras.Model", precision: str = "float32", calibration: Seque
     Raises:
       NotConverted: see there.
     """
+    from keras import Function
+
+    content = _converted(Function(model.inputs, model.outputs[0]), model, precision, calibration)
+    if precision == "float32":
+        _compare(content, *_expected(model))
+    return content
+
+
+def convert_to_file(load: Callable[[], "keras.Model"], out: Path, whole_bytes: int = WHOLE_BYTES) -> None:
+    """Makes the LiteRT form of a network of any size, in full precision, and compares the two.
+
+    The converter takes some sixteen times the memory of the weights: a large network goes through it in pieces, and of
+    blocks that are built alike only one goes through it.
+
+    Args:
+      load: gives the network (see `convert`), which is let go before the two are compared.
+      out: file to write; the pieces lie beside it meanwhile.
+      whole_bytes: weights up to which a network goes through the converter whole.
+    Raises:
+      NotConverted: see there.
+    """
+    from tfdeepfake.compiled.pieces import pieces
+    from tfdeepfake.litert.join import join
+
+    model = load()
+    large = sum(4 * math.prod(weight.shape) for weight in model.weights) > whole_bytes
+    parts = pieces(model, min(PIECE_BYTES, whole_bytes) if large else math.inf)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".pieces-") as temporary:
+        paths = []
+        for content in _contents(parts, model):
+            paths.append(Path(temporary) / f"{len(paths)}.tflite")
+            paths[-1].write_bytes(content)
+        if len(paths) == 1:
+            paths[0].replace(out)
+        else:
+            join(paths, out)
+    expected = _expected(model)
+    del model, parts
+    gc.collect()
+    _compare(out, *expected)
+
+
+def _contents(parts, model):
+    """Content of the .tflite file of each of several Functions over layers of `model`."""
+    from tfdeepfake.compiled.repeats import Block, signature
+
+    signatures, blocks = [signature(part) for part in parts], {}
+    for part, built in zip(parts, signatures, strict=True):
+        content = None
+        if signatures.count(built) > 1:
+            if built not in blocks:
+                blocks[built] = Block(part, lambda part: _converted(part, model))
+            content = blocks[built].filled(part)
+        yield content or _converted(part, model)
+
+
+def _converted(network, model, precision="float32", calibration=()):
+    """Content of the .tflite file of a Function over layers of `model`."""
     import tensorflow as tf
 
     from tfdeepfake.compiled.rewrite import rewritten
 
     specs = [
-        tf.TensorSpec((1, *i.shape[1:]), tf.uint8 if i.name == "frames" else tf.float32, i.name) for i in model.inputs
+        tf.TensorSpec((1, *i.shape[1:]), tf.uint8 if i.name == "frames" else tf.float32, i.name) for i in network.inputs
     ]
 
-    def logits(*tensors):
-        inputs = {i.name: tf.cast(tensor, i.dtype) for i, tensor in zip(model.inputs, tensors, strict=True)}
-        return tf.cast(model(inputs, training=False), tf.float32)
-
-    def traced():
-        return tf.function(logits, input_signature=specs, autograph=False).get_concrete_function()
+    def outputs(*tensors):
+        inputs = [tf.cast(tensor, i.dtype) for i, tensor in zip(network.inputs, tensors, strict=True)]
+        return tf.cast(network(inputs), tf.float32)
 
     with rewritten(model):
-        function = traced()
+        function = tf.function(outputs, input_signature=specs, autograph=False).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -65,32 +126,38 @@ def convert(model: "keras.Model", precision: str = "float32", calibration: Seque
         names = [spec.name for spec in specs]
         converter.representative_dataset = lambda: ([example[name] for name in names] for example in calibration)
     try:
-        content = converter.convert()
+        return converter.convert()
     except Exception as error:  # the converter's own class, and several of the compiler's
         raise NotConverted(_reason(error)) from error
-    if precision == "float32":
-        _compare(content, traced(), specs)
-    return content
 
 
-def _compare(content, function, specs):
-    """Raises NotConverted unless both give the same logits for noise and for a smooth image."""
+def _expected(model):
+    """Inputs by name, noise and a smooth image, and what Keras makes of each."""
+    rng = np.random.default_rng(0)
+    examples, logits = [], []
+    for coarse in (1, 16):
+        inputs = {}
+        for tensor in model.inputs:
+            *axes, height, width, channels = 1, *tensor.shape[1:]
+            grid = rng.uniform(0, 255, (*axes, -(-height // coarse), -(-width // coarse), channels))
+            full = grid.repeat(coarse, -3).repeat(coarse, -2)[..., :height, :width, :]
+            flow = tensor.name == "flow"
+            inputs[tensor.name] = (full / 32 - 4).astype(np.float32) if flow else full.astype(np.uint8)
+        examples.append(inputs)
+        logits.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+    return examples, logits
+
+
+def _compare(source, examples, logits):
+    """Raises NotConverted unless the .tflite file, or its content, gives these logits."""
     from tfdeepfake.litert.network import Network
 
     try:
-        network = Network(content)
+        network = Network(source)
     except ValueError as error:
         raise NotConverted(_reason(error)) from error
-    rng = np.random.default_rng(0)
-    for coarse in (1, 16):
-        inputs = {}
-        for spec in specs:
-            *axes, height, width, channels = spec.shape
-            grid = rng.uniform(0, 255, (*axes, -(-height // coarse), -(-width // coarse), channels))
-            full = grid.repeat(coarse, -3).repeat(coarse, -2)[..., :height, :width, :]
-            inputs[spec.name] = full.astype(np.uint8) if spec.name == "frames" else (full / 32 - 4).astype(np.float32)
+    for inputs, expected in zip(examples, logits, strict=True):
         (got,) = network(**inputs).values()
-        expected = function(*inputs.values()).numpy()
         if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE):
             raise NotConverted(f"its scores differ by {np.abs(got - expected).max():.2g} from those of Keras")
 
@@ -115,16 +182,13 @@ def main(folder: str, out: str) -> int:
     from tfdeepfake.model_folder import load_model
 
     try:
-        model, _ = load_model(folder)
-        content = convert(model)
+        convert_to_file(lambda: load_model(folder)[0], Path(out))
     except InputError as error:
         print(json.dumps([error.subject, error.problem, error.remedy]))
         return 2
     except NotConverted as error:
         print(json.dumps(str(error)))
         return 3
-    with open(out, "wb") as file:
-        file.write(content)
     return 0
 
 

@@ -255,7 +255,7 @@ def _run_converter(folder, out):
         raise InputError(*said)
     if done.returncode < 0:
         problem = f"could not be compiled: its converter was ended by signal {-done.returncode}"
-        memory = ", most often because memory ran out (it takes some sixteen times the size of the weights)"
+        memory = ", most often because memory ran out (it takes some gigabytes)"
         raise NoCompiledForm(folder, f"{problem}{memory if done.returncode == -9 else ''}.", remedy)
     if done.returncode or not out.is_file():
         error = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
