@@ -106,8 +106,20 @@ def test_a_split_of_one_person_cannot_have_fakes():
         synthetic.make_set(identities=(4, 1, 2))
     with pytest.raises(ValueError, match="real_per_identity"):
         synthetic.make_set(real_per_identity=0)
+    with pytest.raises(ValueError, match="strength"):
+        synthetic.make_set(strength=-1.0)
     with pytest.raises(ValueError, match="face_swap"):
         next(synthetic.draw_fake("wav2lip", *people(0), seed=0))
+
+
+def test_strength_changes_the_fakes_alone():
+    far = []
+    for plain, strong in zip(
+        *(synthetic.make_set((2, 0, 0), 1, num_frames=4, strength=s) for s in (1.0, 3.0)), strict=True
+    ):
+        frames = [np.stack([frame for frame, _ in synthetic.frames_of(spec)]) for spec in (plain, strong)]
+        far.append((plain.label, not np.array_equal(*frames)))
+    assert set(far) == {(0, False), (1, True)}
 
 
 @pytest.mark.parametrize("method", synthetic.METHODS)

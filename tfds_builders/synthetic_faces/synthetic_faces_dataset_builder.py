@@ -24,6 +24,7 @@ OPTIONS = {
     "seed": 0,
     "video_frames": synthetic.FRAMES,
     "masks": False,
+    "strength": 1.0,
 }
 MARKER = "set.json"
 
@@ -32,7 +33,8 @@ class Builder(VideoBuilder):
     """Draws the videos that are missing and turns all into examples.
 
     A config's `options` are those of `OPTIONS`: identities (people in train, validation and test), real_per_identity,
-    fakes_per_method, seed, video_frames, and masks (whether those of the fakes are drawn and stored).
+    fakes_per_method, seed, video_frames, masks (whether those of the fakes are drawn and stored), and strength (factor
+    of what gives the fakes away).
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -69,11 +71,13 @@ class Builder(VideoBuilder):
                 fakes_per_method=options["fakes_per_method"],
                 seed=options["seed"],
                 num_frames=options["video_frames"],
+                strength=options["strength"],
             )
         except (TypeError, ValueError) as error:
             raise InputError(self.name, f"cannot be drawn so: {error}") from error
-        # Without masks a set is the one that was drawn before there were any.
-        open_folder(folder, {name: value for name, value in options.items() if name != "masks" or value})
+        # Of an option that came later the default draws the set that was drawn before.
+        later = {name: OPTIONS[name] for name in ("masks", "strength")}
+        open_folder(folder, {name: value for name, value in options.items() if value != later.get(name)})
         masks = {spec: folder / spec.split / "masks" if options["masks"] else None for spec in specs}
         videos = [
             make_video(

@@ -10,6 +10,7 @@ manipulation tells them apart.
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ class ClipSpec:
     fps: int
     width: int
     height: int
+    strength: float = 1.0
 
     @property
     def file_name(self) -> str:
@@ -70,6 +72,7 @@ def make_set(
     fps: int = FPS,
     width: int = WIDTH_PX,
     height: int = HEIGHT_PX,
+    strength: float = 1.0,
 ) -> list:
     """Lists the videos of a set: per identity `real_per_identity` real ones in different rooms and
     `fakes_per_method` fakes by each method.
@@ -77,15 +80,19 @@ def make_set(
     Args:
       identities: people in train, validation and test; a split needs none or two, because a fake has a target
         and another person of the same split as its source.
+      strength: factor of what gives the fakes away, see `fakes.draw_fake`.
     Returns:
       list[ClipSpec], real and fake, ordered by split and identity.
     Raises:
-      ValueError: a split of one identity, or fakes without a real video whose room they could have.
+      ValueError: a split of one identity, fakes without a real video whose room they could have, or a negative
+        strength.
     """
     if len(identities) != len(SPLITS) or any(n == 1 or n < 0 for n in identities):
         raise ValueError(f"identities needs three counts for {SPLITS}, each 0 or at least 2, got {identities}.")
     if real_per_identity < 1:
         raise ValueError(f"real_per_identity needs at least 1, got {real_per_identity}.")
+    if not 0 <= strength < math.inf:
+        raise ValueError(f"strength needs a number from 0 on, got {strength}.")
     specs, first = [], 0
     for split, count in zip(SPLITS, identities, strict=True):
         people = range(first, first + count)
@@ -94,8 +101,9 @@ def make_set(
         first += count
         for person in people:
             common = dict(
-                split=split, target=person, set_seed=seed, num_frames=num_frames, fps=fps, width=width, height=height
-            )
+                split=split, target=person, set_seed=seed, num_frames=num_frames, fps=fps, width=width, height=height,
+                strength=strength,
+            )  # fmt: skip
             rooms = [person * 100 + k for k in range(real_per_identity)]
             for k, scene_number in enumerate(rooms):
                 name = f"{person:03d}_{k}"
@@ -131,7 +139,7 @@ def frames_of(spec: ClipSpec) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
         yield from frames_and_masks(person, place, move, spec.width, spec.height)
         return
     source = identity(spec.set_seed, spec.source), motion(spec.source_seed, spec.num_frames, spec.fps)
-    yield from draw_fake(spec.method, (person, place, move), source, spec.seed, spec.width, spec.height)
+    yield from draw_fake(spec.method, (person, place, move), source, spec.seed, spec.width, spec.height, spec.strength)
 
 
 def write_clip(spec: ClipSpec, folder: str | Path) -> Path:
