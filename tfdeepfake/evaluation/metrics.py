@@ -77,7 +77,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
     accuracy               fraction of right calls; P3's "true classification rate"
     accuracy_at_half       the same with every item called FAKE from 0.5, as the papers print it
     balanced_accuracy      mean over the classes of the fraction of right calls
-    precision, recall, f1  of FAKE
+    precision, recall, f1  of FAKE; precision and f1 need both classes
     eer                    see `equal_error_rate`
     tpr_at_fpr             fraction of fakes called FAKE at the lowest threshold that calls at most 1 % (10 %) of the
                            reals FAKE; None with fewer than 100 (10) reals, where that rate cannot be seen
@@ -119,6 +119,9 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
     ratio("precision", tp, tp + fp, "nothing was called FAKE")
     ratio("recall", tp, n_fake, "no fakes")
     ratio("f1", 2 * tp, 2 * tp + fp + fn, "no fakes, and nothing was called FAKE")
+    if not n_fake or not n_real:  # precision would be 1 or 0 by that alone, whatever the network does
+        out |= dict.fromkeys(("precision", "f1"))
+        undefined |= dict.fromkeys(("precision", "f1"), _one_class(n_fake, n_real))
     out["balanced_accuracy"] = (tp / n_fake + tn / n_real) / 2 if n_fake and n_real else None
     if out["balanced_accuracy"] is None:
         undefined["balanced_accuracy"] = _one_class(n_fake, n_real)
@@ -202,6 +205,8 @@ def intervals(
     known = estimates.counted(y, p >= threshold, groups)
     if len(np.unique(y)) == 2:
         known["auc"] = estimates.auc(y, p, groups)
+    else:
+        known = {name: figure for name, figure in known.items() if name not in ("precision", "f1")}
     if are_probabilities:
         known["accuracy_at_half"] = estimates.counted(y, p >= 0.5, groups)["accuracy"]
     bounds, undefined = dict.fromkeys(names), {}
