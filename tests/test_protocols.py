@@ -222,11 +222,16 @@ def test_a_perturbation_that_fails_is_named(images, monkeypatch):
         (["robustness", "--split", "test"], "--split"),
         (["robustness", "--perturbations", "fog", "--data", "."], "gaussian_blur"),
         (["cross_data", "--models", "nowhere"], "nowhere"),
+        (
+            ["cross_data", "--data", "wider", "second", "--split", "tset"],
+            "no examples in a split 'tset'; it has ['test']",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(root, tmp_path, capsys, more, said):
     name, *more = more
     given = ["protocol", name, "--models", str(root / "a"), "--data", "first", "--run-dir", str(tmp_path / "x"), *more]
+    given += [] if name == "robustness" else ["--data-dir", str(root / "data")]
     assert main(given) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
 

@@ -206,6 +206,12 @@ def test_settings_that_do_not_fit_are_refused(data_dir, tmp_path, capsys, change
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
+def test_a_split_that_is_not_there_is_told_before_anything_is_trained(data_dir, tmp_path, capsys, here):
+    assert main(command(data_dir, "networks", tmp_path / "run", "--split", "tset")) == 2
+    assert "no examples in a split 'tset'" in capsys.readouterr().err
+    assert not here and not (tmp_path / "run").exists()
+
+
 def test_data_prepared_otherwise_need_to_be_allowed(data_dir, tmp_path, capsys):
     wanted = [arg for arg in command(data_dir, "networks", tmp_path / "run") if arg not in ("--allow", "any")]
     assert main(wanted) == 2

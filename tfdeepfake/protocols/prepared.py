@@ -50,8 +50,12 @@ def cells_of(
       data, data_dir, split: prepared data sets by name, where they lie, and the split that is scored.
       allow: fields of the data recipe in which data may differ from what a model was trained on.
       batch_size: examples scored at a time.
+    Raises:
+      InputError: a data set has no examples in the split, or `allow` names no field.
     """
     check_allowed(allow)
+    for name in dict.fromkeys(data):
+        _check_split(name, data_dir, split)
     where = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
     loaded = {}  # the one network in use
     cells = []
@@ -67,6 +71,17 @@ def cells_of(
 
             cells.append(Cell(member.name, name, facts, score, member.recipe, measure))
     return cells
+
+
+def _check_split(name, data_dir, split):
+    """Raises InputError where a data set has no such split; what else is wrong with it is a matter of its cells."""
+    from tfdeepfake.data.batches.prepared import open_data
+
+    try:
+        prepared = open_data(name, data_dir)
+    except InputError:
+        return
+    prepared.split(split)
 
 
 def _loaded(member, loaded):

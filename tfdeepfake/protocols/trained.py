@@ -33,13 +33,15 @@ def plan_of(
       run_dir: the protocol's folder.
       allow: fields in which the data may be otherwise than a preset says; "any" for all.
     Raises:
-      InputError: the folder holds another protocol or other runs, or data, presets and overrides do not fit.
+      InputError: the folder holds another protocol or other runs, the data have no such split, or data, presets and
+        overrides do not fit.
     """
     if not chosen:
         raise InputError("--presets", f"{name} needs one or more.", "`tfdeepfake presets` lists them.")
     check_used(overrides, list(presets))
     run_dir = open_run(run_dir, name)
     opened = open_data(data, data_dir)
+    opened.split(split)  # an error before hours of training
     where = str(run_dir / runs.RUNS)
     rows = [row_of(preset, presets, overrides, data, data_dir, where) for preset in chosen]
     runs.check_names(rows)
