@@ -3,10 +3,13 @@
 import av
 import numpy as np
 import pytest
-from support.media import frame_number, join, make_video, moving_frames
+from support.media import frame_number, join, make_video, moving_frames, pack_b_frames
 
 from tfdeepfake.data import video
 from tfdeepfake.data.video import packets, survey
+from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.verdict.clock import TimeUp
+from tfdeepfake.verdict.looking import LookPlan, look
 
 MPEG2 = {"codec": "mpeg2video", "b": "900k", "g": 10, "bf": 2}
 HEVC = {"codec": "libx265", "x265_params": "log-level=none:keyint=10:min-keyint=10:bframes=3:open-gop=0"}
@@ -30,6 +33,10 @@ FILES = {
     "h264.nut": H264,
     "h264.avi": H264,
     "b_frames.avi": {"codec": "mpeg4", "bf": 2, "g": 10, "b": "900k"},
+    "packed.avi": {"codec": "mpeg4", "bf": 1, "g": 12, "b": "900k"},
+    "h263.avi": {"codec": "h263", "g": 10, "b": "900k"},
+    "h263_plus.avi": {"codec": "h263p", "g": 10, "b": "900k"},
+    "h264.asf": H264,
     "wmv2.wmv": {"codec": "wmv2", "g": 10, "b": "900k"},
     "msmpeg4.asf": {"codec": "msmpeg4", "g": 10, "b": "900k"},
     "msmpeg4.avi": {"codec": "msmpeg4", "g": 10, "b": "900k"},
@@ -48,9 +55,11 @@ FILES = {
 }
 
 
-def plainly(path):
+def plainly(path, **size):
+    """As FFmpeg decodes it; size: width and height, where its pixels are not square."""
+    rgb = {"format": "rgb24", "interpolation": "BICUBIC"} | size
     with av.open(str(path)) as container:
-        return np.stack([f.to_ndarray(format="rgb24", interpolation="BICUBIC") for f in container.decode(video=0)])
+        return np.stack([f.to_ndarray(**rgb) for f in container.decode(video=0)])
 
 
 @pytest.fixture
@@ -77,13 +86,15 @@ def fed(monkeypatch):
 @pytest.mark.parametrize("name", FILES)
 def test_frames_are_counted_without_decoding_them(tmp_path, fed, name):
     path = make_video(tmp_path / name, moving_frames(150), **FILES[name])
+    if name == "packed.avi":
+        path = pack_b_frames(path, tmp_path / "again.avi")
     info = video.probe(path)
     assert info.frame_count == 150 and info.fps == pytest.approx(25, rel=1e-3)
     assert 0 < len(fed) <= survey.TRIED_PACKETS + 2
     fed.clear()
     got = video.read_frames(path, [137, 138, 4])
     assert len(fed) <= (70 if name == "raw.h264" else 60)
-    every = plainly(path)
+    every = plainly(path, width=info.width, height=info.height)
     np.testing.assert_array_equal(got.frames, every[[137, 138, 4]])
     np.testing.assert_allclose(got.timestamps_s, np.array([137, 138, 4]) / 25, atol=2e-3)
     assert [frame_number(frame) for frame in got.frames] == [137, 138, 4]
@@ -227,3 +238,13 @@ def test_size_changes_in_a_raw_stream_without_decoding_it(tmp_path, fed):
     path = join(parts, tmp_path / "a.ts")
     info = video.probe(path)
     assert (info.width, info.height, info.frame_count) == (128, 128, 160) and len(fed) <= survey.TRIED_PACKETS + 3
+
+
+def test_a_file_that_takes_too_long_to_read_may_be_put_into_another_container(tmp_path, monkeypatch):
+    def probe(path, **_):
+        raise TimeUp
+
+    monkeypatch.setattr(video, "probe", probe)
+    plan = LookPlan(DataRecipe(), "frame", "meso4", time_limit_s=60.0)
+    failure = look(tmp_path / "a.wtv", plan, None).failure
+    assert failure.status == "error" and "limit of 60 s" in failure.reason and "OUT.mp4" in failure.remedy

@@ -84,6 +84,7 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
       Looked. Whatever is wrong with the file is its `failure`.
     """
     from tfdeepfake.data import video
+    from tfdeepfake.data.video.check import TOO_SLOW
     from tfdeepfake.data.video.combing import LEAST_STRIPED, striped
 
     path, clock, facts, info = Path(path), clock or Clock(plan.time_limit_s), {}, None
@@ -105,7 +106,10 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
             doubts = _slow(examples, plan.data)
         return Looked(info, facts, examples, searched, clock.seconds, doubts=doubts)
     except (Exception, TimeUp) as error:
-        return Looked(info, facts, seconds=clock.seconds, failure=failure_of(error, plan.time_limit_s, plan.debug))
+        failure = failure_of(error, plan.time_limit_s, plan.debug)
+        if isinstance(error, TimeUp) and not (info and info.is_image):
+            failure = dataclasses.replace(failure, remedy=TOO_SLOW)
+        return Looked(info, facts, seconds=clock.seconds, failure=failure)
 
 
 def _slow(examples, data):

@@ -41,6 +41,12 @@ class VideoError(InputError):
     """The file cannot be read as a video: missing, empty, damaged, cut off, audio only, too large, too slow."""
 
 
+TOO_SLOW = (
+    "Raise the time limit, cut the video, or put the same frames into an .mp4, which is read faster than other "
+    "containers: `ffmpeg -i IN -c copy OUT.mp4`."
+)
+
+
 class Deadline:
     """Raises VideoError when more than `limit_s` seconds have passed since it was made; never when None."""
 
@@ -55,8 +61,7 @@ class Deadline:
             raise VideoError(
                 self.path,
                 f"took longer to read than the limit of {self.limit_s:g} s.",
-                "Raise the time limit, cut the video, or put the same frames into an .mp4, which is read faster than "
-                "other containers: `ffmpeg -i IN -c copy OUT.mp4`.",
+                TOO_SLOW,
             )
 
 

@@ -92,6 +92,32 @@ def first_slice(codec: str, packet: "av.Packet", lengths: int) -> int | None:
     return kinds[-1] if kinds and kinds[-1] in _SLICES[codec] else None
 
 
+I_IMAGE, B_IMAGE = 0, 2
+
+
+def image_mpeg4(packet: "av.Packet") -> int | None:
+    """Type of the image in a packet of MPEG-4 part 2; None where it holds two, or only says "repeat the last"."""
+    data = bytes(packet)
+    if len(data) < 8 or data.count(b"\0\0\1\xb6") != 1:
+        return None
+    return data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
+
+
+def image_h263(packet: "av.Packet") -> int | None:
+    """Type of the image in a packet of H.263 (ITU-T H.263, 5.1): `I_IMAGE` or 1; None of one that has a B-frame."""
+    bits = int.from_bytes(bytes(memoryview(packet)[:10]).ljust(10, b"\0"), "big")
+
+    def field(at, width):
+        return bits >> (80 - at - width) & ((1 << width) - 1)
+
+    if field(0, 22) != 0x20:
+        return None
+    if field(35, 3) != 7:
+        return None if field(42, 1) else field(38, 1)
+    kind = field(59, 3) if field(38, 3) == 1 else field(41, 3)
+    return kind if kind < B_IMAGE else None
+
+
 def is_shown(codec: str, packet: "av.Packet") -> bool:
     """Whether a packet gives a frame; VP8 has packets that only later frames refer to (RFC 6386, 9.1)."""
     return codec != "vp8" or packet.size < 1 or bool(memoryview(packet)[0] & 0x10)

@@ -130,7 +130,7 @@ def demuxed(
     """Yields the whole packets of a stream; ends quietly where the file is cut or damaged beyond reading on."""
     import av
 
-    packets = container.demux(stream)
+    packets, unpacked = container.demux(stream), _unpacker(container, stream)
     for count in range(MAX_PACKETS + 1):
         deadline.check()
         try:
@@ -144,7 +144,17 @@ def demuxed(
             raise VideoError(deadline.path, f"holds more than {MAX_PACKETS} frames.", "Cut it into shorter videos.")
         # The file ends inside a corrupt packet. In a transport stream, parts may be missing, or only seem to be.
         if not packet.is_corrupt or container.format.name == "mpegts":
-            yield packet
+            yield from unpacked(packet)
+
+
+def _unpacker(container, stream):
+    """A function of a packet that gives packets of one image each: DivX and Xvid put two into one in AVI, and nothing
+    into the next (packed bitstream)."""
+    from av.bitstream import BitStreamFilterContext
+
+    if container.format.name != "avi" or stream.codec_context.codec.canonical_name != "mpeg4":
+        return lambda packet: [packet]
+    return BitStreamFilterContext("mpeg4_unpack_bframes", stream).filter
 
 
 def decoded(decoder: "av.CodecContext", packet: "av.Packet | None") -> tuple[list, bool]:

@@ -56,10 +56,10 @@ TRIED_CONTAINERS = (
     ),
 )
 TRIED_PACKETS = 48  # longer than any reordering of frames
-# Streams without any container carry no times, and those in AVI not the times at which frames are shown: frames are
-# counted from places that decoding can start at.
+# Streams without any container carry no times, and those in AVI, or of H.264 in ASF, not the times at which frames are
+# shown: frames are counted from places that decoding can start at.
 RAW_CONTAINERS = ("h264", "hevc")
-COUNTED_IN_AVI = ("h264", "mpeg4")
+COUNTED = {"avi": ("h264", "mpeg4", "h263"), "asf": ("h264",)}
 # Codecs whose frames say themselves whether they are interlaced; of others the container may say it of all.
 TELLING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "prores", "dnxhd", "dvvideo", "vc1", "wmv3")
 # AVFieldOrder: top or bottom coded first, top or bottom shown first (libavcodec/defs.h).
@@ -103,7 +103,7 @@ class Survey:
         in_avi = self.codec == "mpeg4" or (in_order and self.codec not in HIDDEN_FRAMES)
         known = (*TRIED_CONTAINERS, *RAW_CONTAINERS, *(("avi",) if in_avi else ()))
         self.plain = (in_order or self.codec in TRIED_CODECS) and self.kind in known
-        self.counted = self.raw or (self.kind == "avi" and self.codec in COUNTED_IN_AVI)
+        self.counted = self.raw or self.codec in COUNTED.get(self.kind, ())
         self.doubted = self.counted or (self.plain and not self.trusted)
         self.out, self.tried, self.start, self.no_keys = [], 0, None, set()
         trying, signatures = True, set()
@@ -148,10 +148,11 @@ class Survey:
         self.keys.append(packet.is_keyframe)
         self.shown.append(shown)
         if self.counted:
-            mpeg4 = self.codec == "mpeg4"
-            self.slices.append(_image(packet) if mpeg4 else headers.first_slice(self.codec, packet, self.lengths))
+            image = {"mpeg4": headers.image_mpeg4, "h263": headers.image_h263}.get(self.codec)
+            self.slices.append(image(packet) if image else headers.first_slice(self.codec, packet, self.lengths))
         if self.codec == "mpeg4" and self.plain:
-            self.plain = _image(packet) is not None and (_image(packet) != _B or self.kind != "avi")
+            image = headers.image_mpeg4(packet)
+            self.plain = image is not None and (image != headers.B_IMAGE or self.kind != "avi")
 
     def _note_second_field(self):
         """Of H.264 in transport streams: the time of a frame stands at its first field."""
@@ -230,10 +231,12 @@ class Survey:
             return None
         starts = []
         for place, kind in enumerate(self.slices):
-            if self.codec == "mpeg4" and kind == _I:
+            if self.codec == "mpeg4" and kind == headers.I_IMAGE:
                 after = self.slices[place + 1 :]
-                starts.append((place, place + next((n for n, later in enumerate(after) if later != _B), len(after))))
-            if self.codec == "h264" and kind == IDR_H264:
+                starts.append(
+                    (place, place + next((n for n, later in enumerate(after) if later != headers.B_IMAGE), len(after)))
+                )
+            if (self.codec == "h264" and kind == IDR_H264) or (self.codec == "h263" and kind == headers.I_IMAGE):
                 starts.append((place, place))
             if self.codec == "hevc" and kind in (*IDR_HEVC, *OPEN_HEVC):
                 # Leading frames that refer to what went before are dropped when decoding starts here.
@@ -261,17 +264,6 @@ def _steady(ticks, order):
         shift += max(0, int(steady[:at].max()) + usual - int(ticks[at:end].min()) - shift)
         steady[at:end] = ticks[at:end] + shift
     return steady
-
-
-_I, _B = 0, 2
-
-
-def _image(packet):
-    """Type of the image in a packet of MPEG-4 part 2; None where it holds two, or only says "repeat the last"."""
-    data = bytes(packet)
-    if len(data) < 8 or data.count(b"\0\0\1\xb6") != 1:
-        return None
-    return data[min(data.index(b"\0\0\1\xb6") + 4, len(data) - 1)] >> 6
 
 
 _WOVEN = (4, 5, 6, 7)  # AVStereo3DType: checkerboards, lines, columns
