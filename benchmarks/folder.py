@@ -24,7 +24,7 @@ from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.workers import imap_ordered
 
 WAYS = {
-    "here, one after another": {},
+    "here, one after another": {"workers": 0},
     "1 process ahead": {"workers": 1},
     "2 processes ahead": {"workers": 2},
     "1 process, isolated": {"isolate": True},
@@ -51,15 +51,16 @@ def bare(paths, processes):
 
 def verdicts(paths, network, settings):
     """Yields (seconds since the processes were there, verdict)."""
-    if not settings.num_processes:
+    processes = settings.workers or int(settings.isolate)
+    if not processes:
         start = time.perf_counter()
         for path in paths:
             verdict = judge(path, network.model, network.recipe, network.detect, settings)
             yield time.perf_counter() - start, verdict
         return
-    looking = lookers(network, settings, settings.isolate, settings.num_processes)
+    looking = lookers(network, settings, settings.isolate, processes)
     start = None
-    for path, looked in looking.ahead([paths[0]] * settings.num_processes + list(paths)):
+    for path, looked in looking.ahead([paths[0]] * processes + list(paths)):
         if start is None:
             start = time.perf_counter()
         yield time.perf_counter() - start, judge_looked(path, looked, network.model, network.recipe, settings)
@@ -97,7 +98,7 @@ def main():
     paths = list(itertools.islice(itertools.cycle(walk(arguments.folder).media), arguments.files))
     network = load_network(arguments.model, num_files=len(paths))
     if arguments.memory:
-        for name in ("here, one after another", "1 process, isolated"):
+        for name in ("here, one after another", "2 processes ahead", "1 process, isolated"):
             settings = JudgeSettings(**WAYS[name])
             for number, _ in enumerate(verdicts(paths, network, settings), start=1):
                 if number in (1, 10, 30) or number % 50 == 0:

@@ -73,12 +73,12 @@ def test_cells_side_by_side_one_of_which_fails_and_one_dies(config, tmp_path, mo
 
 def test_room_for_two_cells(monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(module, "_free_bytes", lambda: 1 << 40)
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
     assert module._room(0, 0) == 1 and module._room(1, 0) == module._room(1, 1) == 2
-    monkeypatch.setattr(module, "_free_bytes", lambda: 0)
+    monkeypatch.setattr(module, "free_bytes", lambda: 0)
     assert module._room(1, 0) == 1
-    monkeypatch.setattr(module, "_free_bytes", lambda: 1 << 40)
+    monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
     monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     assert module._room(1, 0) == 1
 

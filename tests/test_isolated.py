@@ -15,8 +15,9 @@ from support.verdicts import brightness_network, recipe
 
 from tfdeepfake.data import synthetic
 from tfdeepfake.plain_answers import load_plain
-from tfdeepfake.verdict import isolated
+from tfdeepfake.verdict import ahead, isolated
 from tfdeepfake.verdict.batch import Network, judge_many
+from tfdeepfake.verdict.isolated import lookers as lookers_of
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.looking import LookPlan
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -132,8 +133,11 @@ def clip(tmp_path_factory):
     return synthetic.write_clip(spec, tmp_path_factory.mktemp("clips"))
 
 
-def test_verdicts_are_those_of_one_process(tmp_path, clip):
+def test_verdicts_are_those_of_one_process(tmp_path, monkeypatch, clip):
     from tfdeepfake.data import faces
+
+    monkeypatch.setattr(ahead, "WORTH_S", 0.0)
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
 
     folder = tmp_path / "videos"
     folder.mkdir()
@@ -145,8 +149,12 @@ def test_verdicts_are_those_of_one_process(tmp_path, clip):
     network = Network(tmp_path, model, used, faces.make_detector("mtcnn"), "mtcnn", "mtcnn")
     settings = JudgeSettings(isolate=True, memory_mb=2048)
     kept = {}
-    for name, chosen in {"here": JudgeSettings(), "ahead": JudgeSettings(workers=2), "isolated": settings}.items():
-        judged = judge_many(folder, network, tmp_path / name, settings=chosen)
+    here = JudgeSettings(workers=0)
+    for name, chosen in {"here": here, "ahead": JudgeSettings(), "isolated": settings}.items():
+        began = []
+        monkeypatch.setattr(ahead, "lookers", lambda *arguments, began=began: began.append(1) or lookers_of(*arguments))
+        judged = judge_many(folder, network, tmp_path / name, settings=chosen, guarded=True)
+        assert bool(began) == (name != "here")
         facts = [{k: v for k, v in one.items() if k not in ("timings", "run", "stamp")} for one in judged["verdicts"]]
         images = {p.name: p.read_bytes() for p in sorted((tmp_path / name).rglob("*.jpg"))}
         kept[name] = facts, images

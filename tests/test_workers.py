@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.memory import give_back_memory
-from tfdeepfake.workers import WorkerCrashed, imap_ordered
+from tfdeepfake.workers import OwnProcess, WorkerCrashed, imap_ordered
 
 
 def square(n):
@@ -100,3 +101,49 @@ def test_freed_memory_goes_back_between_blocks_that_are_used():
     del blocks
     give_back_memory()
     assert len(kept) == 60_000 and resident_mb() < full - 150
+
+
+def hang(pid_file):
+    Path(pid_file).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def gone(pid):
+    try:
+        # Where nobody reaps an orphan, it stays as a zombie.
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for(happened):
+    for _ in range(600):
+        if happened():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_process_ends_with_its_parent_whatever_it_does(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = "from test_workers import hang\nfrom tfdeepfake.workers import OwnProcess\n"
+    script += f"OwnProcess()(hang, {str(pid_file)!r})\n"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    parent = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    assert wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_for(lambda: gone(int(pid_file.read_text())))
+
+
+def test_a_call_that_waits_is_ended_from_outside(tmp_path):
+    process, before, answers = OwnProcess(), dict(os.environ), []
+    call = threading.Thread(target=lambda: answers.append(process(hang, str(tmp_path / "pid"))))
+    call.start()
+    assert wait_for((tmp_path / "pid").exists)
+    process.kill()
+    call.join(30)
+    assert not call.is_alive() and "SIGKILL" in str(answers[0])
+    assert isinstance(process(hang, "not begun"), WorkerCrashed) and dict(os.environ) == before

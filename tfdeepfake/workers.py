@@ -112,13 +112,17 @@ class OwnProcess:
 
     def __init__(self, threads: int = 1, load: Callable = pickle.loads, answers: Callable | None = None):
         self._threads, self._load, self._answers, self._worker = threads, load, answers, None
+        self._killed, self._beginning = False, threading.Lock()
 
     def __call__(self, function: Callable, item: Any, time_limit_s: float = 600.0) -> Any:
         """function(item), see `run_isolated`."""
-        worker = self._worker
-        if worker is None or not worker.process.is_alive():
-            self.close()
-            worker = self._worker = _Worker(self._threads)
+        with self._beginning:
+            worker = self._worker
+            if self._killed:
+                return WorkerCrashed("it was not wanted any more.")
+            if worker is None or not worker.process.is_alive():
+                self.close()
+                worker = self._worker = _Worker(self._threads)
         worker.give(0, (function, item), time_limit_s)
         while True:
             try:
@@ -153,6 +157,13 @@ class OwnProcess:
             self._worker.end()
             self._worker = None
 
+    def kill(self) -> None:
+        """Ends the process for good; may be called while another thread waits for its answer, which comes at once."""
+        with self._beginning:
+            self._killed, worker = True, self._worker
+            if worker is not None:
+                worker.process.kill()
+
 
 # Beam calls from several threads of a process; each thread has its own process, which it uses again for the next item.
 _mine = threading.local()
@@ -180,7 +191,7 @@ class _Worker:
         self.item, self.deadline, self.ready = None, 0.0, False
         self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
         try:
-            with _environment(threads):
+            with _starting, _environment(threads):
                 self.process.start()
         except OSError as error:
             raise InputError(
@@ -228,6 +239,10 @@ class _Worker:
         self.process.join()
 
 
+# One thread after another changes the environment and puts it back.
+_starting = threading.Lock()
+
+
 @contextlib.contextmanager
 def _environment(threads):
     """Environment that a worker is born with; libraries read it before any of our code runs there."""
@@ -273,6 +288,7 @@ def _serve(pipe, threads):
     _parent = pipe
     # Ctrl-C reaches the whole group of processes; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(threads)
@@ -288,6 +304,14 @@ def _serve(pipe, threads):
         with contextlib.suppress(ConnectionError):
             pipe.send_bytes(_answer(work))
         give_back_memory()
+
+
+def _end_with_parent():
+    """Ends this process when its parent has gone, however that ended and whatever is at work here."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _answer(work):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfdeepfake.machine import usable_cores
 from tfdeepfake.quiet import hide_stderr
 
 
@@ -14,8 +15,7 @@ def cpu_threads() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdigit() and int(wanted):
         return int(wanted)
-    cores = getattr(os, "sched_getaffinity", None)
-    return len(cores(0)) if cores else os.cpu_count() or 1
+    return usable_cores()
 
 
 class Network:

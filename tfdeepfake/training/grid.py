@@ -10,7 +10,6 @@ paper's size.
 import hashlib
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import read_json, write_json, write_text
+from tfdeepfake.machine import free_bytes, usable_cores
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.report import tables
 from tfdeepfake.scoring.table_file import read_scores
@@ -145,16 +145,7 @@ def _room(trained, running):
     if not trained or shutil.which("nvidia-smi"):
         return 1
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return 2 if (2 - running) * used * _ROOM < _free_bytes() and (os.cpu_count() or 1) > 1 else 1
-
-
-def _free_bytes():
-    """Memory that a new process may take; 0 where the system does not tell."""
-    try:
-        available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
-        return 1024 * int(available[1])
-    except (OSError, TypeError):
-        return 0
+    return 2 if (2 - running) * used * _ROOM < (free_bytes() or 0) and usable_cores() > 1 else 1
 
 
 def _started(folder, config):

@@ -3,6 +3,7 @@
 Every verdict is on the disk before the next file is begun; a run that was stopped is resumed.
 """
 
+import contextlib
 import functools
 import os
 import sys
@@ -19,10 +20,10 @@ from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import images, page
+from tfdeepfake.verdict.ahead import Ahead
 from tfdeepfake.verdict.budget import Budget
 from tfdeepfake.verdict.cost import on_bar
-from tfdeepfake.verdict.isolated import lookers
-from tfdeepfake.verdict.judging import judge, judge_looked
+from tfdeepfake.verdict.judging import judge_looked
 from tfdeepfake.verdict.lines import line, summary
 from tfdeepfake.verdict.results import (
     IMAGES,
@@ -62,6 +63,7 @@ def judge_many(
     start: float | None = None,
     explain: "Callable[[Network], Callable] | None" = None,
     budget_s: float | None = None,
+    guarded: bool = False,
 ) -> dict:
     """Judges files and folders; goes on past bad files and counts them.
 
@@ -84,6 +86,8 @@ def judge_many(
       budget_s: seconds for all files together, the start-up included. A file is begun only while what is left is as
         much as the slowest one took; those that were not reached are named in `not_reached`, and the same command goes
         on with them.
+      guarded: the caller's script stands under `if __name__ == "__main__":`, so that without `settings.workers`
+        processes may be begun from it, too, see `ahead.runs_script_again`.
     Returns:
       dict, the content of predictions.json (docs/predictions.md).
     Raises:
@@ -117,14 +121,16 @@ def judge_many(
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
     startup_s, verdicts = time.perf_counter() - start, []
-    budget = Budget(budget_s, start)
-    for record in _records(files.media, network, settings, out_dir, run, resumed, draw_maps, budget):
-        verdict = with_label(record, true_labels)
-        log(line(verdict, network.recipe.threshold))
-        if verdict.get("traceback"):
-            log(verdict["traceback"])
-        # With a folder the verdicts are on the disk: only what is counted is kept here.
-        verdicts.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
+    budget, ahead = Budget(budget_s, start), Ahead(network, settings, guarded)
+    # Closed whatever ends it, Ctrl-C included: processes ahead end, too.
+    with contextlib.closing(_records(files.media, network, ahead, out_dir, run, resumed, draw_maps, budget)) as records:
+        for record in records:
+            verdict = with_label(record, true_labels)
+            log(line(verdict, network.recipe.threshold))
+            if verdict.get("traceback"):
+                log(verdict["traceback"])
+            # With a folder the verdicts are on the disk: only what is counted is kept here.
+            verdicts.append({k: verdict.get(k) for k in ("status", "label", "true_label")} if out_dir else verdict)
     notes = [*files.notes, *budget.notes()]
     for note in budget.notes():
         log(note)
@@ -227,7 +233,7 @@ def _check_there_are_media(paths, files: MediaFiles):
     raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
 
 
-def _records(media, network, settings, out_dir, run, resumed, draw_maps, budget):
+def _records(media, network, ahead, out_dir, run, resumed, draw_maps, budget):
     """Yields the record of each file that is reached: the one of the stopped run, or a new one, on the disk by then."""
     from tqdm.auto import tqdm
 
@@ -236,37 +242,21 @@ def _records(media, network, settings, out_dir, run, resumed, draw_maps, budget)
     new = [path for path, _ in media if printable_path(path) not in resumed]
     bar = tqdm(media, desc="judging", unit="file", disable=hidden)
     tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
-    verdicts, read_frames = _verdicts(new, network, settings, draw_maps is not None, tell)
-    for path, name in bar:
-        record = resumed.get(printable_path(path))
-        if record is None:
-            if not budget.begins(name):
-                continue
-            verdict, shown = next(verdicts)
-            record = {"name": name, **verdict.to_dict(), "file": printable_path(path), "stamp": stamp(path), "run": run}
-            if out_dir:
-                _draw(path, record, out_dir, read_frames, shown, draw_maps)
-                append_json_line(out_dir / LINES, record)
-        yield record
-
-
-def _verdicts(paths, network, settings, with_shown, tell):
-    """(iterator of each file's verdict and the list of what the network was shown, what reads frames to be drawn)."""
-
-    def both(judge_it):
-        shown = []
-        return judge_it(shown.extend if with_shown else None), shown
-
-    what = (network.model, network.recipe)
-    if not settings.num_processes:
-        here = (
-            both(lambda keep, path=path: judge(path, *what, network.detect, settings, keep, tell)) for path in paths
-        )
-        return here, None
-    looking = lookers(network, settings, settings.isolate, settings.num_processes)
-    ahead = looking.ahead(paths)
-    judged = (both(lambda keep, one=one: judge_looked(*one, *what, settings, keep, None, tell)) for one in ahead)
-    return judged, looking.read_frames if settings.isolate else None
+    with contextlib.closing(bar), contextlib.closing(ahead.looked(new)) as looked:
+        for path, name in bar:
+            record = resumed.get(printable_path(path))
+            if record is None:
+                if not budget.begins(name):
+                    continue
+                shown = []
+                keep = shown.extend if draw_maps else None
+                verdict = judge_looked(*next(looked), network.model, network.recipe, ahead.settings, keep, None, tell)
+                facts = {"file": printable_path(path), "stamp": stamp(path), "run": run}
+                record = {"name": name, **verdict.to_dict(), **facts}
+                if out_dir:
+                    _draw(path, record, out_dir, ahead.read_frames, shown, draw_maps)
+                    append_json_line(out_dir / LINES, record)
+            yield record
 
 
 def _draw(path, record, out_dir, read_frames, shown, draw_maps):
@@ -323,4 +313,4 @@ def predict(
     """`judge_many`, with its options, for the command line: prints a line per file, returns the exit code."""
     from tqdm import tqdm
 
-    return exit_code(judge_many(paths, model_folder, out_dir, log=tqdm.write, **options))
+    return exit_code(judge_many(paths, model_folder, out_dir, log=tqdm.write, guarded=True, **options))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # A process that does not end by itself when its time is up is ended so much later.
 GRACE_S = 10.0
 _REMEDY = "Convert it with a program you trust, or raise --memory-mb or --time-limit-s."
+_REMEDY_WITHOUT_LIMITS = "Convert it with a program you trust; --workers 0 takes less memory."
 # Arrays and the facts of a file.
 _PLAIN = {
     ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy._core.numeric", "_frombuffer"),
@@ -178,8 +179,10 @@ class Lookers:
                 path, future = waiting.popleft()
                 yield path, future.result()
         finally:
-            self.close()  # first, or the pool would wait for files that nobody wants any more
+            for process in self._all:  # first, or the pool would wait for files that nobody wants any more
+                process.kill()
             pool.shutdown(cancel_futures=True)
+            self.close()
 
     def read_frames(self, path: Path | str, indices: Any, **options: Any) -> "Frames":
         """`video.read_frames` in one of the processes.
@@ -209,7 +212,8 @@ class Lookers:
         limits = [f"{self._job.plan.time_limit_s:g} s"]
         if self._job.memory_mb is not None:
             limits.insert(0, f"{self._job.memory_mb} MB of memory")
-        return Failure("error", f"{crash} Its limits: {', '.join(limits)}.", _REMEDY)
+        remedy = _REMEDY_WITHOUT_LIMITS if self._job.memory_mb is None else _REMEDY
+        return Failure("error", f"{crash} Its limits: {', '.join(limits)}.", remedy)
 
 
 _mine = threading.local()

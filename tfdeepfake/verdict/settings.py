@@ -57,7 +57,9 @@ class JudgeSettings:
     )
     batch_size: int | None = setting(None, "inputs for each call of the network (default: 32 frames or 4 clips)")
     workers: int | None = setting(
-        None, "processes that read files and find faces ahead of the network (default: 0, this one; 1 with isolate)"
+        None,
+        "processes that read files and find faces ahead of the network; 0: none (default: as many as it pays for, by "
+        "files, cores and memory, at most 4)",
     )
     isolate: bool = setting(
         False, "files are read in a process with limits of memory, time, files and network: for those of strangers"
@@ -77,11 +79,6 @@ class JudgeSettings:
             raise InputError("stream", f"needs a whole number from 0 on, got {self.stream!r}.")
         if not 0 < self.time_limit_s <= MOST_SECONDS:
             raise InputError("time_limit_s", f"needs seconds above 0, at most {MOST_SECONDS}, got {self.time_limit_s}.")
-
-    @property
-    def num_processes(self) -> int:
-        """Processes that look at files; 0: this one does."""
-        return max(self.workers or 0, int(self.isolate))
 
     def that_change_scores(self) -> dict:
         """The fields by which a verdict's figures differ: a stopped run with others is not resumed."""
