@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from support.media import make_video, moving_frames
+from support.media import make_sound, make_video, moving_frames
 
 from tfdeepfake.data.video.formats import MEDIA_SUFFIXES, sniff
 from tfdeepfake.data.video.walk import lines, walk
@@ -35,6 +35,16 @@ def test_every_suffix_and_what_has_none(tmp_path, clip):
         (tmp_path / name).write_text("text")
     content = walk(tmp_path)
     assert names(content.media, tmp_path) == sorted(wanted) and names(content.others, tmp_path) == sorted(others)
+
+
+def test_a_file_named_as_sound_may_hold_a_video(tmp_path, clip):
+    for suffix in (".m4a", ".mka"):
+        make_sound(tmp_path / f"song{suffix}")
+        shutil.copy(clip, tmp_path / f"clip{suffix}")
+    (tmp_path / "a.wma").touch()
+    content = walk(tmp_path)
+    assert names(content.media, tmp_path) == ["clip.m4a", "clip.mka"]
+    assert names(content.others, tmp_path) == ["a.wma", "song.m4a", "song.mka"]
 
 
 def test_links_are_followed_once(tmp_path, clip):

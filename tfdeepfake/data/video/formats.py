@@ -21,10 +21,12 @@ MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 _OTHER_SUFFIXES = frozenset(
     (
         ".txt .md .csv .tsv .json .jsonl .xml .html .htm .yaml .yml .py .sh .log .pdf .doc .docx .xls .xlsx "
-        ".zip .gz .tar .7z .rar .npy .npz .h5 .hdf5 .pt .pth .pkl .tfrecord .srt .vtt .ass .mp3 .wav .m4a .aac .flac "
-        ".opus .aae .thm"
+        ".zip .gz .tar .7z .rar .npy .npz .h5 .hdf5 .pt .pth .pkl .tfrecord .srt .vtt .ass .mp3 .wav .aac .flac "
+        ".opus .aae .thm .m4a .m4b .mka .weba .wma .oga .ra"
     ).split()
 )
+# Of these, containers that also videos come in.
+SOUND_SUFFIXES = frozenset(".m4a .m4b .mka .weba .wma .oga .ra".split())
 _VIDEO_MARKS = (
     (0, b"\x1a\x45\xdf\xa3"),  # Matroska and WebM
     (0, b"FLV\1"),

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfdeepfake.data.video.formats import sniff
+from tfdeepfake.data.video.check import VideoError
+from tfdeepfake.data.video.formats import SOUND_SUFFIXES, sniff
 from tfdeepfake.data.video.frame_folder import FRAME_RATE, frame_files
+from tfdeepfake.data.video.packets import opened
 
 # What systems and their archives put into people's folders: copies of metadata, thumbnails, what was deleted.
 SYSTEMS_OWN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
@@ -92,8 +94,19 @@ def walk(folder: Path | str, skip: Iterable[Path | str] = (), as_video: bool = T
 
 
 def _is_medium(path):
+    if path.suffix.lower() in SOUND_SUFFIXES:
+        return os.path.isfile(path) and _holds_video(path)
     # Not a pipe or a device, whatever its name; a broken link with the name of a video is one that cannot be read.
     return bool(sniff(path)) and (os.path.isfile(path) or not os.path.exists(path))
+
+
+def _holds_video(path):
+    """Whether a file that is named as sound holds a video beside it; a cover image is none."""
+    try:
+        with opened(path, threads=1):
+            return True
+    except VideoError:
+        return False
 
 
 def lines(content: Folder, frame_rate: float | None = None) -> list[str]:
