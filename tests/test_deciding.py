@@ -19,6 +19,7 @@ from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import table
 from tfdeepfake.scoring.table_file import read_scores, write_scores
 from tfdeepfake.verdict.judging import judge
+from tfdeepfake.verdict.looking import _slow
 from tfdeepfake.verdict.results import score_rows
 from tfdeepfake.vocabulary import UNSURE
 
@@ -147,3 +148,31 @@ def test_a_table_in_which_no_face_decides_is_refused(tmp_path):
     (tmp_path / "scores.csv").write_text(text.replace(",0\n", ",2\n"))
     with pytest.raises(InputError, match="decides needs 0, 1 or nothing"):
         read_scores(tmp_path / "scores.csv")
+
+
+def test_an_evaluation_calls_a_slow_video_unsure_as_a_verdict_does(tmp_path):
+    data = DataRecipe(input_type="clip", num_frames=4, height_px=8, width_px=8, detector="none")
+    data = dataclasses.replace(data, sampling="consecutive", runs_fps=25.0)
+
+    def facts(number, label):
+        """A clip of a video each; every other one at 12.5 frames/s."""
+        times = np.arange(4, dtype=np.float32) / (12.5 if number % 2 else 25) + 1800
+        return {"video": f"v{number}", "source": f"p{number}", "timestamps_s": times}
+
+    root, name = write_prepared(tmp_path, data, {"test": (20, 20)}, facts=facts)
+    rows = score_data(brightness_network(4), pipeline.open_data(name, root), "test")
+    scored = rows["status"] == "scored"
+    np.testing.assert_allclose(np.unique(np.round(rows["clip_fps"][scored], 1)), [12.5, 25], atol=0.1)
+    write_scores(tmp_path / "scores.csv", rows)
+    np.testing.assert_allclose(read_scores(tmp_path / "scores.csv")["clip_fps"], rows["clip_fps"], rtol=1e-5)
+    used = dataclasses.replace(recipe(), data=data)
+    report = evaluate(rows, resamples=0, unit="clip", limits=unsure.limits_of(used))
+    told = report["selective"]["unsure"]
+    assert told["reasons"]["frame_rate"] == 20 and told["unsure"] == 20 and not told["not_measured"]
+    # The same clips, as a verdict sees them.
+    for fps, count in ((12.5, 1), (25.0, 0)):
+        assert len(_slow([example(0.5, count=4, fps=fps)], data)) == count
+    del rows["clip_fps"]
+    assert evaluate(rows, resamples=0, unit="clip", limits=unsure.limits_of(used))["selective"]["unsure"][
+        "not_measured"
+    ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tfdeepfake import models
 from tfdeepfake.data.batches.records import looks_of
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import chunks, class_plot, metrics, plots
+from tfdeepfake.evaluation import chunks, class_plot, metrics, plots, unsure
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
@@ -108,7 +108,8 @@ def evaluate_run(
         "calibration": recipe.calibration,
     }
     unit = "clip" if input_type == "clip" else "frame"
-    rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule, "limits": recipe.limits}
+    rules = {"unit": unit, "video_rule": recipe.video_rule, "faces_rule": recipe.faces_rule}
+    rules["limits"] = unsure.limits_of(recipe)
     cuts = (recipe.threshold, recipe.fraction_threshold, recipe.temperature)
     report |= evaluate(rows, *cuts, resamples, seed, **rules, subgroups=subgroups)
     if prepared.recipe.select == "all" and not looks_of(prepared) and recipe.data.detector != "none":

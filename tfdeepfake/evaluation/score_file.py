@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import metrics, plots
+from tfdeepfake.evaluation import metrics, plots, unsure
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
@@ -36,7 +36,7 @@ def read_score_file(path: str | Path) -> tuple[Table, dict, dict]:
         return rows, settings, {name: known[name] for name in KEPT if name in known}
     if predictions.is_file():
         recipe = Recipe.from_dict(read_json(predictions).get("recipe", {}), predictions)
-        settings = {name: getattr(recipe, name) for name in CUTS}
+        settings = {name: getattr(recipe, name) for name in CUTS} | {"limits": unsure.limits_of(recipe)}
         settings["unit"] = "clip" if recipe.data.input_type == "clip" else "frame"
         return rows, settings, {"network": recipe.network, "calibration": recipe.calibration}
     return rows, {}, {"note": f"{path} has no metrics.json beside it: mean rule, threshold 0.5, no temperature."}

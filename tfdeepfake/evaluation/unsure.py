@@ -1,21 +1,32 @@
 """What is right of the videos that a verdict would not call UNSURE, from a scores table: by the rules of verdicts.
 
 The doubts are those of `scoring.unsure`: the interval over the samples of a video holds the threshold, or a measure of
-a face lies beyond a limit of the recipe. A table tells of `margin`, `samples`, `side_px` and `confidence`; limits of
-what is measured on pixels are named and not obeyed.
+a face lies beyond a limit of the recipe, or the video shows fewer frames/s than the network's training videos. A table
+tells of `margin`, `samples`, `side_px`, `confidence` and `clip_fps`; limits of what is measured on pixels are named and
+not obeyed.
 """
 
 import numpy as np
 
+from tfdeepfake.data.video.rate import least_clip_fps
 from tfdeepfake.evaluation.aggregation import face_groups
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.scoring.deciding import looks_of_faces
 from tfdeepfake.scoring.interval import face_intervals, interval
 from tfdeepfake.scoring.rules import sum_up
-from tfdeepfake.scoring.table import LOOKS, Table, sample_logits
-from tfdeepfake.scoring.unsure import face_doubts, label_of, video_doubts
+from tfdeepfake.scoring.table import CLIP_FPS, LOOKS, Table, sample_logits
+from tfdeepfake.scoring.unsure import face_doubts, label_of, rate_doubts, video_doubts
 from tfdeepfake.vocabulary import FAKE, UNSURE
 
 OF_TABLE = ("margin", "samples", *LOOKS)
+# Among limits, the least frames/s of a clip (`data.video.rate.least_clip_fps`), which is of the video and no face.
+FRAME_RATE = "frame_rate"
+
+
+def limits_of(recipe: Recipe) -> dict[str, float]:
+    """The limits of a recipe, with that of `FRAME_RATE` where it has one."""
+    least = least_clip_fps(recipe.data)
+    return dict(recipe.limits) | ({} if least is None else {FRAME_RATE: round(least, 3)})
 
 
 def measure(
@@ -33,7 +44,8 @@ def measure(
     Args:
       rows: scores table of faces that decide.
       videos: what `aggregation.video_scores` returns of it.
-      threshold, temperature, unit, video_rule, faces_rule, limits: as of `evaluate.evaluate`.
+      threshold, temperature, unit, video_rule, faces_rule, limits: as of `evaluate.evaluate`; a limit may be that
+        of `FRAME_RATE`.
     Returns:
       Dict that JSON can hold, of the videos that are scored and labelled: `n`, `unsure` (how many), `coverage`
       (fraction of the others), `accuracy` of the others (None without any), `reasons` {measure: videos}, `not_measured`
@@ -43,6 +55,8 @@ def measure(
     known = [name for name in OF_TABLE if name not in LOOKS or name in rows]
     obeyed = {name: limit for name, limit in limits.items() if name in known}
     labels, right, reasons = videos["label"], [], {}
+    least_fps = limits.get(FRAME_RATE) if CLIP_FPS in rows else None
+    clips_fps = {} if least_fps is None else _clips_fps(rows)
     for video, faces in _faces_of(rows, threshold, temperature, unit, video_rule, obeyed):
         if labels[video] < 0:
             continue
@@ -51,6 +65,8 @@ def measure(
             spread = interval([face["table"] for face in faces], video_rule, faces_rule, temperature)
         value = float(videos["score"][video])
         doubts = video_doubts(value, spread, threshold, 0, faces)
+        if least_fps is not None:
+            doubts += rate_doubts(clips_fps[video], least_fps)
         label = label_of(value, threshold, doubts)
         right += [] if label == UNSURE else [(label == FAKE) == (labels[video] == 1)]
         for name in {doubt["measure"] for doubt in doubts}:
@@ -62,8 +78,17 @@ def measure(
         "coverage": len(right) / n if n else None,
         "accuracy": float(np.mean(right)) if right else None,
         "reasons": dict(sorted(reasons.items())),
-        "not_measured": sorted(set(limits) - set(obeyed)),
+        "not_measured": sorted(set(limits) - set(obeyed) - ({FRAME_RATE} if least_fps is not None else set())),
     }
+
+
+def _clips_fps(rows):
+    """{number of a video: rates of its clips that are known}."""
+    scored, video, face = face_groups(rows)
+    order = np.argsort(video[face], kind="stable")
+    fps, (numbers, starts) = rows[CLIP_FPS][scored][order], np.unique(video[face][order], return_index=True)
+    parts = np.split(fps, starts[1:])
+    return {number: part[part > 0] for number, part in zip(numbers.tolist(), parts, strict=True)}
 
 
 def _faces_of(rows, threshold, temperature, unit, video_rule, limits):

@@ -11,6 +11,7 @@ from tfdeepfake.scoring.deciding import with_deciding
 from tfdeepfake.scoring.rules import vote
 from tfdeepfake.scoring.table import (
     CLASS_PREFIX,
+    CLIP_FPS,
     COLUMNS,
     EMPTY,
     LOOKS,
@@ -109,7 +110,7 @@ def _scored_batch(logits, label, keys, shared, classes):
     out["label"] = label[:, 0].astype(np.int8)
     out["logit"] = log_odds(logits)
     out["status"] = np.full(len(label), "scored", dtype=object)
-    numbers = [name for name in (*LOOKS, MASK_FRACTION) if name in keys]
+    numbers = [name for name in (*LOOKS, MASK_FRACTION, CLIP_FPS) if name in keys]
     out |= {name: keys[name].astype(np.float32) for name in numbers}
     for name in keys.keys() - {*COLUMNS, *numbers}:  # subgroups
         texts = [value.decode("utf-8") for value in keys[name]]

@@ -18,6 +18,8 @@ A table is a dict of equally long numpy columns, in the order of `COLUMNS`:
     confidence   float32 [N], how sure the detector is of it; both are absent of data that do not tell
     mask_fraction  float32 [N], how much of this sample's crops was manipulated, 0..1 (the mean of its masks; 0 in a
                  genuine video), NaN when unknown; absent of data without masks
+    clip_fps     float32 [N], frames/s at which the frames of this clip follow each other, NaN or 0 when unknown; absent
+                 of networks that do not take consecutive frames
     decides      int8 [N], 0 of a face that does not decide (`deciding`) and has no part in any figure, else 1; absent
                  where all decide
     any other      object [N] of str, a subgroup that the data set tells, such as gender; "" where it is not known
@@ -34,9 +36,9 @@ TEXTS = ("data_set", "method", "video", "source", "status")
 EMPTY = {"face": -1, "frame": -1, "timestamp_s": np.nan, "label": -1, "logit": np.nan}
 DTYPES = {"face": np.int32, "frame": np.int64, "timestamp_s": np.float64, "label": np.int8, "logit": np.float32}
 CLASS_PREFIX, VOTE_PREFIX = "logit_", "vote_"
-LOOKS, DECIDES, MASK_FRACTION = ("side_px", "confidence"), "decides", "mask_fraction"
+LOOKS, DECIDES, MASK_FRACTION, CLIP_FPS = ("side_px", "confidence"), "decides", "mask_fraction", "clip_fps"
 # Columns of numbers that some tables have: what stands in an empty cell, and the dtype.
-OPTIONAL = dict.fromkeys((*LOOKS, MASK_FRACTION), (np.nan, np.float32)) | {DECIDES: (1, np.int8)}
+OPTIONAL = dict.fromkeys((*LOOKS, MASK_FRACTION, CLIP_FPS), (np.nan, np.float32)) | {DECIDES: (1, np.int8)}
 Table = dict[str, np.ndarray]
 
 

@@ -12,6 +12,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
 from tfdeepfake.scoring.check import check
 from tfdeepfake.scoring.table import (
+    CLIP_FPS,
     COLUMNS,
     DECIDES,
     LOOKS,
@@ -58,7 +59,7 @@ def write_scores(path: str | Path, rows: Table | list[dict]) -> None:
             cells["timestamp_s"] = ["" if value != value else repr(value) for value in cells["timestamp_s"]]
             for name in logits:
                 cells[name] = ["" if value != value else f"{value:.9g}" for value in cells[name]]
-            for name in (*LOOKS, MASK_FRACTION):
+            for name in (*LOOKS, MASK_FRACTION, CLIP_FPS):
                 if name in cells:
                     cells[name] = ["" if value != value else f"{value:.6g}" for value in cells[name]]
             writer.writerows(zip(*cells.values(), strict=True))

@@ -5,6 +5,9 @@ A doubt is a dict (docs/predictions.md): `measure`, what was measured; `value`; 
 """
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from tfdeepfake.vocabulary import FAKE, MEASURES_WITH_LEAST, REAL, UNSURE
 
@@ -35,6 +38,24 @@ def interval_doubts(interval: tuple[float, float] | None, threshold: float, face
     if interval is None or not interval[0] < threshold <= interval[1]:
         return []
     return [doubt("interval", list(interval), threshold, f"the interval holds the threshold {threshold:.2f}", face)]
+
+
+def rate_doubts(clips_fps: Sequence[float], least_fps: float, stride_frames: int = 1) -> list[dict]:
+    """Whether a video shows fewer frames/s than the motion that a network knows asks for.
+
+    Args:
+      clips_fps: of each of its clips, frames/s at which its frames follow each other; those that are known.
+      least_fps: `data.video.rate.least_clip_fps`.
+      stride_frames: frames of the video from one frame of a clip to the next, to say the rate of the video.
+    """
+    from tfdeepfake.data.video.rate import SAME_RATE
+
+    shown = float(np.median(clips_fps)) if len(clips_fps) else math.inf
+    if shown >= least_fps:
+        return []
+    shown, least = shown * stride_frames, least_fps * stride_frames
+    text = f"shows {shown:.3g} new frames/s, the network knows motion at {SAME_RATE * least:.3g}"
+    return [doubt("frame_rate", round(shown, 3), round(least, 3), text)]
 
 
 def measured(face: dict, threshold: float, measure: str) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
-from tfdeepfake.scoring.unsure import doubt
+from tfdeepfake.scoring.unsure import rate_doubts
 from tfdeepfake.verdict.clock import Clock, TimeUp
 
 VIDEO_FACTS = ("width", "height", "frame_count", "fps", "duration_s", "codec", "is_image", "missing", "stream", "notes")
@@ -114,15 +114,13 @@ def look(path: Path | str, plan: LookPlan, detect: Callable, clock: Clock | None
 
 def _slow(examples, data):
     """[the doubt about a video that shows fewer frames/s than the network's training videos did], or []."""
-    from tfdeepfake.data.video.rate import SAME_RATE
+    from tfdeepfake.data.video.rate import least_clip_fps
 
-    steps_s = [np.diff(e.timestamps_s) for e in examples if data.sampling == "consecutive" and data.runs_fps]
-    step_s = float(np.median(np.concatenate(steps_s))) if any(map(len, steps_s)) else 0.0
-    if not step_s or step_s * data.runs_fps <= SAME_RATE * data.stride_frames:
+    least = least_clip_fps(data)
+    if least is None:
         return []
-    shown_fps = data.stride_frames / step_s
-    text = f"shows {shown_fps:.3g} new frames/s, the network knows motion at {data.runs_fps:.3g}"
-    return [doubt("frame_rate", round(shown_fps, 3), round(data.runs_fps / SAME_RATE, 3), text)]
+    steps_s = [float(np.median(np.diff(e.timestamps_s))) for e in examples if len(e.timestamps_s) > 1]
+    return rate_doubts([1 / step_s for step_s in steps_s if step_s > 0], least, data.stride_frames)
 
 
 def failure_of(error: BaseException, time_limit_s: float, debug: bool = False) -> Failure:

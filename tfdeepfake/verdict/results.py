@@ -198,7 +198,7 @@ def with_label(record: dict, labels: dict) -> dict:
 
 def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
     """Yields the rows of scores.csv: one for each scored frame or clip of each face, one for a file without any."""
-    from tfdeepfake.scoring.table import CLASS_PREFIX, DECIDES, LOOKS, VOTE_PREFIX
+    from tfdeepfake.scoring.table import CLASS_PREFIX, CLIP_FPS, DECIDES, LOOKS, VOTE_PREFIX
 
     for verdict in verdicts:
         label = labels.get(verdict["name"], {})
@@ -223,6 +223,7 @@ def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
                     "frame": point["frame"],
                     "timestamp_s": point["time_s"],
                     "logit": point["logit"],
+                    **({CLIP_FPS: point["clip_fps"]} if point.get("clip_fps") else {}),
                     **{f"{VOTE_PREFIX}{n + 1}": vote for n, vote in enumerate(point.get("votes", ()))},
                     **{CLASS_PREFIX + name: value for name, value in point.get("class_logits", {}).items()},
                 }

@@ -85,6 +85,8 @@ def point(example: Example, at: int | slice, logit: float | np.ndarray, temperat
             + [round(float(v), 1) for v in example.face_boxes_px[t]]
             for t in along
         ]
+        step_s = float(np.median(np.diff(example.timestamps_s[where])))
+        values["clip_fps"] = round(1 / step_s, 3) if step_s > 0 else None
     return values
 
 

@@ -11,6 +11,7 @@ from tfdeepfake.data.batches.decoding import decoded_examples
 from tfdeepfake.data.batches.network_inputs import inputs_of, labels_of, prefetched
 from tfdeepfake.data.batches.prepared import PreparedData
 from tfdeepfake.data.batches.records import (
+    CLIP_FPS,
     KEYS,
     MASK_FRACTION,
     PARALLEL,
@@ -47,7 +48,7 @@ def scoring_batches(
       prepared, split, input_type, batch_size, with_flow: as of `pipeline.training_batches`.
       with_keys: adds a dict of `records.KEYS` ([B] each; strings, but int32 face, int64 frame, float32 timestamp_s) and
         of the subgroups that the data set stores (strings); of data that tell, float32 `records.LOOKS` and
-        `records.MASK_FRACTION`.
+        `records.MASK_FRACTION` and `records.CLIP_FPS`.
       cache_bytes: decoded examples are held in memory when they take no more than this, for further passes.
       hosts, host, classes: see `records.View`.
       augment, seed: as of `pipeline.BatchSettings`; each example has one draw, the same in each pass.
@@ -65,6 +66,7 @@ def scoring_batches(
     dataset = examples.batch(batch_size).apply(whole)
     keys = (*KEYS, *looks_of(prepared), *subgroups_of(prepared)) if with_keys else ()
     keys += (MASK_FRACTION,) if with_keys and stores_masks(prepared) else ()
+    keys += (CLIP_FPS,) if with_keys and view.tells_rate else ()
     return prefetched(dataset.map(partial(_scoring_batch, keys), num_parallel_calls=PARALLEL))
 
 

@@ -18,6 +18,8 @@ KEYS = ("data_set", "method", "video", "source", "face", "frame", "timestamp_s")
 LOOKS = ("side_px", "confidence")
 # How much of the crops was manipulated, of data sets that store masks.
 MASK_FRACTION = "mask_fraction"
+# Frames/s at which the frames of a clip follow each other, of data whose clips are runs of consecutive frames.
+CLIP_FPS = "clip_fps"
 # Stored one per frame of a clip; everything else is one per clip.
 PER_FRAME = ("frames", "flow", "flow_max_px", "frame", "timestamp_s", "side_px", "mask")
 
@@ -60,6 +62,12 @@ class View:
         """Examples that the host reads."""
         lengths = _host_lengths(self.prepared, self.split, self.hosts, self.host)
         return sum(lengths) * _per_record(self.prepared, self.input_type)
+
+    @property
+    def tells_rate(self) -> bool:
+        """Whether its examples have a `CLIP_FPS`."""
+        recipe = self.prepared.recipe
+        return self.input_type == "clip" and recipe.sampling == "consecutive" and recipe.num_frames > 1
 
     @property
     def decoded_bytes(self) -> int:
@@ -192,7 +200,7 @@ def encoded_examples(
         example = cut(example) if cut else example
         if view.classes:
             example = _with_class(example, view.classes, keep_method=with_keys)
-        return _with_keys(example, view.is_bag) if with_keys else example
+        return _with_keys(example, view) if with_keys else example
 
     records = serialized(view.prepared, view.split, paths, view.hosts, view.host)
     examples = records.map(parse, num_parallel_calls=PARALLEL)
@@ -224,18 +232,24 @@ def _with_class(example, classes, keep_method):
     return {n: x for n, x in example.items() if keep_method or n != "method"} | {"label": label}
 
 
-def _with_keys(example, is_bag):
+def _with_keys(example, view):
     """The stored example with `KEYS`; a clip is named by its first frame."""
-    example = dict(example)
+    example, is_bag = dict(example), view.is_bag
     frames, times = example.pop("frame_indices"), example.pop("timestamps_s")
     example["frame"] = frames if is_bag else frames[0]
     example["timestamp_s"] = times if is_bag else times[0]
+    if view.tells_rate:
+        # Frames that have no times of their own give 0.
+        example[CLIP_FPS] = tf.math.divide_no_nan(1.0, _median(times[1:] - times[:-1]))
     example["face"] = tf.cast(example["face"], tf.int32)
     if "face_side_px" in example:
         sides = example.pop("face_side_px")
-        middle = tf.sort(sides)[(len(sides) - 1) // 2 : len(sides) // 2 + 1]
-        example["side_px"] = sides if is_bag else tf.reduce_mean(middle)  # the median
+        example["side_px"] = sides if is_bag else _median(sides)
     return example
+
+
+def _median(values):
+    return tf.reduce_mean(tf.sort(values)[(len(values) - 1) // 2 : len(values) // 2 + 1])
 
 
 def _frames_of(num_frames, clip):

@@ -6,10 +6,14 @@ container says 60, and neighbouring frames show no motion.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.data.video.read import frame_times, probe, read_frames, run_indices
+
+if TYPE_CHECKING:
+    from tfdeepfake.recipe import DataRecipe
 
 # A network sees no difference between runs at 24, 25 and 30 frames/s, which its training data mixes.
 SAME_RATE = 1.34
@@ -26,6 +30,14 @@ LEAST_OF_EACH = 4  # new and repeated frames
 APART, APART_KNOWN = 0.95, 0.8
 REPEATED, REPEATED_FAINT = 0.2, 0.6
 FAINT = 1.0  # mean difference of grey levels
+
+
+def least_clip_fps(recipe: "DataRecipe") -> float | None:
+    """Frames/s at which the frames of a clip have to follow each other for the motion that a network knows to be in it;
+    None of networks that do not take runs of consecutive frames, or say no rate."""
+    if recipe.sampling != "consecutive" or not recipe.runs_fps:
+        return None
+    return recipe.runs_fps / SAME_RATE / recipe.stride_frames
 
 
 @dataclass(frozen=True)
