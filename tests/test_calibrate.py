@@ -7,6 +7,7 @@ from support.verdicts import brightness_network, example, no_detector, pretend, 
 
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import examples, faces, video
+from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.calibration import LEAST_VIDEOS, calibrate, calibration_intervals
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
@@ -82,6 +83,24 @@ def test_a_threshold_for_ones_own_videos(folder, capsys):
     assert main(["predict", str(next((tmp_path / "videos" / "Fake").iterdir())), "--model", str(out)]) == 0
     assert capsys.readouterr().out.startswith("FAKE")
     assert main(command) == 2 and "is a saved model folder already" in capsys.readouterr().err
+
+
+def test_files_are_looked_at_by_the_processes_that_are_asked_for(folder, monkeypatch, capsys):
+    def lookers(network, settings, isolate, count):
+        raise InputError("asked for", f"{count} processes, isolated {isolate}.")
+
+    tmp_path, _ = folder
+    monkeypatch.setattr("tfdeepfake.verdict.ahead.lookers", lookers)
+    command = [
+        "calibrate",
+        str(tmp_path / "model"),
+        "--data",
+        str(tmp_path / "videos"),
+        "--out",
+        str(tmp_path / "mine"),
+    ]
+    assert main([*command, "--workers", "3", "--isolate"]) == 2
+    assert "asked for: 3 processes, isolated True." in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on(folder, capsys):

@@ -109,8 +109,8 @@ def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch,
         write_json(run / f"{name}.json", content)
     judged, budgets, real = [], [], inspect.signature(batch.judge_many)
 
-    def judge_many(videos, model, out_dir, *, log, budget_s):
-        real.bind(videos, model, out_dir, log=log, budget_s=budget_s)  # it takes what it is given
+    def judge_many(videos, model, out_dir, *, log, budget_s, guarded):
+        real.bind(videos, model, out_dir, log=log, budget_s=budget_s, guarded=guarded)  # it takes what it is given
         judged.append((videos, model))
         write(out_dir / "scores.csv", [0.3], no_face=["x.mp4"])
         budgets.append(budget_s)

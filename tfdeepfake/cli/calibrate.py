@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     folder = located.ready(print_line)
     if is_files:
         settings = located.affordable(settings, print_line)
-        options = {"settings": settings, "runtime": args.runtime, "log": print_line}
+        options = {"settings": settings, "runtime": args.runtime, "log": print_line, "guarded": True}
         report = calibrate.calibrate_videos(folder, args.data, args.out, **options)
     else:
         report = calibrate_prepared(folder, args)

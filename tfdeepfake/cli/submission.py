@@ -1,6 +1,7 @@
 """`tfdeepfake submission`: Kaggle's filename,label of test files, from models or from scores that are there."""
 
 import argparse
+import functools
 import sys
 import time
 from pathlib import Path
@@ -104,8 +105,7 @@ class _Member:
         check_output_folder(folder)
         from tfdeepfake.verdict.batch import judge_many
 
-        judged = judge_many(
-            videos, self.path, folder, log=lambda line: print(line, file=sys.stderr, flush=True), budget_s=budget_s
-        )
+        log = functools.partial(print, file=sys.stderr, flush=True)
+        judged = judge_many(videos, self.path, folder, log=log, budget_s=budget_s, guarded=True)
         self.not_reached = judged["not_reached"]
         return folder / "scores.csv"

@@ -7,6 +7,7 @@
 A run that was stopped is resumed by the same command.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import shutil
@@ -20,8 +21,9 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, atomic_path, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_recipe, write_recipe
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.verdict.ahead import Ahead
 from tfdeepfake.verdict.cost import on_bar
-from tfdeepfake.verdict.judging import judge
+from tfdeepfake.verdict.judging import judge_looked
 from tfdeepfake.verdict.results import (
     LINES,
     SCORES,
@@ -50,6 +52,7 @@ def calibrate_videos(
     settings: JudgeSettings | None = None,
     runtime: str = "auto",
     log: Callable[[str], None] = lambda line: None,
+    guarded: bool = False,
 ) -> dict:
     """Judges labelled videos, chooses threshold and temperature for them, and writes a copy of the model folder.
 
@@ -64,6 +67,7 @@ def calibrate_videos(
       settings: how the videos are judged; `JudgeSettings()` when not given. Verdicts should be made with the same.
       runtime: see `compiled.choice.load_for_verdict`.
       log: called with lines for the user.
+      guarded: see `batch.judge_many`.
     Returns:
       dict, the content of calibration.json: threshold, temperature, fraction_threshold, calibration (text of the
       recipe), counts of statuses, intervals (see `evaluation.calibration.calibration_intervals`).
@@ -82,7 +86,7 @@ def calibrate_videos(
     _check_enough({name: row["label"] for name, row in labels.items()}, "labelled")
     network = load_network(model_folder, runtime=runtime, log=log, num_files=len(media))
     run = digest({"recipe": network.recipe.to_dict(), "version": __version__} | settings.that_change_scores())
-    records = list(_records(media, network, settings, out / FOLDER, run, log))
+    records = list(_records(media, network, settings, out / FOLDER, run, log, guarded))
     for record in records:
         if record["status"] not in ("scored", "no_face"):
             log(f"{record['status'].upper()}  {printable_path(record['file'])}: {record['reason']} {record['remedy']}")
@@ -216,7 +220,7 @@ def _check_enough(labels, what, counts=None):
     )
 
 
-def _records(media, network, settings, folder, run, log):
+def _records(media, network, settings, folder, run, log, guarded):
     """Yields the record of each file: the one of the stopped run, or a new one, which is on the disk by then."""
     from tqdm.auto import tqdm
 
@@ -224,15 +228,17 @@ def _records(media, network, settings, folder, run, log):
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
     hidden = False if "ipykernel" in sys.modules else None
+    new = [path for path, _ in media if printable_path(path) not in resumed]
     bar = tqdm(media, desc="judging", unit="file", disable=hidden)
     tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
-    for path, name in bar:
-        record = resumed.get(printable_path(path))
-        if record is None:
-            verdict = judge(path, network.model, network.recipe, network.detect, settings, progress=tell).to_dict()
-            record = {"name": name, **verdict, "file": printable_path(path), "stamp": stamp(path), "run": run}
-            append_json_line(folder / LINES, record)
-        yield record
+    with contextlib.closing(Ahead(network, settings, guarded).looked(new)) as looked:
+        for path, name in bar:
+            record = resumed.get(printable_path(path))
+            if record is None:
+                verdict = judge_looked(*next(looked), network.model, network.recipe, settings, progress=tell).to_dict()
+                record = {"name": name, **verdict, "file": printable_path(path), "stamp": stamp(path), "run": run}
+                append_json_line(folder / LINES, record)
+            yield record
 
 
 def _between(interval):
