@@ -196,6 +196,20 @@ def test_a_folder_that_cannot_be_built_is_told_by_the_converters_process(folder,
         choice.load_for_verdict(tmp_path / "model")
 
 
+def test_a_large_network_is_not_compiled_where_memory_is_short(copy, monkeypatch):
+    path, runs = copy
+    for file in path.glob("*.tflite*"):
+        file.unlink()
+    size = (path / "model.weights.h5").stat().st_size
+    monkeypatch.setattr(compiled, "WHOLE_BYTES", size - 1)
+    monkeypatch.setattr(compiled, "free_bytes", lambda: 4 * size - 1)
+    with pytest.raises(compiled.NoCompiledForm, match=r"takes 0 GB of memory to compile, and 0\.0 GB are free"):
+        compiled.compile_folder(path)
+    monkeypatch.setattr(compiled, "free_bytes", lambda: 4 * size)
+    compiled.compile_folder(path)
+    assert len(runs) == 1, "short memory is not remembered"
+
+
 def test_auto_takes_what_is_faster(monkeypatch):
     monkeypatch.setattr(choice, "has_accelerator", lambda: False)
     member = ["r3d_18", {}]

@@ -24,15 +24,19 @@ from pathlib import Path
 
 import numpy as np
 
+from tfdeepfake.compiled.convert import WHOLE_BYTES
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, exclusive_lock, read_json, sha256, write_json
 from tfdeepfake.litert.network import Network
+from tfdeepfake.machine import free_bytes
 from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
 from tfdeepfake.recipe import Recipe
 
 COMPILED_FILE = "model.tflite"
 FACTS_FILE = "model.tflite.json"
 COMPILE_LIMIT_S = 3600.0
+# Memory for each byte of the weights of a network that is compiled in pieces.
+BYTES_FOR_LARGE = 4
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,12 @@ def _good_one(folder, recipe, places, made_of, digests=()):
 
 def _make(folder, recipe, places, made_of, why, log):
     """Makes the compiled form and returns its path."""
+    weights, free = folder / WEIGHTS_FILE, free_bytes()
+    if weights.is_file() and free is not None and weights.stat().st_size > WHOLE_BYTES:
+        needed = BYTES_FOR_LARGE * weights.stat().st_size
+        if free < needed:
+            text = f"takes {needed / 1e9:.0f} GB of memory to compile, and {free / 1e9:.1f} GB are free."
+            raise NoCompiledForm(folder, text, "Free some memory, or say --runtime keras to do without it.")
     log(f"compiling {recipe.network} for CPUs{why} ...")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-") as temporary:
