@@ -95,3 +95,24 @@ def _draw_weights(folder, model):
     for path in sorted(model.rglob("*")):
         if path.suffix in (".h5", ".tflite"):
             shutil.copy(path, folder / f"a{path.suffix}")
+
+
+def write_network(folder):
+    """Saves an untrained Meso4, which scores frames of any video."""
+    from tfdeepfake.quiet import load_tensorflow
+
+    load_tensorflow()
+    import keras
+
+    from tfdeepfake import models
+    from tfdeepfake.compiled.choice import compile_ahead
+    from tfdeepfake.model_folder import save_model
+    from tfdeepfake.recipe import DataRecipe, Recipe
+
+    keras.utils.set_random_seed(0)
+    data = DataRecipe(
+        input_type="frame", sampling="spaced", num_frames=4, num_clips=1, height_px=256, width_px=256, flow="none"
+    )
+    save_model(folder, models.build("meso4"), Recipe("meso4", data=data))
+    compile_ahead(folder)
+    return folder

@@ -26,6 +26,15 @@ def brightness_network(num_frames=None, flow=False, classes=1):
     return keras.Model(inputs, logit)
 
 
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+def grey(brightness):
+    """Probability that `brightness_network` gives a grey crop: pixels are whole numbers."""
+    return sigmoid(10 * (np.rint(255 * np.asarray(brightness)) / 255 - 0.5))
+
+
 def recipe(threshold=0.5, temperature=1.0, **data):
     values = {"input_type": "frame", "num_frames": 16, "height_px": SIZE, "width_px": SIZE} | data
     return Recipe("brightness", data=DataRecipe(**values), threshold=threshold, temperature=temperature)
