@@ -149,11 +149,16 @@ def test_numbers_that_mean_nothing_are_refused_by_name(given, tmp_path, capsys, 
         ("export nowhere --out {new}", "nowhere: is not a saved model folder"),
         ("convert nonsense {image} --out {new}", "nonsense: is no known checkpoint"),
         ("convert meso4_df nowhere --out {new}", "nowhere: does not exist"),
+        ("predict https://example.com/v.mp4 --model {model}", "v.mp4: does not exist. It is an address: download the"),
+        ("train meso5 --run-dir {new}", "no network is called 'meso5'. Did you mean meso4"),
+        ("explain {new} --model {model} --out {new}", "new: does not exist"),
+        ("explain {folder} --model {model} --out {new}", ": is a folder: give one file"),
     ],
 )
 def test_what_is_not_there_is_said_before_tensorflow_is_loaded(given, tmp_path, capsys, monkeypatch, command, problem):
-    for verb in ("prepare", "audit", "evaluate", "export", "convert"):
+    for verb in ("prepare", "audit", "evaluate", "export", "convert", "train"):
         monkeypatch.setattr(f"tfdeepfake.cli.{verb}.load_tensorflow", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr("tfdeepfake.quiet.load_backend", lambda: pytest.fail("loaded"))
     assert problem in refused(command, capsys, **given)
 
 

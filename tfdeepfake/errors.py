@@ -1,7 +1,15 @@
 """The error for what a user gave: which file or argument, what was wrong, what to do."""
 
+import re
+
 # A file of a stranger may have names of a million letters.
 MOST_LETTERS = 2000
+
+
+def remedy_where_missing(path: object, remedy: str) -> str:
+    """The next step where a path does not exist: `remedy`, or of the address of a page or file to download it."""
+    is_address = re.match(r"[a-z]+:/", str(path), re.IGNORECASE)
+    return "It is an address: download the file first." if is_address else remedy
 
 
 class InputError(ValueError):

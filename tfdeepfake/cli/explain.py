@@ -33,8 +33,11 @@ def run(args: argparse.Namespace) -> int:
     settings = ExplainSettings(**given_fields(args, ExplainSettings))
     judge_settings = JudgeSettings(**given_fields(args, JudgeSettings))
     check_output_folder(args.out)
+    from tfdeepfake.data import video
     from tfdeepfake.verdict import batch, named
 
+    # What cannot be read should not cost a download, nor the start of TensorFlow.
+    video.probe(args.path, judge_settings.time_limit_s, judge_settings.stream, judge_settings.frame_rate)
     located = named.locate(args.model, args.source, log=print_line)
     folder, judge_settings = located.ready(print_line), located.affordable(judge_settings, print_line)
     load_backend()

@@ -7,7 +7,7 @@ import time
 
 from tfdeepfake.cli.flags import Once, add_fields, given_fields, need_above_zero
 from tfdeepfake.cli.process_age import process_age_s
-from tfdeepfake.errors import InputError
+from tfdeepfake.errors import InputError, remedy_where_missing
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.verdict.settings import JudgeSettings
 from tfdeepfake.vocabulary import DETECTORS, RUNTIMES
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     # A slip in the name of a video should not cost a download, nor the making of a compiled network.
     if not any(map(os.path.lexists, args.paths)):
-        raise InputError(args.paths[0], "does not exist.", "Give a video, an image or a folder of them.")
+        remedy = remedy_where_missing(args.paths[0], "Give a video, an image or a folder of them.")
+        raise InputError(args.paths[0], "does not exist.", remedy)
     located = named.locate(args.model, args.source, log=print_line)
     folder, settings = located.ready(print_line), located.affordable(settings, print_line)
     from tfdeepfake.verdict.batch import predict

@@ -59,11 +59,14 @@ def use_backend(backend: str) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from tfdeepfake.profiling.table import refuse_unknown
+
     config = read_config(args)
     default = args.preset or f"{config.network}-{config.data.split('/')[0].split(':')[0]}"
     run_dir = Path(args.run_dir or Path("runs") / default)
     use_backend(config.backend)
     check_output_folder(run_dir)
+    refuse_unknown(config.network)
     if args.save_model:
         check_output_folder(args.save_model)
     load_tensorflow()

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import difflib
 import gc
 import math
 import os
@@ -94,6 +95,19 @@ def stored_rows() -> dict[tuple[str, str], dict]:
     """{(network, arguments): row} as `benchmarks/model_table.py` stored them; nothing is built, Keras not loaded."""
     rows = [dict.fromkeys(COLUMNS) | row for row in read_json(STORED)["rows"]]
     return {(row["network"], row["arguments"]): row for row in rows}
+
+
+def refuse_unknown(name: str) -> None:
+    """Raises InputError where no network is called so, before Keras is loaded to build it."""
+    known = {network for network, _ in stored_rows()}
+    if name in known:
+        return
+    sources = Path(__file__).parents[1].joinpath("models").glob("*.py")
+    if any(f"def {name}(" in path.read_text(encoding="utf-8") for path in sources):
+        return  # a new one, which nobody has stored yet
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "`tfdeepfake models` lists them."
+    raise InputError("network", f"no network is called {name!r}.", hint)
 
 
 def models_table(

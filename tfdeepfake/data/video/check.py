@@ -2,13 +2,12 @@
 
 import math
 import os
-import re
 import stat
 import time
 from pathlib import Path
 
 from tfdeepfake.data.video.encrypted import encryption, top_boxes
-from tfdeepfake.errors import InputError
+from tfdeepfake.errors import InputError, remedy_where_missing
 
 # A crafted header can claim an image of any size; 2**27 px is four times 8K and 384 MiB as RGB.
 MAX_PIXELS = 2**27
@@ -75,9 +74,7 @@ def check_file(path: str | Path) -> bool:
             with open(path, "rb") as stream:
                 is_empty = not stream.read(1)
     except FileNotFoundError:
-        is_address = re.match(r"[a-z]+:/", str(path), re.IGNORECASE)
-        remedy = "It is an address: download the file first." if is_address else "Check the path."
-        raise VideoError(path, "does not exist.", remedy) from None
+        raise VideoError(path, "does not exist.", remedy_where_missing(path, "Check the path.")) from None
     except OSError as error:
         raise VideoError(path, f"cannot be opened ({error.strerror}).", "Check its permissions.") from None
     except ValueError as error:  # a NUL in the name
