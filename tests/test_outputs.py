@@ -13,6 +13,8 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.data.video.write import image_name, write_image
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, check_output_file, check_output_folder
+from tfdeepfake.model_folder import write_recipe
+from tfdeepfake.recipe import Recipe
 
 # {out} is where something is to be written.
 FOLDERS = {
@@ -51,7 +53,10 @@ def given(tmp_path):
     (tmp_path / "model").mkdir()
     write_image(tmp_path / "folder" / "a.png", np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
     (tmp_path / "a.file").write_text("as it was")
+    (tmp_path / "written").mkdir()
+    write_recipe(tmp_path / "written", Recipe("meso4"))
     return {
+        "recipe": tmp_path / "written",
         "image": tmp_path / "folder" / "a.png",
         "folder": tmp_path / "folder",
         "model": tmp_path / "model",
@@ -146,6 +151,7 @@ def test_numbers_that_mean_nothing_are_refused_by_name(given, tmp_path, capsys, 
         ("prepare video_folder --dir nowhere", "nowhere: is no folder"),
         ("audit video_folder=nowhere", "nowhere: is no folder"),
         ("evaluate nowhere", "nowhere: is not a run folder"),
+        ("evaluate {recipe}", "is a saved model folder and names no data set. Add --data"),
         ("export nowhere --out {new}", "nowhere: is not a saved model folder"),
         ("convert nonsense {image} --out {new}", "nonsense: is no known checkpoint"),
         ("convert meso4_df nowhere --out {new}", "nowhere: does not exist"),

@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
 
     is_run = not (path / RECIPE_FILE).exists()
+    if not is_run and args.data is None:
+        raise InputError(path, "is a saved model folder and names no data set.", "Add --data NAME.")
     check_output_folder(args.out or (path if is_run else Path()) / "evaluation")
     load_tensorflow()
     from tfdeepfake.evaluation.run import evaluate_run
