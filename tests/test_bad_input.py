@@ -385,10 +385,10 @@ def test_folders_of_frames_links_and_labels_as_spreadsheets_write_them(clip, tmp
 
 
 def test_arguments_that_make_no_sense(clip, tmp_path, model, capsys):
-    assert "num_samples" in message(capsys, clip, model, "--num-samples", 0)
+    assert "--num-samples: needs" in message(capsys, clip, model, "--num-samples", 0)
     for seconds in (-1, 0):
-        assert "time_limit_s: needs seconds above 0" in message(capsys, clip, model, "--time-limit-s", seconds)
-    assert "frame_rate: needs frames/s above 0" in message(capsys, clip, model, "--frame-rate", 0)
+        assert "--time-limit-s: needs seconds above 0" in message(capsys, clip, model, "--time-limit-s", seconds)
+    assert "--frame-rate: needs frames/s above 0" in message(capsys, clip, model, "--frame-rate", 0)
     assert "blazeface" in message(capsys, clip, model, "--detector-weights", tmp_path / "x.tflite")
     assert "cannot be read" in message(capsys, clip, model, "--labels", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="still|kind|frames|spaced"):

@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args) or 0
     except InputError as error:
-        print(f"tfdeepfake: {error}", file=sys.stderr)
+        print(f"tfdeepfake: {_by_flag(error, args.command_line)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +109,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tfdeepfake: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
+
+
+def _by_flag(error, typed):
+    """The error with an argument named as the user typed it: `--batch-size` where the library says `batch_size`."""
+    flag = "--" + error.subject.replace("_", "-")
+    if any(word.partition("=")[0] == flag for word in typed):
+        return InputError(flag, error.problem, error.remedy)
+    return error
 
 
 if __name__ == "__main__":
