@@ -10,7 +10,7 @@ from support.prepared import write_prepared
 from support.tiny_models import TINY
 from test_examples import Detector, moving, write
 
-from tfdeepfake import models
+from tfdeepfake import model_inputs, models
 from tfdeepfake.data import examples, runs, video
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
@@ -42,7 +42,7 @@ def any_length(input_size=(32, 40), num_frames=4, num_classes=1):
 @pytest.fixture
 def known(monkeypatch):
     monkeypatch.setitem(models.MODELS, "any_length", any_length)
-    monkeypatch.setitem(networks.READS, "any_length", ("clip", False))
+    monkeypatch.setitem(model_inputs.READS, "any_length", ("clip", False))
     monkeypatch.setattr(models.by_name, "ANY_LENGTH", ("i3d", "any_length"))
 
 

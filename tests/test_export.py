@@ -19,6 +19,8 @@ from tfdeepfake.verdict.inference import check_model
 
 # A PredictRequest and a GetModelMetadataRequest as tensorflow-serving-api 2.21.0 writes them (see the test).
 PREDICT = "0a0a0a016d120208031a0173121b0a0178121608011208120208011202080222080000803f000000401a016f"
+# A PredictResponse with logit = float32 [0.5, -2] in `float_val`, as TF Serving writes it.
+PREDICTED = "0a1b0a056c6f676974121208011204120208022a080000003f000000c0"
 METADATA = "0a082206737461626c65120d7369676e61747572655f646566"
 # Loaded where the package does not exist: a server has TensorFlow and nothing of ours.
 SERVER = """
@@ -225,6 +227,36 @@ def test_messages_are_those_of_tensorflow_serving():
     assert about.SerializeToString().hex() == METADATA
     read = messages().PredictRequest.FromString(bytes.fromhex(PREDICT))
     np.testing.assert_array_equal(tf.make_ndarray(read.inputs["x"]), [[1, 2]])
+
+
+def test_a_client_writes_and_reads_them_without_tensorflow():
+    code = f"""
+import sys
+import numpy as np
+from tfdeepfake.serving.messages import fill_tensor, predict_messages, scores_of
+request = predict_messages().PredictRequest()
+request.model_spec.name, request.model_spec.signature_name = "m", "s"
+request.model_spec.version.value = 3
+request.output_filter.append("o")
+fill_tensor(request.inputs["x"], np.float32([[1, 2]]))
+assert request.SerializeToString().hex() == "{PREDICT}"
+# What a server answers: numbers one by one, as TF Serving sends them, or as bytes.
+answer = predict_messages().PredictResponse.FromString(bytes.fromhex("{PREDICTED}"))
+assert scores_of(answer.outputs["logit"]).tolist() == [0.5, -2.0]
+fill_tensor(answer.outputs["votes"], np.float32([[1, 2]]))
+assert scores_of(answer.outputs["votes"]).tolist() == [[1, 2]]
+for wrong in (np.int64([1]), np.float64([1])):
+    tensor = predict_messages().PredictResponse().outputs["logit"]
+    fill_tensor(tensor, wrong)
+    try:
+        scores_of(tensor)
+    except ValueError:
+        continue
+    raise AssertionError(wrong.dtype)
+assert not {{"tensorflow", "keras"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_version_in_use_is_not_overwritten(tmp_path, monkeypatch):

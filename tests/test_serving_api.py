@@ -349,6 +349,15 @@ def test_a_network_behind_the_api_scores_as_the_one_here(frame, over_grpc):
         np.testing.assert_allclose(other.predict_on_batch({"frames": ROWS}), expected, atol=1e-6, rtol=0)
 
 
+def test_a_process_that_asks_another_server_loads_no_tensorflow(frame, over_grpc):
+    process = plain_process()
+    address = f"grpc://127.0.0.1:{over_grpc[1].port}"
+    logits, loaded = process(asking.score_elsewhere, (address, str(frame[2] / "net"), ROWS.tolist()))
+    assert loaded == []
+    np.testing.assert_allclose(logits, frame[1].predict(ROWS, verbose=0), atol=1e-6, rtol=0)
+    process.close()
+
+
 def test_over_rest_a_busy_server_is_asked_again_and_a_refusal_is_told(frame, monkeypatch):
     import requests
 

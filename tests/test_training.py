@@ -26,7 +26,7 @@ from tfdeepfake.data.batches import pipeline
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, save_model
-from tfdeepfake.models.networks import READS
+from tfdeepfake.model_inputs import READS
 from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table_file import read_scores

@@ -5,13 +5,12 @@ import pytest
 from support import tiny_networks
 from support.prepared import write_prepared
 
-from tfdeepfake import models
+from tfdeepfake import model_inputs, models
 from tfdeepfake.data.batches import pipeline
 from tfdeepfake.data.batches.window import windowed
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.run import evaluate_run
 from tfdeepfake.model_folder import load_recipe
-from tfdeepfake.models import networks
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training.config import TrainConfig
@@ -83,7 +82,7 @@ def test_scoring_takes_the_middle_and_names_its_first_frame(prepared):
 
 def test_a_run_trains_on_windows_and_is_evaluated_on_them(data_dir, tmp_path, monkeypatch):
     monkeypatch.setitem(models.MODELS, "tiny_clip", tiny_networks.tiny_clip)
-    monkeypatch.setitem(networks.READS, "tiny_clip", ("clip", True))
+    monkeypatch.setitem(model_inputs.READS, "tiny_clip", ("clip", True))
     config = TrainConfig("tiny_clip", data="tiny", data_dir=data_dir, window_frames=3, epochs=1, batch_size=4)
     run = train(config, tmp_path / "run", progress=False)
     assert load_recipe(run / "best").data.num_frames == 3

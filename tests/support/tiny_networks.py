@@ -3,8 +3,7 @@
 import keras
 from keras import layers, ops
 
-from tfdeepfake import models
-from tfdeepfake.models import networks
+from tfdeepfake import model_inputs, models
 
 
 def _heads(x, dropout, num_classes=1):
@@ -36,4 +35,4 @@ def tiny_clip(input_size=(32, 40), num_frames=4, width=4, batch_norm=True, dropo
 
 def register():
     models.MODELS.update(tiny_frame=tiny_frame, tiny_clip=tiny_clip)
-    networks.READS["tiny_clip"] = ("clip", True)
+    model_inputs.READS["tiny_clip"] = ("clip", True)

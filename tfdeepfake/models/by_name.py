@@ -6,8 +6,9 @@ from typing import Any
 import keras
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.model_inputs import MEMBERS, reads_by_name
 from tfdeepfake.models.ensemble import ensemble, ensemble3d, fusion_2d_3d
-from tfdeepfake.models.networks import ANY_LENGTH, FRAME, NETWORKS, READS, build_from
+from tfdeepfake.models.networks import ANY_LENGTH, NETWORKS, build_from
 
 ENSEMBLES = {"ensemble": ensemble, "ensemble3d": ensemble3d, "fusion_2d_3d": fusion_2d_3d}
 MODELS = NETWORKS | ENSEMBLES
@@ -31,16 +32,10 @@ def reads(name: str, network_args: dict | None = None) -> tuple[str, bool]:
     Returns:
       (input type "frame", "flow" or "clip", whether it reads flow), as `model_inputs` says of a built network.
     """
-    if name not in ENSEMBLES:
-        return READS.get(name, FRAME)
-    given, members = network_args or {}, []
-    for parameter in inspect.signature(ENSEMBLES[name]).parameters.values():
-        if parameter.name.startswith("members"):
-            members += given.get(parameter.name, parameter.default)
-    of_members = [READS.get(member, FRAME) for member, _ in members]
-    flow = any(with_flow for _, with_flow in of_members)
-    clip = any(input_type == "clip" for input_type, _ in of_members)
-    return "clip" if clip else "flow" if flow else "frame", flow
+    given = dict(network_args or {})
+    for argument in MEMBERS.get(name, ()):
+        given.setdefault(argument, inspect.signature(ENSEMBLES[name]).parameters[argument].default)
+    return reads_by_name(name, given)
 
 
 def check_any_length(name: str, num_frames: int) -> None:

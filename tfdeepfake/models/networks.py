@@ -96,19 +96,6 @@ NETWORKS = {
     "tall_plus_plus": tall_plus_plus,
 }
 
-# What a network reads is known before it is built: (input type, whether it reads flow). A frame where nothing is said;
-# a test holds this against every network.
-READS = {
-    "two_stream_frame": ("flow", True),
-    "two_stream_video": ("clip", True),
-    **dict.fromkeys(("cnn_rnn", "cnn3d", "i3d", "light3d", "r3d_18", "mc3_18", "r2plus1d_18"), ("clip", False)),
-    **dict.fromkeys(("resnet3d_18", "resnet3d_34", "resnet3d_50", "resnet3d_101"), ("clip", False)),
-    **dict.fromkeys(("resnet3d_152", "resnet3d_200", "resnext3d_50", "resnext3d_101"), ("clip", False)),
-    **dict.fromkeys(("r2plus1d_hara_18", "r2plus1d_34", "r2plus1d_50", "r2plus1d_101"), ("clip", False)),
-    **dict.fromkeys(("tall_swin", "tall_vit", "tall_resnet50", "tall_efficientnet_b4"), ("clip", False)),
-    "tall_plus_plus": ("clip", False),
-}
-FRAME = ("frame", False)
 # Clip networks whose weights do not know how many frames a clip has: trained on 64, they score 250 (P3 Sec. 5). A test
 # holds this against every network.
 ANY_LENGTH = (

@@ -52,15 +52,52 @@ _MESSAGES = {
     },
     "PredictionLog": {"predict_log": (6, ".tensorflow.serving.PredictLog", "log_type")},
 }
-_SCALARS = {"string": 9, "int32": 5, "int64": 3}
+# Of tensorflow/core/framework/tensor{,_shape}.proto what numbers and texts need.
+_TENSORS = {
+    "Dim": {"size": (1, "int64")},
+    "TensorShapeProto": {"dim": (2, ".tensorflow.Dim", "repeated")},
+    "TensorProto": {
+        "dtype": (1, "int32"),
+        "tensor_shape": (2, ".tensorflow.TensorShapeProto"),
+        "tensor_content": (4, "bytes"),
+        "float_val": (5, "float", "repeated"),
+        "string_val": (8, "bytes", "repeated"),
+    },
+}
+_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3, "float": 2}
+# Of tensorflow/core/framework/types.proto, by the names of NumPy.
+_STRING = 7
+_NUMBERS = {
+    "float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "int64": 9, "bool": 10, "uint16": 17,
+    "float16": 19, "uint32": 22, "uint64": 23, "bfloat16": 14,
+}  # fmt: skip
 
 
 @functools.cache
 def messages() -> SimpleNamespace:
     """The classes of the messages, each under its name."""
-    from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+    from google.protobuf import any_pb2, wrappers_pb2
     from tensorflow.core.framework import tensor_pb2
     from tensorflow.core.protobuf import meta_graph_pb2
+
+    return _classes([module.DESCRIPTOR for module in (any_pb2, wrappers_pb2, tensor_pb2, meta_graph_pb2)], _MESSAGES)
+
+
+@functools.cache
+def predict_messages() -> SimpleNamespace:
+    """PredictRequest and PredictResponse for a client, made and read without loading TensorFlow."""
+    from google.protobuf import descriptor_pb2, wrappers_pb2
+
+    tensors = descriptor_pb2.FileDescriptorProto(name="tfdeepfake/tensor.proto", package="tensorflow", syntax="proto3")
+    for name, fields in _TENSORS.items():
+        _describe(tensors.message_type.add(name=name), fields)
+    names = ("ModelSpec", "PredictRequest", "PredictResponse")
+    return _classes([wrappers_pb2.DESCRIPTOR], {name: _MESSAGES[name] for name in names}, [tensors])
+
+
+def _classes(needed, described, more=()):
+    """Classes of `described` messages, in a pool of their own with the files that they need."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     pool, added = descriptor_pool.DescriptorPool(), set()
 
@@ -71,22 +108,22 @@ def messages() -> SimpleNamespace:
                 add(other)
             pool.AddSerializedFile(file.serialized_pb)
 
-    needed = [module.DESCRIPTOR for module in (any_pb2, wrappers_pb2, tensor_pb2, meta_graph_pb2)]
     for file in needed:
         add(file)
     apis = descriptor_pb2.FileDescriptorProto(
         name="tfdeepfake/tensorflow_serving.proto",
         package="tensorflow.serving",
         syntax="proto3",
-        dependency=[file.name for file in needed],
+        dependency=[file.name for file in (*needed, *more)],
     )
-    for name, fields in _MESSAGES.items():
+    for name, fields in described.items():
         _describe(apis.message_type.add(name=name), fields)
-    pool.AddSerializedFile(apis.SerializeToString())
+    for file in (*more, apis):
+        pool.AddSerializedFile(file.SerializeToString())
     return SimpleNamespace(
         **{
             name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
-            for name in _MESSAGES
+            for name in described
         }
     )
 
@@ -115,15 +152,30 @@ def _describe(message, fields):
 
 
 def fill_tensor(tensor: Any, array: np.ndarray) -> None:
-    """Writes an array into a TensorProto of these messages; texts and bytes as an array of objects."""
-    import tensorflow as tf
+    """Writes an array into a TensorProto of these messages; texts and bytes as an array of objects.
 
+    Raises:
+      KeyError: numbers of a type that TensorFlow and NumPy do not share.
+    """
     array = np.asarray(array)
-    dtype = tf.string if array.dtype.kind in "OSU" else tf.as_dtype(array.dtype)
-    tensor.dtype = dtype.as_datatype_enum
+    texts = array.dtype.kind in "OSU"
+    tensor.dtype = _STRING if texts else _NUMBERS[array.dtype.name]
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)
-    if dtype == tf.string:
+    if texts:
         tensor.string_val.extend(array.reshape(-1).tolist())
     else:
         tensor.tensor_content = np.ascontiguousarray(array).tobytes()
+
+
+def scores_of(tensor: Any) -> np.ndarray:
+    """The float32 array of a TensorProto that a server answered with.
+
+    Raises:
+      ValueError: it holds numbers of another type, or not as many as its shape says.
+    """
+    if tensor.dtype != _NUMBERS["float32"]:
+        raise ValueError(f"numbers of type {tensor.dtype}, not float32")
+    content = tensor.tensor_content
+    values = np.frombuffer(content, "<f4") if content else np.array(tensor.float_val, np.float32)
+    return values.reshape([dim.size for dim in tensor.tensor_shape.dim])

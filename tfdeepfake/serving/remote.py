@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.model_inputs import reads_by_name
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.serving.servable import Servable
 
@@ -83,20 +84,18 @@ class RemoteModel:
     def _over_grpc(self, host) -> Callable:
         import grpc
 
-        from tfdeepfake.serving.messages import fill_tensor, messages
+        from tfdeepfake.serving.messages import fill_tensor, predict_messages, scores_of
 
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         channel = grpc.insecure_channel(host, options)
         call = channel.unary_unary(
             "/tensorflow.serving.PredictionService/Predict",
             request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=messages().PredictResponse.FromString,
+            response_deserializer=predict_messages().PredictResponse.FromString,
         )
 
         def predict(inputs):
-            import tensorflow as tf
-
-            request = messages().PredictRequest()
+            request = predict_messages().PredictRequest()
             request.model_spec.name = self.name
             for name, value in inputs.items():
                 fill_tensor(request.inputs[name], value)
@@ -106,7 +105,10 @@ class RemoteModel:
                 if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
                     raise _Busy(f"does not answer ({error.code().name}).") from error
                 raise InputError(self._url, f"answers {error.code().name}: {error.details()}", REMEDY) from error
-            return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+            try:
+                return {name: scores_of(tensor) for name, tensor in response.outputs.items()}
+            except ValueError as error:
+                raise InputError(self._url, f"answers no scores ({error}).", REMEDY) from error
 
         return predict
 
@@ -131,9 +133,10 @@ def exits(recipe: Recipe, network_reads: tuple[str, bool] | None = None) -> tupl
 
     Args:
       recipe: of the network.
-      network_reads: (input type, whether it reads flow), where they are known; else Keras is loaded to tell.
+      network_reads: (input type, whether it reads flow), where they are known.
     """
-    if network_reads is None:
+    network_reads = network_reads or reads_by_name(recipe.network, recipe.network_args)
+    if network_reads is None:  # of an ensemble of its own members, which Keras's side knows
         from tfdeepfake.models.by_name import reads
 
         network_reads = reads(recipe.network, recipe.network_args)

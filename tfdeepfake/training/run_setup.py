@@ -116,7 +116,7 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
         # The state has every weight: published ones need not be fetched again to resume.
         model = network.build(config.network, network.without_weights(network_args) if begun else network_args)
         if (models.input_type(model), models.wants_flow(model)) != (input_type, with_flow):
-            raise ValueError(f"models.networks.READS is wrong about {config.network}, which reads {model.input_shape}.")
+            raise ValueError(f"model_inputs.READS is wrong about {config.network}, which reads {model.input_shape}.")
         network.check_precision(config.precision, model)
         if start and not begun:
             start["new_layers"] = start_from.load(model, start, config.new_layers)
