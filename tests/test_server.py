@@ -26,12 +26,14 @@ from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
 from tfdeepfake.errors import InputError
 from tfdeepfake.plain_answers import load_plain, plain_process
 from tfdeepfake.serving import jobs, rest
+from tfdeepfake.serving.guard import log_line
 from tfdeepfake.serving.judged import Source, Task, judge_upload
 from tfdeepfake.serving.openapi import describe
 from tfdeepfake.serving.pages import SCRIPTS
 from tfdeepfake.serving.preview import PreviewTask, judge_preview
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
+from tfdeepfake.serving.stray_lines import stray_lines
 from tfdeepfake.serving.uploads import safe_name
 from tfdeepfake.serving.work_folder import work_folder
 
@@ -161,6 +163,26 @@ def test_verdicts_are_deleted_in_time(judge):
         else:
             raise AssertionError("it is still there")
         assert not Path(judge.tasks[0].folder).exists()
+
+
+def test_what_is_deleted_is_worked_on_no_more(judge):
+    judge.go.clear()
+    events = []
+    with client(log=lambda event, **facts: events.append(event)) as web:
+        running, waiting, last = (
+            web.post("/v1/videos", content=b"v", headers={"x-file-name": "a.mp4"}).json() for _ in range(3)
+        )
+        wait_for(web, running, "running")
+        jobs_there = [web.app.state.jobs.find(job["id"]) for job in (running, waiting)]
+        for job in (waiting, running):
+            assert web.delete(job["links"]["self"]).status_code == 204
+            assert web.get(job["links"]["self"]).status_code == 404
+        done = wait_for(web, last)
+        assert done["verdict"]["status"] == "no_face" and done["name"] == "a.mp4", "of the same name as the others"
+        assert [job.state for job in jobs_there] == ["stopped"] * 2 and not any(
+            job.folder.exists() for job in jobs_there
+        )
+        assert len(judge.tasks) == 2 and events.count("judged") == 1 and events.count("deleted") == 1
 
 
 def test_the_end_lets_finish_what_runs_and_drops_what_waits(judge):
@@ -487,3 +509,18 @@ def test_a_server_without_tensors_loads_no_tensorflow():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
+
+
+def test_what_libraries_write_is_a_line_of_the_log(capfd):
+    lines = []
+    with stray_lines(lambda event, **facts: lines.append((event, facts))):
+        os.write(2, b"Corrupt JPEG data: premature end\n\n\xff half a line")
+        print("a line of Python", file=sys.stderr)
+        log_line("request", path="/healthz")
+    os.write(2, b"after it\n")
+    assert lines == [
+        ("library", {"line": "Corrupt JPEG data: premature end"}),
+        ("library", {"line": "\\xff half a line"}),
+    ]
+    said = capfd.readouterr().err.splitlines()
+    assert said[0] == "a line of Python" and json.loads(said[1])["path"] == "/healthz" and said[2:] == ["after it"]

@@ -60,6 +60,20 @@ def test_a_process_that_dies_or_hangs_costs_one_item():
     assert [outcomes[n] for n in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
 
 
+def test_a_call_that_is_interrupted_ends_and_the_next_is_answered():
+    process = OwnProcess()
+    try:
+        assert process(square, 2)[0] == 4
+        threading.Timer(0.2, process.interrupt).start()
+        ended = process(sometimes_dies, 5)
+        assert isinstance(ended, WorkerCrashed) and "SIGKILL" in str(ended)
+        assert process(square, 3)[0] == 9
+        process.interrupt()
+        assert process(square, 4)[0] == 16, "between two calls it costs neither"
+    finally:
+        process.close()
+
+
 def test_an_answer_that_waited_is_not_late():
     """TFDS writes a finished split for minutes while the next results wait."""
     outcomes = imap_ordered(square, list(range(6)), workers=1, time_limit_s=1)

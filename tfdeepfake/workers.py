@@ -112,7 +112,7 @@ class OwnProcess:
 
     def __init__(self, threads: int = 1, load: Callable = pickle.loads, answers: Callable | None = None):
         self._threads, self._load, self._answers, self._worker = threads, load, answers, None
-        self._killed, self._beginning = False, threading.Lock()
+        self._killed, self._interrupted, self._beginning = False, False, threading.Lock()
 
     def __call__(self, function: Callable, item: Any, time_limit_s: float = 600.0) -> Any:
         """function(item), see `run_isolated`."""
@@ -120,9 +120,10 @@ class OwnProcess:
             worker = self._worker
             if self._killed:
                 return WorkerCrashed("it was not wanted any more.")
-            if worker is None or not worker.process.is_alive():
+            if worker is None or self._interrupted or not worker.process.is_alive():
                 self.close()
-                worker = self._worker = _Worker(self._threads)
+                worker, self._interrupted = _Worker(self._threads), False
+                self._worker = worker
         worker.give(0, (function, item), time_limit_s)
         while True:
             try:
@@ -156,6 +157,13 @@ class OwnProcess:
         if self._worker is not None:
             self._worker.end()
             self._worker = None
+
+    def interrupt(self) -> None:
+        """Ends what another thread waits for, which gets WorkerCrashed at once; the next call begins a new process."""
+        with self._beginning:
+            if self._worker is not None:
+                self._interrupted = True  # a killed process may seem alive for a moment
+                self._worker.process.kill()
 
     def kill(self) -> None:
         """Ends the process for good; may be called while another thread waits for its answer, which comes at once."""

@@ -20,18 +20,25 @@ class Judge:
     """In the place of the process: writes what it would, waits until it is told to go on."""
 
     def __init__(self):
-        self.go, self.tasks, self.image = threading.Event(), [], b"image"
+        self.go, self.tasks, self.image, self.killed = threading.Event(), [], b"image", False
         self.verdict = lambda name: {"name": name, "status": "no_face", "label": None, "page": True, "images": []}
         self.go.set()
 
     def close(self):
         pass
 
+    def interrupt(self):
+        self.killed = True
+        self.go.set()
+
     def __call__(self, function, task, time_limit_s=0.0):
         if task.name is None:
             return {"limits": ["memory"]}
         self.tasks.append(task)
         self.go.wait(20)
+        if self.killed:
+            self.killed = False
+            return WorkerCrashed("the process that read it died (SIGKILL).")
         folder = Path(task.folder)
         content = (folder / task.name).read_bytes()
         if content == b"crash":

@@ -47,7 +47,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 def log_line(event: str, **facts: Any) -> None:
     """Writes a line of JSON to standard error."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event} | facts
-    print(json.dumps(line, ensure_ascii=True, default=str), file=sys.stderr, flush=True)
+    sys.stderr.write(json.dumps(line, ensure_ascii=True, default=str) + "\n")  # in one piece: threads write, too
+    sys.stderr.flush()
 
 
 class Guard:

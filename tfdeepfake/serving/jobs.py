@@ -44,6 +44,7 @@ class Job:
       state: one of UPLOADING, QUEUED, RUNNING, DONE, STOPPED (the server ended before it was judged).
       verdict: dict, when DONE (docs/predictions.md).
       length: bytes that a resumable upload will have; expires: when it is deleted unless more comes.
+      process: that judges it, while it is RUNNING.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Job:
     verdict: dict | None = None
     length: int | None = None
     expires: float | None = None
+    process: OwnProcess | None = None
 
 
 class Jobs:
@@ -148,10 +150,14 @@ class Jobs:
         return self._jobs.get(job_id)
 
     def remove(self, job: Job) -> None:
-        """Forgets a job and deletes its files; what is being judged is deleted when that has ended."""
+        """Forgets a job and deletes its files; what is being judged is ended, and then deleted."""
         self._jobs.pop(job.id, None)
-        if job.state != RUNNING:
-            shutil.rmtree(job.folder, ignore_errors=True)
+        if job.state == RUNNING:
+            job.process.interrupt()
+            return
+        if job.state != DONE:
+            self._end(job, STOPPED)  # for whoever follows its events
+        shutil.rmtree(job.folder, ignore_errors=True)
 
     def position(self, job: Job) -> int:
         """How many jobs are before this one; 0 for the next one, and for all that do not wait."""
@@ -225,7 +231,7 @@ class Jobs:
                 await self._judge_one(loop, process, job)
 
     async def _judge_one(self, loop, process, job):
-        job.state, start = RUNNING, time.monotonic()
+        job.state, job.process, start = RUNNING, process, time.monotonic()
         task = Task(
             self._source,
             str(job.folder),
@@ -245,15 +251,17 @@ class Jobs:
         except Exception as error:  # whatever is wrong with one upload, the next is judged
             self._log("failed", job=job.id[:6], reason=f"{type(error).__name__}: {error}")
             job.verdict = _failed(job, f"unexpected {type(error).__name__}.", "Tell whoever runs this server.")
+        job.process, seconds = None, round(time.monotonic() - start, 3)
+        if job.id not in self._jobs:  # deleted in the meantime
+            self._end(job, STOPPED)
+            self.remove(job)
+            self._log("deleted", job=job.id[:6], bytes=job.num_bytes, seconds=seconds)
+            return
         (job.folder / job.name).unlink(missing_ok=True)
         said = job.verdict.get("label") or job.verdict["status"]
         self.counts[said] = self.counts.get(said, 0) + 1
         self._end(job, DONE)
-        self._log(
-            "judged", job=job.id[:6], verdict=said, bytes=job.num_bytes, seconds=round(time.monotonic() - start, 3)
-        )
-        if job.id not in self._jobs:  # deleted in the meantime
-            self.remove(job)
+        self._log("judged", job=job.id[:6], verdict=said, bytes=job.num_bytes, seconds=seconds)
 
     def _judged(self, process, task):
         """In a thread, which waits for the process."""

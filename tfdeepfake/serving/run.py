@@ -19,6 +19,7 @@ from tfdeepfake.serving.servable import Servable, is_exported
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import LOOPBACK, ServeSettings
 from tfdeepfake.serving.signatures import DEFAULT
+from tfdeepfake.serving.stray_lines import stray_lines
 from tfdeepfake.serving.warmup import batch_sizes
 from tfdeepfake.verdict import named
 from tfdeepfake.verdict.settings import JudgeSettings
@@ -117,7 +118,8 @@ def _listen(app, settings, grpc_server):
     signal.signal(signal.SIGTERM, lambda *_: None)
     _say(f"Page: http://{settings.host}:{settings.port}/  Stop it with Ctrl-C.")
     try:
-        server.run()
+        with stray_lines(log_line):
+            server.run()
     finally:
         if grpc_server:
             grpc_server.stop(5).wait()

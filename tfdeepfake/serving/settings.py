@@ -56,6 +56,9 @@ class ServeSettings:
             self._check_whole(name, least.get(name, 1))
         for name in ("max_body_mb", "max_calls", "max_batch_size", "batch_timeout_micros"):
             self._check_whole(name, least.get(name, 1))
+        for name in ("port", "grpc_port"):
+            if (getattr(self, name) or 0) > 65535:
+                raise InputError(name, f"needs a whole number up to 65535, got {getattr(self, name)}.")
         for name in (
             "max_duration_s",
             "time_limit_s",
