@@ -44,7 +44,7 @@ def export_onnx(model_folder: Path | str, out_dir: Path | str) -> Path:
         remedy = 'pip install "tfdeepfake[onnx]"'
         raise InputError("onnx", f"needs a package that is not installed ({error.name}).", remedy) from None
     model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
-    model, recipe, _ = load_exported(model_folder)
+    model, recipe = load_exported(model_folder)
     check_model(model, recipe, one_logit=False)
     if (size := 4 * model.count_params()) >= _MOST_BYTES:
         problem = f"has weights of {size / 1e9:.1f} GB; an ONNX file holds 2."

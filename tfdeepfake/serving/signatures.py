@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # A JPEG file of some kilobytes may claim 65,535 x 65,535.
 MOST_PIXELS = 1 << 24
 DEFAULT, JPEG, EMBED, ATTENTION = "serving_default", "serve_jpeg", "embed", "attention"
+EMBEDDING = "embedding"  # the layer
 
 
 def signatures(model: "keras.Model", recipe: Recipe) -> dict[str, tuple[Callable, dict]]:
@@ -52,7 +53,7 @@ def signatures(model: "keras.Model", recipe: Recipe) -> dict[str, tuple[Callable
 
     named = {DEFAULT: (score, crops), JPEG: (score_files, files)}
     layers = {layer.name for layer in model.layers}
-    for name, layer in ((EMBED, "embedding"), (ATTENTION, "attention")):
+    for name, layer in ((EMBED, EMBEDDING), (ATTENTION, ATTENTION)):
         if layer in layers:
             named[name] = (_of_layer(model, layer), crops)
     return named

@@ -1,6 +1,5 @@
 """Networks that vote, side by side in one graph: what is exported of a folder with members."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,8 @@ class SideBySide:
         return sum(model.count_params() for model in self.models)
 
 
-def load_exported(folder: Path | str) -> tuple["keras.Model | SideBySide", Recipe, Callable]:
-    """(network, Recipe, function of an export archive that tracks the weights) of a saved model or run folder.
+def load_exported(folder: Path | str) -> tuple["keras.Model | SideBySide", Recipe]:
+    """(network, Recipe) of a saved model or run folder, also of networks that vote.
 
     Raises:
       InputError: see `model_folder.load_model`.
@@ -42,7 +41,5 @@ def load_exported(folder: Path | str) -> tuple["keras.Model | SideBySide", Recip
     folder = find_model_folder(folder)
     recipe = load_recipe(folder)
     if not recipe.members:
-        model, recipe = load_model(folder)
-        return model, recipe, lambda archive: archive.track(model)
-    model = SideBySide([load_model(member)[0] for member in member_folders(folder, recipe)])
-    return model, recipe, lambda archive: [archive.track(member) for member in model.models]
+        return load_model(folder)
+    return SideBySide([load_model(member)[0] for member in member_folders(folder, recipe)]), recipe
