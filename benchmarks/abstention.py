@@ -9,10 +9,8 @@ network, and videos whose truth is known: the list has the columns file, label a
 
 Each video is judged as it is, by fewer samples, and at one of five severities under each of the seven perturbations and
 made smaller; which one goes round from video to video, because more people tell more than more copies of few. Limits
-are chosen on the validation split by Chow's rule (1970, "On optimum recognition error and reject tradeoff"): where more
-than `COST` of the verdicts beyond a limit are wrong. One measure is taken after the other, the one first that pays
-most, as long as one pays that raises the error of what is left at no severity. The test split says what is gained. With
---write the network's recipe gets the limits. What was judged is kept in the work folder; a stopped run goes on.
+are chosen on the validation split by Chow's rule (`tfdeepfake.evaluation.limits`); the test split says what is gained.
+With --write the network's recipe gets the limits. What was judged is kept in the work folder; a stopped run goes on.
 """
 
 import argparse
@@ -28,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdeepfake.vocabulary import MEASURES_WITH_LEAST, MEASURES_WITH_MOST
+from tfdeepfake.evaluation.limits import MEASURES, beyond, choose_limits, error_at, left_over
 
 SPLITS = ("validation", "test")
 # Height 256: below that the block-wise perturbation does nothing.
@@ -36,12 +34,6 @@ WIDTH_PX, HEIGHT_PX = 320, 256
 DOWNSCALE = "downscale"
 SCALES = (0.7, 0.5, 0.35, 0.25, 0.18)
 FEWER = (6, 4, 3, 2, 1)
-# A verdict is worth withholding when it is wrong more often than this.
-COST = 0.1
-# A limit needs so many cases and so many different videos beyond it, and has to lower the error and the cost of UNSURE
-# together by so much.
-LEAST_CASES, LEAST_VIDEOS, LEAST_GAIN = 10, 6, 0.001
-MEASURES = (*MEASURES_WITH_LEAST, *MEASURES_WITH_MOST)
 
 
 def conditions(number):
@@ -218,66 +210,6 @@ def table_of(records):
     return rows
 
 
-def beyond(rows, name, limit):
-    """bool [N]: beyond the limit of a measure; a measure that could not be taken is not."""
-    return rows[name] < limit if name in MEASURES_WITH_LEAST else rows[name] > limit
-
-
-def error_at(rows, kept, severity):
-    """(error of what is left at a severity, how much is left)."""
-    here = rows["severity"] == severity
-    left = here & kept
-    return (rows["wrong"][left].mean() if left.any() else 0.0), left.sum() / max(here.sum(), 1)
-
-
-def best_limit(rows, kept, name):
-    """The limit of a measure that pays most: {"gain", "limit", "out" (bool [N]), "raised" (severities whose error of
-    what is left it raises)}; of two, one that raises none goes first. None where no limit pays."""
-    values, best = np.unique(rows[name][kept & np.isfinite(rows[name])]), None
-    for limit in (values[:-1] + values[1:]) / 2:
-        limit = float(np.ceil(limit)) if name == "samples" else float(f"{limit:.3g}")
-        out = kept & beyond(rows, name, limit)
-        gain = (rows["wrong"][out].sum() - COST * out.sum()) / len(kept)
-        if out.sum() < LEAST_CASES or len(np.unique(rows["video"][out])) < LEAST_VIDEOS or gain < LEAST_GAIN:
-            continue
-        errors = [(s, error_at(rows, kept, s)[0], error_at(rows, kept & ~out, s)[0]) for s in range(6)]
-        raised = [severity for severity, before, after in errors if after > before]
-        if best is None or (not raised, gain) > (not best["raised"], best["gain"]):
-            best = {"gain": gain, "limit": limit, "out": out, "raised": raised}
-    return best
-
-
-def choose_limits(rows):
-    """{measure: limit} by the rule at the head of this file; prints what each measure is worth."""
-    kept, limits = ~rows["interval"], {}
-    print(f"Validation: of {kept.sum()} verdicts that the interval leaves {rows['wrong'][kept].mean():.3f} are wrong.")
-    while True:
-        best = {name: best_limit(rows, kept, name) for name in MEASURES if name not in limits}
-        usable = {name: one for name, one in best.items() if one and not one["raised"]}
-        if not usable:
-            break
-        name = max(usable, key=lambda name: usable[name]["gain"])
-        limits[name], out = usable[name]["limit"], usable[name]["out"]
-        print(f"  {name:12} {limits[name]:g}: {out.sum()} beyond, {rows['wrong'][out].mean():.2f} of them wrong")
-        kept &= ~out
-    for name, one in best.items():
-        if one is None:
-            print(f"  {name:12} goes: beyond no limit more than {COST:g} are wrong, or too few lie there")
-        else:
-            wrong, raised = rows["wrong"][one["out"]].mean(), ", ".join(map(str, one["raised"]))
-            print(f"  {name:12} goes: of {one['out'].sum()} beyond {one['limit']:g} {wrong:.2f} are wrong, but what "
-                  f"is left gets worse at severity {raised}")  # fmt: skip
-    return limits
-
-
-def left_over(rows, limits):
-    """bool [N]: neither the interval nor a limit makes it UNSURE."""
-    kept = ~rows["interval"]
-    for name, limit in limits.items():
-        kept &= ~beyond(rows, name, limit)
-    return kept
-
-
 def report(rows, limits, num_all):
     """Prints what UNSURE gains."""
     everything, by_interval, kept = np.ones(len(rows["wrong"]), bool), ~rows["interval"], left_over(rows, limits)
@@ -339,7 +271,10 @@ def main():
         for fewer in with_fewer_samples(record)
     ]
     parts = {split: [record for record in records if record["split"] == split] for split in SPLITS}
-    limits = choose_limits(table_of(parts["validation"]))
+    validation = table_of(parts["validation"])
+    wrong = validation["wrong"][~validation["interval"]]
+    print(f"Validation: of {len(wrong)} verdicts that the interval leaves {wrong.mean():.3f} are wrong.")
+    limits = choose_limits(validation, lambda line: print(f"  {line}"))
     for split in SPLITS:
         rows = table_of(parts[split])
         print(f"\n{split}: {len({record['video'] for record in parts[split]})} videos")

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     before = load_recipe(folder)
     print(f"{args.out}: {report['calibration']}")
     print(f"before: temperature {before.temperature:.3g}, threshold {before.threshold:.3g} ({before.calibration})")
+    print(f"UNSURE: {report['limits_text']}{limits_shown(report['limits'])}")
     right = report["intervals"]["balanced_accuracy"]
     if right:
         print(
@@ -61,6 +62,11 @@ def run(args: argparse.Namespace) -> int:
             f"({right['interval'][0]:.3f} to {right['interval'][1]:.3f})"
         )
     return 1 if report["counts"]["unreadable"] or report["counts"]["error"] else 0
+
+
+def limits_shown(limits: dict[str, float]) -> str:
+    """Such as ". The recipe's: samples 2, side_px 40"."""
+    return f". The recipe's: {', '.join(f'{name} {limit:g}' for name, limit in limits.items())}" if limits else ""
 
 
 def calibrate_prepared(folder: Path, args: argparse.Namespace) -> dict:

@@ -6,6 +6,8 @@ tells of `margin`, `samples`, `side_px`, `confidence` and `clip_fps`; limits of 
 not obeyed.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tfdeepfake.data.video.rate import least_clip_fps
@@ -57,12 +59,10 @@ def measure(
     labels, right, reasons = videos["label"], [], {}
     least_fps = limits.get(FRAME_RATE) if CLIP_FPS in rows else None
     clips_fps = {} if least_fps is None else _clips_fps(rows)
-    for video, faces in _faces_of(rows, threshold, temperature, unit, video_rule, obeyed):
+    for video, faces in faces_of_table(rows, threshold, temperature, unit, video_rule, obeyed):
         if labels[video] < 0:
             continue
-        spread = faces[0]["interval"]
-        if len(faces) > 1 and video_rule != "peak":
-            spread = interval([face["table"] for face in faces], video_rule, faces_rule, temperature)
+        spread = spread_of(faces, video_rule, faces_rule, temperature)
         value = float(videos["score"][video])
         doubts = video_doubts(value, spread, threshold, 0, faces)
         if least_fps is not None:
@@ -91,8 +91,22 @@ def _clips_fps(rows):
     return {number: part[part > 0] for number, part in zip(numbers.tolist(), parts, strict=True)}
 
 
-def _faces_of(rows, threshold, temperature, unit, video_rule, limits):
-    """Yields (number of a video, face dicts as `scoring.unsure` takes them, the most suspicious first)."""
+def spread_of(faces: list[dict], video_rule: str, faces_rule: str, temperature: float) -> tuple[float, float] | None:
+    """The interval of a video's probability, of what `faces_of_table` yields of it."""
+    if len(faces) > 1 and video_rule != "peak":
+        return interval([face["table"] for face in faces], video_rule, faces_rule, temperature)
+    return faces[0]["interval"]
+
+
+def faces_of_table(
+    rows: Table, threshold: float, temperature: float, unit: str, video_rule: str, limits: dict[str, float]
+) -> Iterator[tuple[int, list[dict]]]:
+    """Yields (number of a video, face dicts as `scoring.unsure` takes them, the most suspicious first).
+
+    Args:
+      rows, threshold, temperature, unit, video_rule, limits: as of `measure`. Of the dicts `face` is the number in the
+        table, and `measures` is empty.
+    """
     scored, video, face = face_groups(rows)
     logits, times_s, frames = sample_logits(rows)[scored], rows["timestamp_s"][scored], rows["frame"][scored]
     scores = sum_up(logits, face, video_rule, temperature, times_s, unit)
@@ -109,7 +123,12 @@ def _faces_of(rows, threshold, temperature, unit, video_rule, limits):
             faces = []
         current = of_video
         table = dict(zip(frames[samples].tolist(), logits[samples].tolist(), strict=True))
-        one = {"face": number, "probability": float(scores[number]), "interval": spreads[number], "timeline": samples}
+        one = {
+            "face": int(rows["face"][scored[samples[0]]]),
+            "probability": float(scores[number]),
+            "interval": spreads[number],
+            "timeline": samples,
+        }
         one |= {"side_px": _known(sides[number]), "confidence": _known(confidences[number]), "measures": {}}
         one |= {"table": table, "brief": False, "weak": False}
         one["doubts"] = face_doubts(one, threshold, limits)

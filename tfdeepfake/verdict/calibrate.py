@@ -1,7 +1,7 @@
-"""Threshold and temperature for one's own labelled videos, into a copy of a saved model folder.
+"""Threshold, temperature and limits for one's own labelled videos, into a copy of a saved model folder.
 
     OUT/model.weights.h5 ...    as in the folder it was copied of
-    OUT/recipe.json             with the new threshold and temperature, and on what they rest; written last
+    OUT/recipe.json             with what is new, and on what it rests; written last
     OUT/calibration/            predictions.jsonl, a verdict a line; scores.csv, what it rests on; calibration.json
 
 A run that was stopped is resumed by the same command.
@@ -56,6 +56,9 @@ def calibrate_videos(
 ) -> dict:
     """Judges labelled videos, chooses threshold and temperature for them, and writes a copy of the model folder.
 
+    With many videos (`evaluation.limits.LEAST_OF_A_CLASS` of each class) limits of UNSURE, too, where they prove worth
+    having on videos that they were not chosen on.
+
     A video without a face is counted and takes no part. The faces that would not decide a verdict, brief and weak ones,
     take none either.
 
@@ -70,7 +73,8 @@ def calibrate_videos(
       guarded: see `batch.judge_many`.
     Returns:
       dict, the content of calibration.json: threshold, temperature, fraction_threshold, calibration (text of the
-      recipe), counts of statuses, intervals (see `evaluation.calibration.calibration_intervals`).
+      recipe), limits and what is told of them (see `chosen`), counts of statuses, intervals (see
+      `evaluation.calibration.calibration_intervals`).
     Raises:
       InputError: the model, the data or `out` cannot be used; too few videos of a class, before or after faces were
         looked for; says how many are needed.
@@ -95,7 +99,8 @@ def calibrate_videos(
     write_scores(out / FOLDER / SCORES, list(score_rows(records, labels)))
     looked = {"num_samples": max(r["num_samples"] for r in records if r["status"] == "scored")}
     report = {"data": printable_path(data), "counts": counts} | looked
-    report |= chosen(read_scores(out / FOLDER / SCORES), recipe, printable_path(data), counts)
+    measures = {(r["name"], face["face"]): face["measures"] for r in records for face in r["faces"]}
+    report |= chosen(read_scores(out / FOLDER / SCORES), recipe, printable_path(data), counts, measures)
     finish(model_folder, out, recipe, report, settings.num_samples)
     return report
 
@@ -127,15 +132,19 @@ def calibrate_table(model_folder: Path | str, rows: dict, data: str, out: Path |
     return report
 
 
-def chosen(rows: dict, recipe: Recipe, data: str, counts: dict) -> dict:
-    """What is chosen on a scores table: threshold, temperature, fraction_threshold, intervals and calibration, a text.
+def chosen(rows: dict, recipe: Recipe, data: str, counts: dict, measures: dict | None = None) -> dict:
+    """What is chosen on a scores table: threshold, temperature, fraction_threshold, intervals and calibration, a text;
+    limits and limits_measured, with what is told of them in limits_text and limits_held_out (`limits.confirmed`).
 
     Args:
       rows: scores table, see `scoring.table`.
-      recipe: of the network.
+      recipe: of the network; its limits stay, but for measures that get another one here.
       data: what the table is of, in words.
       counts: of statuses.
+      measures: of its faces, see `limits.verdicts_of_table`.
     """
+    from tfdeepfake.evaluation import limits
+    from tfdeepfake.evaluation.aggregation import video_scores
     from tfdeepfake.evaluation.calibration import calibrate, calibration_intervals
 
     rules = {
@@ -145,14 +154,23 @@ def chosen(rows: dict, recipe: Recipe, data: str, counts: dict) -> dict:
     }
     values = calibrate(rows, **rules)
     intervals = calibration_intervals(rows, **rules)
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     left = ", ".join(f"{counts[status]} {status.replace('_', ' ')}" for status in STATUSES[1:] if counts.get(status))
     values["calibration"] = (
         f"on {values['n_fake']} fake and {values['n_real']} real videos of {data}"
-        f"{f' ({left}, left out)' if left else ''}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}: temperature "
+        f"{f' ({left}, left out)' if left else ''}, {today}: temperature "
         f"{values['temperature']:.3g}{_between(intervals['temperature'])} by log loss, threshold "
         f"{values['threshold']:.3g}{_between(intervals['threshold'])} by balanced accuracy; 95 % intervals over sources"
     )
-    return values | {"intervals": intervals}
+    cuts = {"threshold": values["threshold"], "temperature": values["temperature"]}
+    videos = video_scores(rows, recipe.video_rule, cuts["temperature"], rules["unit"], recipe.faces_rule)
+    told = limits.confirmed(*limits.verdicts_of_table(rows, videos, **cuts, **rules, measures=measures))
+    measured = f"on {values['n_fake'] + values['n_real']} videos of {data}, {today}: {told['text']}"
+    values |= {"limits": recipe.limits, "limits_measured": recipe.limits_measured}
+    if told["limits"]:
+        before = f"{recipe.limits_measured}; " if recipe.limits else ""
+        values |= {"limits": recipe.limits | told["limits"], "limits_measured": f"{before}measured {measured}"}
+    return values | {"intervals": intervals, "limits_text": told["text"], "limits_held_out": told["held_out"]}
 
 
 def finish(model_folder: Path, out: Path, recipe: Recipe, report: dict, num_samples: int | None = None) -> None:
@@ -163,7 +181,7 @@ def finish(model_folder: Path, out: Path, recipe: Recipe, report: dict, num_samp
         if path.is_file() and path != model_folder / RECIPE_FILE and FOLDER not in path.relative_to(model_folder).parts:
             with atomic_path(out / path.relative_to(model_folder)) as temporary:
                 shutil.copyfile(path, temporary)
-    names = ("threshold", "temperature", "fraction_threshold", "calibration")
+    names = ("threshold", "temperature", "fraction_threshold", "calibration", "limits", "limits_measured")
     verdict = dataclasses.replace(recipe.verdict, **chosen_samples)
     write_recipe(out, dataclasses.replace(recipe, verdict=verdict, **{name: report[name] for name in names}))
 
