@@ -35,6 +35,10 @@ READERS = {
 }
 
 
+# What users type as well.
+SHORTER = {"num_samples": ("--samples",)}
+
+
 class Once(argparse.Action):
     """A flag that is refused when it is given again: of two values one would be dropped without a word."""
 
@@ -83,8 +87,10 @@ def _flag(name):
 
 
 def need_folder(path: str | None) -> None:
-    """Refuses a folder that is not there, before what would read it is loaded."""
-    if path is not None and not os.path.isdir(os.path.expanduser(path)):
+    """Refuses a folder that is not there, before what would read it is loaded; a CSV file may stand for one."""
+    if path is None or (path.lower().endswith(".csv") and os.path.isfile(os.path.expanduser(path))):
+        return
+    if not os.path.isdir(os.path.expanduser(path)):
         raise InputError(path, "is no folder.", "Check the path.")
 
 
@@ -102,12 +108,16 @@ def add_fields(parser: argparse.ArgumentParser, cls, leave_out: tuple = (), note
             continue
         shown = "" if field.default in (None, dataclasses.MISSING) else " " + note.format(default=field.default)
         parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
+            *_spellings(field.name),
             dest=field.name,
             type=READERS.get(field.type, str),
             **({"nargs": "?", "const": True} if field.type is bool else {}),
             help=(field.metadata["help"] + shown).replace("%", "%%"),
         )
+
+
+def _spellings(name):
+    return [f"--{name.replace('_', '-')}", *SHORTER.get(name, ())]
 
 
 def given_fields(args: argparse.Namespace, cls) -> dict:

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from tfdeepfake.cli.flags import add_fields, given_fields
+from tfdeepfake.cli.flags import SHORTER, add_fields, given_fields
 from tfdeepfake.errors import InputError
 from tfdeepfake.serving.settings import ServeSettings
 from tfdeepfake.vocabulary import DETECTORS, RUNTIMES
@@ -17,7 +17,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument(
         "--no-tensors", action="store_true", help="videos alone: TF Serving's API and TensorFlow are left out"
     )
-    p.add_argument("--num-samples", type=int, help="as for predict")
+    p.add_argument("--num-samples", *SHORTER["num_samples"], type=int, help="as for predict")
     p.add_argument("--backend", metavar="URL", help="score at this server, grpc://HOST:8500 or http://HOST:8501")
     p.add_argument("--backend-name", metavar="NAME", help="of the model there (default: the folder's)")
     p.add_argument(
