@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from parity import gradcam as fixed
 from support import parity_rule
 from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs
@@ -115,6 +116,22 @@ def test_maps_equal_those_of_pytorch_grad_cam(name):
     theirs = np.array(expected["maps"]).reshape(ours.shape)
     assert theirs.max(axis=(1, 2, 3)).min() > 0
     np.testing.assert_allclose(ours, theirs, atol=2e-6 * theirs.max() + 1e-7)
+
+
+def test_nothing_is_differentiated_before_the_map():
+    """The class token goes past the map through all blocks: of a large network that gradient takes gigabytes."""
+    model, passed = models.build("vit_b", **TINY["vit_b"] | {"depth": 3}), []
+
+    @tf.custom_gradient
+    def noting(x):
+        return tf.identity(x), lambda gradient: passed.append(1) or gradient
+
+    for name in ("blocks_0_norm1", "blocks_2_norm1"):  # `features` lies between them
+        layer = model.get_layer(name)
+        layer.call = lambda x, call=layer.call: noting(call(x))
+        maps = gradcam(model)(random_inputs(model, batch=1))["frames"]
+        assert np.isfinite(maps.values).all() and len(passed) == (name == "blocks_2_norm1")
+    assert "call" not in vars(model.get_layer("features")), "the layer is as it was"
 
 
 def test_members_that_see_fewer_frames_are_mapped_to_those():

@@ -9,6 +9,7 @@ thumbnails are cut into the frames of their cells, a two-stream network has one 
 for each member.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -170,6 +171,7 @@ def gradcam(
     seen = [seen_by(model, model.get_layer(site.layer).output, site.input_name) for site in places]
     tensors = [(model.get_layer(site.layer).output, model.get_layer(site.logit).output) for site in places]
     part = keras.Model(inputs_of(model), [one for pair in tensors for one in pair])
+    mapped = [model.get_layer(site.layer) for site in places]
     classes = recipe.classes if recipe else None
 
     def maps(inputs: dict) -> dict[str, Maps]:
@@ -177,7 +179,7 @@ def gradcam(
         rng, total = np.random.default_rng(seed), None
         for _ in range(num_copies):
             copy = inputs if num_copies == 1 else {name: _noisy(x, noise, rng) for name, x in inputs.items()}
-            raw = _raw_maps(part, copy, target, classes)
+            raw = _raw_maps(part, mapped, copy, target, classes)
             total = raw if total is None else [a + b for a, b in zip(total, raw, strict=True)]
         batch = len(inputs["frames"])
         return {
@@ -194,13 +196,35 @@ def _noisy(x, noise, rng):
     return copy.clip(0, 255) if x.shape[-1] == 3 else copy
 
 
-def _raw_maps(part, inputs, target, classes):
+@contextlib.contextmanager
+def _recorded_from(layers, tape):
+    """Inside, a tape records what becomes of the layers' outputs, and nothing before them.
+
+    A gradient to the inputs would keep what every layer gives, gigabytes in CLIP ViT-L/14, and be taken through all
+    blocks: a class token goes past the layer.
+    """
+    try:
+        for layer in layers:
+            call = layer.call
+
+            def watched(*args, _call=call, **kwargs):
+                values = _call(*args, **kwargs)
+                tape.watch(values)
+                return values
+
+            layer.call = watched
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("call", None)
+
+
+def _raw_maps(part, mapped, inputs, target, classes):
     """[B', (t,) h, w] of each site, 0 or more; B' is B times the images of an example."""
     import tensorflow as tf
 
-    with tf.GradientTape(persistent=True) as tape:
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape, _recorded_from(mapped, tape):
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
-        tape.watch(tensors)
         outputs = part(tensors, training=False)
         features, logits = outputs[0::2], outputs[1::2]
         # Examples do not touch each other, so the gradient of the sum is that of each.
