@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
 MEMBERS = "members"  # of a folder of networks that vote: their saved model folders
+SHOWN_BYTES = 100_000_000  # of weights, from which on loading them is shown
 BEST = "best"  # of a run folder: the saved model folder of its best epoch
 # Of recipe.json. It goes up when an older version would read a recipe wrongly, or this one an older recipe.
 SCHEMA = 1
@@ -140,7 +142,7 @@ def _write_weights(model, path):
             file[name] = variable.numpy()
 
 
-def _read_weights(model, path):
+def _read_weights(model, path, step):
     """Assigns every array of the file to a weight of the network, or nothing at all.
 
     Raises:
@@ -167,6 +169,7 @@ def _read_weights(model, path):
             raise ValueError(f"NaN or infinite weights in {', '.join(broken[:6])}")
         for name, variable in wanted.items():
             variable.assign(arrays[name][()])
+            step(arrays[name].nbytes)
 
 
 class Members:
@@ -229,24 +232,38 @@ def load_model(folder: str | Path) -> tuple:
     from tfdeepfake.layers.initializers import no_larger_than, undrawn
 
     weights = folder / WEIGHTS_FILE
-    try:
-        with undrawn(), no_larger_than(weights.stat().st_size if weights.is_file() else None):
-            model = models.build(recipe.network, **recipe.network_args)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(folder / RECIPE_FILE, f"describes no network that can be built: {error}") from error
-    load_weights(model, folder, recipe)
+    num_bytes = weights.stat().st_size if weights.is_file() else None
+    with _bar(f"loading {recipe.network}", num_bytes or 0) as bar:
+        try:
+            with undrawn(), no_larger_than(num_bytes):
+                model = models.build(recipe.network, **recipe.network_args)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(folder / RECIPE_FILE, f"describes no network that can be built: {error}") from error
+        load_weights(model, folder, recipe, bar.update)
     return model, recipe
 
 
-def load_weights(model: "keras.Model", folder: str | Path, recipe: Recipe) -> None:
+def _bar(what, num_bytes):
+    """A bar of bytes on a terminal, where there are enough of them to wait for."""
+    from tqdm import tqdm
+
+    shown = {"leave": False, "disable": None if num_bytes > SHOWN_BYTES else True}
+    return tqdm(total=num_bytes, desc=what, unit="B", unit_scale=True, **shown)
+
+
+def load_weights(
+    model: "keras.Model", folder: str | Path, recipe: Recipe, step: Callable[[int], object] = lambda count: None
+) -> None:
     """Loads the weights of a saved model folder, whose recipe is given, into `model`: all of them or none.
+
+    `step` is called with the bytes of each array behind it.
 
     Raises:
       InputError: the file is missing or damaged, or its weights are of another network.
     """
     path = _checked_weights(folder, recipe)
     try:
-        _read_weights(model, path)
+        _read_weights(model, path, step)
     except (
         OSError,
         ValueError,

@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
 
         print(export_litert(model, args.out, print))
         return
+    from tfdeepfake.cli.predict import print_line
     from tfdeepfake.model_folder import load_recipe  # which loads numpy
 
     load_recipe(model)  # what is wrong with it is said before TensorFlow is loaded
@@ -53,4 +54,4 @@ def run(args: argparse.Namespace) -> None:
         return
     from tfdeepfake.serving.export import export
 
-    print(export(model, args.out, version=args.version))
+    print(export(model, args.out, version=args.version, log=print_line))

@@ -11,7 +11,7 @@ from tfdeepfake import model_inputs
 from tfdeepfake.embeddings.clusters import COMPONENTS, LANDMARKS, PERPLEXITY, Clustering, cluster_all, purity, reduce
 from tfdeepfake.embeddings.features import Embeddings, embed_data, thumbnails
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation.run import open_fitting
+from tfdeepfake.evaluation.run import check_data, open_fitting
 from tfdeepfake.files import atomic_path, read_json, write_json
 from tfdeepfake.model_folder import find_model_folder, load_model
 
@@ -64,6 +64,7 @@ def embed(
         data, data_dir = config.get("data"), data_dir or config.get("data_dir")
     if data is None:
         raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
+    check_data(folder, data, data_dir)
     model, recipe = load_model(find_model_folder(folder))
     reads = model_inputs.input_type(model), model_inputs.wants_flow(model)
     prepared = open_fitting(data, data_dir, recipe, *reads)

@@ -11,7 +11,7 @@ from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, load_voting
+from tfdeepfake.model_folder import RECIPE_FILE, load_recipe, load_voting
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
@@ -84,7 +84,7 @@ def evaluate_run(
       InputError: no model, no data, or data prepared with another recipe than the network's.
     """
     folder = Path(folder)
-    model, recipe, config = _load(folder, data)
+    model, recipe, config = _load(folder, data, data_dir)
     input_type = models.input_type(model)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     own, trained_frames = config or {}, recipe.data.num_frames
@@ -140,6 +140,7 @@ def evaluate_run(
 
 def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str, batch_size: int = 16) -> tuple:
     """(scores table of a saved model folder on a split, text that names data and split); see `evaluate_run`."""
+    check_data(folder, data, data_dir)
     model, recipe = load_voting(folder)
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     model, recipe, prepared = _fitting(model, recipe, data, data_dir, folder)
@@ -147,7 +148,7 @@ def score_folder(folder: str | Path, data: str, data_dir: str | None, split: str
     return rows, f"{prepared.version} ({split})"
 
 
-def _load(folder, data):
+def _load(folder, data, data_dir):
     """(keras.Model, Recipe, config of the run) of a run folder; a saved model folder has no config: None."""
     if not folder.is_dir():
         raise InputError(
@@ -158,7 +159,22 @@ def _load(folder, data):
         return model, recipe, read_json(folder / "config.json", "Give the data set with --data NAME.")
     if data is None:
         raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
+    check_data(folder, data, data_dir)
     return *load_voting(folder), None
+
+
+def check_data(folder: Path | str, data: str, data_dir: str | None) -> None:
+    """Raises the InputError of data that are not there, or not of a network's recipe, before its weights are read."""
+    recipe = load_recipe(folder)
+    if recipe.network not in models.MODELS:  # loading it says so
+        return
+    reads = models.reads(recipe.network, recipe.network_args)
+    if reads[0] == "clip":  # of which the network may be one that takes others
+        from tfdeepfake.data.batches.prepared import open_data
+
+        open_data(data, data_dir, *reads)
+    else:
+        open_fitting(data, data_dir, recipe, *reads, folder)
 
 
 def _fitting(model, recipe, data, data_dir, folder):

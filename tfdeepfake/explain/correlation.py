@@ -106,20 +106,20 @@ def correlate(
       InputError: a folder, the data or the layer is not there, or the data are of another recipe.
     """
     from tfdeepfake import model_inputs
-    from tfdeepfake.data.batches import pipeline
-    from tfdeepfake.evaluation.run import open_fitting
+    from tfdeepfake.embeddings.features import batches
+    from tfdeepfake.evaluation.run import check_data, open_fitting
     from tfdeepfake.model_folder import load_model
 
     out_dir, matrices, told = Path(out_dir), {}, {}
     for folder in folders:
+        check_data(folder, data, data_dir)
+    for folder in folders:
         model, recipe = load_model(folder)
         reads = model_inputs.input_type(model), model_inputs.wants_flow(model)
         prepared = open_fitting(data, data_dir, recipe, *reads)
-        dataset = pipeline.scoring_batches(prepared, split, reads[0], batch_size, with_flow=reads[1])
-        with pipeline.reading(prepared, split):
-            inputs = (inputs for inputs, _ in dataset.as_numpy_iterator())
-            matrix = channel_correlation(model, inputs, layer)
         name = Path(folder).resolve().name
+        inputs = (inputs for inputs, _, _ in batches(model, prepared, split, batch_size, f"{name} on"))
+        matrix = channel_correlation(model, inputs, layer)
         name = f"{name}_{len(matrices) + 1}" if name in matrices else name
         matrices[name], told[name] = matrix, {"network": recipe.network} | summary(matrix)
         figures = told[name]

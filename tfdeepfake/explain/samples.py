@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from tfdeepfake.data.examples import Example
 from tfdeepfake.recipe import Recipe
@@ -94,7 +95,7 @@ def with_maps(samples: list[Sample], model: "keras.Model", functions: list[Calla
       As many Samples.
     """
     explained = []
-    for start in range(0, len(samples), at_once):
+    for start in tqdm(range(0, len(samples), at_once), desc="maps", unit="batch", disable=None, leave=False, delay=1):
         part = samples[start : start + at_once]
         rows = [sample.inputs(model) for sample in part]
         batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -129,10 +130,13 @@ def maps_of_video(path: Path | str, network: "Network", settings: "JudgeSettings
       (Verdict, list of Sample in order of face and time; empty unless it is scored).
     """
     from tfdeepfake import model_inputs
+    from tfdeepfake.verdict.cost import on_bar
     from tfdeepfake.verdict.judging import judge
 
     shown = []
-    verdict = judge(path, network.model, network.recipe, network.detect, settings, keep=shown.extend)
+    with tqdm(total=1, desc="judging", unit="file", disable=None, leave=False) as bar:
+        tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
+        verdict = judge(path, network.model, network.recipe, network.detect, settings, keep=shown.extend, progress=tell)
     samples = [sample_of(one, network.recipe) for one in shown]
     samples.sort(key=lambda sample: (sample.face, int(sample.indices[0])))
     at_once = 2 if model_inputs.input_type(network.model) == "clip" else 8

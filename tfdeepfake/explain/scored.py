@@ -169,6 +169,7 @@ def curve_scores(
     input_name: str = "frames",
     num_random: int = 10,
     seed: int = 0,
+    step: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Beside], Curves]:
     """Areas of both curves beside those of random orders.
 
@@ -176,12 +177,17 @@ def curve_scores(
       score, inputs, values, input_name: see `curves`.
       num_random: maps without meaning (`random_map`) whose areas are chance; the interval is theirs.
       seed: of these.
+      step: called behind each of the 1 + `num_random` maps.
     Returns:
       ({"deletion": Beside, "insertion": Beside}, the map's Curves).
     """
     rng = np.random.default_rng(seed)
     own = curves(score, inputs, values, input_name, seed=seed)
-    by_chance = [curves(score, inputs, random_map(rng, values.shape), input_name) for _ in range(num_random)]
+    step()
+    by_chance = []
+    for _ in range(num_random):
+        by_chance.append(curves(score, inputs, random_map(rng, values.shape), input_name))
+        step()
     scores = {}
     for name in ("deletion", "insertion"):
         areas = [area(getattr(one, name)) for one in by_chance]
@@ -241,7 +247,12 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def likeness_to_randomised(
-    model: "keras.Model", maps: Callable[[], np.ndarray], values: np.ndarray, num_networks: int = 5, seed: int = 0
+    model: "keras.Model",
+    maps: Callable[[], np.ndarray],
+    values: np.ndarray,
+    num_networks: int = 5,
+    seed: int = 0,
+    step: Callable[[], None] = lambda: None,
 ) -> Beside:
     """How much a map is like those of the network without what it learned.
 
@@ -251,6 +262,7 @@ def likeness_to_randomised(
       values: the map of the network as it is.
       num_networks: randomised networks.
       seed: of them.
+      step: called behind each of them.
     Returns:
       Beside: the mean rank correlation with their maps, and the 95 % interval over them; chance is that of theirs among
       each other. 1 would say that learning changes nothing.
@@ -259,6 +271,7 @@ def likeness_to_randomised(
     for number in range(num_networks):
         with randomised(model, seed + number):
             others.append(maps())
+        step()
     with_own = [r for other in others if (r := similarity(values, other)) is not None]
     among = [r for i, a in enumerate(others) for b in others[:i] if (r := similarity(a, b)) is not None]
     chance = float(np.mean(among)) if among else None

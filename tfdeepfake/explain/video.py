@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from tfdeepfake.explain import attention, draw, scored
 from tfdeepfake.explain.gradcam import Site, explained_logit, gradcam, sites
@@ -26,6 +27,8 @@ SCHEMA = 1
 RESULT, ARRAYS, PAGE = "explanation.json", "maps.npz", "index.html"
 # Faces that get a contact sheet and scores; arrays and the annotated video have all.
 MOST_FACES = 3
+# Networks with shuffled weights that a map is compared with.
+NETWORKS = 5
 # Frames further apart than this are shown one by one, so long each.
 APART_S, SHOWN_S = 0.25, 0.5
 
@@ -98,7 +101,9 @@ def explain_video(
         scores, plots = {}, {}
         if settings.num_random:
             log(f"scoring the maps of face {face['face']} ...")
-            scores, plots = _scores(model, recipe, places, functions[0], worst, settings, masks)
+            total = len(places) * (1 + settings.num_random + NETWORKS)
+            with tqdm(total=total, desc="scores", unit="map", disable=None, leave=False) as bar:
+                scores, plots = _scores(model, recipe, places, functions[0], worst, settings, masks, bar.update)
         about["faces"].append(
             {
                 "face": face["face"],
@@ -184,16 +189,16 @@ def score_function(
     return score
 
 
-def _scores(model, recipe, places, function, sample, settings, masks):
+def _scores(model, recipe, places, function, sample, settings, masks, step):
     """({map: {score: dict of Beside}}, {map: curves for the page}) of one sample."""
     inputs, scores, plots = sample.inputs(model), {}, {}
     batch = {name: value[None] for name, value in inputs.items()}
     for site in places:
         values = sample.maps[site.name]
         score = score_function(model, site, settings.explained, recipe)
-        of_site, own = scored.curve_scores(score, inputs, values, site.input_name, settings.num_random)
+        of_site, own = scored.curve_scores(score, inputs, values, site.input_name, settings.num_random, step=step)
         again = functools.partial(_map_again, function, batch, site.name)
-        of_site["likeness_to_randomised"] = scored.likeness_to_randomised(model, again, values)
+        of_site["likeness_to_randomised"] = scored.likeness_to_randomised(model, again, values, NETWORKS, step=step)
         of_site["energy_in_face_box"] = scored.energy_in(values, face_box_region(sample))
         if id(sample) in masks:
             of_site["energy_in_mask"] = scored.energy_in(values, masks[id(sample)])

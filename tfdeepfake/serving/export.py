@@ -4,6 +4,7 @@ import contextlib
 import errno
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
@@ -19,7 +20,12 @@ from tfdeepfake.verdict.inference import check_model
 REMEDY = "Choose another version number, or remove this folder."
 
 
-def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> Path:
+def export(
+    model_folder: str | Path,
+    out_dir: str | Path,
+    version: int = 1,
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
     """Writes out_dir/<version>/, a SavedModel whose scores are those of `model.predict`, faster (see `folded`).
 
     Its signatures are those of `signatures.signatures`, `serving_default` among them; the batch size is free.
@@ -32,6 +38,7 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
       model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is used.
       out_dir: folder of the served model; created when absent. Its name is the name the model is served under.
       version: a positive integer; servers take the highest.
+      log: called with lines for the user.
     Returns:
       Path of the version folder.
     Raises:
@@ -57,6 +64,8 @@ def export(model_folder: str | Path, out_dir: str | Path, version: int = 1) -> P
     import tensorflow as tf
 
     named = signatures(model, recipe)
+    size_mb = 4e-6 * model.count_params()
+    log(f"{recipe.network}: tracing {', '.join(named)}, then writing {size_mb:.0f} MB ...")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that a server never loads half a model.
