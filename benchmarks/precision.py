@@ -1,9 +1,9 @@
-"""LiteRT files of one network beside each other: size and processor time of one example.
+"""LiteRT and ONNX files of one network beside each other: size and processor time of one example.
 
     python benchmarks/precision.py FOLDER_OR_FILE ...
 
-Each is a `model.tflite`, or a folder with one, such as `tfdeepfake export --format litert --precision int8` writes. The
-files take turns in one process; the figure is the least of --steps calls, in processor time of all threads.
+Each is a `model.tflite` or `model.onnx`, or a folder with one, as `tfdeepfake export --format litert --precision int8`
+writes. The files take turns in one process; the figure is the least of --steps calls, in processor time of all threads.
 """
 
 import argparse
@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.compiled.folder import COMPILED_FILE, CompiledModel
+from tfdeepfake.model_folder import load_recipe
+from tfdeepfake.serving.onnx import ONNX_FILE
+from tfdeepfake.serving.onnx_reduced import OnnxModel
 
 
 def main():
@@ -21,8 +24,8 @@ def main():
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--steps", type=int, default=25)
     args = parser.parse_args()
-    paths = [path / COMPILED_FILE if path.is_dir() else path for path in args.paths]
-    networks, rng = [CompiledModel(path, str(path)) for path in paths], np.random.default_rng(0)
+    paths = [file_of(path) for path in args.paths]
+    networks, rng = [loaded(path) for path in paths], np.random.default_rng(0)
     inputs = [
         {
             tensor.name: rng.integers(0, 256, (1, *tensor.shape[1:])).astype(np.uint8)
@@ -40,6 +43,20 @@ def main():
             least[number] = min(least[number], time.process_time() - start)
     for path, seconds in zip(paths, least, strict=True):
         print(f"{path}  {os.path.getsize(path) / 1e6:.2f} MB  {1e3 * seconds:.1f} CPU ms")
+
+
+def file_of(path):
+    """The network's file of a folder."""
+    if not path.is_dir():
+        return path
+    return next(path / name for name in (COMPILED_FILE, ONNX_FILE) if (path / name).is_file())
+
+
+def loaded(path):
+    """What runs a file."""
+    if path.name == ONNX_FILE:
+        return OnnxModel(path.read_bytes(), load_recipe(path.parent))
+    return CompiledModel(path, str(path))
 
 
 if __name__ == "__main__":

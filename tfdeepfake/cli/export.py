@@ -18,8 +18,8 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--precision",
         choices=("float32", "float16", "int8", "int8_full"),
         default="float32",
-        help="of a LiteRT file: int8 has weights of 8 bits, int8_full computes with them, calibrated on drawn faces; "
-        "refused where scores of drawn videos move by more than 0.01, or 0.05 [float32]",
+        help="of a LiteRT or ONNX file: int8 has weights of 8 bits, int8_full computes with them, calibrated on drawn "
+        "faces; refused where scores of drawn videos move by more than 0.01, or 0.05 [float32]",
     )
     p.add_argument("--version", type=int, default=1, help="of a SavedModel [1]")
     return p
@@ -27,13 +27,16 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     need_whole(args, version=(1, None))
-    if args.precision != "float32" and args.format != "litert":
-        raise InputError("--precision", f"is of LiteRT files, not of {args.format}.", "Add --format litert.")
+    if args.precision != "float32" and args.format == "saved_model":
+        raise InputError("--precision", "is of LiteRT and ONNX files.", "Add --format litert or onnx.")
     check_output_folder(args.out)
     model = model_folder(args.model)
     if args.precision != "float32":
         load_tensorflow()
-        from tfdeepfake.serving.litert_reduced import export_reduced
+        if args.format == "onnx":
+            from tfdeepfake.serving.onnx_reduced import export_reduced
+        else:
+            from tfdeepfake.serving.litert_reduced import export_reduced
 
         print(export_reduced(model, args.out, args.precision, print))
         return

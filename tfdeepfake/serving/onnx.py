@@ -3,15 +3,20 @@
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path
 from tfdeepfake.model_folder import MEMBERS, RECIPE_FILE, find_model_folder
+from tfdeepfake.recipe import Recipe
 from tfdeepfake.serving.signatures import DEFAULT, signatures
-from tfdeepfake.serving.voting import load_exported
+from tfdeepfake.serving.voting import SideBySide, load_exported
 from tfdeepfake.verdict.inference import check_model
+
+if TYPE_CHECKING:
+    import keras
 
 ONNX_FILE = "model.onnx"
 OPSET = 17
@@ -37,23 +42,45 @@ def export_onnx(model_folder: Path | str, out_dir: Path | str) -> Path:
       InputError: a package of the extra `onnx` is missing, the model folder cannot be used, its network cannot be
         converted, or the disk is full.
     """
+    need_packages()
+    model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
+    model, recipe = load_exported(model_folder)
+    if recipe.members and 4 * model.count_params() >= _MOST_BYTES:
+        problem = f"has weights of {4 * model.count_params() / 1e9:.1f} GB; an ONNX file holds 2."
+        remedy = f"Use --format saved_model or litert. Or export its {len(recipe.members)} networks one by one: "
+        raise InputError(recipe.network, problem, f"{remedy}{model_folder / MEMBERS}/NAME.")
+    content = converted(model, recipe)
+    with atomic_path(out_dir / ONNX_FILE) as temporary:
+        Path(temporary).write_bytes(content)
+    with atomic_path(out_dir / RECIPE_FILE) as temporary:
+        shutil.copyfile(model_folder / RECIPE_FILE, temporary)
+    return out_dir / ONNX_FILE
+
+
+def need_packages() -> None:
+    """Raises InputError unless the extra `onnx` is installed."""
     try:
-        import onnxruntime
-        import tf2onnx
+        import onnxruntime  # noqa: F401
+        import tf2onnx  # noqa: F401
     except ImportError as error:
         remedy = 'pip install "tfdeepfake[onnx]"'
         raise InputError("onnx", f"needs a package that is not installed ({error.name}).", remedy) from None
-    model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
-    model, recipe = load_exported(model_folder)
+
+
+def converted(model: "keras.Model | SideBySide", recipe: Recipe) -> bytes:
+    """The ONNX file of a network, compared with it on random crops.
+
+    Raises:
+      InputError: it has no such form.
+    """
+    import onnxruntime
+    import tensorflow as tf
+    import tf2onnx
+
     check_model(model, recipe, one_logit=False)
     if (size := 4 * model.count_params()) >= _MOST_BYTES:
         problem = f"has weights of {size / 1e9:.1f} GB; an ONNX file holds 2."
-        remedy = "Use --format saved_model or litert."
-        if recipe.members:
-            remedy += f" Or export its {len(recipe.members)} networks one by one: {model_folder / MEMBERS}/NAME."
-        raise InputError(recipe.network, problem, remedy)
-    import tensorflow as tf
-
+        raise InputError(recipe.network, problem, "Use --format saved_model or litert.")
     function, inputs = signatures(model, recipe)[DEFAULT]
     specs = list(inputs.values())
 
@@ -62,20 +89,14 @@ def export_onnx(model_folder: Path | str, out_dir: Path | str) -> Path:
         return function(**dict(zip(inputs, tensors, strict=True)))
 
     try:
-        converted, _ = tf2onnx.convert.from_function(
-            run, input_signature=specs, opset=OPSET, custom_op_handlers=OPERATIONS
-        )
-        content = converted.SerializeToString()
+        proto, _ = tf2onnx.convert.from_function(run, input_signature=specs, opset=OPSET, custom_op_handlers=OPERATIONS)
+        content = proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         _compare(run, session, inputs)
     except Exception as error:  # the converter and the runtime raise many types
         problem = f"has no ONNX form: {type(error).__name__}: {str(error)[:300]}".replace("\n", " ")
         raise InputError(recipe.network, problem, "Use --format saved_model or litert.") from error
-    with atomic_path(out_dir / ONNX_FILE) as temporary:
-        Path(temporary).write_bytes(content)
-    with atomic_path(out_dir / RECIPE_FILE) as temporary:
-        shutil.copyfile(model_folder / RECIPE_FILE, temporary)
-    return out_dir / ONNX_FILE
+    return content
 
 
 def _erfc(graph, node, name, arguments):
