@@ -1,20 +1,23 @@
 """The wheel in empty environments, one for each Python: installed from the index, used, used again without a network.
 
     python benchmarks/install.py [--python python3.11 python3.12] [--extras serve onnx] [--detector meso4_df]
-      [--file Meso4_DF.h5] [--keep FOLDER]
+      [--file Meso4_DF.h5] [--keep FOLDER] [--page VIDEO]
 
 For each interpreter: `python -m venv`, `pip install WHEEL` with all its dependencies, `pip check`; then from an empty
 folder the Python lines of the README on a drawn clip, and the command; then both once more where no network can be
 reached (`unshare -n` where the system allows it, else every connection is refused). With --extras these are installed
 and checked afterwards, all together. With --file that file is served on the loopback in the place of the address of
 --detector, and its checksum stands for the stored one: a file of the same layout serves. Prints the seconds of each
-step as a table. Installing takes two to five minutes each, most of it TensorFlow.
+step as a table. Installing takes two to five minutes each, most of it TensorFlow. With --page, in place of all that,
+the three commands from an empty environment to a verdict on an uploaded video: `pip install WHEEL[serve]`, `tfdeepfake
+serve DETECTOR` and `curl -F file=@VIDEO .../v1/videos`, with the seconds of each and of all.
 """
 
 import argparse
 import functools
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +26,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 from predict import draw
@@ -52,6 +56,20 @@ written = detector.predict([clip, clip], out_dir="results")
 print(written["counts"])
 assert verdict.status == "scored" and pathlib.Path("results/index.html").is_file()
 """
+
+
+# `tfdeepfake serve`, likewise.
+SERVE = """
+import sys
+name, address, digest, *words = sys.argv[1:]
+if address:
+    import dataclasses
+    from tfdeepfake.published.sources import SOURCES
+    SOURCES[name] = dataclasses.replace(SOURCES[name], address=address, sha256=digest, num_bytes=None)
+from tfdeepfake.cli.main import main
+sys.exit(main(["serve", name, *words]))
+"""
+PORT = 8655
 
 
 def sources(folder):
@@ -132,6 +150,53 @@ def check(python, wheel, folder, clip, args, address):
     if args.extras:
         step("pip install extras", pip, inside, "install", f"{wheel}[{','.join(args.extras)}]")
         step("pip check, extras", run, [inside, "-m", "pip", "check"])
+    return measured(there, steps)
+
+
+def page(python, wheel, folder, video, args, address):
+    """(version, [(command, seconds, what was said)], bytes of the environment) of the way to the page's verdict."""
+    there, place = folder / "environment", folder / "elsewhere"
+    place.mkdir(parents=True)
+    run([python, "-m", "venv", there])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    options = {"cwd": place, "env": environment | {"TFDEEPFAKE_HOME": str(folder / "home")}}
+    start = time.perf_counter()
+    pip(there / "bin" / "python", "install", f"{wheel}[serve]")
+    installed = time.perf_counter()
+    command = [there / "bin" / "python", "-c", SERVE, args.detector, *(address or ("", "")), "--port", str(PORT)]
+    server = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL, **options)
+    try:
+        while not asked("/readyz", "ready"):
+            if server.poll() is not None:
+                sys.exit(f"the server ended with {server.returncode}")
+            time.sleep(0.2)
+        ready = time.perf_counter()
+        job = json.loads(run(["curl", "-sf", "-F", f"file=@{video}", f"http://127.0.0.1:{PORT}/v1/videos"]))
+        while (verdict := asked(job["links"]["self"], "verdict")) is None:
+            time.sleep(0.2)
+        judged = time.perf_counter()
+    finally:
+        server.terminate()
+        server.wait(60)
+    told = [f"{verdict['status']} {verdict['label']} {verdict['probability']}"]
+    steps = [("pip install WHEEL[serve]", installed - start, []), ("tfdeepfake serve, ready", ready - installed, [])]
+    steps += [("upload and verdict", judged - ready, told), ("all three", judged - start, [])]
+    for name, seconds, said in steps:
+        print(f"  {name}: {seconds:.1f} s {' '.join(said)}", flush=True)
+    return measured(there, steps)
+
+
+def asked(path, key):
+    """A value of what the server answers; None when it does not."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=30) as answer:
+            return json.load(answer)[key]
+    except OSError:
+        return None
+
+
+def measured(there, steps):
+    inside = there / "bin" / "python"
     version = run([inside, "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"]).strip()
     size = sum(path.stat().st_size for path in there.rglob("*") if path.is_file() and not path.is_symlink())
     return version, steps, size
@@ -144,6 +209,7 @@ def main():
     parser.add_argument("--detector", default="meso4_df")
     parser.add_argument("--file", type=Path)
     parser.add_argument("--keep", type=Path, help="a new folder for the environments, which stay there")
+    parser.add_argument("--page", type=Path, metavar="VIDEO", help="the three commands to the page's verdict on it")
     args = parser.parse_args()
     address = serve(args.file.resolve()) if args.file else None
     with tempfile.TemporaryDirectory() as temporary:
@@ -154,7 +220,8 @@ def main():
         tables = []
         for number, python in enumerate(args.python):
             print(python, flush=True)
-            tables.append(check(python, wheel, folder / str(number), clip, args, address))
+            way, video = (page, args.page.resolve()) if args.page else (check, clip)
+            tables.append(way(python, wheel, folder / str(number), video, args, address))
     print("\n| step | " + " | ".join(f"Python {version}" for version, _, _ in tables) + " |")
     print("|---|" + "---|" * len(tables))
     for rows in zip(*(steps for _, steps, _ in tables), strict=True):
