@@ -61,6 +61,11 @@ def test_a_video_explained(network, monkeypatch, tmp_path):
     assert scores["insertion"]["value"] > scores["insertion"]["interval"][1]
     assert set(scores) == {"deletion", "insertion", "likeness_to_randomised", "energy_in_face_box"}
     assert any("deletion" in line and "chance" in line for line in lines)
+    # The interval of the likeness is over what it is a mean of, and holds it.
+    likeness = scores["likeness_to_randomised"]
+    if likeness["interval"]:
+        (line,) = [line for line in lines if "likeness" in line][:1]
+        assert f"{likeness['value']:.3f} [" in line and line.endswith(f"chance {likeness['chance']:.3f}")
     arrays = np.load(out / "maps.npz")
     maps = arrays["face1_map_frames"]
     assert maps.shape == (2, 4, SIDE, SIDE) and maps.dtype == np.float32

@@ -225,10 +225,13 @@ def face_box_region(sample: Sample) -> np.ndarray:
 SCORE_TEXT = {
     "deletion": "deletion: mean logit while what it names first is taken away (lower is better)",
     "insertion": "insertion: mean logit while it is put into a blurred image (higher is better)",
-    "likeness_to_randomised": "likeness to maps of the network with shuffled weights (1: nothing learned shows)",
+    "likeness_to_randomised": "likeness to maps of the network with shuffled weights (1: nothing learned shows), its "
+    "own 95 % over these networks",
     "energy_in_face_box": "part of the map inside the face's box",
     "energy_in_mask": "part of the map inside the manipulated region",
 }
+# Of these the interval is over what the value is a mean of; of the others it is that of chance.
+INTERVAL_OF_VALUE = ("likeness_to_randomised",)
 
 
 def lines_of(about: dict) -> list[str]:
@@ -237,15 +240,24 @@ def lines_of(about: dict) -> list[str]:
     for face in about["faces"]:
         lines.append(f"face {face['face']}: {face['label']} {face['probability']:.2f}, {face['sheet']}")
         for site, scores in face["scores"].items():
-            lines += [f"  {site}: {name.replace('_', ' ')} {beside_text(beside)}" for name, beside in scores.items()]
+            lines += [
+                f"  {site}: {name.replace('_', ' ')} {beside_text(beside, name)}" for name, beside in scores.items()
+            ]
     return lines
 
 
-def beside_text(beside: dict) -> str:
-    """Such as "0.41, chance 0.52 [0.48, 0.57]"."""
+def beside_text(beside: dict, name: str = "") -> str:
+    """Such as "0.41, chance 0.52 [0.48, 0.57]"; an interval that is the value's stands behind the value.
+
+    Args:
+      beside: `scored.Beside` as a dict.
+      name: of the score.
+    """
     value = f"undefined ({beside['reason']})" if beside["value"] is None else f"{beside['value']:.3f}"
     if beside["chance"] is None:
         return value
     chance = f"{beside['chance']:.3f}"
     spread = f" [{beside['interval'][0]:.3f}, {beside['interval'][1]:.3f}]" if beside["interval"] else ""
+    if name in INTERVAL_OF_VALUE:
+        return f"{value}{spread}, chance {chance}"
     return f"{value}, chance {chance}{spread}"
