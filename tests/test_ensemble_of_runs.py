@@ -73,6 +73,10 @@ def test_what_cannot_vote_together_is_said(runs, tmp_path):
         ensemble([runs / "meso4"], tmp_path / "out")
     with pytest.raises(InputError, match="vote: needs one of soft, hard, adaptive"):
         ensemble([runs / "meso4", runs / "mc3_18"], tmp_path / "out", "mean")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "dataset_info.json").write_text("{}")
+    with pytest.raises(InputError, match="taken: holds other files, and no saved model"):
+        ensemble([runs / "meso4", runs / "mc3_18"], tmp_path / "taken")
     shutil.copytree(runs / "meso4" / "best", tmp_path / "alone" / "model")
     with pytest.raises(InputError, match="has no scores_validation.csv"):
         ensemble([tmp_path / "alone" / "model", runs / "mc3_18"], tmp_path / "out")

@@ -12,7 +12,14 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.calibration import choose_threshold
-from tfdeepfake.model_folder import find_model_folder, load_model, load_recipe, save_model
+from tfdeepfake.model_folder import (
+    RECIPE_FILE,
+    WEIGHTS_FILE,
+    find_model_folder,
+    load_model,
+    load_recipe,
+    save_model,
+)
 from tfdeepfake.profiling import macs
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table_file import read_scores
@@ -44,12 +51,15 @@ def ensemble(
       Recipe of the folder.
     Raises:
       InputError: fewer than two runs, members that read faces cut otherwise, no validation scores, or other videos in
-        them.
+        them; `out` holds other files.
     """
     if vote not in VOTES:
         raise InputError("vote", f"needs one of {', '.join(VOTES)}, got {vote!r}.")
     if len(folders) < 2:
         raise InputError("ensemble", f"needs two runs or more, got {len(folders)}.")
+    there = {path.name for path in Path(out).iterdir()} if Path(out).is_dir() else set()
+    if any(not name.startswith(".") for name in there) and not there & {WEIGHTS_FILE, RECIPE_FILE}:
+        raise InputError(out, "holds other files, and no saved model.", "Give a new folder.")
     recipes = [load_recipe(folder) for folder in folders]
     data = _data(folders, recipes)
     labels, probabilities = validation_scores(folders, recipes)
