@@ -68,6 +68,13 @@ def test_runs_of_an_ordinary_video_are_those_of_always(tmp_path):
         video.runs_at_rate(path, 2, 4, 0)
 
 
+@pytest.mark.parametrize("fps, shown, count", [(25, 18.75, 11), (30, 24, 14), (50, 25, 14)])
+def test_no_run_of_a_short_video_is_taken_twice(tmp_path, fps, shown, count):
+    path = doubled(tmp_path / "a.mp4", gliding(count), fps, shown)
+    starts = video.runs_at_rate(path, 8, 8, 25)[:, 0]
+    assert video.cadence(path).is_doubled and len(starts) > 1 and (np.diff(starts) > 0).all()
+
+
 @pytest.mark.parametrize("fps, shown", [(60, 25), (50, 25), (50, 50), (60, 60), (100, 25)])
 def test_runs_are_taken_by_time(tmp_path, fps, shown):
     # Frames drawn at the rate that they are shown at; each run has to move as one of 25 frames/s.

@@ -162,7 +162,8 @@ def runs_at_rate(
       num_clips, num_frames, stride_frames: as in `run_indices`.
       runs_fps: frames/s of the network's training data.
     Returns:
-      int64 [C, num_frames], ascending in each run; 0 rows when the video is shorter than a run.
+      int64 [C, num_frames], ascending in each run, each starting at another frame, so fewer than `num_clips` where the
+      video shows too few new ones; 0 rows when it is shorter than a run.
     """
     if not runs_fps > 0:
         raise ValueError(f"runs_fps needs frames/s above 0, got {runs_fps}.")
@@ -175,7 +176,9 @@ def runs_at_rate(
     length_s = float(times[-1]) + 1 / beat.fps
     starts = run_indices(max(1, round(length_s * rate)), num_clips, num_frames, stride_frames)[:, 0] / rate
     runs = [_run(path, start, times, num_frames, stride_frames / rate, beat, where) for start in starts]
-    return np.array([run for run in runs if run is not None], np.int64).reshape(-1, num_frames)
+    # Of a short video with few new frames two moments may fall on one: the run would count twice.
+    by_start = {int(run[0]): run for run in reversed(runs) if run is not None}
+    return np.array([by_start[start] for start in sorted(by_start)], np.int64).reshape(-1, num_frames)
 
 
 def _run(path, start_s, times, num_frames, step_s, beat, where):
