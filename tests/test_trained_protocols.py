@@ -125,6 +125,7 @@ def test_members_vote_by_their_saved_scores(data_dir, tmp_path, capsys, here):
     other, page = (out / "votes_log_loss.md").read_text(), (out / "index.html").read_text()
     assert "weights of the adaptive vote" in other and "its best member here" not in other
     assert page.count("weights of the adaptive vote") == 1
+    assert "<h2>Accuracy</h2>" in page and "<h2>Log loss</h2>" in page  # not the page's whole title again
     bars = [part.count('class="bar"') for part in page.split("<h2>")]
     assert sum(bars) == 2 * len([line for line in lines if line[1]])  # of AUC and accuracy, not of log loss
     # They are those that the runs were scored with before.

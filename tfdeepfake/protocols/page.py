@@ -47,8 +47,21 @@ def _sheets(sheets: Sequence[Sheet]) -> list[dict]:
         one = _sheet(sheet)
         one["notes"] = [note for note in one["notes"] if note not in said]
         said.update(one["notes"])
+        one["title"] = _heading(sheet.title, sheets[0].title) if shown else one["title"]
         shown.append(one)
     return shown
+
+
+def _heading(title: str, first: str) -> str:
+    """What the title of a later table has beside the page's: "Accuracy" of "On X: accuracy" below "On X: AUC"."""
+    stem = first.rpartition(": ")[0]
+    for common in (f"{stem}: " if stem else "", first):
+        if common and title != common and title.startswith(common):
+            rest = title[len(common) :].lstrip(" ,:")
+            return rest[:1].upper() + rest[1:]
+        if common and title.endswith(f": {common}"):
+            return title.removesuffix(f": {common}")
+    return title
 
 
 def _sheet(sheet: Sheet) -> dict:
