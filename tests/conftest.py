@@ -15,3 +15,17 @@ def tiny_networks_by_name():
     yield
     models.MODELS.clear()
     models.MODELS.update(before)
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """Judging is pretended."""
+    from support.pretended import Judge
+
+    from tfdeepfake.serving import jobs
+
+    judge = Judge()
+    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
+    monkeypatch.setattr(jobs, "POLL_S", 0.01)
+    yield judge
+    judge.go.set()

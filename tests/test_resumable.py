@@ -6,22 +6,12 @@ import time
 from email.utils import parsedate_to_datetime
 
 import httpx2
-import pytest
-from support.pretended import HOSTS, SOURCE, Judge, client, wait_for
+from support.pretended import HOSTS, SOURCE, client, wait_for
 
-from tfdeepfake.serving import jobs
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
 
 TUS = {"tus-resumable": "1.0.0"}
-
-
-@pytest.fixture
-def judge(monkeypatch):
-    judge = Judge()
-    monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
-    monkeypatch.setattr(jobs, "POLL_S", 0.01)
-    return judge
 
 
 def begun(web, length, name="my clip.mp4", **headers):
