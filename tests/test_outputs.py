@@ -149,6 +149,8 @@ def test_numbers_that_mean_nothing_are_refused_by_name(given, tmp_path, capsys, 
     ("command", "problem"),
     [
         ("prepare video_folder --dir nowhere", "nowhere: is no folder"),
+        ("prepare video_folders", "video_folders: is no builder. Did you mean video_folder?"),
+        ("prepare celeb_df", "celeb_df: needs the folder of the videos. Give --dir"),
         ("audit video_folder=nowhere", "nowhere: is no folder"),
         ("evaluate nowhere", "nowhere: is not a run folder"),
         ("evaluate {recipe}", "is a saved model folder and names no data set. Add --data"),

@@ -1,6 +1,8 @@
 """`tfdeepfake prepare`: a data set's videos to TFRecords."""
 
 import argparse
+import difflib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tfdeepfake.cli.flags import (
     read_options,
 )
 from tfdeepfake.cli.named_model import is_name
+from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -56,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
     need_whole(args, workers=(0, None), **dict.fromkeys(by_class, (1, None)))
     need_above_zero(args, "frame_rate")
     need_folder(args.dir)
+    need_builder(args.name, args.dir)
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
     recipe = ({} if args.like is None else fields_like(args.like)) | given_fields(args, DataRecipe)
@@ -79,6 +83,18 @@ def run(args: argparse.Namespace) -> None:
         **rate,
     )
     print(json.dumps(summary, indent=2, ensure_ascii=False) if args.json else "\n".join(summary_lines(summary)))
+
+
+def need_builder(name: str, folder: str | None) -> None:
+    """Refuses what `tfds_builders.prepare` would, before TensorFlow is loaded: no such builder, or no folder for it."""
+    package = Path(importlib.util.find_spec("tfds_builders").origin).parent
+    known = sorted(path.parent.name for path in package.glob("*/*_dataset_builder.py"))
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {', '.join(known)}."
+        raise InputError(name, "is no builder.", hint)
+    if name != "synthetic_faces" and folder is None:
+        raise InputError(name, "needs the folder of the videos.", "Give --dir FOLDER.")
 
 
 def fields_like(model: str) -> dict:
