@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.machine import usable_cores
 from tfdeepfake.memory import give_back_memory
 from tfdeepfake.quiet import LOG_LEVELS, close_stderr
 
@@ -52,7 +53,7 @@ def imap_ordered(
         for item in items:
             yield item, function(item)
         return
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     count = min(workers or cores, len(items))
     pool = [None] * count
     done, given, out = {}, 0, 0

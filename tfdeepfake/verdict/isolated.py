@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfdeepfake.machine import usable_cores
 from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.verdict.clock import Clock
 from tfdeepfake.verdict.looking import Failure, Looked, LookPlan, look
@@ -143,7 +144,7 @@ class Lookers:
     ):
         self._job = _Job("", plan, detector, None if weights is None else str(weights), memory_mb)
         begin = OwnProcess if memory_mb is None else functools.partial(plain_process, _PLAIN)
-        threads = max(1, (os.cpu_count() or 1) // processes)
+        threads = max(1, usable_cores() // processes)
         self._all = [begin(threads=threads) for _ in range(processes)]
         self._free = queue.LifoQueue()
         for process in self._all:
