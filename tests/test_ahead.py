@@ -57,9 +57,9 @@ def test_processes_are_begun_where_they_pay(begun, monkeypatch):
     assert looked(1) == ["here"] and looked(10) == ["here"] * 10 and not begun
     # The first file tells the pace: 11 more take longer than the start of processes is worth.
     assert looked(12) == ["here"] + ["ahead"] * 11 and begun.pop() == 4
-    monkeypatch.setattr(ahead, "free_bytes", lambda: 4 * GB)
+    monkeypatch.setattr(ahead, "free_bytes", lambda: 7 * GB)
     assert looked(12)[1:] == ["ahead"] * 11 and begun.pop() == 3
-    for name, value in (("free_bytes", 1.5 * GB), ("free_bytes", None), ("usable_cores", 1)):
+    for name, value in (("free_bytes", 2.5 * GB), ("free_bytes", None), ("usable_cores", 1)):
         with monkeypatch.context() as patch:
             patch.setattr(ahead, name, lambda value=value: value)
             assert looked(12) == ["here"] * 12 and not begun

@@ -138,6 +138,7 @@ def test_verdicts_are_those_of_one_process(tmp_path, monkeypatch, clip):
 
     monkeypatch.setattr(ahead, "WORTH_S", 0.0)
     monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "free_bytes", lambda: 64 << 30)
 
     folder = tmp_path / "videos"
     folder.mkdir()
