@@ -4,9 +4,10 @@ import av
 import numpy as np
 import pytest
 from support.media import frame_number, join, make_video, moving_frames, pack_b_frames
+from support.paff import write_paff
 
 from tfdeepfake.data import video
-from tfdeepfake.data.video import packets, survey
+from tfdeepfake.data.video import packets, read, survey
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.verdict.clock import TimeUp
 from tfdeepfake.verdict.looking import LookPlan, look
@@ -248,3 +249,25 @@ def test_a_file_that_takes_too_long_to_read_may_be_put_into_another_container(tm
     plan = LookPlan(DataRecipe(), "frame", "meso4", time_limit_s=60.0)
     failure = look(tmp_path / "a.wtv", plan, None).failure
     assert failure.status == "error" and "limit of 60 s" in failure.reason and "OUT.mp4" in failure.remedy
+
+
+@pytest.mark.parametrize("whole", [(), (1, 7, 8), tuple(range(0, 80, 2))])
+def test_raw_fields_are_counted_without_decoding_them(tmp_path, fed, monkeypatch, whole):
+    path = write_paff(tmp_path / "a.h264", moving_frames(80), whole=whole)
+    asked = ([57, 4], [79], [9, 10, 11], np.arange(80))
+
+    def told():
+        info = video.probe(path)
+        assert info.frame_count == 80 and info.fps == pytest.approx(25)
+        return [(got.frames, got.timestamps_s) for got in (video.read_frames(path, places) for places in asked)]
+
+    video.probe(path)
+    assert len(fed) <= survey.TRIED_PACKETS + 2
+    counted = told()
+    monkeypatch.setattr(survey.Survey, "starts", lambda self: None)
+    read._INDICES.clear()
+    fed.clear()
+    for one, other in zip(counted, told(), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    assert len(fed) > 2 * survey.TRIED_PACKETS

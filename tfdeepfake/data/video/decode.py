@@ -117,12 +117,14 @@ def _counted_frames(index, wanted, deadline):
     """`_decoded` by counting from the places that decoding can start at."""
     wanted = range(len(index.times)) if wanted is None else wanted
     places, firsts = index.starts.T.tolist()
+    # How many frames are in the packets before each: as many as packets, but for H.264 in fields.
+    before = firsts if index.codec == "h264" else places
     # Of each run: the packet it starts at, the position that then comes first, and the positions wanted of it.
     runs, last = [], None
     for position in wanted:
         start = max(0, bisect.bisect_right(firsts, position) - 1)
         # When a frame comes out, the packets of some that follow it have gone in.
-        if last is None or places[start] > last + LATEST_PACKETS:
+        if last is None or firsts[start] > last + LATEST_PACKETS:
             runs.append((places[start], firsts[start], []))
         last = position
         runs[-1][2].append(position)
@@ -145,7 +147,7 @@ def _counted_frames(index, wanted, deadline):
                     while (
                         frame is not None and not index.decoded and coming < len(places) and frame.pts >= places[coming]
                     ):
-                        position, coming = places[coming], coming + 1
+                        position, coming = before[coming], coming + 1
                     if position in chosen and frame is not None:
                         yield position, frame, decoder, doubtful
                     # Frame threads can bring out one more damaged frame in one run than in another.

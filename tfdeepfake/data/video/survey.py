@@ -9,6 +9,7 @@ import numpy as np
 from tfdeepfake.data.video import headers
 from tfdeepfake.data.video.check import VideoError, encrypted
 from tfdeepfake.data.video.encrypted import encryption
+from tfdeepfake.data.video.h264_fields import FieldPairs
 from tfdeepfake.data.video.packets import decoded, demuxed
 from tfdeepfake.data.video.shown import Looker, container_aspect
 
@@ -106,6 +107,7 @@ class Survey:
         self.counted = self.raw or self.codec in COUNTED.get(self.kind, ())
         self.doubted = self.counted or (self.plain and not self.trusted)
         self.out, self.tried, self.start, self.no_keys = [], 0, None, set()
+        self.pairs = FieldPairs() if self.raw and self.codec == "h264" else None
         trying, signatures = True, set()
         for packet in demuxed(container, stream, deadline):
             if packet.has_sidedata("encryption_info"):
@@ -136,7 +138,9 @@ class Survey:
         if self.codec == "h264" and packet.pts is None and packet.dts is None and self.ticks and not self.raw:
             self._note_second_field()
             return
-        shown = not packet.is_discard and headers.is_shown(self.codec, packet)
+        second = self.pairs is not None and self.pairs.is_second(packet)
+        self.fields = self.fields or second
+        shown = not packet.is_discard and not second and headers.is_shown(self.codec, packet)
         if self.start is None and packet.is_keyframe:
             self.start = len(self.ticks)
         # A frame that is shown before the first keyframe may need others that were cut away: only decoding tells.
@@ -227,16 +231,21 @@ class Survey:
 
     def starts(self) -> np.ndarray | None:
         """`Index.starts` of a stream whose frames are counted; None where packets and frames do not match."""
-        if not self.counted or len(self.out) != self.tried or None in self.slices:
+        tried = self.shown[: self.tried]
+        # The last field may lack its second.
+        lone = self.fields and bool(tried) and tried[-1]
+        if not self.counted or None in self.slices or len(self.out) not in (sum(tried), sum(tried) - lone):
             return None
-        starts = []
+        starts, before = [], np.cumsum(self.shown) - self.shown
         for place, kind in enumerate(self.slices):
             if self.codec == "mpeg4" and kind == headers.I_IMAGE:
                 after = self.slices[place + 1 :]
                 starts.append(
                     (place, place + next((n for n, later in enumerate(after) if later != headers.B_IMAGE), len(after)))
                 )
-            if (self.codec == "h264" and kind == IDR_H264) or (self.codec == "h263" and kind == headers.I_IMAGE):
+            if self.codec == "h264" and kind == IDR_H264 and self.shown[place]:
+                starts.append((place, before[place]))  # frames of two fields take two packets
+            if self.codec == "h263" and kind == headers.I_IMAGE:
                 starts.append((place, place))
             if self.codec == "hevc" and kind in (*IDR_HEVC, *OPEN_HEVC):
                 # Leading frames that refer to what went before are dropped when decoding starts here.
