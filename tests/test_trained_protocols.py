@@ -14,7 +14,8 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.protocols import runs, training_time
-from tfdeepfake.protocols.rows import changed, overrides_of
+from tfdeepfake.protocols.ablations import paper_tables
+from tfdeepfake.protocols.rows import Row, changed, overrides_of
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
@@ -218,6 +219,15 @@ def test_data_prepared_otherwise_need_to_be_allowed(data_dir, tmp_path, capsys):
     assert main(wanted) == 2
     told = capsys.readouterr().err
     assert "height_px 32 (preset 108)" in told and "tfdeepfake prepare video_folder" in told
+
+
+def test_rows_of_ablations_stand_in_the_tables_that_the_paper_has_of_them():
+    config, labels = (
+        TrainConfig(),
+        {"tall": ("P4 Table 1: TALL", "P4 Table 7: 3"), "both": ("P4 Table 1: x", "P4 Table 7: 7")},
+    )
+    rows = [Row(name, name, config, labels=text) for name, text in labels.items()]
+    assert paper_tables(rows) == {"P4 Table 7": {"tall": "3 (tall)", "both": "7 (both)"}}
 
 
 def test_settings_are_laid_over_those_of_the_preset():

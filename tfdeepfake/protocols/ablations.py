@@ -11,10 +11,23 @@ from tfdeepfake.protocols.rows import Row
 from tfdeepfake.protocols.training_plan import Plan, Table
 from tfdeepfake.protocols.work import Reports, Written
 
+# The tables that hold ablations; presets stand in others, too.
+TABLES = tuple(f"P4 Table {number}" for number in (5, 7, 8, 9, 10, 11))
+
 
 def ablations(rows: Sequence[Row], data: PreparedData) -> Table:
     """A row for each preset; the first one is what all others are compared with."""
     return Table(rows, write)
+
+
+def paper_tables(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """{table: {row: its name there}} of `TABLES`, in their order, of those that two rows or more stand in."""
+    of_table = {}
+    for row in rows:
+        for label in row.labels:
+            table, _, name = label.partition(": ")
+            of_table.setdefault(table, {}).setdefault(row.name, f"{name} ({row.name})")
+    return {table: of_table[table] for table in TABLES if len(of_table.get(table, ())) > 1}
 
 
 def write(plan: Plan, reports: Reports) -> Written:
@@ -23,14 +36,7 @@ def write(plan: Plan, reports: Reports) -> Written:
     base = plan.rows[0].name
     title = f"Ablations, trained and tested {plan.where}"
     sheets = [write_tables(plan.run_dir, plan.name, title, [*notes_of(plan), LEVEL, PAIRED], "preset", figures)]
-    of_table = {}
-    for row in plan.rows:
-        for label in row.labels:
-            table, _, name = label.partition(": ")
-            of_table.setdefault(table, {}).setdefault(row.name, f"{name} ({row.name})")
-    for table, labels in sorted(of_table.items(), key=lambda one: [int(n) for n in one[0].split() if n.isdigit()]):
-        if len(labels) < 2:
-            continue
+    for table, labels in paper_tables(plan.rows).items():
         labels = labels if base in labels else {base: f"({base})", **labels}
         named = [dataclasses.replace(one, model=labels[one.model]) for one in figures if one.model in labels]
         notes = [f"Rows are those of {table}; {DIFFERENCE}AUC is paired."]
