@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> None:
     need_whole(args, workers=(0, None), **dict.fromkeys(by_class, (1, None)))
     need_above_zero(args, "frame_rate")
     need_folder(args.dir)
-    need_builder(args.name, args.dir)
     if args.data_dir:
         check_output_folder(Path(args.data_dir).expanduser())
     recipe = ({} if args.like is None else fields_like(args.like)) | given_fields(args, DataRecipe)
     input_type = recipe.pop("input_type", "clip")
+    need_builder(args.name, args.dir)
     load_tensorflow()
     from tfds_builders.prepare import prepare
 
