@@ -7,11 +7,12 @@ from fnmatch import fnmatchcase
 import keras
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.training import fused
 from tfdeepfake.training.config import TrainConfig
 
 
 def optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of a config.
+    """The Keras optimizer of a config, its updates in one pass (`fused`).
 
     Args:
       config: TrainConfig. `epsilon` is epsilon-hat of arXiv:1412.6980 (end of Sec. 2), as in Keras; PyTorch adds its
@@ -21,11 +22,11 @@ def optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
     """
     shared = {"learning_rate": learning_rate(config, steps), "global_clipnorm": config.clip_norm}
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(momentum=config.momentum, weight_decay=config.weight_decay or None, **shared)
+        return fused.SGD(momentum=config.momentum, weight_decay=config.weight_decay or None, **shared)
     shared |= {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": config.epsilon}
     if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(weight_decay=config.weight_decay, **shared)
-    return keras.optimizers.Adam(**shared)
+        return fused.AdamW(weight_decay=config.weight_decay, **shared)
+    return fused.Adam(**shared)
 
 
 def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
