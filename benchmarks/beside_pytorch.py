@@ -2,14 +2,16 @@
 
     python benchmarks/beside_pytorch.py --python torch_environment/bin/python [--what forward step] [--steps 2]
       [--only clip_vit_l14] [--batch 8 32] [--runtimes Keras PyTorch]
-      [--processor-time]
+      [--processor-time] [--peak]
 
 PyTorch lives in an environment of its own (`python -m venv torch_environment`, `pip install torch torchvision timm`).
-Weights are random, sizes, batches and optimizer (SGD with momentum) equal; each figure is the least of --steps calls
-behind one that warms up, every network and runtime in a process of its own, one after another. `forward` prints
-milliseconds a face of Keras, LiteRT (one example at a time, as verdicts run it), ONNX Runtime and PyTorch; `step` the
-seconds of a training step and of a forward pass of a batch of 4. Behind them stand the ratios to PyTorch.
-With --processor-time all seconds are those of the process on all cores, for machines that others use as well.
+Weights are random, sizes, batches and optimizer (SGD with momentum, as `tfdeepfake train` has it) equal; each figure is
+the least of --steps calls behind one that warms up, every network and runtime in a process of its own, one after
+another. `forward` prints milliseconds a face of Keras, LiteRT (one example at a time, as verdicts run it), ONNX Runtime
+and PyTorch; `step` the seconds of a training step and of a forward pass of a batch of 4: by the clock, and behind a
+slash of processor time on all cores. Behind them stand the ratios to PyTorch, by the clock, or with --processor-time by
+that; then threads that wait for others sleep, as on machines that others use as well. --peak prints what a product of
+two matrices of 4096 x 4096 reaches in float32.
 Making the LiteRT form of `clip_vit_l14` takes 20 GB of memory, and its ONNX form would be over 2 GB: leave both out by
 --runtimes. Inception I3D is not among the networks: torchvision, timm and pytorchvideo do not have it.
 """
@@ -43,15 +45,14 @@ STEP_BATCH = 4
 
 
 def seconds(call, job, rounds=1):
-    """Least time of a call behind the first."""
-    clock = time.process_time if job["processor_time"] else time.perf_counter
+    """[least time of a call behind the first by the clock, least processor time]."""
     call()
     times = []
     for _ in range(job["steps"] * rounds):
-        start = clock()
+        start = time.perf_counter(), time.process_time()
         call()
-        times.append(clock() - start)
-    return min(times)
+        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return [min(column) for column in zip(*times, strict=True)]
 
 
 def torch_network(made_by):
@@ -96,6 +97,7 @@ def of_keras(job):
     import numpy as np
 
     from tfdeepfake import models
+    from tfdeepfake.training import fused
 
     model = _network(models, job)
     rng = np.random.default_rng(0)
@@ -105,7 +107,7 @@ def of_keras(job):
         return seconds(lambda: model.predict_on_batch(batch), job)
     labels = (np.arange(job["batch"])[:, None] % 2).astype("float32")
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss, jit_compile=False)
+    model.compile(fused.SGD(1e-3, momentum=0.9), loss, jit_compile=False)
     return seconds(lambda: model.train_on_batch(batch, labels), job)
 
 
@@ -132,7 +134,7 @@ def of_litert(job):
     shape = (1, *model.inputs[0].shape[1:])
     compiled = CompiledModel(convert(model), job["network"])
     batch = {"frames": np.random.default_rng(0).integers(0, 256, shape, np.uint8)}
-    return job["batch"] * seconds(lambda: compiled.predict_on_batch(batch), job, rounds=3)
+    return [job["batch"] * one for one in seconds(lambda: compiled.predict_on_batch(batch), job, rounds=3)]
 
 
 def of_onnx(job):
@@ -157,11 +159,40 @@ def of_onnx(job):
     return seconds(lambda: session.run(["logit"], batch), job)
 
 
+SIDE = 4096
+
+
+def peak_of_numpy(job):
+    import numpy as np
+
+    a = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
+    return seconds(lambda: a @ a, job)
+
+
+def peak_of_keras(job):
+    from tfdeepfake.quiet import load_tensorflow
+
+    load_tensorflow()
+    import numpy as np
+    import tensorflow as tf
+
+    a = tf.constant(np.random.default_rng(0).random((SIDE, SIDE), np.float32))
+    return seconds(lambda: tf.matmul(a, a)[0, 0].numpy(), job)
+
+
+def peak_of_torch(job):
+    import torch
+
+    a = torch.rand(SIDE, SIDE)
+    return seconds(lambda: a @ a, job)
+
+
+PEAKS = {"numpy": peak_of_numpy, "TensorFlow": peak_of_keras, "PyTorch": peak_of_torch}
 RUNTIMES = {"Keras": of_keras, "LiteRT": of_litert, "ONNX": of_onnx, "PyTorch": of_torch}
 
 
 def measured(python, runtime, job):
-    """Seconds of a batch, or the reason why there are none."""
+    """[seconds of a batch by the clock, processor seconds], or the reason why there are none."""
     job = job | {"runtime": runtime}
     interpreter = python if runtime == "PyTorch" else sys.executable
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" or runtime != "PyTorch"}
@@ -180,16 +211,24 @@ def line(cells):
 
 
 def shown(value, scale):
-    return value if isinstance(value, str) else f"{scale * value:.3g}"
+    return value if isinstance(value, str) else " / ".join(f"{scale * one:.3g}" for one in value)
 
 
-def ratios(times):
-    """How many times as fast as PyTorch each is."""
+def ratios(times, by):
+    """How many times as fast as PyTorch each is, by the clock (0) or by processor time (1)."""
     torch = times.get("PyTorch", "")
     if isinstance(torch, str):
         return "-"
     known = {name: value for name, value in times.items() if name != "PyTorch" and not isinstance(value, str)}
-    return ", ".join(f"{name} {torch / value:.2f}" for name, value in known.items())
+    return ", ".join(f"{name} {torch[by] / value[by]:.2f}" for name, value in known.items())
+
+
+def print_peaks(python, job):
+    line(["product of two matrices", "GFLOP/s by the clock", "GFLOP/s of processor time"])
+    line(["---"] * 3)
+    for name in PEAKS:
+        took = measured(python, name, job)
+        line([name, *([took, ""] if isinstance(took, str) else [f"{2e-9 * SIDE**3 / one:.0f}" for one in took])])
 
 
 def main():
@@ -201,36 +240,41 @@ def main():
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES, help="of the forward passes")
     parser.add_argument("--processor-time", action="store_true")
+    parser.add_argument("--peak", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         job = json.loads(args.job)
-        print(json.dumps(RUNTIMES[job["runtime"]](job)))
+        print(json.dumps((PEAKS if job["what"] == "peak" else RUNTIMES)[job["runtime"]](job)))
         return
     if args.python is None:
         parser.error("--python needs the interpreter of an environment that has PyTorch.")
+    by, shared = int(args.processor_time), {"steps": args.steps, "processor_time": args.processor_time}
+    if args.peak:
+        print_peaks(args.python, {"what": "peak"} | shared)
     if "forward" in args.what:
         line(["network", "batch", *(f"{name}, ms a face" for name in args.runtimes), "times as fast as PyTorch"])
         line(["---"] * (3 + len(args.runtimes)))
         for name, (made_by, size, frames) in FORWARD.items():
             for batch in args.batch if args.only is None or name in args.only else ():
                 job = {"what": "forward", "network": name, "made_by": made_by, "size_px": size, "frames": frames}
-                job |= {"batch": batch, "steps": args.steps, "processor_time": args.processor_time}
+                job |= {"batch": batch} | shared
                 times = {runtime: measured(args.python, runtime, job) for runtime in args.runtimes}
-                line([name, str(batch), *(shown(times[one], 1e3 / batch) for one in args.runtimes), ratios(times)])
+                line([name, str(batch), *(shown(times[one], 1e3 / batch) for one in args.runtimes), ratios(times, by)])
     if "step" in args.what:
-        line(["network", "step, Keras / PyTorch, s", "forward, Keras / PyTorch, s", "times as fast as PyTorch"])
-        line(["---"] * 4)
+        heads = [f"{what} in {name}, s" for what in ("step", "forward") for name in ("Keras", "PyTorch")]
+        line(["network", *heads, "times as fast as PyTorch"])
+        line(["---"] * 6)
         for name, (made_by, size, frames) in STEP.items():
             if args.only is not None and name not in args.only:
                 continue
             cells, speeds = [name], []
             for what in ("step", "forward"):
                 job = {"what": what, "network": name, "made_by": made_by, "size_px": size, "frames": frames}
-                job |= {"batch": STEP_BATCH, "steps": args.steps, "processor_time": args.processor_time}
+                job |= {"batch": STEP_BATCH} | shared
                 times = {runtime: measured(args.python, runtime, job) for runtime in ("Keras", "PyTorch")}
-                cells.append(" / ".join(shown(times[one], 1) for one in ("Keras", "PyTorch")))
-                speeds.append(f"{what} {ratios(times)}")
+                cells += [shown(times[one], 1) for one in ("Keras", "PyTorch")]
+                speeds.append(f"{what} {ratios(times, by)}")
             line([*cells, "; ".join(speeds)])
 
 
