@@ -13,6 +13,7 @@ from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.initializers import small_normal
+from tfdeepfake.layers.normalization import LayerNormalization
 from tfdeepfake.weights import imagenet
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def swin(
 
 
 def _norm(x, name):
-    return layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+    return LayerNormalization(epsilon=EPSILON, name=name)(x)
 
 
 def _dense(x, units, name, **kwargs):

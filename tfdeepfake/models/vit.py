@@ -14,6 +14,7 @@ from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.initializers import small_normal
+from tfdeepfake.layers.normalization import LayerNormalization
 
 if TYPE_CHECKING:
     import keras
@@ -177,7 +178,7 @@ def vit(
 
 
 def _norm(x, epsilon, name):
-    return layers.LayerNormalization(epsilon=epsilon, name=name)(x)
+    return LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
 def _dense(x, units, name, **kwargs):
