@@ -14,6 +14,8 @@ from tfdeepfake.cli.main import main
 from tfdeepfake.embeddings import clusters
 from tfdeepfake.embeddings.features import Embeddings
 from tfdeepfake.embeddings.page import write_page
+from tfdeepfake.model_folder import write_recipe
+from tfdeepfake.recipe import DataRecipe, Recipe
 
 
 def groups(count=4, each=20, size=12, seed=0):
@@ -151,3 +153,13 @@ def test_embed_from_the_command_line(tmp_path, capsys):
     assert "t-SNE" in printed and "by label" in printed
     assert main(["embed", str(tmp_path / "model"), "--out", str(out)]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "embed", "correlate", "calibrate"])
+def test_data_that_are_not_there_are_told_before_weights_are_read(tmp_path, capsys, verb):
+    """Those of a large network take longer to read than a slip takes to be told: this folder has none at all."""
+    (tmp_path / "model").mkdir()
+    write_recipe(tmp_path / "model", Recipe("clip_vit_l14", data=DataRecipe(input_type="frame", num_frames=2)))
+    told = ["--data", "video_folder", "--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main([verb, str(tmp_path / "model"), *told]) == 2
+    assert "video_folder: is not prepared below" in capsys.readouterr().err

@@ -128,6 +128,7 @@ def curves(
     input_name: str = "frames",
     steps: int = STEPS,
     seed: int = 0,
+    ends: tuple[float, float, float] | None = None,
 ) -> Curves:
     """Takes an input apart in the order of a map, and puts it together again.
 
@@ -138,6 +139,7 @@ def curves(
       input_name: which of the inputs it lies over; the other one stays.
       steps: S.
       seed: of the order among equal places.
+      ends: logits of the input whole, emptied and blurred, which are the same for all maps; computed when not given.
     Returns:
       Curves.
     """
@@ -145,8 +147,10 @@ def curves(
     original = np.asarray(whole).reshape(-1, *whole.shape[-3:])
     place = ranks(values, np.random.default_rng(seed))[..., None]
     (mean, blurred), fractions = emptied(original), np.linspace(0, 1, steps + 1)
-    rows = [np.where(place < part, mean, original) for part in fractions]
-    rows += [np.where(place < part, original, blurred) for part in fractions[:-1]]
+    between = fractions[1:-1]
+    rows = [np.where(place < part, mean, original) for part in between]
+    rows += [np.where(place < part, original, blurred) for part in between]
+    rows += [] if ends else [original, mean, blurred]
     logits = []
     for start in range(0, len(rows), 4):
         part = rows[start : start + 4]
@@ -154,7 +158,10 @@ def curves(
         batch[input_name] = np.stack([row.reshape(whole.shape) for row in part])
         logits.append(np.asarray(score(batch), np.float64).reshape(-1))
     said = np.concatenate(logits)
-    return Curves(fractions, said[: steps + 1], np.append(said[steps + 1 :], said[0]))
+    whole_said, emptied_said, blurred_said = ends or said[-3:]
+    deletion = [whole_said, *said[: steps - 1], emptied_said]
+    insertion = [blurred_said, *said[steps - 1 : 2 * (steps - 1)], whole_said]
+    return Curves(fractions, np.array(deletion), np.array(insertion))
 
 
 def area(curve: np.ndarray) -> float:
@@ -184,9 +191,9 @@ def curve_scores(
     rng = np.random.default_rng(seed)
     own = curves(score, inputs, values, input_name, seed=seed)
     step()
-    by_chance = []
+    by_chance, ends = [], (own.deletion[0], own.deletion[-1], own.insertion[0])
     for _ in range(num_random):
-        by_chance.append(curves(score, inputs, random_map(rng, values.shape), input_name))
+        by_chance.append(curves(score, inputs, random_map(rng, values.shape), input_name, ends=ends))
         step()
     scores = {}
     for name in ("deletion", "insertion"):

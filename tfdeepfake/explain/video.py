@@ -100,7 +100,8 @@ def explain_video(
             image.save(temporary, "JPEG", quality=88)
         scores, plots = {}, {}
         if settings.num_random:
-            log(f"scoring the maps of face {face['face']} ...")
+            passes = len(places) * (1 + settings.num_random) * 2 * scored.STEPS
+            log(f"scoring the maps of face {face['face']}: about {passes} passes of the network (--num-random) ...")
             total = len(places) * (1 + settings.num_random + NETWORKS)
             with tqdm(total=total, desc="scores", unit="map", disable=None, leave=False) as bar:
                 scores, plots = _scores(model, recipe, places, functions[0], worst, settings, masks, bar.update)
