@@ -15,6 +15,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table import table
 from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.verdict import calibrate as own
+from tfdeepfake.verdict import named
 from tfdeepfake.verdict.settings import JudgeSettings
 
 NETWORK = brightness_network()
@@ -126,7 +127,7 @@ def test_a_stopped_run_goes_on(folder, capsys):
     assert "15 real videos" in told.out and "1 unreadable" in told.out
 
 
-def test_too_few_videos_are_refused_before_and_after_faces_were_looked_for(folder, capsys):
+def test_too_few_videos_are_refused_before_and_after_faces_were_looked_for(folder, capsys, monkeypatch):
     tmp_path, judged = folder
     fakes = sorted((tmp_path / "videos" / "Fake").iterdir())
     (tmp_path / "list.csv").write_text(
@@ -139,6 +140,9 @@ def test_too_few_videos_are_refused_before_and_after_faces_were_looked_for(folde
     command = ["calibrate", str(tmp_path / "model"), "--out", str(tmp_path / "mine"), "--data"]
     assert main([*command, str(tmp_path / "list.csv")]) == 2 and not judged
     assert "14 fake and 6 real videos labelled; a threshold needs 10 of each" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(named, "locate", lambda *_, **__: pytest.fail("looked for a model that may be 1.2 GB away"))
+        assert main(["calibrate", "gend_clip_l14", *command[2:], str(tmp_path / "list.csv")]) == 2
     for path in fakes[:5]:
         path.rename(path.with_name(f"faceless_{path.name}"))
     assert main([*command, str(tmp_path / "videos")]) == 2

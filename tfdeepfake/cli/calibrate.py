@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from tfdeepfake.verdict import calibrate, named
 
     calibrate.check_out(Path(args.out))
+    if is_files:  # a slip there should not cost a download
+        calibrate.enough_labelled(args.data, settings.frame_rate)
     located = named.locate(args.model, log=print_line)
     folder = located.ready(print_line)
     if is_files:

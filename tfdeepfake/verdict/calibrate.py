@@ -86,8 +86,7 @@ def calibrate_videos(
     model_folder = find_model_folder(model_folder)
     recipe = load_recipe(model_folder)
     check_out(out)
-    media, labels = labelled(data, settings.frame_rate)
-    _check_enough({name: row["label"] for name, row in labels.items()}, "labelled")
+    media, labels = enough_labelled(data, settings.frame_rate)
     network = load_network(model_folder, runtime=runtime, log=log, num_files=len(media))
     run = digest({"recipe": network.recipe.to_dict(), "version": __version__} | settings.that_change_scores())
     records = list(_records(media, network, settings, out / FOLDER, run, log, guarded))
@@ -192,6 +191,17 @@ def check_out(out: Path) -> None:
         raise InputError(out, "is a saved model folder already.", "Give another --out.")
     if out.exists() and (not out.is_dir() or any(path.name != FOLDER for path in out.iterdir())):
         raise InputError(out, "is not empty.", "Give another --out.")
+
+
+def enough_labelled(data: Path | str, frame_rate: float | None = None) -> tuple[list, dict[str, dict]]:
+    """As `labelled`.
+
+    Raises:
+      InputError: as `labelled`; a class has too few videos.
+    """
+    media, labels = labelled(data, frame_rate)
+    _check_enough({name: row["label"] for name, row in labels.items()}, "labelled")
+    return media, labels
 
 
 def labelled(data: Path | str, frame_rate: float | None = None) -> tuple[list, dict[str, dict]]:
