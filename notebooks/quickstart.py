@@ -31,8 +31,10 @@ print("tfdeepfake", tfdeepfake.__version__)
 
 # Everything is written below this folder.
 WORK = Path(os.environ.get("TFDEEPFAKE_WORK", "tfdeepfake_quickstart"))
-# "small" is for a quick look: fewer people, fewer epochs. The demo of the README is the whole one.
-SMALL = os.environ.get("TFDEEPFAKE_SIZE", "small") == "small"
+# "small" is for a quick look: fewer people, fewer epochs; "tiny" only shows that all runs. The demo of the README is
+# the whole one.
+SIZE = os.environ.get("TFDEEPFAKE_SIZE", "small")
+PEOPLE, EPOCHS = {"tiny": ((3, 2, 2), 1), "small": ((8, 3, 3), 2), "whole": ((36, 8, 16), 10)}[SIZE]
 
 # %% [markdown]
 # ## Data that needs no download
@@ -43,8 +45,7 @@ SMALL = os.environ.get("TFDEEPFAKE_SIZE", "small") == "small"
 # %%
 from tfds_builders.prepare import prepare
 
-people = (8, 3, 3) if SMALL else (36, 8, 16)
-summary = prepare("synthetic_faces", input_type="clip", data_dir=WORK / "data", identities=people)
+summary = prepare("synthetic_faces", input_type="clip", data_dir=WORK / "data", identities=PEOPLE)
 print(summary["splits"])
 assert set(summary["splits"]) == {"train", "validation", "test"}
 
@@ -63,7 +64,7 @@ config = TrainConfig(
     network_args={"backbone": "small", "batch_norm": True, "flow_widths": [16, 32]},
     data=summary["version"],
     data_dir=str(WORK / "data"),
-    epochs=2 if SMALL else 10,
+    epochs=EPOCHS,
     batch_size=8,
     learning_rate=1e-3,
     augment="flip",

@@ -55,7 +55,7 @@ def run_cells(name, folder, **environment):
 
 @pytest.mark.slow
 def test_the_quickstart_runs_top_to_bottom(tmp_path):
-    work, said = run_cells("quickstart", tmp_path, TFDEEPFAKE_SIZE="small")
+    work, said = run_cells("quickstart", tmp_path, TFDEEPFAKE_SIZE="tiny")
     pages = ("verdicts/index.html", "explained/index.html", "served/quickstart/README.md")
     for path in (*pages, "run/scores_validation.csv"):
         assert (work / path).is_file(), path
