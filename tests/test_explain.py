@@ -128,7 +128,7 @@ def test_nothing_is_differentiated_before_the_map():
 
     for name in ("blocks_0_norm1", "blocks_2_norm1"):  # `features` lies between them
         layer = model.get_layer(name)
-        layer.call = lambda x, call=layer.call: noting(call(x))
+        layer.call = lambda x, call=layer.call, **kwargs: noting(call(x, **kwargs))
         maps = gradcam(model)(random_inputs(model, batch=1))["frames"]
         assert np.isfinite(maps.values).all() and len(passed) == (name == "blocks_2_norm1")
     assert "call" not in vars(model.get_layer("features")), "the layer is as it was"

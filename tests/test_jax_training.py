@@ -133,7 +133,8 @@ def test_a_run_on_two_devices_stopped_inside_an_epoch_has_the_curve_of_one_that_
 
 
 def test_the_backend_is_chosen_before_keras_is_loaded(monkeypatch, tmp_path, capsys):
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "")  # what is not there before it is not put back
+    monkeypatch.delenv("KERAS_BACKEND")
     use_backend("jax")
     assert os.environ["KERAS_BACKEND"] == "jax"
     with pytest.raises(InputError, match="KERAS_BACKEND: is jax; this run is on tensorflow.*--backend jax"):
