@@ -86,7 +86,7 @@ def measure_parts(case):
         import tensorflow  # noqa: F401
     from tfdeepfake.compiled.choice import load_for_verdict
     from tfdeepfake.data import examples, faces  # noqa: F401
-    from tfdeepfake.verdict.batch import judge
+    from tfdeepfake.verdict.judging import judge
 
     lap("imports")
     model, recipe = load_for_verdict(case["model"], case["runtime"])

@@ -1,6 +1,7 @@
 """The docs say what is there: commands parse, files exist, arguments are the functions', papers have references."""
 
 import ast
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -137,3 +138,14 @@ def papers(path):
 def test_every_paper_that_is_named_has_its_reference():
     cited = set().union(*map(papers, CODE))
     assert len(cited) > 20 and not cited - papers(ROOT / "docs" / "papers.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_what_there_is(path):
+    """Also where they import inside functions, which no test calls."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfdeepfake"):
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
