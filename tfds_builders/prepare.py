@@ -1,7 +1,6 @@
 """`prepare`: builds a data set below a data dir, or says that it is there already."""
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
@@ -11,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tfdeepfake.data import builder_names
+from tfdeepfake.data.builder_names import need_builder
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full
 from tfdeepfake.quiet import hide_prints, hide_tfds
@@ -18,26 +19,7 @@ from tfdeepfake.recipe import DataRecipe
 from tfds_builders.core.beam import parse_options
 
 # Builder: module of its class. Those of published sets have a `LIST` that reads the folder, see `manual`.
-BUILDERS = {
-    name: f"tfds_builders.{name}"
-    for name in (
-        "synthetic_faces",
-        "video_folder",
-        "self_blended",
-        "face_forensics",
-        "celeb_df",
-        "dfdc",
-        "dfdc_preview",
-        "deeper_forensics",
-        "kodf",
-        "wild_deepfake",
-        "diffusion_gan_bedroom",
-        "celeb_df_pp",
-        "df40",
-        "fake_av_celeb",
-        "deepfake_eval_2024",
-    )
-}
+BUILDERS = {name: f"tfds_builders.{name}" for name in builder_names.BUILDERS}
 
 
 def prepare(
@@ -79,12 +61,7 @@ def prepare(
     Raises:
       InputError: unknown builder or choice, nothing usable, a full disk, another process prepares the same set.
     """
-    if name not in BUILDERS:
-        near = difflib.get_close_matches(name, BUILDERS, 1)
-        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {', '.join(BUILDERS)}."
-        raise InputError(name, "is no builder.", hint)
-    if name != "synthetic_faces" and dir is None:
-        raise InputError(name, "needs the folder of the videos.", "Give --dir FOLDER.")
+    need_builder(name, dir)
     if name == "synthetic_faces" and dir is not None:
         raise InputError(
             "dir", f"is not used by {name}, which draws its videos.", "Leave it out, or prepare video_folder."

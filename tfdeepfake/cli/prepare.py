@@ -1,8 +1,6 @@
 """`tfdeepfake prepare`: a data set's videos to TFRecords."""
 
 import argparse
-import difflib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from tfdeepfake.cli.flags import (
     read_options,
 )
 from tfdeepfake.cli.named_model import is_name
-from tfdeepfake.errors import InputError
+from tfdeepfake.data.builder_names import need_builder
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
 from tfdeepfake.recipe import DataRecipe
@@ -83,18 +81,6 @@ def run(args: argparse.Namespace) -> None:
         **rate,
     )
     print(json.dumps(summary, indent=2, ensure_ascii=False) if args.json else "\n".join(summary_lines(summary)))
-
-
-def need_builder(name: str, folder: str | None) -> None:
-    """Refuses what `tfds_builders.prepare` would, before TensorFlow is loaded: no such builder, or no folder for it."""
-    package = Path(importlib.util.find_spec("tfds_builders").origin).parent
-    known = sorted(path.parent.name for path in package.glob("*/*_dataset_builder.py"))
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = (f"Did you mean {near[0]}? " if near else "") + f"There are {', '.join(known)}."
-        raise InputError(name, "is no builder.", hint)
-    if name != "synthetic_faces" and folder is None:
-        raise InputError(name, "needs the folder of the videos.", "Give --dir FOLDER.")
 
 
 def fields_like(model: str) -> dict:
