@@ -1,14 +1,11 @@
 """Saved model folder -> a LiteRT file of fewer bits, with what that does to its scores on drawn videos."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake.compiled.convert import NotConverted, convert
 from tfdeepfake.compiled.folder import COMPILED_FILE, FACTS_FILE, CompiledModel
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path, sha256, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 from tfdeepfake.serving import reduced
 
 
@@ -25,14 +22,13 @@ def export_reduced(
       model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
       out_dir: made when absent.
       precision: a key of `reduced.LIMITS`; "int8_full" is calibrated with faces of drawn videos.
-      log, most: see `reduced.smaller_form`.
+      log, most: see `reduced.write_smaller_form`.
     Returns:
       Path of the .tflite file.
     Raises:
       InputError: the folder cannot be used, its network has no such form, it finds no face in the drawn videos, or a
         score moves by more than `most`.
     """
-    model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
 
     def make(model, recipe, calibration):
         try:
@@ -42,14 +38,6 @@ def export_reduced(
             problem = f"has no form of {precision}: {error}."
             raise InputError(recipe.network, problem, "Try another --precision.") from error
 
-    content, recipe, moved = reduced.smaller_form(model_folder, precision, make, log, most)
-    facts = {"network": recipe.network, "weights_sha256": recipe.weights_sha256, "precision": precision}
-    with atomic_path(out_dir / COMPILED_FILE) as temporary:
-        Path(temporary).write_bytes(content)
-    with atomic_path(out_dir / RECIPE_FILE) as temporary:
-        shutil.copyfile(model_folder / RECIPE_FILE, temporary)
-    made_of = facts | {"network_args": recipe.network_args}
-    write_json(
-        out_dir / FACTS_FILE, {"made_of": made_of, "sha256": sha256(out_dir / COMPILED_FILE), "score_change": moved}
-    )
-    return out_dir / COMPILED_FILE
+    out_dir = Path(out_dir)
+    paths = out_dir / COMPILED_FILE, out_dir / FACTS_FILE
+    return reduced.write_smaller_form(model_folder, *paths, precision, make, log, most)

@@ -1,6 +1,5 @@
 """Saved model folder -> an ONNX file of fewer bits, with what that does to its scores on drawn videos; extra `onnx`."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,8 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.files import atomic_path, sha256, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 from tfdeepfake.quiet import hide_stderr
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.serving import reduced
@@ -63,7 +60,7 @@ def export_reduced(
       precision: "float16" stores weights in 16 bits and computes in float32; "int8" stores them in 8 bits and brings
         the inputs of layers to 8 bits as they come; "int8_full" brings these to 8 bits by ranges that faces of drawn
         videos show.
-      log, most: see `reduced.smaller_form`.
+      log, most: see `reduced.write_smaller_form`.
     Returns:
       Path of the ONNX file.
     Raises:
@@ -71,7 +68,6 @@ def export_reduced(
         finds no face in the drawn videos, or a score moves by more than `most`.
     """
     need_packages()
-    model_folder, out_dir = find_model_folder(model_folder), Path(out_dir)
 
     def make(model, recipe, calibration):
         whole = converted(model, recipe)
@@ -82,16 +78,10 @@ def export_reduced(
             problem = f"has no form of {precision}: {type(error).__name__}: {str(error)[:300]}".replace("\n", " ")
             raise InputError(recipe.network, problem, "Try another --precision.") from error
 
-    content, recipe, moved = reduced.smaller_form(model_folder, precision, make, log, most)
-    with atomic_path(out_dir / ONNX_FILE) as temporary:
-        Path(temporary).write_bytes(content)
-    with atomic_path(out_dir / RECIPE_FILE) as temporary:
-        shutil.copyfile(model_folder / RECIPE_FILE, temporary)
-    made_of = {"network": recipe.network, "weights_sha256": recipe.weights_sha256, "precision": precision}
-    made_of["network_args"] = recipe.network_args
-    digest = sha256(out_dir / ONNX_FILE)
-    write_json(out_dir / FACTS_FILE, {"made_of": made_of, "sha256": digest, "score_change": moved})
-    return out_dir / ONNX_FILE
+    out_dir = Path(out_dir)
+    return reduced.write_smaller_form(
+        model_folder, out_dir / ONNX_FILE, out_dir / FACTS_FILE, precision, make, log, most
+    )
 
 
 def _halved(content: bytes) -> bytes:

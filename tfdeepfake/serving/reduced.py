@@ -1,5 +1,6 @@
 """What fewer bits do to a network's scores: drawn videos, judged by it as it is and by a smaller form of it."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 
 from tfdeepfake.data import faces, synthetic
 from tfdeepfake.errors import InputError
-from tfdeepfake.model_folder import load_model
+from tfdeepfake.files import atomic_path, sha256, write_json
+from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_model
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict.judging import judge_looked, look_plan
 from tfdeepfake.verdict.looking import Looked, look
@@ -22,26 +24,37 @@ _CALIBRATION, _TESTS = 4, 8
 _EXAMPLES = 64
 
 
-def smaller_form(
-    model_folder: Path, precision: str, make: Callable, log: Callable[[str], None], most: float | None
-) -> tuple[bytes, Recipe, dict]:
-    """A network in fewer bits, whose scores of drawn videos are near enough to those of the network as it is.
+def write_smaller_form(
+    model_folder: Path | str,
+    path: Path,
+    facts_path: Path,
+    precision: str,
+    make: Callable,
+    log: Callable[[str], None],
+    most: float | None,
+) -> Path:
+    """Writes a network in fewer bits, what it was made of, and the recipe.
+
+    Its scores of drawn videos are near enough to those of the network as it is.
 
     Videos are drawn and their faces cut by the recipe. Some of them are for calibration; the others, of other people,
     are judged by both.
 
     Args:
-      model_folder: saved model folder.
+      model_folder: as written by `model_folder.save_model`, or a run folder, whose best/ is taken.
+      path: of the file; its folder is made when absent.
+      facts_path: of the JSON file beside it.
       precision: a key of `LIMITS`.
       make: function of (keras.Model, Recipe, inputs of single examples for calibration) that returns the file's bytes
         and what runs them, as `score_change` takes it.
       log: called with a line on sizes and scores.
       most: by which the probability of a test video may move; `LIMITS` when not given.
     Returns:
-      (bytes, Recipe, what `score_change` says).
+      `path`.
     Raises:
       InputError: the folder cannot be used, it finds no face in the drawn videos, or a score moves by more than `most`.
     """
+    model_folder = find_model_folder(model_folder)
     model, recipe = load_model(model_folder)
     most = LIMITS[precision] if most is None else most
     looks = drawn_looks(model, recipe)
@@ -60,7 +73,14 @@ def smaller_form(
             f"scores move by up to {moved['most']:.3f} in {precision}; {most:g} is the limit.",
             "Use another --precision.",
         )
-    return content, recipe, moved
+    with atomic_path(path) as temporary:
+        Path(temporary).write_bytes(content)
+    with atomic_path(path.parent / RECIPE_FILE) as temporary:
+        shutil.copyfile(model_folder / RECIPE_FILE, temporary)
+    made_of = {"network": recipe.network, "weights_sha256": recipe.weights_sha256, "precision": precision}
+    made_of["network_args"] = recipe.network_args
+    write_json(facts_path, {"made_of": made_of, "sha256": sha256(path), "score_change": moved})
+    return path
 
 
 def drawn_looks(model: object, recipe: Recipe) -> list[tuple[str, Looked]]:
