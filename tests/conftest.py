@@ -29,3 +29,20 @@ def judge(monkeypatch):
     monkeypatch.setattr(jobs, "POLL_S", 0.01)
     yield judge
     judge.go.set()
+
+
+@pytest.fixture
+def own_cache_and_no_proxy(monkeypatch, tmp_path):
+    """What is fetched is kept in the test's own folder; no proxy of the machine is asked."""
+    from support import loopback
+
+    loopback.isolate(monkeypatch, tmp_path / "home")
+
+
+@pytest.fixture
+def site(own_cache_and_no_proxy):
+    """A server on the loopback, to fetch from."""
+    from support import loopback
+
+    with loopback.Site() as site:
+        yield site

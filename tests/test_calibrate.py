@@ -86,20 +86,19 @@ def test_a_threshold_for_ones_own_videos(folder, capsys):
     assert main(command) == 2 and "is a saved model folder already" in capsys.readouterr().err
 
 
+def calibrate_into(folder):
+    """The command that calibrates the model of a folder on its videos."""
+    data, out = str(folder / "videos"), str(folder / "mine")
+    return ["calibrate", str(folder / "model"), "--data", data, "--out", out]
+
+
 def test_files_are_looked_at_by_the_processes_that_are_asked_for(folder, monkeypatch, capsys):
     def lookers(network, settings, isolate, count):
         raise InputError("asked for", f"{count} processes, isolated {isolate}.")
 
     tmp_path, _ = folder
     monkeypatch.setattr("tfdeepfake.verdict.ahead.lookers", lookers)
-    command = [
-        "calibrate",
-        str(tmp_path / "model"),
-        "--data",
-        str(tmp_path / "videos"),
-        "--out",
-        str(tmp_path / "mine"),
-    ]
+    command = calibrate_into(tmp_path)
     assert main([*command, "--workers", "3", "--isolate"]) == 2
     assert "asked for: 3 processes, isolated True." in capsys.readouterr().err
 
@@ -108,14 +107,7 @@ def test_a_stopped_run_goes_on(folder, capsys):
     tmp_path, judged = folder
     (tmp_path / "videos" / "real" / "stop_0.2.mp4").write_bytes(b"v")
     (tmp_path / "videos" / "real" / "broken_0.2.mp4").write_bytes(b"v")
-    command = [
-        "calibrate",
-        str(tmp_path / "model"),
-        "--data",
-        str(tmp_path / "videos"),
-        "--out",
-        str(tmp_path / "mine"),
-    ]
+    command = calibrate_into(tmp_path)
     assert main(command) == 130 and not (tmp_path / "mine" / "recipe.json").exists()
     first = list(judged)
     judged.clear()

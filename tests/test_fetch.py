@@ -8,22 +8,12 @@ import sys
 import threading
 
 import pytest
-from support import loopback
 from support.fetching import CONTENT, CUT, NAME, OTHER, SHA256, begun, fetch, files, message
 from support.loopback import chunked, redirect, serve, status
 
 from tfdeepfake.weights import cache, download
 
-
-@pytest.fixture(autouse=True)
-def own_cache_and_no_proxy(monkeypatch, tmp_path):
-    loopback.isolate(monkeypatch, tmp_path / "home")
-
-
-@pytest.fixture
-def site():
-    with loopback.Site() as site:
-        yield site
+pytestmark = pytest.mark.usefixtures("own_cache_and_no_proxy")
 
 
 @pytest.fixture

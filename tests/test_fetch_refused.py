@@ -8,23 +8,13 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from support import loopback
 from support.fetching import CONTENT, CUT, NAME, OTHER, OTHER_SHA256, SHA256, begun, fetch, files, message
 from support.loopback import page, redirect, serve, status
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.weights import cache, connection, download
 
-
-@pytest.fixture(autouse=True)
-def own_cache_and_no_proxy(monkeypatch, tmp_path):
-    loopback.isolate(monkeypatch, tmp_path / "home")
-
-
-@pytest.fixture
-def site():
-    with loopback.Site() as site:
-        yield site
+pytestmark = pytest.mark.usefixtures("own_cache_and_no_proxy")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import dataclasses
 import shutil
 
 import pytest
-from support import loopback
 from support.loopback import serve, status
 
 from tfdeepfake.errors import InputError
@@ -14,15 +13,7 @@ from tfdeepfake.weights import cache
 CONTENT = bytes(range(256)) * 100
 
 
-@pytest.fixture(autouse=True)
-def own_cache_and_no_proxy(monkeypatch, tmp_path):
-    loopback.isolate(monkeypatch, tmp_path / "home")
-
-
-@pytest.fixture
-def site():
-    with loopback.Site() as site:
-        yield site
+pytestmark = pytest.mark.usefixtures("own_cache_and_no_proxy")
 
 
 @pytest.fixture
