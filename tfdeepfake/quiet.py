@@ -45,7 +45,7 @@ def load_backend() -> None:
 
 @contextlib.contextmanager
 def _uncollected():
-    """No search for garbage: an import makes millions of objects that stay, and is a fifth faster without."""
+    """No search for garbage: an import makes millions of objects that stay, and is a sixth faster without."""
     searches = gc.isenabled()
     gc.disable()
     try:
