@@ -1,5 +1,6 @@
 """Finds the model, makes the application, listens, and ends in order."""
 
+import contextlib
 import dataclasses
 import gc
 import signal
@@ -12,6 +13,7 @@ import uvicorn
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
+from tfdeepfake.serving.address import cannot_use, take_address
 from tfdeepfake.serving.batching import Batcher
 from tfdeepfake.serving.guard import log_line
 from tfdeepfake.serving.judged import Source
@@ -53,50 +55,64 @@ def serve(
       InputError: the model or the address cannot be used.
     """
     exported = model is not None and is_exported(model)
-    judge = JudgeSettings(num_samples=num_samples, time_limit_s=settings.time_limit_s)
-    if exported:
-        folder = Path(model)
-    else:
-        located = named.locate(model, log=_say)
-        folder, judge = located.ready(_say), located.affordable(judge, _say)
-    title = settings.name or _title(model, folder)
     if labels and not (tensors and exported):
         raise InputError("--label", "belongs to versions of an exported folder.", "Give the folder that export wrote.")
-    recipe = load_recipe(folder)
-    source = Source(
-        str(folder.resolve()),
-        title,
-        recipe.data_version,
-        recipe.licence,
-        exported=exported,
-        backend=backend,
-        backend_name=backend_name,
-        runtime=runtime,
-        detector=detector,
-        detector_weights=detector_weights,
-    )
-    with tempfile.TemporaryDirectory(prefix="tfdeepfake-export-") as temporary:
-        servable = _servable(folder, title, exported, labels, Path(temporary), settings) if tensors else None
-        grpc_server = None
+    if settings.grpc_port is not None and not tensors:
+        raise InputError("--grpc-port", "is TF Serving's API, which --no-tensors leaves out.")
+    with _taken(settings) as sockets:
+        judge = JudgeSettings(num_samples=num_samples, time_limit_s=settings.time_limit_s)
+        if exported:
+            folder = Path(model)
+        else:
+            located = named.locate(model, log=_say)
+            folder, judge = located.ready(_say), located.affordable(judge, _say)
+        title = settings.name or _title(model, folder)
+        recipe = load_recipe(folder)
+        source = Source(
+            str(folder.resolve()),
+            title,
+            recipe.data_version,
+            recipe.licence,
+            exported=exported,
+            backend=backend,
+            backend_name=backend_name,
+            runtime=runtime,
+            detector=detector,
+            detector_weights=detector_weights,
+        )
+        with tempfile.TemporaryDirectory(prefix="tfdeepfake-export-") as temporary:
+            servable = _servable(folder, title, exported, labels, Path(temporary), settings) if tensors else None
+            grpc_server = None
+            if settings.grpc_port is not None:
+                from tfdeepfake.serving.grpc_api import start_grpc
+
+                address = f"{settings.host}:{settings.grpc_port}"
+                limits = {"max_bytes": settings.max_body_mb << 20, "max_calls": settings.max_calls}
+                grpc_server = start_grpc(servable, address, servable.at_once, token=settings.token, **limits)
+                log_line("grpc", address=f"{settings.host}:{grpc_server.port}")
+            if settings.host not in LOOPBACK and not settings.token:
+                _say("Whoever reaches this address may use the server: --token asks for one.")
+                _say("Encryption is a proxy's work.")
+            shared = exported and not backend and isinstance(servable, Batcher)
+            network_reads = servable.network_reads(servable.versions[-1]) if shared else None
+            source = dataclasses.replace(source, shared=shared, network_reads=network_reads)
+            app = create_app(source, settings, servable, judge)
+            return _listen(app, settings, sockets, grpc_server)
+
+
+@contextlib.contextmanager
+def _taken(settings):
+    """The sockets of HTTP, bound before anything is fetched or loaded; the port of gRPC is looked at."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(one) for one in take_address(settings.host, settings.port)]
         if settings.grpc_port is not None:
-            if servable is None:
-                raise InputError("--grpc-port", "is TF Serving's API, which --no-tensors leaves out.")
-            from tfdeepfake.serving.grpc_api import start_grpc
-
-            address = f"{settings.host}:{settings.grpc_port}"
-            limits = {"max_bytes": settings.max_body_mb << 20, "max_calls": settings.max_calls}
-            grpc_server = start_grpc(servable, address, servable.at_once, token=settings.token, **limits)
-            log_line("grpc", address=f"{settings.host}:{grpc_server.port}")
-        if settings.host not in LOOPBACK and not settings.token:
-            _say("Whoever reaches this address may use the server: --token asks for one. Encryption is a proxy's work.")
-        shared = exported and not backend and isinstance(servable, Batcher)
-        network_reads = servable.network_reads(servable.versions[-1]) if shared else None
-        source = dataclasses.replace(source, shared=shared, network_reads=network_reads)
-        app = create_app(source, settings, servable, judge)
-        return _listen(app, settings, grpc_server)
+            for one in take_address(settings.host, settings.grpc_port, "--grpc-port"):
+                one.close()  # gRPC takes no socket of others
+        yield sockets
 
 
-def _listen(app, settings, grpc_server):
+def _listen(app, settings, sockets, grpc_server):
+    port = sockets[0].getsockname()[1]
     # What the network and its libraries hold stays: it is not searched for garbage with every large request.
     gc.collect()
     gc.freeze()
@@ -116,15 +132,19 @@ def _listen(app, settings, grpc_server):
     server = _Server(config, app.state.jobs)
     # uvicorn sends itself the signal again when all is done; there is still something to put away then.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    _say(f"Page: http://{settings.host}:{settings.port}/  Stop it with Ctrl-C.")
     try:
+        try:
+            for one in sockets:
+                one.listen(config.backlog)
+        except OSError as error:  # two servers were started at the same moment
+            raise cannot_use(settings.host, port, "--port", error) from error
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        _say(f"Page: http://{host}:{port}/  Stop it with Ctrl-C.")
         with stray_lines(log_line):
-            server.run()
+            server.run(sockets)
     finally:
         if grpc_server:
             grpc_server.stop(5).wait()
-    if not server.started:
-        raise InputError("--port", f"{settings.host}:{settings.port} cannot be used.", "Choose another port.")
     return 0
 
 
