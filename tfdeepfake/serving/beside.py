@@ -6,6 +6,8 @@ from string import Template
 
 from tfdeepfake.files import atomic_path
 from tfdeepfake.recipe import Recipe
+from tfdeepfake.serving.example_calls import example_calls, signature_table
+from tfdeepfake.serving.signatures import DEFAULT
 from tfdeepfake.serving.warmup import batch_sizes
 
 BATCHING_FILE, MODELS_FILE, README_FILE, CLIENT_FILE = "batching.config", "models.config", "README.md", "client.py"
@@ -32,38 +34,36 @@ model_config_list {
 """
 
 
-def write_beside(folder: Path, inputs: dict, signatures: list[str], recipe: Recipe) -> None:
+def write_beside(folder: Path, inputs: dict[str, dict], outputs: dict[str, dict], recipe: Recipe) -> None:
     """Writes batching.config, models.config, README.md and client.py.
 
     Args:
       folder: of the served model, whose name is that of the model.
-      inputs: {name: tf.TensorSpec} of the default signature.
-      signatures: names of all.
+      inputs, outputs: {signature: {tensor: tf.TensorSpec}}.
       recipe: of the network.
     """
-    sizes, name = batch_sizes(inputs), folder.resolve().name
+    crops, name, data = inputs[DEFAULT], folder.resolve().name, recipe.data
+    sizes = batch_sizes(crops)
     allowed = "\n".join(f"allowed_batch_sizes: {size}" for size in sizes)
     _write(folder / BATCHING_FILE, BATCHING % {"largest": sizes[-1], "sizes": allowed})
     _write(folder / MODELS_FILE, MODELS % {"name": name})
     template = Template((TEMPLATES / "export_readme.md").read_text(encoding="utf-8"))
-    shapes = "\n".join(
-        f"    {key}  {spec.dtype.name} {['B', *spec.shape[1:]]}".replace("'", "") for key, spec in inputs.items()
-    )
-    data = recipe.data
     faces = (
         "whole frames" if data.detector == "none" else f"faces found by {data.detector}, margin {data.margin_frac:g}"
     )
+    if data.alignment != "none":
+        faces += f", aligned as {data.alignment} does"
     text = template.substitute(
         name=name,
         network=recipe.network,
-        shapes=shapes,
-        signatures=", ".join(f"`{signature}`" for signature in signatures),
         faces=faces,
         size=f"{data.height_px} x {data.width_px}",
         licence=recipe.licence,
         terms=recipe.data_terms,
-        classes=", ".join(recipe.classes) if recipe.classes else "one logit: FAKE above zero",
         threshold=f"{recipe.threshold:g}",
+        numbers=f"{sum(spec.shape[1:].num_elements() for spec in crops.values()):,}",
+        **signature_table(inputs, outputs, recipe),
+        **example_calls(name, inputs, outputs),
     )
     _write(folder / README_FILE, text)
     with atomic_path(folder / CLIENT_FILE) as temporary:

@@ -12,7 +12,8 @@ from tfdeepfake.files import raise_if_full, raise_if_unwritable
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 from tfdeepfake.serving.beside import write_beside
 from tfdeepfake.serving.folded import folded
-from tfdeepfake.serving.signatures import ATTENTION, DEFAULT, EMBEDDING, signatures
+from tfdeepfake.serving.servable import SAVED_MODEL_FILE
+from tfdeepfake.serving.signatures import ATTENTION, EMBEDDING, signatures
 from tfdeepfake.serving.voting import load_exported
 from tfdeepfake.serving.warmup import write_warmup
 from tfdeepfake.verdict.inference import check_model
@@ -85,7 +86,7 @@ def export(
             shutil.copy(model_folder / RECIPE_FILE, folder / "assets.extra" / RECIPE_FILE)
             specs = {name: inputs for name, (_, inputs) in named.items()}
             write_warmup(folder / "assets.extra", target.parent.resolve().name, specs, recipe)
-            write_beside(target.parent, specs[DEFAULT], list(named), recipe)
+            write_beside(target.parent, specs, _outputs(folder, specs), recipe)
             folder.chmod(0o755)
             folder.rename(target)
         shutil.copy(model_folder / RECIPE_FILE, target.parent / RECIPE_FILE)
@@ -104,3 +105,19 @@ def _of_positions(function, inputs):
         return function(**dict(zip(inputs, tensors, strict=True)))
 
     return call
+
+
+def _outputs(folder, names):
+    """{signature: {output: tf.TensorSpec}} of signatures of a SavedModel."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    described = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL_FILE).read_bytes())
+    known = described.meta_graphs[0].signature_def
+    return {
+        name: {
+            key: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
+            for key, info in sorted(known[name].outputs.items())
+        }
+        for name in names
+    }
