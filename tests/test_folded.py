@@ -48,12 +48,15 @@ def test_what_others_read_too_is_not_folded():
     assert pairs(model, kept=("attention",)) == [] and [conv.name for conv, _ in pairs(model)] == ["attention"]
 
 
-def test_an_export_holds_the_folded_variables_alone(tmp_path):
+def test_an_export_holds_the_folded_variables_and_no_gradients(tmp_path):
     import tensorflow as tf
 
     model = built("efficientnet_b4_att")
     save_model(tmp_path / "model", model, recipe_of(model, TINY["efficientnet_b4_att"]))
-    loaded = tf.saved_model.load(str(export(tmp_path / "model", tmp_path / "served")))
+    version = export(tmp_path / "model", tmp_path / "served")
+    # Nor does it hold a gradient of each swish, which no server asks for.
+    assert b"grad_fn" not in (version / "saved_model.pb").read_bytes()
+    loaded = tf.saved_model.load(str(version))
     saved = [name for name, _ in tf.train.list_variables(str(tmp_path / "served" / "1" / "variables" / "variables"))]
     # Of each pair a kernel and a bias, in the place of a kernel and four vectors; and the list of all.
     assert len(saved) == len(model.weights) - 3 * len(pairs(model)) + 1

@@ -81,7 +81,10 @@ def export(
             archive = keras.export.ExportArchive()
             for name, (function, inputs) in named.items():
                 archive.add_endpoint(name, _of_positions(function, inputs), input_signature=list(inputs.values()))
-            archive.write_out(folder, verbose=False)
+            # A server scores: gradients of the activations would only be traced for each of them, in a time that grows
+            # with the square of their number.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            archive.write_out(folder, options=options, verbose=False)
             (folder / "assets.extra").mkdir()
             shutil.copy(model_folder / RECIPE_FILE, folder / "assets.extra" / RECIPE_FILE)
             specs = {name: inputs for name, (_, inputs) in named.items()}
