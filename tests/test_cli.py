@@ -51,12 +51,21 @@ def test_input_errors_end_in_one_line_and_exit_code_2(tmp_path, capsys):
     assert "nowhere" in line and "clip.mp4" not in line
 
 
-def test_unknown_flags_end_in_one_line_and_exit_code_2(capsys):
-    for arguments in (["faces", "a.jpg", "--bad"], ["faces", "a.jpg", "--num-frames", "x"], ["fases"]):
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        (line,) = capsys.readouterr().err.splitlines()
-        assert stop.value.code == 2 and line.startswith("tfdeepfake") and line.endswith("--help`.")
+@pytest.mark.parametrize(
+    "typed, told",
+    [
+        (["predict", "clip.mp4", "--out-dir", "here"], "tfdeepfake predict: --out-dir is not known here; near it: --out."),
+        (["train", "baseline", "--batchsize=3"], "tfdeepfake train: --batchsize is not known here; near it: --batch-size"),
+        (["export", "model", "other"], "tfdeepfake export: other is not known here. See `tfdeepfake export --help`."),
+        (["faces", "a.jpg", "--num-frames", "x"], "tfdeepfake faces: --num-frames: "),
+        (["fases"], "tfdeepfake: VERB: invalid choice: 'fases'"),
+    ],
+)
+def test_unknown_flags_end_in_one_line_with_those_near_it_and_exit_code_2(typed, told, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(typed)
+    error = capsys.readouterr().err
+    assert exited.value.code == 2 and error.startswith(told) and error.count("\n") == 1
 
 
 def test_train_needs_a_network_or_preset(capsys):

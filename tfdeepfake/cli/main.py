@@ -1,6 +1,7 @@
 """`tfdeepfake VERB`: finds the verb, runs it, turns errors into one line. Everything heavy is imported by the verb."""
 
 import argparse
+import difflib
 import errno
 import os
 import sys
@@ -72,6 +73,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").rstrip(".")
         self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuses what is not known here, where the verb and its flags are."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            near = difflib.get_close_matches(flag, self._option_string_actions, n=2)
+            self.error(f"{flag} is not known here" + (f"; near it: {', '.join(near)}" if near else ""))
+        return parsed, unknown
 
 
 def parser() -> argparse.ArgumentParser:
