@@ -191,9 +191,17 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
             time.sleep(0.05)
         assert json.loads(loaded[0].read_text()) == {}
 
-        # The history of this tab is there after a reload; a keyboard alone removes it.
-        browser.call("Page.reload")
-        browser.until("document.querySelector('article .badge')?.textContent === 'UNSURE'")
+        # The history of this tab is there after a reload, in its order; a keyboard alone removes it.
+        second = tmp_path / "second.jpg"
+        second.write_bytes(jpeg())
+        browser.choose_files("#files", [second])
+        shown = "[...document.querySelectorAll('article:has(.badge.unsure) h3')].map((name) => name.textContent)"
+        browser.until(f"{shown}.join() === 'second.jpg,clip <b>.mp4'")
+        for _ in range(2):
+            browser.call("Page.reload")
+            browser.until(f"{shown}.join() === 'second.jpg,clip <b>.mp4'")
+        browser.click("button.remove")
+        browser.until(f"{shown}.length === 1")
         browser.evaluate("document.querySelector('#files').focus()")
         browser.key("Tab")
         assert browser.evaluate("document.activeElement.getAttribute('aria-label')") == "Remove clip <b>.mp4"

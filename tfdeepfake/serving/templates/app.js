@@ -18,7 +18,10 @@ const items = new Map(); // job id -> item
 // History of this session: ids and names, in this tab alone.
 
 function remember() {
-  const kept = [...items.values()].filter((item) => item.id).map((item) => ({ id: item.id, name: item.name }));
+  // As they stand on the page, the oldest first: uploads end in another order.
+  const shownAt = [...byId("items").children];
+  const kept = [...items.values()].sort((one, other) => shownAt.indexOf(other.node) - shownAt.indexOf(one.node))
+    .map((item) => ({ id: item.id, name: item.name }));
   try { sessionStorage.setItem(HISTORY, JSON.stringify(kept)); } catch { /* storage may be switched off */ }
 }
 
@@ -249,7 +252,7 @@ document.addEventListener("drop", (event) => {
   byId("limits").textContent = `Up to ${about.max_upload_bytes >> 20} MB and ${Math.round(about.max_duration_s)} s each. ` +
     `Videos are deleted once they are judged, verdicts after ${about.keep_minutes} minutes.`;
   byId("token-form").hidden = !about.needs_token;
-  for (const { id, name } of remembered().reverse()) {
+  for (const { id, name } of remembered()) {
     const known = await fetch(`v1/videos/${encodeURIComponent(id)}`);
     if (!known.ok) continue;
     const item = makeItem(name, null);

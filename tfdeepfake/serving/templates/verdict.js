@@ -138,9 +138,10 @@ function mapButton(item, face, name, row) {
       const map = await answer.json();
       if (!answer.ok) throw new Error(map.error);
       const empty = map.empty ? " Nothing in it speaks for FAKE." : "";
+      const which = item.verdict.video.is_image ? "" : ` at ${seconds(map.time_s)}, the sample most like a fake`;
       figure.append(
         element("img", { src: map.link.slice(1), alt: `the crop of ${name}, and beside it where the network looks` }),
-        element("figcaption", { class: "note" }, `Crop and map at ${seconds(map.time_s)}, the sample most like a fake: what is red speaks most for FAKE.${empty}`));
+        element("figcaption", { class: "note" }, `Crop and map${which}: what is red speaks most for FAKE.${empty}`));
       open(true);
       say(`The map of ${name} is there.`);
     } catch (error) {
