@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import pytest
 from support import loopback
+from support.prepared import write_prepared
 from support.published_files import noisy_crops, publish
 from support.verdicts import no_detector, pretend
 
@@ -71,10 +72,14 @@ def test_verbs_of_researchers_take_names(monkeypatch, tmp_path, site, capsys):
     assert main(["evaluate", "", "--data", "x"]) == 2 and "is empty" in capsys.readouterr().err
     assert not site.asked and not named.is_ready("meso4_df")  # what is missing is said before anything is fetched
     out, data = ["--out", str(tmp_path / "out")], ["--data", "absent/frame", "--data-dir", str(tmp_path)]
-    for verb in ("evaluate", "embed", "correlate"):
+    for verb in ("evaluate", "embed", "correlate", "calibrate"):
         assert main([verb, "meso4_df", *data, *out]) == 2
-        assert "absent" in capsys.readouterr().err.splitlines()[-1] and named.is_ready("meso4_df")
-    assert len(site.asked) == 1
+        assert "absent" in capsys.readouterr().err.splitlines()[-1] and not named.is_ready("meso4_df")
+    data_dir, name = write_prepared(tmp_path / "data", SOURCES["meso4_df"].data)
+    here = ["--data", name, "--data-dir", data_dir]
+    assert main(["evaluate", "meso4_df", *here, *out, "--split", "dev"]) == 2
+    assert "no examples in a split 'dev'" in capsys.readouterr().err and not site.asked
+    assert main(["evaluate", "meso4_df", *here, *out]) == 0 and len(site.asked) == 1
 
 
 @pytest.mark.parametrize("source", NAMES)

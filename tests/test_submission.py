@@ -108,20 +108,22 @@ def test_a_run_brings_its_validation_scores_and_its_prior(tmp_path, monkeypatch,
     for name, content in (("config", {}), ("versions", {"examples": {"real": 10, "swap": 20, "reenact": 10}})):
         write_json(run / f"{name}.json", content)
     judged, budgets, real = [], [], inspect.signature(batch.judge_many)
+    clips = tmp_path / "clips"
+    clips.mkdir()
 
-    def judge_many(videos, model, out_dir, *, log, budget_s, guarded):
-        real.bind(videos, model, out_dir, log=log, budget_s=budget_s, guarded=guarded)  # it takes what it is given
-        judged.append((videos, model))
+    def judge_many(videos, model, out_dir, *, budget_s, **options):
+        real.bind(videos, model, out_dir, budget_s=budget_s, **options)  # it takes what it is given
+        judged.append((videos, model, options["settings"] and options["settings"].num_samples))
         write(out_dir / "scores.csv", [0.3], no_face=["x.mp4"])
         budgets.append(budget_s)
         return {"not_reached": ["sub/late.mp4"] if budget_s else []}
 
     monkeypatch.setattr(batch, "judge_many", judge_many)
-    assert main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv")]) == 0
-    assert judged == [("clips", run)] and read(tmp_path / "s.csv")["x.mp4"] == 0.75
-    assert (
-        main(["submission", str(run), "--videos", "clips", "--out", str(tmp_path / "s.csv"), "--budget-s", "1e6"]) == 0
-    )
+    command = ["submission", str(run), "--videos", str(clips), "--out", str(tmp_path / "s.csv")]
+    assert main(command) == 0
+    assert judged == [(str(clips), run, None)] and read(tmp_path / "s.csv")["x.mp4"] == 0.75
+    assert main([*command, "--budget-s", "1e6", "--samples", "3"]) == 0
+    assert judged[-1][-1] == 3
     assert budgets[0] is None and 0 < 1e6 - budgets[1] < 1e5, "what the start took is gone"
     assert read(tmp_path / "s.csv")["late.mp4"] == 0.75
     assert "  late.mp4 (not reached in time)" in capsys.readouterr().out
@@ -141,5 +143,11 @@ def test_what_is_missing_is_asked_for(tmp_path, capsys):
         submission([tmp_path / "twice" / "scores.csv"], tmp_path / "out.csv", prior=0.5, clip=0.1)
     (tmp_path / "model").mkdir()
     assert main(["submission", str(tmp_path / "model")]) == 2 and "Add --videos DIR" in capsys.readouterr().err
+    for more, text in (
+        (["gend_clip_l14", "--videos", str(tmp_path / "absent")], "does not exist"),
+        ([str(test), "--samples", "3"], "--num-samples: is not used with scores"),
+        (["gend_clip_l14", "--videos", str(tmp_path), "--samples", "0"], "needs a whole number from 1 on"),
+    ):
+        assert main(["submission", *more]) == 2 and text in capsys.readouterr().err
     assert main(["submission", str(test), "--clip", "0.7"]) == 2 and "--clip: needs a number" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, given_fields
+from tfdeepfake.cli.named_model import check_before, is_name
 from tfdeepfake.cli.predict import print_line
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     calibrate.check_out(Path(args.out))
     if is_files:  # a slip there should not cost a download
         calibrate.enough_labelled(args.data, settings.frame_rate)
+    elif is_name(args.model) and not named.is_ready(args.model):
+        check_before(args.model, args.data, args.data_dir, args.split)
     located = named.locate(args.model, log=print_line)
     folder = located.ready(print_line)
     if is_files:

@@ -22,7 +22,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     need_whole(args, batch_size=(1, None))
     check_output_folder(args.out)
-    folders = [model_folder(folder) for folder in args.folders]
+    folders = [model_folder(folder, args.data, args.data_dir, args.split) for folder in args.folders]
     from tfdeepfake.quiet import load_tensorflow
 
     load_tensorflow()

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     )
     need_above_zero(args, "perplexity")
     check_output_folder(args.out)
-    folder = model_folder(args.folder)
+    folder = model_folder(args.folder, args.data, args.data_dir, args.split)
     from tfdeepfake.quiet import load_tensorflow
 
     load_tensorflow()

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     common = {"out": args.out, "exclude": args.exclude, "subgroups": subgroups}
     if is_name(args.folder) and args.data is None:  # before gigabytes are fetched
         raise InputError(args.folder, "was trained on no data set that is here.", "Name one by --data.")
-    path = model_folder(args.folder)
+    path = model_folder(args.folder, args.data, args.data_dir, args.split)
     if path.suffix.lower() == ".csv" or path.is_file():
         for flag, default in (("data", None), ("data_dir", None), ("tta", "none")):
             if getattr(args, flag) != default:

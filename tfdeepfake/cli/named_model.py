@@ -3,20 +3,37 @@
 from pathlib import Path
 
 
-def model_folder(model: str) -> Path:
+def model_folder(model: str, data: str | None = None, data_dir: str | None = None, split: str | None = None) -> Path:
     """The folder of `model`; a published detector is fetched and converted first, where it is not here.
 
     What is neither a name nor there is returned as it is: the verbs say what they need.
 
+    Args:
+      model: a folder, or a published name.
+      data, data_dir, split: prepared data that are looked at before anything is fetched, where `data` is given.
     Raises:
-      InputError: the detector cannot be fetched, or is none; or `model` is empty.
+      InputError: the detector cannot be fetched, or is none; or `model` is empty, or the data do not serve it.
     """
     if model and not is_name(model):
         return Path(model)
     from tfdeepfake.cli.predict import print_line
     from tfdeepfake.verdict import named
 
+    if model and data is not None and not named.is_ready(model):
+        check_before(model, data, data_dir, split)
     return named.locate(model, log=print_line).ready(print_line)
+
+
+def check_before(name: str, data: str, data_dir: str | None, split: str | None) -> None:
+    """Raises the InputError of prepared data that a published detector, which is not here yet, could not be given."""
+    from tfdeepfake.quiet import load_tensorflow
+    from tfdeepfake.verdict import named
+
+    named.check_detector(name)
+    load_tensorflow()
+    from tfdeepfake.evaluation.run import check_data
+
+    check_data(name, data, data_dir, split)
 
 
 def is_name(model: str) -> bool:

@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from tfdeepfake.cli.flags import need_above_zero
-from tfdeepfake.cli.named_model import is_name, model_folder
+from tfdeepfake.cli.flags import SHORTER, need_above_zero, need_whole
+from tfdeepfake.cli.named_model import is_name
 from tfdeepfake.cli.process_age import process_age_s
-from tfdeepfake.errors import InputError
+from tfdeepfake.errors import InputError, remedy_where_missing
 from tfdeepfake.files import check_output_file, check_output_folder, read_json
+from tfdeepfake.verdict.settings import JudgeSettings
 
 
 def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -42,6 +43,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
         type=float,
         help="with --videos: seconds for all files and models, start included; files not reached get the prior",
     )
+    p.add_argument("--num-samples", *SHORTER["num_samples"], type=int, help="as for predict, with --videos")
     p.add_argument("--files", metavar="CSV", help="whose column filename lists what is asked for, in the place of all")
     return p
 
@@ -53,9 +55,15 @@ def run(args: argparse.Namespace) -> None:
     need_above_zero(args, "budget_s")
     start = time.perf_counter() - process_age_s()
     check_output_file(args.out)
+    need_whole(args, num_samples=(1, None))
     if args.videos is None and (names := [text for text in args.members if is_name(text)]):
         raise InputError(names[0], "is a model.", "Add --videos DIR with the test files.")
-    members = [_Member(model_folder(text)) for text in args.members]
+    if args.videos is None and args.num_samples is not None:
+        raise InputError("--num-samples", "is not used with scores that are there.", "Leave it out.")
+    if args.videos is not None and not Path(args.videos).exists():  # which should not cost a download
+        remedy = remedy_where_missing(args.videos, "Give the folder of the test files.")
+        raise InputError(args.videos, "does not exist.", remedy)
+    members = [_Member(*_located(text, args.num_samples)) for text in args.members]
     if args.videos is None and (models := [member for member in members if member.is_model]):
         raise InputError(models[0].path, "is a model.", "Add --videos DIR with the test files.")
     validation = args.validation or [member.validation for member in members]
@@ -76,6 +84,17 @@ def run(args: argparse.Namespace) -> None:
     print("\n".join(submission_lines(facts, args.out)))
 
 
+def _located(text, num_samples):
+    """(folder or scores, JudgeSettings or None) of a member; of a published detector the samples as of `predict`."""
+    if text and not is_name(text):
+        return Path(text), None if num_samples is None else JudgeSettings(num_samples=num_samples)
+    from tfdeepfake.cli.predict import print_line
+    from tfdeepfake.verdict import named
+
+    located = named.locate(text, log=print_line)
+    return located.ready(print_line), located.affordable(JudgeSettings(num_samples=num_samples), print_line)
+
+
 def _fraction_of_fakes(path):
     """Of the training examples of a run; None where it does not say."""
     examples = list((read_json(path).get("examples") or {}).values()) if path.is_file() else []
@@ -85,10 +104,10 @@ def _fraction_of_fakes(path):
 class _Member:
     """One of the detectors: a folder of a model or run, or scores."""
 
-    def __init__(self, path):
+    def __init__(self, path, settings):
         from tfdeepfake.model_folder import RECIPE_FILE  # which loads numpy
 
-        self.path = path
+        self.path, self.settings = path, settings
         self.is_model = path.is_dir() and not (path / "scores.csv").is_file()
         run = path if (path / "config.json").is_file() else path.parent
         there = run / "scores_validation.csv"
@@ -106,6 +125,7 @@ class _Member:
         from tfdeepfake.verdict.batch import judge_many
 
         log = functools.partial(print, file=sys.stderr, flush=True)
-        judged = judge_many(videos, self.path, folder, log=log, budget_s=budget_s, guarded=True)
+        options = {"settings": self.settings, "budget_s": budget_s, "guarded": True}
+        judged = judge_many(videos, self.path, folder, log=log, **options)
         self.not_reached = judged["not_reached"]
         return folder / "scores.csv"

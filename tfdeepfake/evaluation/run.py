@@ -12,6 +12,7 @@ from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, load_recipe, load_voting
+from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
@@ -163,18 +164,28 @@ def _load(folder, data, data_dir):
     return *load_voting(folder), None
 
 
-def check_data(folder: Path | str, data: str, data_dir: str | None) -> None:
-    """Raises the InputError of data that are not there, or not of a network's recipe, before its weights are read."""
-    recipe = load_recipe(folder)
+def check_data(model: Path | str, data: str, data_dir: str | None, split: str | None = None) -> None:
+    """Looks at data before a network's weights are read, or fetched.
+
+    Args:
+      model: saved model folder, or the name of a published checkpoint.
+      data, data_dir: as of `open_data`; split: that has to be there.
+    Raises:
+      InputError: there are no such data, or they are not of the network's recipe.
+    """
+    known = None if Path(model).exists() else SOURCES.get(str(model))
+    recipe = Recipe(known.network, known.network_args, data=known.data) if known else load_recipe(model)
     if recipe.network not in models.MODELS:  # loading it says so
         return
     reads = models.reads(recipe.network, recipe.network_args)
     if reads[0] == "clip":  # of which the network may be one that takes others
         from tfdeepfake.data.batches.prepared import open_data
 
-        open_data(data, data_dir, *reads)
+        prepared = open_data(data, data_dir, *reads)
     else:
-        open_fitting(data, data_dir, recipe, *reads, folder)
+        prepared = open_fitting(data, data_dir, recipe, *reads, model)
+    if split is not None:
+        prepared.split(split)
 
 
 def _fitting(model, recipe, data, data_dir, folder):
