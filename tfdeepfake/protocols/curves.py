@@ -23,6 +23,8 @@ def severity_curves(
 ) -> Path:
     """Writes a PNG; severity 0 is the videos as they are, bars are 95 % intervals, what has no figure is left out.
 
+    A figure of too few videos for an interval is a hollow ring that the line does not go through.
+
     Args:
       path: PNG file.
       figures: {(model, "PERTURBATION SEVERITY" or `clean`): figure}.
@@ -37,6 +39,7 @@ def severity_curves(
         panels = canvas.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for panel in panels[len(perturbations) :]:
             panel.remove()
+        rings = []
         for number, (panel, name) in enumerate(zip(panels, perturbations, strict=False)):
             panel.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
             for index, model in enumerate(models):
@@ -46,12 +49,14 @@ def severity_curves(
                 offset = 0.09 * (index - (len(models) - 1) / 2)  # so that bars do not cover each other
                 label = model.replace("$", r"\$")
                 look = {"color": colour, "linestyle": DASHES[index % len(DASHES)], "label": label}
-                panel.plot(
-                    [x + offset for x, _ in known], [f.value for _, f in known], marker="o", markersize=3, **look
-                )
-                for x, figure in known:
-                    if figure.interval:
-                        panel.vlines(x + offset, *figure.interval, color=colour, linewidth=0.9, alpha=0.6)
+                sure = [(x + offset, figure) for x, figure in known if figure.interval]
+                panel.plot([x for x, _ in sure], [f.value for _, f in sure], marker="o", markersize=3, **look)
+                for x, figure in sure:
+                    panel.vlines(x, *figure.interval, color=colour, linewidth=0.9, alpha=0.6)
+                few = [(x + offset, figure) for x, figure in known if not figure.interval]
+                if few:
+                    at = [x for x, _ in few], [f.value for _, f in few]
+                    rings = panel.plot(*at, "o", markerfacecolor="none", color=colour, markersize=5)
             panel.set_title(name.replace("_", " "), fontsize=9, loc="left")
             panel.set(ylim=(-0.02, 1.02), xlim=(-0.4, 5.4), xticks=range(6))
             if number % columns == 0:
@@ -60,5 +65,6 @@ def severity_curves(
                 panel.set_xlabel("severity (0: unperturbed)")
                 panel.tick_params(labelbottom=True)
         handles, labels = panels[0].get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside lower left", ncols=min(len(models), 3), fontsize=8, frameon=False)
+        handles, labels = handles + rings, labels + ["too few videos scored for an interval"] * len(rings)
+        canvas.legend(handles, labels, loc="outside lower left", ncols=min(len(handles), 3), fontsize=8, frameon=False)
         return save(canvas, path)

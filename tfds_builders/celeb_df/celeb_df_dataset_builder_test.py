@@ -83,6 +83,9 @@ def test_wrong_lists(tmp_path, text):
 
 
 def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"nothing of the data set.*{LIST}, Celeb-real/.*github.com"):
+        list_videos(tmp_path)
+    (tmp_path / "YouTube-real").mkdir()
     with pytest.raises(InputError, match=f"{LIST}.*missing.*github.com"):
         list_videos(tmp_path)
     (tmp_path / LIST).write_text(TESTS)

@@ -79,7 +79,7 @@ def list_videos(folder: Path, training: str = "official") -> Listing:
     """
     if training not in ("official", "unshared"):
         raise InputError("training", f"needs official or unshared, got {training!r}.")
-    tests = read_test_list(find_file(folder, (LIST,), GET))
+    tests = read_test_list(find_file(folder, (LIST,), GET, FOLDERS))
     listing, videos = Listing(), []
     for method in FOLDERS:
         for path in media_in(folder / method, GET):

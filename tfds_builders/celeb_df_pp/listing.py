@@ -93,7 +93,7 @@ def list_videos(folder: Path, methods: Iterable[str] = ()) -> Listing:
     if unknown := sorted(chosen - set(of_method)):
         there = ", ".join((*SCENARIOS, *of_method))
         raise InputError("methods", f"has no {unknown[0]!r}.", f"There are {there}.")
-    tests = read_test_list(find_file(folder, (LIST,), GET))
+    tests = read_test_list(find_file(folder, (LIST,), GET, (*REAL, FAKE)))
     listing, videos, keys = Listing(), [], set()
     for top in (*REAL, FAKE):
         for path in sorted(media_below(need_folder(folder / top, GET))):

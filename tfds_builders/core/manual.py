@@ -56,15 +56,20 @@ def need_folder(path: str | Path, remedy: str) -> Path:
     return path
 
 
-def find_file(folder: str | Path, names: str | Sequence[str], remedy: str) -> Path:
+def find_file(folder: str | Path, names: Sequence[str], remedy: str, beside: Sequence[str] = ()) -> Path:
     """The first of several places below a folder at which a file lies.
 
+    Args:
+      beside: folders of the data set, of which one at least is there unless the wrong folder was given.
     Raises:
-      InputError: at none; names the first and says `remedy`.
+      InputError: at none; names the first and says `remedy`, or that the folder holds nothing of the data set.
     """
     for name in names:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
+    if beside and not any((Path(folder) / name).is_dir() for name in beside):
+        parts = ", ".join((names[0], *(f"{name}/" for name in beside)))
+        raise InputError(folder, f"holds nothing of the data set (none of {parts}).", f"Give another --dir. {remedy}")
     raise InputError(Path(folder) / names[0], "this list is missing.", remedy)
 
 
@@ -156,10 +161,11 @@ def manual_generators(builder: "VideoBuilder", dl_manager: Any) -> dict:
 
 def left_out_lines(metadata: dict) -> list:
     """Lines of text: the notes; for each reason to leave videos out, their number and the first names."""
-    return list(metadata.get("notes", [])) + [
-        f"{entry['videos']} videos left out, {reason}: {', '.join(entry['names'][:3])}, ..."
-        for reason, entry in metadata.get("left_out", {}).items()
-    ]
+    lines = list(metadata.get("notes", []))
+    for reason, entry in metadata.get("left_out", {}).items():
+        number, names = entry["videos"], ", ".join(entry["names"][:3])
+        lines.append(f"{number} video{'s' * (number != 1)} left out, {reason}: {names}{', ...' if number > 3 else ''}")
+    return lines
 
 
 def note_listing(builder: "VideoBuilder", listing: Listing) -> None:

@@ -51,6 +51,8 @@ def test_what_is_left_out_is_said():
     metadata = {"notes": ["A note."], "left_out": {"crossing": {"videos": 12, "names": ["a", "b", "c", "d"]}}}
     assert left_out_lines(metadata) == ["A note.", "12 videos left out, crossing: a, b, c, ..."]
     assert left_out_lines({}) == []
+    one = {"left_out": {"crossing": {"videos": 1, "names": ["a"]}}}
+    assert left_out_lines(one) == ["1 video left out, crossing: a"]
 
 
 def test_a_folder_without_usable_videos(tmp_path):
@@ -73,6 +75,10 @@ def test_files_and_folders(tmp_path):
     assert [p.name for p in media_in(tmp_path, "Get it.")] == ["a.mp4", "b.mp4"]
     assert [p.name for p in media_below(tmp_path)] == ["a.mp4", "b.mp4", "c.mov"]
     assert find_file(tmp_path, ("x.txt", "notes.txt"), "Get it.") == tmp_path / "notes.txt"
+    with pytest.raises(InputError, match=r"x\.txt: this list is missing.*Get it"):
+        find_file(tmp_path, ("x.txt",), "Get it.", beside=("in", "other"))
+    with pytest.raises(InputError, match=r"nothing of the data set \(none of x\.txt, other/\).*Get it"):
+        find_file(tmp_path, ("x.txt",), "Get it.", beside=("other",))
     write_file(tmp_path, "list.txt", b"\xef\xbb\xbfa\xc3\xa9")
     assert read_text(tmp_path / "list.txt") == "aé"
     write_file(tmp_path, "list.txt", b"\xff\xfe")

@@ -57,7 +57,7 @@ def list_videos(folder: Path) -> Listing:
     Returns:
       Listing. `method` is "real" or "fake"; `source` is the video itself: the set does not tell persons.
     """
-    rows = read_metadata(find_file(folder, (LIST, f"{VIDEOS}/{LIST}"), GET))
+    rows = read_metadata(find_file(folder, (LIST, f"{VIDEOS}/{LIST}"), GET, (VIDEOS,)))
     files = {path.name: path for path in media_below(need_folder(folder / VIDEOS, GET))}
     listing = Listing(notes=[NOTE])
     listing.exclude(NO_ROW, *sorted(files.keys() - rows.keys()))

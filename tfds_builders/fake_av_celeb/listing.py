@@ -78,7 +78,7 @@ def list_videos(folder: Path, persons: str = "shown") -> Listing:
         raise InputError("persons", f"needs shown or both, got {persons!r}.")
     inner = [path for path in sorted(folder.iterdir()) if (path / LIST).is_file()]
     folder = folder if (folder / LIST).is_file() or not inner else inner[0]
-    rows = read_metadata(find_file(folder, (LIST,), GET))
+    rows = read_metadata(find_file(folder, (LIST,), GET, tuple(TYPES)))
     listing, videos, met = Listing(), [], set()
     for kind in TYPES:
         for path in sorted(media_below(need_folder(folder / kind, GET))):
