@@ -630,6 +630,21 @@ def test_subgroups_are_measured_apart_and_few_are_warned_of(tmp_path):
         evaluate(rows)
 
 
+def test_subgroups_that_fakes_alone_have_stand_against_all_reals():
+    rows = make_rows(videos=90, sources=30)
+    fake = rows["label"] == 1
+    swap = np.array([int(video) % 2 == 0 for video in rows["video"]])
+    rows["scenario"] = np.where(fake, np.where(swap, "swap", "talk"), "real").astype(object)
+    report = evaluate(rows, resamples=0)
+    levels, whole = report["subgroups"]["scenario"], report["levels"]["video"]
+    assert "real" not in levels and {level["n_real"] for level in levels.values()} == {whole["n_real"]}
+    assert sum(level["n_fake"] for level in levels.values()) == whole["n_fake"]
+    assert all(level["auc"] is not None for level in levels.values())
+    assert any(note.startswith("scenario: no value holds fakes and reals") for note in report["notes"])
+    rows["scenario"][:] = "one"
+    assert not any("against all reals" in note for note in evaluate(rows, resamples=0)["notes"])
+
+
 def test_several_data_sets_have_a_row_each():
     rows, other = make_rows(), make_rows(seed=1)
     other["data_set"] = np.full(len(other["video"]), "e", object)

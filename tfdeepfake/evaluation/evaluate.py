@@ -13,7 +13,7 @@ from tfdeepfake.evaluation.aggregation import (
     source_groups,
     video_scores,
 )
-from tfdeepfake.evaluation.parts import data_set_parts, few_notes, method_parts, subgroup_parts
+from tfdeepfake.evaluation.parts import data_set_parts, few_notes, method_parts, shared_notes, subgroup_parts
 from tfdeepfake.scoring.classes import methods_of
 from tfdeepfake.scoring.table import DECIDES, Table, class_names, deciding_rows, select, video_codes
 
@@ -103,10 +103,12 @@ def evaluate(
         return {name: video_level(chosen, videos["score"], threshold) for name, chosen in parts.items()}
 
     methods, data_sets = rows_of(method_parts(videos)), rows_of(data_set_parts(videos))
-    by_subgroup = {name: rows_of(parts) for name, parts in subgroup_parts(rows, subgroups).items()}
+    of_subgroup = subgroup_parts(rows, subgroups)
+    by_subgroup = {name: rows_of(parts) for name, parts in of_subgroup.items()}
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
     if num_sourceless:
         notes.append(f"{num_sourceless} of {len(groups)} videos name no source and were resampled one by one.")
+    notes += shared_notes(of_subgroup)
     notes += few_notes({"methods": methods, "data_sets": data_sets, **by_subgroup})
     doubts = unsure.measure(rows, videos, threshold, temperature, unit, video_rule, faces_rule, limits or {})
     selection = selective.measure(videos["label"][usable], videos["score"][usable], threshold)

@@ -36,6 +36,9 @@ def data_set_parts(videos: Table) -> Parts:
 def subgroup_parts(rows: Table, chosen: Sequence[str] | None = None) -> dict[str, Parts]:
     """{column: {value: bool [V]}} of columns such as gender or skin_tone (P1 5.1).
 
+    A column that is told of fakes alone, of which no value holds fakes and reals (a scenario of forgery), has a row for
+    each value of fakes, against all reals, as manipulations have.
+
     Args:
       rows: scores table.
       chosen: names of the columns; all when not given.
@@ -55,8 +58,26 @@ def subgroup_parts(rows: Table, chosen: Sequence[str] | None = None) -> dict[str
             key = "/".join(rows[part][np.argmax(wrong)] for part in ("data_set", "method", "video"))
             raise InputError(name, f"has two values for the video {key}.", "A video belongs to one subgroup.")
         values = rows[name][first]
-        out[name] = {value or NOT_TOLD: values == value for value in sorted(set(values))}
+        parts = {value or NOT_TOLD: values == value for value in sorted(set(values))}
+        out[name] = of_fakes(parts, rows["label"][first])
     return out
+
+
+def of_fakes(parts: Parts, labels: np.ndarray) -> Parts:
+    """Those values that fakes have, with all reals, where both labels are there and no value holds both."""
+    fake, real = labels == 1, labels == 0
+    if not (fake.any() and real.any()) or any((mine & fake).any() and (mine & real).any() for mine in parts.values()):
+        return parts
+    return {value: mine | real for value, mine in parts.items() if (mine & fake).any()}
+
+
+def shared_notes(subgroups: Mapping[str, Parts]) -> list[str]:
+    """A note of each column whose values share videos, see `of_fakes`."""
+    return [
+        f"{name}: no value holds fakes and reals, so the fakes of each stand against all reals."
+        for name, parts in subgroups.items()
+        if parts and np.sum(list(parts.values()), axis=0).max() > 1
+    ]
 
 
 def few_notes(sections: Mapping[str, Mapping[str, dict]]) -> list[str]:
