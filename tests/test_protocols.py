@@ -191,6 +191,10 @@ def test_copies_of_a_stopped_run_are_used_and_those_of_other_steps_deleted(image
     assert len(written) == 5 + 1 + 7
     copies.write("saturation", 1)
     assert [path.name for path in (images / "run" / "copies").iterdir()] == ["saturation-1"]
+    small, told = ["block_wise", "contrast"], robustness.Copies(images / "images", images / "run", ["contrast"])
+    assert not told.unchanged()
+    (told,) = robustness.Copies(images / "images", images / "run", small).unchanged()
+    assert told.startswith("block_wise changes nothing below 256 px") and "12 of 12 videos" in told
 
 
 def test_a_perturbation_that_fails_is_named(images, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 from tfdeepfake.data import video
 from tfdeepfake.data.perturb import PERTURBATIONS, SEVERITIES
 from tfdeepfake.data.perturb.files import SUFFIXES, write_perturbed
+from tfdeepfake.data.perturb.operations import BLOCKS_FROM_PX, is_noop
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
@@ -93,6 +94,23 @@ class Copies:
                 failed[below] = error.problem
         self.ready[name, severity] = copies, failed
         return copies, failed
+
+    def unchanged(self) -> list[str]:
+        """A sentence for each perturbation that does nothing to some of the videos, as they are too small for it."""
+        sizes, told = [], []
+        for path, _ in self.media:
+            try:
+                of_file = video.probe(path)
+                sizes.append((of_file.height, of_file.width))
+            except video.VideoError:
+                continue  # its cells say so
+        for name in self.perturbations:
+            if small := sum(is_noop(name, *size) for size in sizes):
+                told.append(
+                    f"{name} changes nothing below {BLOCKS_FROM_PX} px, as its authors define it: {small} of "
+                    f"{len(self.media)} videos stay as they are."
+                )
+        return told
 
     def done(self) -> None:
         """Deletes the copies, unless they are to be kept."""
@@ -219,8 +237,9 @@ def write(run_dir: Path, reports: Reports, copies: Copies) -> Written:
     severities = ", ".join(map(str, copies.severities))
     over = f"Mean of the AUC over severities {severities}, of the videos scored at each of them."
     title = f"Robustness to perturbations, on {kind_of_data(reports)}"
-    mean_sheet = write_tables(run_dir, "robustness", title, [told, over], "model", means)
-    sheet = write_tables(run_dir, "severities", f"{title}, by severity", [told], "model", list(steps.values()))
+    same = copies.unchanged()
+    mean_sheet = write_tables(run_dir, "robustness", title, [told, over, *same], "model", means)
+    sheet = write_tables(run_dir, "severities", f"{title}, by severity", [told, *same], "model", list(steps.values()))
     from tfdeepfake.protocols.curves import severity_curves
 
     severity_curves(run_dir / "severities.png", steps, models, copies.perturbations, copies.severities, CLEAN)
@@ -230,11 +249,14 @@ def write(run_dir: Path, reports: Reports, copies: Copies) -> Written:
 
 
 def _panel(name, steps, models, severities):
-    """The curves of a perturbation; severity 0 is the videos as they are."""
+    """The curves of a perturbation; severity 0 is the videos as they are.
+
+    What has no interval is of too few videos to be a point of a curve; the table says so.
+    """
     places = [(0, CLEAN), *((severity, f"{name} {severity}") for severity in severities)]
     lines = []
     for model in models:
-        known = [(x, steps[model, on]) for x, on in places if steps[model, on].value is not None]
-        bars = [(x, *figure.interval) for x, figure in known if figure.interval]
+        known = [(x, steps[model, on]) for x, on in places if steps[model, on].interval]
+        bars = [(x, *figure.interval) for x, figure in known]
         lines.append(Series(model, [(x, figure.value) for x, figure in known], bars))
     return Plot(name.replace("_", " "), "severity (0: unperturbed)", "AUC, video level", lines, (0, 5))
