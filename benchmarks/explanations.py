@@ -4,11 +4,11 @@
     tfdeepfake train baseline --data synthetic_faces/clip_16x2_mtcnn_m0.3_128x128_dis --data-dir data --run-dir runs/2d
     python benchmarks/explanations.py runs/2d --videos data/synthetic_faces_videos [--sheet maps.png]
 
-    python benchmarks/explanations.py runs/2d --videos data/synthetic_faces_videos --sheet maps.png
-videos with 95 % intervals from 1,000 draws of persons with all their videos: the part of the map inside the region that
-was manipulated, beside that of an even map, of a bell in the middle of the crop (where faces are), and of the network
-with shuffled weights; and by how much the areas under the deletion and insertion curves differ from those of random
-orders. Videos with an empty map are counted and left out of the rows that need one.
+Prints for each map of each network means over videos with 95 % intervals from 1,000 draws of persons with all their
+videos: the part of the map inside the region that was manipulated, beside that of an even map, of a bell in the middle
+of the crop (where faces are), of the mean map of the other persons' fakes (a map that is always the same), and of the
+network with shuffled weights; and by how much the areas under the deletion and insertion curves differ from those of
+random orders. Videos with an empty map are counted and left out of the rows that need one.
 """
 
 import argparse
@@ -40,19 +40,21 @@ ROWS = (
     ("even", "  an even map"),
     ("middle", "  a bell in the middle"),
     ("shuffled", "  shuffled weights"),
+    ("others", "  the mean map of other persons' fakes"),
     ("over_even", "map minus even"),
     ("over_middle", "map minus bell"),
     ("over_shuffled", "map minus shuffled"),
+    ("over_others", "map minus the mean map of others"),
     ("deletion", "deletion minus random (below 0 is better)"),
     ("insertion", "insertion minus random (above 0 is better)"),
     ("likeness", "likeness to shuffled"),
 )
 
 
-def fakes(per_method):
+def fakes(per_method, identities, strength):
     """Test videos of the drawn set, as many of each method."""
     seen = collections.Counter()
-    for spec in synthetic.make_set():
+    for spec in synthetic.make_set(identities, strength=strength):
         if spec.split == "test" and spec.label and seen[spec.method] < per_method:
             seen[spec.method] += 1
             yield spec
@@ -69,7 +71,7 @@ def shown_of(model, recipe, examples):
     return worst[min(worst)]
 
 
-def measured(model, recipe, function, sample, region, num_random):
+def measured(model, places, recipe, function, sample, region, num_random):
     """{row: value} of one sample for each site, None where it is undefined."""
     values, inputs = sample.maps, sample.inputs(model)
     batch = {name: x[None] for name, x in inputs.items()}
@@ -79,7 +81,7 @@ def measured(model, recipe, function, sample, region, num_random):
         with scored.randomised(model, seed):
             for name, maps in function(batch).items():
                 shuffled[name].append(maps.values[0])
-    for site in sites(model):
+    for site in places:
         name, own = site.name, values[site.name]
         energy = scored.energy_in(own, region)
         of_shuffled = [e.value for one in shuffled[name] if (e := scored.energy_in(one, region)).value is not None]
@@ -97,6 +99,15 @@ def measured(model, recipe, function, sample, region, num_random):
         row["likeness"] = float(np.mean(alike)) if alike else None
         of_site[name] = row
     return of_site
+
+
+def beside_others(rows, maps, regions, persons):
+    """Puts into each row the part of the mean map of the other persons' fakes in its region."""
+    for row, region, person in zip(rows, regions, persons, strict=True):
+        own = row["mask"]
+        others = [one for one, other in zip(maps, persons, strict=True) if other != person]
+        row["others"] = scored.energy_in(np.mean(others, axis=0), region).value if others else None
+        row["over_others"] = own - row["others"] if None not in (own, row["others"]) else None
 
 
 def interval(values, persons, seed=0):
@@ -137,15 +148,20 @@ def main():
         "--videos", required=True, help="synthetic_faces_videos of a prepared drawn set; drawn where missing"
     )
     p.add_argument("--per-method", type=int, default=16, help="fakes of each method [16, all]")
+    p.add_argument("--identities", default="36,8,16", help="persons of each split, as of the prepared set [36,8,16]")
+    p.add_argument("--strength", type=float, default=1.0, help="of the faults, as of the prepared set [1]")
     p.add_argument("--num-random", type=int, default=5, help="random orders for each curve [5]")
+    p.add_argument("--layer", help="whose output is the map, of every network that is named [the last map]")
     p.add_argument("--sheet", help="image of one fake of each method, its mask and all maps")
     args = p.parse_args()
     cached, blocks = {}, collections.defaultdict(list)
     for folder in args.models:
         model, recipe = load_model(folder)
-        detect, function = faces.make_detector(recipe.data.detector), gradcam(model, recipe=recipe)
+        places = sites(model, args.layer)
+        detect, function = faces.make_detector(recipe.data.detector), gradcam(model, args.layer, recipe=recipe)
         rows, persons, methods = collections.defaultdict(list), [], []
-        for spec in fakes(args.per_method):
+        maps, regions = collections.defaultdict(list), []
+        for spec in fakes(args.per_method, tuple(map(int, args.identities.split(","))), args.strength):
             path = Path(args.videos) / spec.split / spec.method / spec.file_name
             if not path.exists():
                 synthetic.write_clip(spec, path.parent)
@@ -158,14 +174,17 @@ def main():
             (sample,) = with_maps([sample], model, [function], 1)
             pairs = zip(sample.indices, sample.matrices, strict=True)
             region = np.stack([region_of(masks[n], matrix, sample.frames.shape[1:3]) for n, matrix in pairs])
-            for name, row in measured(model, recipe, function, sample, region, args.num_random).items():
+            for name, row in measured(model, places, recipe, function, sample, region, args.num_random).items():
                 rows[name].append(row)
+                maps[name].append(sample.maps[name])
+            regions.append(region)
             persons.append(spec.target)
             methods.append(spec.method)
             if methods.count(spec.method) == 1:
                 blocks[spec.method].append((recipe.network, sample, region))
             print(".", end="", flush=True)
         for name, of_site in rows.items():
+            beside_others(of_site, maps[name], regions, persons)
             report(recipe.network, name, of_site, persons, methods)
     if args.sheet:
         write_sheet(args.sheet, blocks)
