@@ -14,6 +14,9 @@ import numpy as np
 from tfdeepfake.serving.servable import Servable
 
 NUM_BATCH_THREADS = 2
+# While another call runs it has the cores, and those that the last one answered ask again: a call gathers them for this
+# fraction of the time that the last one took.
+GATHERING_FRAC = 0.05
 
 
 class Batcher:
@@ -22,7 +25,8 @@ class Batcher:
     Args:
       servable: what is called.
       max_batch_size: examples of one call; a request that has as many is not split, and runs by itself.
-      batch_timeout_micros: how long the first request of a call waits for others, while anybody else asks.
+      batch_timeout_micros: how long the first request of a call waits for others, while anybody else asks; longer, a
+        twentieth of the last call's time, while another call runs.
       max_calls: requests that wait or run at once.
       num_batch_threads: calls that run at once.
     """
@@ -38,7 +42,8 @@ class Batcher:
         self._servable, self._most, self._wait_s = servable, max_batch_size, batch_timeout_micros / 1e6
         # One call that runs and one that gathers, as TF Serving's guide has it.
         self.at_once = max(num_batch_threads, min(max_calls, 2 * max_batch_size))
-        self._changed, self._free = threading.Condition(), num_batch_threads
+        self._changed, self._free, self._num_threads = threading.Condition(), num_batch_threads, num_batch_threads
+        self._last_call_s = 0.0
         self._waiting: list[_Request] = []
         self._num_inside = self.num_present = 0
         self.num_calls = self.num_requests = 0
@@ -75,6 +80,7 @@ class Batcher:
             self._changed.notify_all()
             self._changed.wait_for(lambda: request.done or (self._free and not request.taken))
             together = [] if request.done else self._take(request)
+        start = time.monotonic()
         try:
             if together:
                 self._run(together)
@@ -83,6 +89,7 @@ class Batcher:
                 self.num_present -= 1
                 if together:
                     self._free += 1
+                    self._last_call_s = time.monotonic() - start
                 for one in together:
                     one.done = True
                 self._changed.notify_all()
@@ -92,7 +99,7 @@ class Batcher:
         """The requests of one call, `first` among them; waits for others. Holds the lock."""
         self._free -= 1
         first.taken = True
-        end = time.monotonic() + self._wait_s
+        start = time.monotonic()
         together, size = [first], first.size
         while size < self._most:
             for one in self._waiting:
@@ -100,7 +107,9 @@ class Batcher:
                     one.taken = True
                     together.append(one)
                     size += one.size
-            left = end - time.monotonic()
+            others_run = self._num_threads - self._free > 1
+            wait_s = max(self._wait_s, GATHERING_FRAC * self._last_call_s if others_run else 0)
+            left = start + wait_s - time.monotonic()
             alone = not self.num_coming and self.num_present == len(together)
             if size >= self._most or alone or left <= 0:
                 break
