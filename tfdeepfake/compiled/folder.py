@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.compiled.convert import WHOLE_BYTES
+from tfdeepfake.counting import counting
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, exclusive_lock, read_json, sha256, write_json
 from tfdeepfake.litert.network import Network
@@ -164,7 +165,8 @@ def _make(folder, recipe, places, made_of, why, log):
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tfdeepfake-") as temporary:
         compiled = Path(temporary) / COMPILED_FILE
-        problem = _run_converter(folder, compiled)
+        with counting("compiling"):
+            problem = _run_converter(folder, compiled)
         place = _keep(places, made_of, None if problem else compiled, problem)
     if problem:
         raise _no_form(folder, recipe, problem)

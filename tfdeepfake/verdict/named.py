@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfdeepfake.compiled.accelerator import has_accelerator
+from tfdeepfake.counting import counting
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import exclusive_lock, raise_if_full, sha256
 from tfdeepfake.memory import give_back_memory
@@ -56,23 +57,15 @@ class Located:
         """
         if self.file is None:
             return self.folder
-        load_backend()
-        from tfdeepfake.published.convert import convert, convert_members
-
         try:
             with exclusive_lock(self.folder.with_name(f".{self.folder.name}.lock"), log=log):
                 # Another process may have converted it in the meantime.
                 if not _is_current(self.folder, self.source):
                     several = isinstance(self.file, dict)
                     log(f"{self.source}: converting {f'{len(self.file)} files' if several else self.file.name}, once.")
-                    part = self.folder.with_name(f".{self.folder.name}.part")
-                    if several:  # what was converted before a stop is kept
-                        convert_members(self.source, self.file, part)
-                    else:
-                        shutil.rmtree(part, ignore_errors=True)
-                        convert(self.source, self.file, part)
-                    shutil.rmtree(self.folder, ignore_errors=True)
-                    os.replace(part, self.folder)
+                    with counting("loading and converting"):
+                        load_backend()
+                        self._convert(several)
                     # Networks are cycles: the converted one would stay beside the one that is loaded next.
                     gc.collect()
                     give_back_memory()
@@ -82,6 +75,18 @@ class Located:
             remedy = "Set TFDEEPFAKE_HOME to a folder that may be written to."
             raise InputError(self.folder, f"cannot be written ({error.strerror}).", remedy) from error
         return self.folder
+
+    def _convert(self, several):
+        from tfdeepfake.published.convert import convert, convert_members
+
+        part = self.folder.with_name(f".{self.folder.name}.part")
+        if several:  # what was converted before a stop is kept
+            convert_members(self.source, self.file, part)
+        else:
+            shutil.rmtree(part, ignore_errors=True)
+            convert(self.source, self.file, part)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.replace(part, self.folder)
 
     def affordable(
         self, settings: JudgeSettings | None = None, log: Callable[[str], None] = lambda line: None

@@ -1,0 +1,48 @@
+"""A line that counts the seconds of work which tells nothing of its progress, such as loading TensorFlow."""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+EVERY_S = 1.0
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[None]:
+    """Shows `what: 00:12` on a terminal and in a notebook, counts on, and takes it away at the end.
+
+    It goes on where standard error is put aside meanwhile (`quiet.hide_stderr`).
+    """
+    from tqdm.auto import tqdm
+
+    in_notebook = "ipykernel" in sys.modules
+    with contextlib.ExitStack() as held:
+        # A notebook has no terminal and shows the line all the same.
+        options = {"disable": False} if in_notebook else {"disable": None, "file": _terminal(held)}
+        bar = held.enter_context(tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False, **options))
+        if bar.disable:
+            yield
+            return
+        ended = threading.Event()
+
+        def count():
+            while not ended.wait(EVERY_S):
+                bar.refresh()
+
+        thread = threading.Thread(target=count, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _terminal(held):
+    """Standard error, of its own so that it stays the terminal, or as it is where it is no file of the process."""
+    try:
+        return held.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
+    except (OSError, ValueError, AttributeError):
+        return sys.stderr
