@@ -6,6 +6,7 @@
     hide_prints       what Python code prints
     hide_warnings     Python's warnings of one category
     hide_tfds         TFDS's own progress bars and notes
+    hide_absl         warnings that TensorFlow and TFDS log
 
 Errors are exceptions and pass through all of them.
 """
@@ -96,14 +97,25 @@ def hide_warnings(category: type[Warning] = Warning) -> Iterator[None]:
 @contextlib.contextmanager
 def hide_tfds() -> Iterator[None]:
     """TFDS's own bars and notes stay silent: there is one bar over all videos."""
-    from absl import logging
     from tensorflow_datasets.core.utils import tqdm_utils
 
-    verbosity, bars = logging.get_verbosity(), getattr(tqdm_utils, "_active", True)
-    logging.set_verbosity(logging.ERROR)
+    bars = getattr(tqdm_utils, "_active", True)
     tqdm_utils.display_progress_bar(False)
+    try:
+        with hide_absl():
+            yield
+    finally:
+        tqdm_utils.display_progress_bar(bars)
+
+
+@contextlib.contextmanager
+def hide_absl() -> Iterator[None]:
+    """What TensorFlow and TFDS log by absl, errors excepted."""
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        tqdm_utils.display_progress_bar(bars)

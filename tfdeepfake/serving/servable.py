@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.quiet import load_tensorflow
+from tfdeepfake.quiet import hide_absl, load_tensorflow
 from tfdeepfake.serving.signatures import DEFAULT
 from tfdeepfake.serving.warmup import batch_sizes
 
@@ -179,7 +179,8 @@ class _Version:
         from tensorflow.core.protobuf import saved_model_pb2
 
         try:
-            self._loaded = tf.saved_model.load(str(path))  # kept, because it owns the weights
+            with hide_absl():  # it warns that gradients were not saved, and nobody asks for them here
+                self._loaded = tf.saved_model.load(str(path))  # kept, because it owns the weights
             described = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL_FILE).read_bytes())
         except Exception as error:  # TensorFlow raises many types for a damaged folder
             problem = f"cannot be loaded ({type(error).__name__}: {str(error)[:200]})."
