@@ -46,6 +46,11 @@ def test_a_verdict_tells_of_its_batches(monkeypatch):
     frames = np.zeros((8, 8, 3), np.uint8)
     inference.score(brightness_network(), [(frames, None)] * 7, 3, progress=lambda *now: told.append(now[:2]))
     assert told == [(0, 7), (3, 7), (6, 7), (7, 7)]
+    # One that takes its inputs one by one tells of each: a batch of a large network takes half a minute.
+    network, told[:] = brightness_network(), []
+    network.one_by_one = True
+    inference.score(network, [(frames, None)] * 3, 32, progress=lambda *now: told.append(now[0]))
+    assert told == [0, 1, 2, 3]
 
 
 def test_published_detectors_state_their_cost():

@@ -120,7 +120,7 @@ def class_logits(
       model: keras.Model or `compiled.folder.CompiledModel`.
       inputs: list of (frames uint8 [(T,) h, w, 3], flow float32 [(T,) h, w, 2] or None).
       batch_size: the last batch is padded to a power of two, so that a Keras network is traced once or twice, not
-        once per video.
+        once per video. Networks that are `one_by_one` get single inputs.
       check: called before each batch; what it raises passes, as when the time is up.
       tta: "none" or "flip", see `scoring.tta.predict_logits`.
       progress: called before the first batch and after each: inputs that are scored, all of them, seconds of the batch.
@@ -133,11 +133,12 @@ def class_logits(
     one_by_one = getattr(model, "one_by_one", False)
     progress = progress or (lambda done, total, seconds: None)
     progress(0, len(inputs), None)
-    for start in range(0, len(inputs), batch_size):
+    step = 1 if one_by_one else batch_size  # a batch of a large network may take half a minute
+    for start in range(0, len(inputs), step):
         check()
         began = time.perf_counter()
-        part = inputs[start : start + batch_size]
-        size = len(part) if one_by_one else min(batch_size, 1 << (len(part) - 1).bit_length())
+        part = inputs[start : start + step]
+        size = min(step, 1 << (len(part) - 1).bit_length())
         rows = part + [part[-1]] * (size - len(part))
         batch = {"frames": np.stack([row[0] for row in rows])}
         if "flow" in names:
