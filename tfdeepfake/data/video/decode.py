@@ -131,6 +131,8 @@ def _counted_frames(index, wanted, deadline):
     with opened(index.path, index.threads, index.stream) as (container, stream):
         decoder, packets = stream.codec_context, enumerate(demuxed(container, stream, deadline))
         number, packet = next(packets, (0, None))
+        if packet is not None and runs[0][0] > 0 and _first_packet_tells(index, decoder):
+            decoded(decoder, packet)
         for place, position, chosen in runs:
             while packet is not None and number < place:
                 number, packet = next(packets, (number + 1, None))
@@ -156,6 +158,15 @@ def _counted_frames(index, wanted, deadline):
                 if packet is None:
                     break
                 number, packet = next(packets, (number + 1, None))
+
+
+def _first_packet_tells(index, decoder):
+    """Whether the first packet has to be decoded for what is in others.
+
+    x264 writes its version into the first packet alone. FFmpeg has to know it: 4:4:4 of versions before 151 is stored
+    otherwise than the standard says, and comes out green without it.
+    """
+    return index.codec == "h264" and (decoder.pix_fmt or "").startswith(("yuv444", "yuvj444", "gbrp"))
 
 
 def _needed(index, wanted):
@@ -215,6 +226,10 @@ def _indexed_frames(index, wanted, deadline, skip):
                     decoder.skip_frame = "DEFAULT" if is_wanted else "NONREF"
                 out, failed = decoded(decoder, packet)
                 fed = True
+            elif number == 0 and _first_packet_tells(index, decoder):
+                decoded(decoder, packet)
+                fed = True
+                continue
             elif fed:
                 out, failed = decoded(decoder, None)
                 decoder.flush_buffers()
