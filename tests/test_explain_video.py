@@ -12,6 +12,7 @@ from tfdeepfake import data
 from tfdeepfake.data.video import write_video
 from tfdeepfake.errors import InputError
 from tfdeepfake.explain import attention, draw, scored
+from tfdeepfake.explain.further import frames_apart
 from tfdeepfake.explain.gradcam import gradcam
 from tfdeepfake.explain.masks import mask_of
 from tfdeepfake.explain.overlays import overlays
@@ -54,8 +55,8 @@ def test_a_video_explained(network, monkeypatch, tmp_path):
     about = explain_video(tmp_path / "clip.mp4", network, out, settings, log=lines.append)
     assert json.loads((out / "explanation.json").read_text()) == json.loads(json.dumps(about))
     assert [face["face"] for face in about["faces"]] == [1, 2]
-    # 24 apart as far as there are maps: the nearest stand for the others, once each.
-    assert about["faces"][0]["sheet_frames"] == [0, 3, 48, 51]
+    # 24 apart as far as there are maps.
+    assert about["faces"][0]["sheet_frames"] == [0, 48]
     scores = about["faces"][0]["scores"]["frames"]
     assert scores["deletion"]["value"] < scores["deletion"]["interval"][0]
     assert scores["insertion"]["value"] > scores["insertion"]["interval"][1]
@@ -74,6 +75,45 @@ def test_a_video_explained(network, monkeypatch, tmp_path):
     page = (out / "index.html").read_text()
     assert "data:image/jpeg" in page and "http://" not in page and "https://" not in page and "deletion" in page
     assert (out / "annotated.mp4").stat().st_size > 0 and (out / "face_1.jpg").exists()
+
+
+def test_frames_of_the_sheet_are_as_far_apart_as_asked_for(network, monkeypatch, tmp_path):
+    """Also those between the clips of the verdict, which does not change; another person's face there is not taken."""
+    verdicts.pretend(monkeypatch, [lit(0), lit(96)], frame_count=200)
+    usual, asked = data.examples.extract, []
+
+    def extract(path, recipe, detect=None, places=None, **more):
+        if places is None:
+            return usual(path, recipe, detect)
+        asked.append((recipe.num_clips, recipe.select, places.tolist()))
+        # Clips around the places, of which the last shows somebody elsewhere.
+        clips = [lit(int(first) - 2) for first, _ in places]
+        clips[-1] = dataclasses.replace(clips[-1], face_boxes_px=clips[-1].face_boxes_px + 60)
+        return clips
+
+    monkeypatch.setattr(data.examples, "extract", extract)
+    sheets = {}
+    for every in (None, 24):
+        about = explain_video(tmp_path / "a.mp4", network, tmp_path / f"{every}", ExplainSettings(sheet_every=every))
+        sheets[every] = about["faces"][0] | {"probability_of_video": about["probability"]}
+    assert asked == [(3, "all", [[24, 25], [48, 49], [72, 73]])]
+    face = sheets[24]
+    assert face["probability_of_video"] == sheets[None]["probability_of_video"]
+    assert face["sheet_frames"] == [0, 24, 48, 96] and face["of_sheet_alone"] == [24, 48]
+    assert sheets[None]["sheet_frames"] == [0, 2, 96, 97, 99] and sheets[None]["of_sheet_alone"] == []
+    assert "The verdict did not look at frames 24, 48" in (tmp_path / "24" / "index.html").read_text()
+    assert len(np.load(tmp_path / "24" / "maps.npz")["face1_indices"]) == 2
+
+
+def test_frames_apart_stay_within_the_video(network, monkeypatch, tmp_path):
+    verdicts.pretend(monkeypatch, [lit(0), lit(48)])
+    _, samples = maps_of_video(tmp_path / "a.mp4", network, JudgeSettings(), [gradcam(network.model)])
+    assert samples[0].probability == samples[1].probability  # so that the first counts
+    assert frames_apart(samples, 5, 24, 200) == [0, 24, 48, 72, 96]
+    assert frames_apart(samples, 5, 24, 60) == [0, 24, 48]
+    late = [dataclasses.replace(samples[1], indices=np.arange(98, 102))]
+    assert frames_apart(late, 5, 24, 102) == [2, 26, 50, 74, 98] and frames_apart(late, 1, 24, 200) == [98]
+    assert frames_apart(late, 5, 24, 1000) == [50, 74, 98, 122, 146]
 
 
 def test_a_verdict_page_with_maps(network, monkeypatch, tmp_path):

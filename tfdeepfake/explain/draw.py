@@ -1,6 +1,6 @@
 """Maps over images: overlays on crops and frames, flow as colours, a contact sheet, an annotated video."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,15 +69,14 @@ def flow_colours(flow: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(hue.astype(np.uint8), cv2.COLOR_HSV2RGB)
 
 
-def chosen_frames(samples: list[Sample], count: int, every: int | None) -> list[tuple[Sample, int]]:
+def chosen_frames(samples: list[Sample], count: int, wanted: Sequence[int] | None = None) -> list[tuple[Sample, int]]:
     """Frames for a contact sheet.
 
     Args:
       samples: of one face.
       count: at most so many.
-      every: distance of neighbouring frames, as P3's Fig. 7 has five frames 24 apart; frames without a map give way to
-        the nearest with one. They are laid so that one is the first of the most suspicious sample. None spreads them
-        evenly over all frames that have a map.
+      wanted: numbers of frames, see `further.frames_apart`; one without a map gives way to the nearest with one, unless
+        that is nearer to another. None spreads them evenly over all frames that have a map.
     Returns:
       list of (sample, which of its frames), in order of time.
     """
@@ -86,13 +85,13 @@ def chosen_frames(samples: list[Sample], count: int, every: int | None) -> list[
         for t, index in enumerate(sample.indices.tolist()):
             at[index] = (sample, t)  # clips may overlap: the more suspicious one counts
     frames = np.array(sorted(at))
-    if every is None:
+    if wanted is None:
         wanted = frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)]
-    else:
-        worst = int(max(samples, key=lambda sample: sample.probability).indices[0])
-        first = max(worst - every * (count // 2), int(frames[0]) + (worst - int(frames[0])) % every)
-        wanted = first + every * np.arange(count)
-    nearest = {int(frames[np.abs(frames - frame).argmin()]) for frame in wanted}
+    wanted, nearest = np.asarray(wanted), set()
+    for number, frame in enumerate(wanted):
+        there = int(frames[np.abs(frames - frame).argmin()])
+        if np.abs(wanted - there).argmin() == number:
+            nearest.add(there)
     return [at[frame] for frame in sorted(nearest)]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfdeepfake.explain import attention, draw, scored
+from tfdeepfake.explain.further import frames_apart, further_samples
 from tfdeepfake.explain.gradcam import Site, explained_logit, gradcam, sites
 from tfdeepfake.explain.samples import Sample, maps_of_video, most_suspicious
 from tfdeepfake.explain.seen import inputs_of
@@ -93,7 +94,12 @@ def explain_video(
     for face in verdict.faces[:MOST_FACES]:
         of_face = [sample for sample in samples if sample.face == face["face"]]
         worst = most_suspicious(of_face)[face["face"]]
-        frames = draw.chosen_frames(of_face, settings.sheet_frames, settings.sheet_every)
+        wanted, further = None, []
+        if settings.sheet_every and not verdict.video["is_image"]:
+            wanted = frames_apart(of_face, settings.sheet_frames, settings.sheet_every, verdict.video["frame_count"])
+            further = further_samples(path, network, judge_settings, samples, wanted, functions)
+            further = [sample for sample in further if sample.face == face["face"]]
+        frames = draw.chosen_frames(of_face + further, settings.sheet_frames, wanted)
         heading = f"{recipe.network}, face {face['face']}: {face['label']} {face['probability']:.2f}"
         image, name = draw.sheet([(heading, frames)]), f"face_{face['face']}.jpg"
         with atomic_path(out_dir / name) as temporary:
@@ -112,6 +118,7 @@ def explain_video(
                 "label": face["label"],
                 "sheet": name,
                 "sheet_frames": [int(sample.indices[t]) for sample, t in frames],
+                "of_sheet_alone": [int(s.indices[t]) for s, t in frames if any(s is one for one in further)],
                 "scored_sample": {"frame": int(worst.indices[0]), "probability": worst.probability},
                 "nothing_speaks_for_it": [site for site, peak in worst.peaks.items() if not peak > 0],
                 "scores": scores,
