@@ -6,6 +6,7 @@ from pathlib import Path
 from tfdeepfake import __version__
 from tfdeepfake.protocols.cells import FAILED
 from tfdeepfake.protocols.figures import DIFFERENCE, Figure, Sheet
+from tfdeepfake.protocols.training_plan import NOT_THEIRS
 from tfdeepfake.protocols.work import Plot, Reports, Written
 from tfdeepfake.report.html import write_page
 
@@ -24,11 +25,13 @@ def write_protocol_page(path: Path, written: Written, reports: Reports, command:
       reports: of all cells.
       command: that made it.
     """
+    title, differs, of_first = _parts(written.sheets[0].title)
     write_page(
         path,
         "protocol.html",
-        title=written.sheets[0].title,
-        sheets=_sheets(written.sheets),
+        title=title,
+        differs=differs,
+        sheets=_sheets(written.sheets, of_first),
         panels=[_panel(plot) for plot in written.plots],
         names=list(dict.fromkeys(series.name for plot in written.plots for series in plot.series)),
         coverage=_coverage(reports),
@@ -40,14 +43,23 @@ def write_protocol_page(path: Path, written: Written, reports: Reports, command:
     )
 
 
-def _sheets(sheets: Sequence[Sheet]) -> list[dict]:
+def _parts(title: str) -> tuple[str, str, str]:
+    """Of the title of the first table: what it is of, which settings are not the presets', and its metric."""
+    stem, _, differs = title.partition(f"; {NOT_THEIRS}: ")
+    if not differs:
+        return stem, "", "Table"
+    differs, _, metric = differs.partition(": ")
+    return stem, differs, metric or "Table"
+
+
+def _sheets(sheets: Sequence[Sheet], of_first: str) -> list[dict]:
     """Tables for the template; a note that stands above already is not said again."""
     said, shown = set(), []
     for sheet in sheets:
         one = _sheet(sheet)
         one["notes"] = [note for note in one["notes"] if note not in said]
         said.update(one["notes"])
-        one["title"] = _heading(sheet.title, sheets[0].title) if shown else one["title"]
+        one["title"] = _heading(sheet.title, sheets[0].title) if shown else of_first
         shown.append(one)
     return shown
 

@@ -10,6 +10,8 @@ from tfdeepfake.protocols.rows import Override, Row
 from tfdeepfake.protocols.work import Reports, Written
 from tfdeepfake.vocabulary import DRAWN_DATA
 
+NOT_THEIRS = "not the presets' own"  # before the settings, in titles
+
 
 class Table(NamedTuple):
     """What a protocol makes of the rows of presets.
@@ -55,7 +57,7 @@ class Plan:
         name = self.data.version
         kind = "drawn faces, " if name.partition("/")[0].partition(":")[0] == DRAWN_DATA else ""
         fields = ", ".join(dict.fromkeys(one.field for one in self.overrides))
-        return f"on {kind}{name} ({self.split})" + (f"; not the presets' own: {fields}" if fields else "")
+        return f"on {kind}{name} ({self.split})" + (f"; {NOT_THEIRS}: {fields}" if fields else "")
 
     def notes(self) -> list[str]:
         """What is not the presets', settings in one line and data in one for presets that differ alike."""
