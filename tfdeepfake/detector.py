@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tfdeepfake.counting import counting
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import Recipe
 from tfdeepfake.verdict import batch, judging, named
+from tfdeepfake.verdict.results import printable_path
 from tfdeepfake.verdict.settings import JudgeSettings
 
 
@@ -72,8 +74,9 @@ class Detector:
         """
         if path == "":
             raise InputError("path", "is empty.", "Give a video or an image.")
-        network = self._network
-        return judging.judge(os.fspath(path), network.model, network.recipe, network.detect, self._settings)
+        network, path = self._network, os.fspath(path)
+        with counting(f"judging {printable_path(os.path.basename(path))}"):
+            return judging.judge(path, network.model, network.recipe, network.detect, self._settings)
 
     def predict(
         self,

@@ -167,7 +167,7 @@ def _make(folder, recipe, places, made_of, why, log):
         compiled = Path(temporary) / COMPILED_FILE
         with counting("compiling"):
             problem = _run_converter(folder, compiled)
-        place = _keep(places, made_of, None if problem else compiled, problem)
+            place = _keep(places, made_of, None if problem else compiled, problem)
     if problem:
         raise _no_form(folder, recipe, problem)
     log(f"compiled in {time.perf_counter() - start:.0f} s: {place / COMPILED_FILE}")
