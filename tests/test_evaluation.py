@@ -57,7 +57,10 @@ def test_data_of_another_recipe_is_told_by_field():
 def test_run_folder_without_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a run folder"):
         evaluate_run(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="best"):
+    with pytest.raises(InputError, match="has no recipe.json"):
+        evaluate_run(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="without best/: its training has not ended an epoch"):
         evaluate_run(tmp_path)
 
 

@@ -11,7 +11,7 @@ from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
-from tfdeepfake.model_folder import RECIPE_FILE, load_recipe, load_voting
+from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_recipe, load_voting
 from tfdeepfake.published.sources import SOURCES
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
@@ -156,7 +156,7 @@ def _load(folder, data, data_dir):
             folder, "is not a run folder.", "Give a folder written by `tfdeepfake train`, or a saved model folder."
         )
     if not (folder / RECIPE_FILE).exists():
-        model, recipe = load_voting(folder / "best")
+        model, recipe = load_voting(find_model_folder(folder))
         return model, recipe, read_json(folder / "config.json", "Give the data set with --data NAME.")
     if data is None:
         raise InputError(folder, "is a saved model folder and names no data set.", "Add --data NAME.")
