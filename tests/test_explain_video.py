@@ -105,6 +105,18 @@ def test_frames_of_the_sheet_are_as_far_apart_as_asked_for(network, monkeypatch,
     assert len(np.load(tmp_path / "24" / "maps.npz")["face1_indices"]) == 2
 
 
+def test_a_network_of_drawn_faces_says_so(network, monkeypatch, tmp_path):
+    verdicts.pretend(monkeypatch, [lit(0)])
+    lines, settings = [], ExplainSettings(num_random=0)
+    for version, said in (("face_forensics/clip:1.0.0", False), ("synthetic_faces/clip:1.0.0", True)):
+        recipe = dataclasses.replace(network.recipe, data_version=version)
+        explain_video(
+            tmp_path / "a.mp4", dataclasses.replace(network, recipe=recipe), tmp_path, settings, log=lines.append
+        )
+        assert ("Drawn faces only" in (tmp_path / "index.html").read_text()) == said
+        assert ("trained on drawn faces only" in "".join(lines)) == said
+
+
 def test_frames_apart_stay_within_the_video(network, monkeypatch, tmp_path):
     verdicts.pretend(monkeypatch, [lit(0), lit(48)])
     _, samples = maps_of_video(tmp_path / "a.mp4", network, JudgeSettings(), [gradcam(network.model)])

@@ -77,6 +77,7 @@ def explain_video(
         "status": verdict.status,
         "probability": verdict.probability,
         "label": verdict.label,
+        "caveat": verdict.caveat,
         "reason": verdict.reason,
         "remedy": verdict.remedy,
         "faces": [],
@@ -246,7 +247,8 @@ def lines_of(about: dict) -> list[str]:
     """The scores as text, a line each."""
     lines = []
     for face in about["faces"]:
-        lines.append(f"face {face['face']}: {face['label']} {face['probability']:.2f}, {face['sheet']}")
+        said = f", {about['caveat']}" if about["caveat"] else ""
+        lines.append(f"face {face['face']}: {face['label']} {face['probability']:.2f}, {face['sheet']}{said}")
         for site, scores in face["scores"].items():
             lines += [
                 f"  {site}: {name.replace('_', ' ')} {beside_text(beside, name)}" for name, beside in scores.items()
