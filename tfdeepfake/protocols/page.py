@@ -35,6 +35,7 @@ def write_protocol_page(path: Path, written: Written, reports: Reports, command:
         panels=[_panel(plot) for plot in written.plots],
         names=list(dict.fromkeys(series.name for plot in written.plots for series in plot.series)),
         coverage=_coverage(reports),
+        whole=_whole(reports),
         failed=[(cell.model, cell.on, report[FAILED]) for cell, report in reports if FAILED in report],
         command=command,
         version=__version__,
@@ -125,6 +126,15 @@ def _coverage(reports: Reports) -> list[dict]:
             }
         )
     return rows
+
+
+def _whole(reports: Reports) -> list[tuple[int, list[str]]]:
+    """(number of videos, cells that scored all of them)."""
+    cells: dict[int, list[str]] = {}
+    for cell, report in reports:
+        if FAILED not in report and not report["unscored"]:
+            cells.setdefault(report["coverage"]["videos"], []).append(f"{cell.model} on {cell.on}")
+    return list(cells.items())
 
 
 def _panel(plot: Plot) -> dict:
