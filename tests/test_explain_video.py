@@ -185,6 +185,10 @@ def test_a_mask_is_cut_like_the_crop_it_belongs_to(tmp_path):
     assert mask_of(tmp_path / "mask.mp4", (96, 128), moved)[1].max() < 16
     with pytest.raises(InputError, match="mask of 64 x 48 px for a video of 96 x 96 px"):
         mask_of(tmp_path / "mask.mp4", (96, 96), sample)
+    write_video(tmp_path / "long.mp4", frames.repeat(4, axis=0), 25)
+    assert mask_of(tmp_path / "long.mp4", (96, 128), sample, 7).shape == (2, SIDE, SIDE)
+    with pytest.raises(InputError, match="has 12 frames, and the video 3: a mask goes with it frame for frame"):
+        mask_of(tmp_path / "long.mp4", (96, 128), sample, 3)
     with pytest.raises(InputError, match="has 3 frames, and the video's frame 5"):
         mask_of(tmp_path / "mask.mp4", (96, 128), dataclasses.replace(sample, indices=np.array([0, 5])))
 

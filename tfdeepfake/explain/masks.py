@@ -10,17 +10,22 @@ from tfdeepfake.explain.draw import OF_CENTRES
 from tfdeepfake.explain.samples import Sample
 
 
-def mask_of(path: Path | str, size: tuple, sample: Sample) -> np.ndarray:
+# A mask may have so many frames more than its video, as encoders repeat a last one.
+MORE_FRAMES = 5
+
+
+def mask_of(path: Path | str, size: tuple, sample: Sample, frame_count: int | None = None) -> np.ndarray:
     """The region that was manipulated in a sample's crops.
 
     Args:
-      path: video of the masks, frame n for frame n of the video; it may be smaller, in the same proportions.
+      path: video of the masks, frame n for frame n of the video; it may be smaller or larger, in the same proportions.
       size: (height, width) of the video.
       sample: whose frames are wanted.
+      frame_count: of the video; None when it is not known.
     Returns:
       uint8 [T, h, w], 128 and more where the video was manipulated.
     Raises:
-      video.VideoError: the mask is of another shape, lacks frames, or cannot be read.
+      video.VideoError: the mask is of another shape or length, or cannot be read.
     """
     own, wanted = video.probe(path), np.unique(sample.indices)
     if abs(own.width * size[0] - own.height * size[1]) > max(size):
@@ -28,6 +33,9 @@ def mask_of(path: Path | str, size: tuple, sample: Sample) -> np.ndarray:
         raise video.VideoError(path, problem, "Take the mask of this video.")
     if wanted[-1] >= own.frame_count:
         problem = f"has {own.frame_count} frames, and the video's frame {wanted[-1]} is wanted."
+        raise video.VideoError(path, problem, "Take the mask of this video.")
+    if frame_count is not None and own.frame_count > frame_count + MORE_FRAMES:
+        problem = f"has {own.frame_count} frames, and the video {frame_count}: a mask goes with it frame for frame."
         raise video.VideoError(path, problem, "Take the mask of this video.")
     read = video.read_frames(path, wanted)
     if read.missing:

@@ -146,10 +146,9 @@ def _masks(mask, path, samples):
     from tfdeepfake.data import video
     from tfdeepfake.explain.masks import mask_of
 
-    size = video.probe(path)
-    return {
-        id(sample): mask_of(mask, (size.height, size.width), sample) for sample in most_suspicious(samples).values()
-    }
+    of_video = video.probe(path)
+    size, count = (of_video.height, of_video.width), of_video.frame_count
+    return {id(sample): mask_of(mask, size, sample, count) for sample in most_suspicious(samples).values()}
 
 
 def _write_arrays(path, samples):
