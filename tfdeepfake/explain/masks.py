@@ -9,7 +9,6 @@ from tfdeepfake.data import video
 from tfdeepfake.explain.draw import OF_CENTRES
 from tfdeepfake.explain.samples import Sample
 
-
 # A mask may have so many frames more than its video, as encoders repeat a last one.
 MORE_FRAMES = 5
 
