@@ -165,8 +165,13 @@ def test_perturbed_copies_are_judged_and_deleted(images, capsys):
     assert sorted(clean["video"]) == sorted(noisy["video"])
     assert not np.allclose(np.sort(clean["logit"])[:12], np.sort(noisy["logit"])[:12], atol=0.01)
     capsys.readouterr()
-    assert main([*wanted, "--keep-copies"]) == 0
+    assert main([*wanted, "--keep-copies", "--min-coverage", "0.9"]) == 0
     assert capsys.readouterr().err.count("kept ") == 5
+    assert main([*wanted, "--min-coverage", "0.95"]) == 3
+    told = capsys.readouterr().err
+    assert "Coverage 12 of 13 is below 0.95, mine on contrast 5:" in told and "damaged.png (unreadable)" in told
+    assert main([*wanted, "--min-coverage", "95"]) == 2
+    assert "--min-coverage: needs a fraction 0..1, got 95." in capsys.readouterr().err
     assert read_json(out / "protocol.json")["failed"] == 0
 
 

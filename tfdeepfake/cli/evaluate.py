@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.cli.flags import check_fraction, need_whole
 from tfdeepfake.cli.named_model import is_name, model_folder
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
@@ -40,8 +40,7 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     need_whole(args, batch_size=(1, None))
-    if args.min_coverage is not None and not 0 <= args.min_coverage <= 1:
-        raise InputError("--min-coverage", f"needs a fraction 0..1, got {args.min_coverage:g}.")
+    check_fraction("--min-coverage", args.min_coverage)
     subgroups = None if args.subgroups is None else [name for name in args.subgroups.split(",") if name]
     common = {"out": args.out, "exclude": args.exclude, "subgroups": subgroups}
     if is_name(args.folder) and args.data is None:  # before gigabytes are fetched

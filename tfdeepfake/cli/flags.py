@@ -69,6 +69,12 @@ def need_whole(args: argparse.Namespace, **bounds: tuple[int, int | None]) -> No
                 raise InputError(_flag(name), f"needs a whole number {wanted}, got {value}.")
 
 
+def check_fraction(flag: str, value: float | None) -> None:
+    """Refuses what is no fraction 0..1; None is a flag that was not given."""
+    if value is not None and not 0 <= value <= 1:
+        raise InputError(flag, f"needs a fraction 0..1, got {value:g}.")
+
+
 def need_above_zero(args: argparse.Namespace, *names: str) -> None:
     """As `need_whole`, for flags such as seconds or rates."""
     for name in names:

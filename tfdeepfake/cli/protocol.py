@@ -4,7 +4,7 @@ import argparse
 import fnmatch
 import sys
 
-from tfdeepfake.cli.flags import need_whole
+from tfdeepfake.cli.flags import check_fraction, need_whole
 from tfdeepfake.cli.presets import load_preset, load_trained
 from tfdeepfake.cli.presets import presets as known_presets
 from tfdeepfake.errors import InputError
@@ -57,12 +57,15 @@ def add(verbs: argparse._SubParsersAction) -> argparse.ArgumentParser:
     p.add_argument("--groups", nargs="+", metavar="[NAME=]A+B", help=where)
     p.add_argument("--votes", nargs="+", metavar="VOTE", help="ensemble: fewer than soft hard adaptive")
     p.add_argument("--keep-copies", action="store_true", help="robustness: perturbed copies stay in the run folder")
+    where = "end with code 3, and list the videos without a score, where a cell has fewer than this fraction scored"
+    p.add_argument("--min-coverage", type=float, metavar="FRACTION", help=where)
     p.add_argument("--resamples", type=int, default=1000, help="of the bootstrap; 0 for no intervals [1000]")
     return p
 
 
 def run(args: argparse.Namespace) -> int:
     need_whole(args, resamples=(0, None), severities=(1, 5), jobs=(1, None))
+    check_fraction("--min-coverage", args.min_coverage)
     protocol = PROTOCOLS[args.name]
     given = {name: value for name in OPTIONS if (value := getattr(args, name))}
     for name in given:
@@ -99,6 +102,7 @@ def _score(args, given):
         args.run_dir,
         plan=args.plan,
         resamples=args.resamples,
+        min_coverage=args.min_coverage,
         command=args.command_line,
         log=_log,
         **given,
@@ -138,4 +142,4 @@ def _train(args, given):
 
         print("\n".join(plan_lines(plan, _log)))
         return 0
-    return trained.run(plan, jobs, args.resamples, args.command_line, _log)
+    return trained.run(plan, jobs, args.resamples, args.command_line, _log, args.min_coverage)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfdeepfake.files import write_json
 from tfdeepfake.protocols.cells import FAILED, PROTOCOL, open_run, run_cell
+from tfdeepfake.protocols.exit_code import exit_code
 from tfdeepfake.protocols.names import PROTOCOLS
 from tfdeepfake.protocols.page import write_protocol_page
 from tfdeepfake.protocols.plan import plan_lines
@@ -23,6 +24,7 @@ def run(
     *,
     plan: bool = False,
     resamples: int = 1000,
+    min_coverage: float | None = None,
     command: Sequence[str] | None = None,
     log: Callable[[str], None] = print,
     **options: Any,
@@ -36,11 +38,12 @@ def run(
       run_dir: the protocol's folder, see `protocols.cells`.
       plan: only print what would be scored, and about how long that takes.
       resamples: of the bootstrap; 0 for no intervals.
+      min_coverage: least fraction of the videos of a cell that have a score.
       command: words of the command line, for the page.
       log: called with a line for each cell.
       **options: see `work.Options`.
     Returns:
-      0: every cell was scored; 1: some failed; 2: all failed.
+      0: every cell was scored; 1: some failed; 2: all failed; 3: see `exit_code`.
     Raises:
       InputError: models, data or folder cannot be used.
     """
@@ -62,7 +65,7 @@ def run(
     write_protocol_page(run_dir / "index.html", written, reports, shlex.join(command or ()))
     print(written.sheets[0].markdown())
     print(f"Written to {run_dir}/: " + ", ".join(sorted(path.name for path in run_dir.iterdir())))
-    return 0 if not num_failed else 1 if num_failed < len(reports) else 2
+    return exit_code(reports, min_coverage, log)
 
 
 def planned(name: str, models: Sequence[str], data: Sequence[str], run_dir: Path, options: Options) -> Work:

@@ -11,6 +11,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import write_json
 from tfdeepfake.protocols import prepared, runs
 from tfdeepfake.protocols.cells import FAILED, PROTOCOL, Cell, members_of, open_run, run_cell
+from tfdeepfake.protocols.exit_code import exit_code
 from tfdeepfake.protocols.names import PROTOCOLS
 from tfdeepfake.protocols.page import write_protocol_page
 from tfdeepfake.protocols.rows import Override, check_data, check_used, row_of
@@ -54,7 +55,7 @@ def plan_of(
 
 def run(
     plan: Plan, jobs: int = 1, resamples: int = 1000, command: Sequence[str] | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = print, min_coverage: float | None = None,
 ) -> int:  # fmt: skip
     """Trains and scores what is not there yet, writes the tables and the page, and prints the first table.
 
@@ -64,8 +65,9 @@ def run(
       resamples: of the bootstrap; 0 for no intervals.
       command: words of the command line, for the page.
       log: called with a line for each run and cell.
+      min_coverage: least fraction of the videos of a row that have a score.
     Returns:
-      0: every row has its scores; 1: some failed; 2: all failed.
+      0: every row has its scores; 1: some failed; 2: all failed; 3: see `exit_code`.
     """
     first = plan.rows[0].config
     begun = {"protocol": plan.name, "rows": [row.name for row in plan.rows], "data": [first.data]}
@@ -89,4 +91,4 @@ def run(
     write_protocol_page(plan.run_dir / "index.html", written, reports, shlex.join(command or ()))
     print(written.sheets[0].markdown())
     print(f"Written to {plan.run_dir}/: " + ", ".join(sorted(path.name for path in plan.run_dir.iterdir())))
-    return 0 if not num_failed else 1 if num_failed < len(reports) else 2
+    return exit_code(reports, min_coverage, log)
