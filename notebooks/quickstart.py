@@ -133,7 +133,6 @@ from tfdeepfake.verdict import batch
 network = batch.load_network(run / "best", runtime="keras", log=print)
 about = explain_video(fake, network, WORK / "explained", ExplainSettings(), log=print)
 assert about["status"] == "scored"
-print("The page:", WORK / "explained" / "index.html")
 
 # %% [markdown]
 # ## Export for TensorFlow Serving

@@ -27,6 +27,13 @@ def test_a_terminal_sees_the_seconds_and_nothing_stays(monkeypatch):
     assert shown.getvalue().split("\r")[-2].strip() == "" and shown.getvalue().endswith("\r")
 
 
+def test_a_notebook_shows_bars_though_it_is_no_terminal(monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert counting.bar_hidden() is None
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    assert counting.bar_hidden() is False
+
+
 def test_a_file_gets_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", shown := io.StringIO())
     with counting.counting("compiling"):

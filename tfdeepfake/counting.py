@@ -1,4 +1,4 @@
-"""A line that counts the seconds of work which tells nothing of its progress, such as loading TensorFlow."""
+"""A line that counts the seconds of work which tells nothing of its progress, and where bars are shown."""
 
 import contextlib
 import os
@@ -9,6 +9,11 @@ from collections.abc import Iterator
 EVERY_S = 1.0
 
 
+def bar_hidden() -> bool | None:
+    """`disable` of a bar of `tqdm.auto`: None lets it look for a terminal; a notebook shows it without one."""
+    return False if "ipykernel" in sys.modules else None
+
+
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[None]:
     """Shows `what: 00:12` on a terminal and in a notebook, counts on, and takes it away at the end.
@@ -17,10 +22,9 @@ def counting(what: str) -> Iterator[None]:
     """
     from tqdm.auto import tqdm
 
-    in_notebook = "ipykernel" in sys.modules
     with contextlib.ExitStack() as held:
-        # A notebook has no terminal and shows the line all the same.
-        options = {"disable": False} if in_notebook else {"disable": None, "file": _terminal(held)}
+        hidden = bar_hidden()
+        options = {"disable": hidden} if hidden is False else {"disable": None, "file": _terminal(held)}
         bar = held.enter_context(tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False, **options))
         if bar.disable:
             yield

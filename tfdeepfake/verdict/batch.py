@@ -6,7 +6,6 @@ Every verdict is on the disk before the next file is begun; a run that was stopp
 import contextlib
 import functools
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from tfdeepfake import __version__
 from tfdeepfake.compiled.choice import load_for_verdict
+from tfdeepfake.counting import bar_hidden
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
@@ -237,10 +237,8 @@ def _records(media, network, ahead, out_dir, run, resumed, draw_maps, budget):
     """Yields the record of each file that is reached: the one of the stopped run, or a new one, on the disk by then."""
     from tqdm.auto import tqdm
 
-    # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
-    hidden = False if "ipykernel" in sys.modules else None
     new = [path for path, _ in media if printable_path(path) not in resumed]
-    bar = tqdm(media, desc="judging", unit="file", disable=hidden)
+    bar = tqdm(media, desc="judging", unit="file", disable=bar_hidden())
     tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
     with contextlib.closing(bar), contextlib.closing(ahead.looked(new)) as looked:
         for path, name in bar:

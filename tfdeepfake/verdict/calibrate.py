@@ -11,11 +11,11 @@ import contextlib
 import dataclasses
 import datetime
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tfdeepfake import __version__
+from tfdeepfake.counting import bar_hidden
 from tfdeepfake.csv_lists import FILE_NAMES, listed_path, read_list
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, atomic_path, write_json
@@ -255,9 +255,8 @@ def _records(media, network, settings, folder, run, log, guarded):
     resumed = open_folder(folder, run)
     if resumed:
         log(f"{len(resumed)} verdicts of the stopped run are kept.")
-    hidden = False if "ipykernel" in sys.modules else None
     new = [path for path, _ in media if printable_path(path) not in resumed]
-    bar = tqdm(media, desc="judging", unit="file", disable=hidden)
+    bar = tqdm(media, desc="judging", unit="file", disable=bar_hidden())
     tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
     with contextlib.closing(Ahead(network, settings, guarded).looked(new)) as looked:
         for path, name in bar:

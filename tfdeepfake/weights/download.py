@@ -8,13 +8,13 @@ own site only.
 import errno
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tfdeepfake.counting import bar_hidden
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.weights.connection import Unavailable, explained, page_problem, refuse_unreachable, status_problem
@@ -222,6 +222,5 @@ def _of_another_size(sent, num_bytes, passing=False):
 def _bar(progress, **options):
     from tqdm.auto import tqdm
 
-    # None lets tqdm look for a terminal. A notebook has none and shows the bar all the same.
-    hidden = False if progress or "ipykernel" in sys.modules else None
+    hidden = False if progress else bar_hidden()
     return tqdm(unit="B", unit_scale=True, disable=True if progress is False else hidden, **options)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from tfdeepfake.counting import bar_hidden
 from tfdeepfake.data.batches.prepared import SCHEMA
 from tfdeepfake.errors import InputError
 from tfdeepfake.vocabulary import SPLITS
@@ -119,7 +120,7 @@ def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") 
         if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
             return _beam_splits(outcomes, coverage, folder, source or builder.name, rates)
     builder.outcomes = outcomes
-    outcomes = tqdm(outcomes, desc=builder.name, total=len(videos), unit="video", disable=None)
+    outcomes = tqdm(outcomes, desc=builder.name, total=len(videos), unit="video", disable=bar_hidden())
     return _FilledSplits(builder, rates.seen(_read(outcomes)), coverage, source or builder.name)
 
 
