@@ -16,6 +16,7 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.explain.gradcam import Maps
 from tfdeepfake.explain.seen import inputs_of, over_frames, seen_by
+from tfdeepfake.layers.self_attention import SelfAttention
 
 
 def attention(model: keras.Model) -> Callable[[dict], dict[str, Maps]]:
@@ -77,14 +78,12 @@ def attention_tensors(model: keras.Model) -> list[tuple]:
 
 def _last_token_attention(model):
     """What the class token looks at in the last block of a ViT; None where there is none."""
-    blocks = [one for one in model.operations if type(one).__name__ == "DotProductAttention"]
+    blocks = [layer for layer in model.layers if isinstance(layer, SelfAttention)]
     tokens = [layer for layer in model.layers if layer.name.endswith("tokens")]
     if len(tokens) != 1 or not blocks:  # of an ensemble's members one has to be chosen: by its own folder
         return None
     features = next(layer for layer in model.layers if layer.name.endswith("features") and len(layer.output.shape) == 4)
-    query, key = blocks[-1].input[:2]
     size = features.output.shape[1:3]
-    if query.shape[1] != 1 + size[0] * size[1]:
+    if blocks[-1].input.shape[1] != 1 + size[0] * size[1]:
         return None
-    scores = keras.ops.einsum("bhd,bnhd->bhn", query[:, 0], key) / query.shape[-1] ** 0.5
-    return "class_token", keras.ops.mean(keras.ops.softmax(scores), axis=1)[:, 1:], size
+    return "class_token", keras.ops.mean(blocks[-1].weights_of(blocks[-1].input), axis=1)[:, 0, 1:], size
