@@ -150,6 +150,18 @@ def test_several_seeds_are_one_detector(tmp_path):
     assert "spread over seeds" in format_comparison(report)
 
 
+def test_a_detector_that_errs_nowhere_is_said_to_make_p_too_small(tmp_path):
+    videos = draw()
+    folders = [
+        write_run(tmp_path / name, videos, gap, 1) for name, gap in (("all", 20.0), ("most", 1.2), ("some", 0.8))
+    ]
+    report = compare([str(folder) for folder in folders], resamples=0)
+    assert [entry["auc"] == 1 for entry in report["detectors"]] == [True, False, False]
+    (note,) = report["notes"]
+    assert note.startswith("all: with an AUC of 1 or 0 DeLong's variance is 0")
+    assert compare([str(folder) for folder in folders[1:]], resamples=0)["notes"] == []
+
+
 def test_scores_that_are_no_probabilities_have_no_accuracy(tmp_path):
     videos = draw()
     write_run(tmp_path / "ours", videos, 2.0, 1)

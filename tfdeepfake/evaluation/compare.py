@@ -96,7 +96,7 @@ def compare_members(
         "detectors": detectors,
         "pairs": pairs,
         "bootstrap": {"resamples": resamples, "seed": seed, "unit": "source video or identity"},
-        "notes": _notes(videos, paired, areas[0]),
+        "notes": _notes(videos, paired, areas[0], detectors),
     }
 
 
@@ -193,10 +193,15 @@ def _percentiles(values):
     return [float(v) for v in np.percentile(values, [tail, 100 - tail])] if len(values) else None
 
 
-def _notes(videos, paired, area):
+def _notes(videos, paired, area, detectors):
     notes = []
     if area.reason:
         notes.append(f"no intervals by variance: {area.reason}.")
+    elif perfect := [entry["name"] for entry in detectors if entry["auc"] in (0, 1)]:
+        notes.append(
+            f"{' and '.join(perfect)}: with an AUC of 1 or 0 DeLong's variance is 0, so that p is too small; go by "
+            "the interval of the difference."
+        )
     if min(videos["fake"], videos["real"]) < FEW:
         notes.append(f"few videos: {videos['fake']} fakes and {videos['real']} reals; differences are hardly known.")
     if paired.num_sourceless:
