@@ -220,6 +220,7 @@ def read_frames(
     if still:
         frame = images.read(path, max_side_px)
         return Frames(np.repeat(frame[None], len(indices), axis=0), indices, np.zeros(len(indices)))
+    keyframes_only = keyframes_only and bool(index.keys.any())  # a damaged file may call none of its frames one
     if keyframes_only:
         keys = np.flatnonzero(index.keys)
         indices = np.unique(keys[np.abs(keys[None] - indices[:, None]).argmin(axis=1)])
