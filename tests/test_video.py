@@ -143,6 +143,18 @@ def test_keyframes_only_takes_the_nearest(tmp_path):
     assert got.indices.tolist() == [0, 10, 30] == [frame_number(frame) for frame in got.frames]
 
 
+def test_a_damaged_video_whose_only_key_frame_is_lost_is_read(tmp_path):
+    path = make_video(tmp_path / "a.flv", moving_frames(40), codec="flv", g=100)
+    content = bytearray(path.read_bytes())
+    first = 13  # the tags of the header and of what the file says of itself come before the first of video
+    while content[first] != 9:
+        first += 15 + int.from_bytes(content[first + 1 : first + 4], "big")
+    content[first + 12 : first + 20] = bytes(8)
+    path.write_bytes(content)
+    got = video.read_frames(path, [2, 11], keyframes_only=True)
+    assert got.indices.tolist() == [2, 11]
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_variable_frame_rate(tmp_path, suffix):
     ticks = np.cumsum([0, 1, 1, 7, 2, 2, 30, 1, 1, 5])  # of 10 ms, as a phone slows down in the dark
