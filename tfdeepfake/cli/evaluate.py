@@ -77,11 +77,9 @@ def run(args: argparse.Namespace) -> int:
 
 def covered(report: dict, least: float | None) -> int:
     """The exit code: 3, with the videos without a score printed, where fewer than the fraction `least` have one."""
-    seen = report["coverage"]
-    if least is None or seen["scored"] >= least * seen["videos"]:
-        return 0
-    print(f"Coverage {seen['scored']} of {seen['videos']} is below {least:g}. Without a score:", file=sys.stderr)
-    for video in report["unscored"]:
-        name = "/".join(video[part] for part in ("data_set", "method", "video") if video[part])
-        print(f"  {name} ({video['status']})", file=sys.stderr)
-    return 3
+    from tfdeepfake.evaluation.text import coverage_lines
+
+    lines = coverage_lines(report, least)
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 3 if lines else 0

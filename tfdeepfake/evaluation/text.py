@@ -103,3 +103,21 @@ def format_metrics(report: dict) -> str:
         grouped.setdefault((why, ", ".join(where)), []).append(what)
     lines += [f"Not defined, {why}: {', '.join(what)} ({where})." for (why, where), what in grouped.items()]
     return "\n".join(lines + [f"Note: {note}" for note in report["notes"]])
+
+
+def coverage_lines(report: dict, least: float | None, where: str = "") -> list[str]:
+    """Says that fewer than the fraction `least` of the videos have a score, and names those without; [] otherwise.
+
+    Args:
+      report: of `evaluate.evaluate`.
+      least: 0..1, or None for any.
+      where: such as " (model on data)", behind the figures.
+    """
+    seen = report["coverage"]
+    if least is None or seen["scored"] >= least * seen["videos"]:
+        return []
+    lines = [f"Coverage {seen['scored']} of {seen['videos']} is below {least:g}{where}. Without a score:"]
+    for video in report["unscored"]:
+        name = "/".join(video[part] for part in ("data_set", "method", "video") if video[part])
+        lines.append(f"  {name} ({video['status']})")
+    return lines

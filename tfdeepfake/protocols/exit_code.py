@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tfdeepfake.evaluation.text import coverage_lines
 from tfdeepfake.protocols.cells import FAILED
 from tfdeepfake.protocols.work import Reports
 
@@ -17,18 +18,14 @@ def exit_code(reports: Reports, min_coverage: float | None, log: Callable[[str],
       0: all are scored; 1: some cells failed; 2: all did; 3: none did, and one has too few videos with a score.
     """
     num_failed = sum(FAILED in report for _, report in reports)
-    short = [(cell, report) for cell, report in reports if FAILED not in report and _is_short(report, min_coverage)]
-    for cell, report in short:
-        seen = report["coverage"]
-        log(f"Coverage {seen['scored']} of {seen['videos']} is below {min_coverage:g}, {cell.model} on {cell.on}:")
-        for video in report["unscored"]:
-            name = "/".join(video[part] for part in ("data_set", "method", "video") if video[part])
-            log(f"  {name} ({video['status']})")
+    scored = [(cell, report) for cell, report in reports if FAILED not in report]
+    lines = [
+        line
+        for cell, report in scored
+        for line in coverage_lines(report, min_coverage, f" ({cell.model} on {cell.on})")
+    ]
+    for line in lines:
+        log(line)
     if num_failed:
         return 1 if num_failed < len(reports) else 2
-    return 3 if short else 0
-
-
-def _is_short(report, least):
-    seen = report["coverage"]
-    return least is not None and seen["scored"] < least * seen["videos"]
+    return 3 if lines else 0
