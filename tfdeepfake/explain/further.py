@@ -40,6 +40,7 @@ def further_samples(
     network: "Network",
     settings: "JudgeSettings",
     samples: list[Sample],
+    face: int,
     wanted: Sequence[int],
     functions: list[Callable],
 ) -> list[Sample]:
@@ -49,6 +50,7 @@ def further_samples(
       path: video.
       network: `verdict.batch.Network`, loaded with runtime "keras"; settings: as the verdict's.
       samples: of all faces, as the verdict saw them; a face is the one that was nearest to its place before.
+      face: number of the one that is wanted.
       wanted: numbers of frames.
       functions: see `samples.with_maps`.
     Returns:
@@ -60,7 +62,7 @@ def further_samples(
     from tfdeepfake.verdict.inference import score
 
     model, recipe = network.model, network.recipe
-    seen = set(np.concatenate([sample.indices for sample in samples]).tolist())
+    seen = set(np.concatenate([sample.indices for sample in samples if sample.face == face]).tolist())
     missing = [frame for frame in wanted if frame not in seen]
     spaced = recipe.data.sampling == "spaced"
     if not missing or recipe.data.sampling == "chunks" or (spaced and recipe.data.input_type != "frame"):
@@ -75,15 +77,14 @@ def further_samples(
         return []
     input_type = model_inputs.input_type(model)
     rows = [row for row in network_inputs(there, input_type) if set(missing) & set(row[0].indices[row[1]].reshape(-1))]
-    faces = [_face_at(samples, example, at) for example, at in rows]
-    rows = [(*row, face) for row, face in zip(rows, faces, strict=True) if face]
+    rows = [(example, at) for example, at in rows if _face_at(samples, example, at) == face]
     if not rows:
         return []
     at_once = 2 if input_type == "clip" else 8
-    logits = score(model, [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at, _ in rows], at_once)
+    logits = score(model, [(e.frames[at], None if e.flow is None else e.flow[at]) for e, at in rows], at_once)
     shown = [
         sample_of(Shown(face, example, at, float(vote(np.reshape(logit, -1)))), recipe)
-        for (example, at, face), logit in zip(rows, logits, strict=True)
+        for (example, at), logit in zip(rows, logits, strict=True)
     ]
     return with_maps(shown, model, functions, at_once)
 

@@ -98,8 +98,7 @@ def explain_video(
         wanted, further = None, []
         if settings.sheet_every and not verdict.video["is_image"]:
             wanted = frames_apart(of_face, settings.sheet_frames, settings.sheet_every, verdict.video["frame_count"])
-            further = further_samples(path, network, judge_settings, samples, wanted, functions)
-            further = [sample for sample in further if sample.face == face["face"]]
+            further = further_samples(path, network, judge_settings, samples, face["face"], wanted, functions)
         frames = draw.chosen_frames(of_face + further, settings.sheet_frames, wanted)
         heading = f"{recipe.network}, face {face['face']}: {face['label']} {face['probability']:.2f}"
         image, name = draw.sheet([(heading, frames)]), f"face_{face['face']}.jpg"
