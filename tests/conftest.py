@@ -17,6 +17,18 @@ def tiny_networks_by_name():
     models.MODELS.update(before)
 
 
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory):
+    """(Servable of a network of frames in versions 2, named stable, and 10; the network; the folder above)."""
+    from support import served
+
+    from tfdeepfake.serving.servable import Servable
+
+    folder = tmp_path_factory.mktemp("frame")
+    model = served.exported(folder, versions=(2, 10))
+    return Servable(folder / "net", labels={"stable": 2}), model, folder
+
+
 @pytest.fixture
 def judge(monkeypatch):
     """Judging is pretended."""

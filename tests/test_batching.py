@@ -12,18 +12,11 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.plain_answers import plain_process
 from tfdeepfake.serving import batching
 from tfdeepfake.serving.batching import Batcher
-from tfdeepfake.serving.servable import Servable, ServingError
+from tfdeepfake.serving.servable import ServingError
 from tfdeepfake.serving.shared_model import answers
 from tfdeepfake.workers import OwnProcess, WorkerCrashed
 
-ROWS = np.random.default_rng(0).integers(0, 256, (3, *served.SIZE, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def frame(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("frame")
-    model = served.exported(folder, versions=(2, 10))
-    return Servable(folder / "net", labels={"stable": 2}), model, folder
+ROWS = served.ROWS
 
 
 class Gate:

@@ -14,16 +14,8 @@ from tfdeepfake.serving import rest
 from tfdeepfake.serving.grpc_api import start_grpc
 from tfdeepfake.serving.messages import fill_tensor, messages
 from tfdeepfake.serving.remote import RemoteModel, ServableModel
-from tfdeepfake.serving.servable import Servable
 
-ROWS = np.random.default_rng(0).integers(0, 256, (3, *served.SIZE, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def frame(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("frame")
-    model = served.exported(folder, versions=(2, 10))
-    return Servable(folder / "net", labels={"stable": 2}), model, folder
+ROWS = served.ROWS
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """For tests of serving: small networks in model folders, and a SavedModel of one in two versions."""
 
 import keras
+import numpy as np
 
 from tfdeepfake import models
 from tfdeepfake.model_folder import save_model
@@ -8,6 +9,8 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.serving.export import export
 
 SIZE = (16, 24)
+# Crops of three requests.
+ROWS = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3), np.uint8)
 SMALL = {
     "baseline": {"input_size": list(SIZE), "backbone": "small", "width": 2},
     "two_stream_frame": {
