@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     calibrate.check_out(Path(args.out))
     if is_files:  # a slip there should not cost a download
         calibrate.enough_labelled(args.data, settings.frame_rate)
-    elif is_name(args.model) and not named.is_ready(args.model):
+    elif is_name(args.model):
         check_before(args.model, args.data, args.data_dir, args.split)
     located = named.locate(args.model, log=print_line)
     folder = located.ready(print_line)

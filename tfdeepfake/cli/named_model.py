@@ -19,16 +19,18 @@ def model_folder(model: str, data: str | None = None, data_dir: str | None = Non
     from tfdeepfake.cli.predict import print_line
     from tfdeepfake.verdict import named
 
-    if model and data is not None and not named.is_ready(model):
+    if model and data is not None:
         check_before(model, data, data_dir, split)
     return named.locate(model, log=print_line).ready(print_line)
 
 
 def check_before(name: str, data: str, data_dir: str | None, split: str | None) -> None:
-    """Raises the InputError of prepared data that a published detector, which is not here yet, could not be given."""
+    """Raises the InputError of prepared data that a published detector could not be given, where it is not here yet."""
     from tfdeepfake.quiet import load_tensorflow
     from tfdeepfake.verdict import named
 
+    if named.is_ready(name):
+        return
     named.check_detector(name)
     load_tensorflow()
     from tfdeepfake.evaluation.run import check_data

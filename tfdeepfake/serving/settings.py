@@ -48,7 +48,7 @@ class ServeSettings:
         "crops or clips of several requests in one call of the network; 1: requests are not put together (default: "
         "32 crops or 4 clips)",
     )
-    batch_timeout_micros: int = setting(2000, "microseconds that such a call waits for requests that are being read")
+    batch_timeout_micros: int = setting(2000, "microseconds that such a call waits for others, at least")
 
     def __post_init__(self):
         least = {"grpc_port": 0, "port": 0, "batch_timeout_micros": 0}
