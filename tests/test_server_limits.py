@@ -242,7 +242,10 @@ def test_a_request_that_is_not_allowed_is_told_all_that_are(judge):
 def test_names_of_hosts_and_schemes_are_read_in_any_case(judge):
     with client(allowed_hosts=["Example.org"], token="secret") as web:
         for host, status in (("EXAMPLE.org:80", 200), ("example.org:", 200), ("example.com", 421), ("", 421)):
-            assert web.get("/healthz", headers={"host": host}).status_code == status
+            assert web.get("/v1/server", headers={"host": host}).status_code == status
+            assert web.get("/metrics", headers={"host": host}).status_code == status
+            # A cluster asks for these by the machine's address.
+            assert {web.get(path, headers={"host": host}).status_code for path in ("/healthz", "/readyz")} == {200}
         for given, status in (("bearer secret", 202), ("Bearer secre", 401), ("Basic secret", 401), ("secret", 401)):
             asked = {"host": "example.org", "authorization": given}
             assert web.post("/v1/videos", content=b"x", headers=asked).status_code == status

@@ -42,6 +42,8 @@ _ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
 # In the scope of a request: there is no more of its body.
 _LINGER_S, _ENDED = 2.0, "tfdeepfake.ended"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Who looks after a server (a cluster, a load balancer) asks by the machine's address, and learns nothing of anybody.
+PROBES = ("/healthz", "/readyz")
 
 
 def log_line(event: str, **facts: Any) -> None:
@@ -58,6 +60,7 @@ class Guard:
       app: what answers.
       metrics: what is counted.
       hosts: names the server may be called by; any when empty. A page of a stranger cannot make its own name lead here.
+        PROBES answer by any name.
       log: called with (event, **facts) for each request.
     """
 
@@ -112,7 +115,7 @@ class Guard:
         """(status, text) of a request that comes from nowhere it should; None of any other."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = re.sub(r":\d*$", "", headers.get(b"host", "")).strip("[]").lower()
-        if self._hosts and host not in self._hosts:
+        if self._hosts and host not in self._hosts and scope["path"] not in PROBES:
             return 421, "this server is not called by that name."
         # Browsers alone send this: a page of another site makes its visitor's browser ask.
         if scope["method"] not in SAFE_METHODS and headers.get(b"sec-fetch-site") in ("cross-site", "same-site"):
