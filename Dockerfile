@@ -1,4 +1,4 @@
-# The server, on a CPU: docker build -t tfdeepfake . && docker run --rm -p 8501:8501 -v "$PWD/saved_models:/models:ro" tfdeepfake
+# The server, on a CPU: docker build -t tfdeepfake . && docker run --rm -p 127.0.0.1:8501:8501 -v "$PWD/saved_models:/models:ro" tfdeepfake
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .
