@@ -13,7 +13,7 @@ slash of processor time on all cores. Behind them stand the ratios to PyTorch, b
 that; then threads that wait for others sleep, as on machines that others use as well. --peak prints what a product of
 two matrices of 4096 x 4096 reaches in float32.
 Making the LiteRT form of `clip_vit_l14` takes 20 GB of memory, and its ONNX form would be over 2 GB: leave both out by
---runtimes. Inception I3D is not among the networks: torchvision, timm and pytorchvideo do not have it.
+--runtimes. Inception I3D, which torchvision, timm and pytorchvideo do not have, is that of `i3d_pytorch.py`.
 """
 
 import argparse
@@ -36,10 +36,17 @@ FORWARD = {
 STEP = {
     "r3d_18": ("video:r3d_18", 112, 16),
     "r2plus1d_18": ("video:r2plus1d_18", 112, 16),
+    "i3d": ("ours:i3d", 224, 16),
     "efficientnet_b4": ("torchvision:efficientnet_b4", 224, 0),
     "xception": ("timm:legacy_xception", 224, 0),
     "vit_b": ("timm:vit_base_patch16_224", 224, 0),
     "tall_swin": ("timm:swin_base_patch4_window7_224", 224, 0),
+}
+# What our networks have: windows of P4 Table 11, of whose 14 x 14 places each sees four times as many as of 7 x 7, and
+# residuals that are left out.
+TIMM_ARGS = {
+    "swin_base_patch4_window7_224": {"window_size": (14, 14, 14, 7)},
+    "vit_base_patch16_224": {"drop_path_rate": 0.1},
 }
 STEP_BATCH = 4
 
@@ -60,7 +67,11 @@ def torch_network(made_by):
     if kind == "timm":
         import timm
 
-        return timm.create_model(name, pretrained=False, num_classes=1)
+        return timm.create_model(name, pretrained=False, num_classes=1, **TIMM_ARGS.get(name, {}))
+    if kind == "ours":
+        import i3d_pytorch
+
+        return i3d_pytorch.i3d()
     import torchvision
 
     models = torchvision.models.video if kind == "video" else torchvision.models
