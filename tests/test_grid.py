@@ -16,6 +16,7 @@ from tfdeepfake.cli import grid as verb
 from tfdeepfake.cli.main import parser
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates
+from tfdeepfake.files import write_json, write_text
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.scoring.table_file import read_scores
 from tfdeepfake.training import grid as module
@@ -44,7 +45,7 @@ def test_cells_side_by_side_one_of_which_fails_and_one_dies(config, tmp_path, mo
 
     monkeypatch.setattr(module, "_started", dying)
     rows = grid(config, {"batch_size": [8, 1000]}, tmp_path / "grid", lines.append, at_once=2)
-    assert [row["batch_size"] for row in rows] == [8, 1000] and len(lines) == 2 and best_cell(rows) is None
+    assert [row["batch_size"] for row in rows] == [8, 1000] and len(lines) == 4 and best_cell(rows) is None
     assert "its process died (signal 9)" in rows[0]["status"] and "only 64 examples" in rows[1]["status"]
     assert "0 of 2 cells finished, 2 failed." in (tmp_path / "grid" / "grid.md").read_text()
     # Given again: what died is trained.
@@ -96,15 +97,39 @@ def test_any_fields_by_flags(config):
     names = [name for name, _, _ in cells(config, made)]
     assert len(set(names)) == 2 and all(len(name) < 100 and "/" not in name for name in names)
     for flag, problem in (
-        ("loss", "needs FIELD=VALUE"), ("rate=1", "knows no field 'rate'"), ("epochs=one", "cannot be read"),
-        ("methods=A,B", "needs a JSON list of values"),
+        ("loss", "needs FIELD=VALUE"), ("rate=1", "knows no field 'rate'. Did you mean learning_rate"),
+        ("epochs=one", "epochs needs whole numbers joined by commas, got 'one'"), ("batch_size=,", "batch_size needs"),
+        ("augment_validation=maybe", "needs true or false"), ("clip_norm=[", "needs numbers"), ("seed=[]", "needs"),
+        ("methods=A,B", "needs a JSON list of lists"), ('network_args={"width": 2}', "needs a JSON list of objects"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=problem):
             fields("--try", flag)
+    with pytest.raises(InputError, match="has seed twice"):
+        fields("--try", "seed=1,2", "--try", "seed=3")
     with pytest.raises(InputError, match="loss: needs one of"):
         cells(config, {"loss": ["bce", "nonsense"]})
     with pytest.raises(InputError, match="has the cell batch_size-4 twice"):
         cells(config, {"batch_size": [4, 4]})
+
+
+def test_folders_that_are_refused_before_anything_is_trained(tmp_path):
+    config, begun = TrainConfig(data="nowhere"), tmp_path / "grid"
+
+    def check(config, fields, folder=begun):
+        module.check_folder(folder, cells(config, fields))
+
+    cell = dataclasses.replace(config, seed=1)
+    for folder in (begun / "seed-1", tmp_path / "run"):
+        write_json(folder / "config.json", cell.to_dict())
+    write_text(begun / "grid.csv", f"seed,{','.join(module.FIGURES)}\n")
+    check(config, {"seed": [1, 2]})
+    check(dataclasses.replace(config, checkpoint_minutes=1.0), {"seed": [1]})  # changes nothing in what it becomes
+    with pytest.raises(InputError, match=r"seed-1: holds a run of another config: epochs \(10 there, 3 now\)"):
+        check(dataclasses.replace(config, epochs=3), {"seed": [2, 1]})
+    with pytest.raises(InputError, match="holds a grid over seed; this one is over seed, loss"):
+        check(config, {"seed": [1], "loss": ["bce"]})
+    with pytest.raises(InputError, match="is the folder of one run"):
+        check(config, {"seed": [1]}, tmp_path / "run")
 
 
 @pytest.mark.slow

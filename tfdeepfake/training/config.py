@@ -1,6 +1,7 @@
 """TrainConfig: one training run as data, to and from JSON."""
 
 import dataclasses
+import json
 import math
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ LOSSES = ("auto", "bce", "bce_f1", "bce_f1_fake", "ce", "triplet")
 BACKENDS = ("tensorflow", "jax")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 WATCHED = ("auc", "loss")
+# Whoever changes these changes nothing in what a run becomes.
+FREE = ("checkpoint_minutes",)
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,16 @@ class TrainConfig:
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
+
+    def differing(self, there: dict) -> list[str]:
+        """What the JSON of another config, `there`, has otherwise, a text for each field; [] where nothing matters."""
+        # Fields that are newer than the other have their defaults. JSON makes lists of tuples.
+        there, here = TrainConfig().to_dict() | there, json.loads(json.dumps(self.to_dict()))
+        return [
+            f"{name} ({there.get(name)!r} there, {here.get(name)!r} now)"
+            for name in sorted({*there, *here} - {*FREE})
+            if there.get(name) != here.get(name)
+        ]
 
     @classmethod
     def from_dict(cls, values: dict, subject: str | object = "config") -> "TrainConfig":

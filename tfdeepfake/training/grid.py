@@ -7,6 +7,7 @@ they are and an interrupted one is resumed. Hardware, time: those of one run, ti
 paper's size.
 """
 
+import csv
 import hashlib
 import itertools
 import json
@@ -21,7 +22,6 @@ from pathlib import Path
 import numpy as np
 
 from tfdeepfake.errors import InputError
-from tfdeepfake.evaluation import estimates
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
 from tfdeepfake.files import read_json, write_json, write_text
 from tfdeepfake.machine import free_bytes, usable_cores
@@ -37,6 +37,7 @@ FIGURES = (
 )  # fmt: skip
 # Of its process, in the cell's folder.
 LOG = "log.txt"
+TABLE = "grid.csv"
 # What one cell took at most, times this, has to be free before another runs beside it.
 _ROOM = 1.2
 _RESUME = "from tfdeepfake.training.train import resume; resume(sys.argv[1], progress=False)"
@@ -49,7 +50,7 @@ def cells(config: TrainConfig, fields: dict[str, list]) -> list[tuple[str, dict,
       config: TrainConfig, of which `fields` are replaced.
       fields: {field of TrainConfig: values to try}.
     Raises:
-      InputError: there is no such field, a value is not allowed, or two cells are the same.
+      InputError: there is no such field, a value is not allowed, or two cells are the same; names the value.
     """
     if not fields or not all(fields.values()):
         raise InputError("grid", "needs fields and values to try.", "For example: --try learning_rate=1e-3,1e-4")
@@ -74,8 +75,39 @@ def _name(chosen):
     return f"{name[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _shown(chosen):
+    return ", ".join(f"{field} {_text(value)}" for field, value in chosen.items())
+
+
 def _text(value):
     return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
+def check_folder(run_dir: str | Path, every: list[tuple[str, dict, TrainConfig]]) -> None:
+    """Refuses a folder in which `every`, of `cells`, cannot begin or go on, before anything is trained or written.
+
+    Raises:
+      InputError: it is the folder of one run, of a grid over other fields, or a cell's folder has a run of another
+        config; says in which fields.
+    """
+    run_dir, fields = Path(run_dir), [*every[0][1]]
+    if (run_dir / "config.json").exists():
+        raise InputError(run_dir, "is the folder of one run, not of a grid.", "Choose another folder.")
+    table = run_dir / TABLE
+    if table.exists():
+        header = next(csv.reader(table.read_text(encoding="utf-8").splitlines()), [])
+        over = [name for name in header if name not in FIGURES]
+        if set(over) != set(fields):
+            problem = f"holds a grid over {', '.join(over) or 'nothing'}; this one is over {', '.join(fields)}."
+            raise InputError(run_dir, problem, "Choose another folder.")
+    for name, _, cell in every:
+        path = run_dir / name / "config.json"
+        if differ := cell.differing(read_json(path)) if path.exists() else []:
+            raise InputError(
+                path.parent,
+                f"holds a run of another config: {', '.join(differ)}.",
+                "Choose another folder for the grid.",
+            )
 
 
 def grid(
@@ -90,31 +122,30 @@ def grid(
     Args:
       config, fields: see `cells`.
       run_dir: folder; a run folder per cell, grid.csv and grid.md are written into it.
-      log: function that gets a line of progress.
+      log: function that gets a line when a cell begins and when it has ended.
       at_once: cells that train side by side; when not given one, and two where there is no GPU and twice what the first
         took is free.
     Returns:
       List of dicts {field: value} with `FIGURES`, in the order of the cells; status is "finished" or why the cell
       failed, which does not stop the others. video_auc, low, high: AUC of the validation videos and its 95 % interval
       by source, None where there is none.
+    Raises:
+      InputError: see `cells` and `check_folder`.
     """
     run_dir, rows = Path(run_dir), {}
     every = cells(config, fields)
+    check_folder(run_dir, every)
 
     def tell(name, chosen, row):
         rows[name] = {**chosen, **dict.fromkeys(FIGURES), "run": name, **row}
         _write(run_dir, fields, [rows[name] for name, _, _ in every if name in rows], len(every))
-        shown = ", ".join(f"{field} {_text(value)}" for field, value in chosen.items())
-        log(f"{shown}: {_outcome(rows[name])}")
+        log(f"{_shown(chosen)}: {_outcome(rows[name])}")
 
     waiting, running = [], {}
     for name, chosen, cell in every:
         path = run_dir / name / "config.json"
         if not path.exists():
             write_json(path, cell.to_dict())
-        elif TrainConfig.from_dict(read_json(path), path) != cell:
-            tell(name, chosen, {"status": f"{path.parent} holds a run of another config; choose another folder"})
-            continue
         if (path.parent / "result.json").exists():
             tell(name, chosen, finished(path.parent))
         else:
@@ -124,6 +155,7 @@ def grid(
         while waiting or running:
             while waiting and len(running) < (at_once or _room(trained, len(running))):
                 name, chosen, cell = waiting.pop(0)
+                log(f"{_shown(chosen)}: trains, see {run_dir / name / LOG}")
                 running[name] = chosen, _started(run_dir / name, cell)
             for name, (chosen, process) in list(running.items()):
                 if process.poll() is not None:
@@ -178,6 +210,8 @@ def _by_video(folder):
     scores = read_scores(folder / "scores_validation.csv")
     videos = video_scores(scores, recipe.video_rule, recipe.temperature, faces_rule=recipe.faces_rule)
     usable = (videos["label"] >= 0) & np.isfinite(videos["score"])
+    from tfdeepfake.evaluation import estimates  # SciPy, which an error of a flag needs not wait for
+
     labels, groups = videos["label"][usable], np.unique(source_groups(videos)[0][usable], return_inverse=True)[1]
     out = {"videos": len(labels), "sources": int(groups.max()) + 1 if len(groups) else 0}
     if len(set(labels.tolist())) < 2:
@@ -206,7 +240,7 @@ def _write(run_dir, fields, rows, count):
     """grid.csv has every figure as it is; grid.md is to be read."""
     header = [*fields, *FIGURES]
     plain = [["" if row[name] is None else _text_csv(row[name]) for name in header] for row in rows]
-    write_text(run_dir / "grid.csv", tables.as_csv(header, plain))
+    write_text(run_dir / TABLE, tables.as_csv(header, plain))
     best, body = best_cell(rows), []
     for row in rows:
         loss = "-" if row["val_loss"] is None else f"{row['val_loss']:.4f}"

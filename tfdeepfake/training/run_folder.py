@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -47,10 +46,6 @@ def state_path(run_dir: str | Path) -> Path:
     return Path(run_dir) / "checkpoint" / "state.npz"
 
 
-# Whoever changes these changes nothing in what a run becomes.
-_FREE = ("checkpoint_minutes",)
-
-
 def check_config(config: TrainConfig, run_dir: Path) -> None:
     """Compares the config with that of the run that was begun here, if one was; more epochs let it go on.
 
@@ -59,14 +54,8 @@ def check_config(config: TrainConfig, run_dir: Path) -> None:
     """
     if not state_path(run_dir).exists():
         return
-    # Fields that are newer than the run have their defaults.
-    there = TrainConfig().to_dict() | read_json(run_dir / "config.json")
-    mine = json.loads(json.dumps(config.to_dict()))
-    differ = [
-        f"{name} ({there.get(name)!r} there, {mine.get(name)!r} now)"
-        for name in sorted({*there, *mine})
-        if there.get(name) != mine.get(name) and name not in _FREE
-    ]
+    there = read_json(run_dir / "config.json")
+    differ = config.differing(there)
     if not differ:
         return
     # A cosine ends at a rate of zero: with more epochs every step would have had another.
