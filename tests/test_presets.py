@@ -79,6 +79,12 @@ def test_a_preset_is_a_whole_experiment(name):
         assert "No augmentation" in plain, "what the paper is silent about is said"
     for needed in (f"tfdeepfake train --preset {name}", "hardware", "time", "expected score"):
         assert needed in text.lower()
+    if not name.startswith("demo"):
+        triplets = config.loss == "triplet"
+        weights = {None: "random", "imagenet": "ImageNet", "kinetics": "Kinetics"}.get(config.start_from, "")
+        batches = f"{config.batch_size // 3} triplets a batch" if triplets else f"batches of {config.batch_size}"
+        stated = ("scratch" if "scratch" in plain else weights, batches, f"{config.epochs} epochs")
+        assert all(one in plain for one in stated), "what a run begins with, and for how long, is said"
     data_set, _, named = data_of(preset).partition("/")
     assert data_set == preset.data_set and named
     for number in range(len(preset.evaluate)):

@@ -15,7 +15,8 @@ r"""P0 Table I, 3D + 2D: 2D and 3D networks, the 3D ones heavier (Sec. III-C).
 The paper: the members' predictions are averaged (Sec. III-B); the 3D networks' are given a higher weight, which the
 paper does not state (Sec. III-C).
 
-Chosen here: weights that lower the log loss of the validation videos, from 0.6 for the 3D part on.
+Chosen here: weights that lower the log loss of the validation videos, from 0.6 for the 3D part on. `p0_attention2d`
+reads single frames, which its own preset prepares.
 
 Hardware, time: not yet run. Expected score: the paper prints AUC 0.8969, log loss 0.4641; not yet run here.
 """

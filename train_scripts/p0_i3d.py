@@ -7,12 +7,13 @@ r"""P0's I3D, a member of Ensemble3D (Sec. III-B), with CutMix.
     tfdeepfake evaluate runs/p0_i3d --split test --data-dir data
 
 The paper: DFDC, BlazeFace, the most confident face, 224 x 224 px, the augmentations of `--augment p0` in training and
-validation, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1). CutMix for I3D and R(2+1)D (Sec. III-B).
+validation, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1). CutMix for I3D and R(2+1)D, ImageNet weights
+of Inception, inflated, for I3D to start from (Sec. III-B).
 
-Chosen here: margin of 0.3, 1 run of 64 consecutive frames at 224 px, batches of 8, 20 epochs with early stopping
-after 5, class weights for the 1 to 5 of real and fake, imagenet weights to start from, the validation split of the
-builder (the paper names none). The paper takes 10 frames of each video (Sec. IV-C) and says of none how the 3D
-networks read them; nor how much of a face's surroundings its "smallest region of interest" (Sec. III-B) has.
+Chosen here: margin of 0.3, 1 run of 64 consecutive frames at 224 px, batches of 8, 20 epochs with early stopping after
+5, class weights for the 1 to 5 of real and fake, the validation split of the builder (the paper names none). The paper
+takes 10 frames of each video (Sec. IV-C) and says of none how the 3D networks read them; nor how much of a face's
+surroundings its "smallest region of interest" (Sec. III-B) has.
 
 Hardware, time: not yet run. Expected score: not yet run here.
 """

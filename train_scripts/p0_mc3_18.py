@@ -10,7 +10,7 @@ The paper: DFDC, BlazeFace, the most confident face, 224 x 224 px, the augmentat
 validation, Adam at 1e-5 with epsilon 1e-8 (Sec. IV-C), log loss (Eq. 1).
 
 Chosen here: margin of 0.3, 4 runs of 16 consecutive frames at 112 px, batches of 8, 20 epochs with early stopping
-after 5, class weights for the 1 to 5 of real and fake, kinetics weights to start from, the validation split of the
+after 5, class weights for the 1 to 5 of real and fake, Kinetics weights to start from, the validation split of the
 builder (the paper names none). The paper takes 10 frames of each video (Sec. IV-C) and says of none how the 3D
 networks read them; nor how much of a face's surroundings its "smallest region of interest" (Sec. III-B) has.
 

@@ -8,8 +8,9 @@ r"""P3 Tables 2, 4 and 5, I3D.
     tfdeepfake evaluate runs/p3_i3d --split test --data-dir data
 
 The paper: FaceForensics++, c40 (LQ), its official splits, face region enlarged 1.3 times (Sec. 4), a learning rate of
-1e-3, weighted cross-entropy (Sec. 5). The paper finds faces by landmarks of each frame, here MTCNN does. Tables 4 and
-5 are the same network on other methods of the same prepared set: `--methods Deepfakes`, or three of the four.
+1e-3, weighted cross-entropy (Sec. 5), weights of Kinetics-400 to start from (Sec. 4). The paper finds faces by
+landmarks of each frame, here MTCNN does. Tables 4 and 5 are the same network on other methods of the same prepared
+set: `--methods Deepfakes`, or three of the four.
 
 Chosen here: Adam, batches of 8, 30 epochs with early stopping after 5. The paper tests on all frames of a video in
 trunks of 250 and takes the mean, so does this; it does not say what becomes of the frames that are left over: here

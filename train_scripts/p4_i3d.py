@@ -7,9 +7,9 @@ r"""P4 Table 6, I3D-RGB.
     tfdeepfake train --preset p4_i3d --data-dir data
     tfdeepfake evaluate runs/p4_i3d --split test --data-dir data
 
-The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
-px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). 64
-frames, which the printed FLOPs tell. Table 6 has weights of ImageNet-1K for this one, which are taken.
+The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, ImageNet-21K weights, Adam
+at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). No thumbnail: clips of 64 frames,
+which the printed FLOPs tell. Table 6 has weights of ImageNet-1K for this one, which are taken.
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_i3d` prints how each is prepared and scored.
 

@@ -7,10 +7,10 @@ r"""P4 Table 6, R3D-50.
     tfdeepfake train --preset p4_resnet3d_50 --data-dir data
     tfdeepfake evaluate runs/p4_resnet3d_50 --split test --data-dir data
 
-The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
-px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). 64
-frames at 224 px, near the printed FLOPs. Table 6 has ImageNet-1K weights for it, of which no file is known: Kinetics
-weights here.
+The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, ImageNet-21K weights, Adam
+at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). No thumbnail: clips of 64 frames at
+224 px, near the printed FLOPs. Table 6 has ImageNet-1K weights for it, of which no file is known: Kinetics weights
+here.
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_resnet3d_50` prints how each is prepared and scored.
 

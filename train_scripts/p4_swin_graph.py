@@ -7,10 +7,11 @@ r"""P4 Table 7, Swin-B with the graph block on whole frames, no thumbnail.
     tfdeepfake train --preset p4_swin_graph --data-dir data
     tfdeepfake evaluate runs/p4_swin_graph --split test --data-dir data
 
-The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, a thumbnail of 224 x 224
-px, ImageNet-21K weights, Adam at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2).
-Sec. 1 draws the frames at random from a longer clip, whose length it does not give; here they are stored, as Sec. 4.2
-has it (`--window-frames 4` of longer stored runs draws them).
+The paper: MTCNN, the largest box, 30 % added on each side, 8 clips of 4 consecutive frames, ImageNet-21K weights, Adam
+at 1.5e-5, batches of 4, cosine decay after 10 epochs of linear warm-up (Sec. 4.2). No thumbnail (Sec. 4.8): here the
+network sees each frame of a clip at 224 x 224 px and averages what it finds. Sec. 1 draws the frames at random from a
+longer clip, whose length it does not give; here they are stored, as Sec. 4.2 has it (`--window-frames 4` of longer
+stored runs draws them).
 
 The row is about celeb_df, dfdc: `tfdeepfake presets p4_swin_graph` prints how each is prepared and scored.
 
