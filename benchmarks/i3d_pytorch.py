@@ -5,8 +5,8 @@
 From arXiv:1705.07750 Fig. 3 and `tfdeepfake.models.i3d`: the same units, channels and module names, padding as
 TensorFlow does it ("same"; by PyTorch's own layers wherever it is as wide on both sides, so that no map is copied
 without need), batch normalisation with epsilon 0.001, one logit. The command gives it the random weights of `i3d` and
-one clip, and prints parameters, the shape behind each stage and both logits; it ends with an error where they are not
-the same.
+one clip, and prints parameters, the shape behind each stage, how far the last maps are apart and both logits; it ends
+with an error where they are not the same.
 """
 
 import argparse
@@ -128,14 +128,21 @@ def answer(folder):
             lambda module, inputs, x, name=name: shapes.update({name: [x.shape[i] for i in (0, 2, 3, 4, 1)]})
         )
     clip = torch.from_numpy(np.load(Path(folder, "clip.npy"))).permute(0, 4, 1, 2, 3).float()
+    last = []
+    model.Mixed_5c.register_forward_hook(lambda module, inputs, x: last.append(x.permute(0, 2, 3, 4, 1).numpy()))
     with torch.inference_mode():
         logits = model(clip / 127.5 - 1)
+    np.save(Path(folder, "last.npy"), last[0])
     parameters = sum(one.numel() for one in model.parameters())
     return {"parameters": parameters, "shapes": shapes, "logits": logits.ravel().tolist()}
 
 
 def ours(folder, size, frames):
-    """The same of `tfdeepfake.models.i3d`, whose weights (moving statistics drawn as well) and clip go to `folder`."""
+    """The same of `tfdeepfake.models.i3d`, whose weights (moving statistics drawn as well) and clip go to `folder`; and
+    its last map."""
+    from tfdeepfake.quiet import load_tensorflow
+
+    load_tensorflow()
     import keras
     import numpy as np
 
@@ -158,10 +165,11 @@ def ours(folder, size, frames):
     clip = rng.integers(0, 256, (2, frames, size, size, 3), np.uint8)
     np.savez(Path(folder, "weights.npz"), **tensors)
     np.save(Path(folder, "clip.npy"), clip)
-    logits = model.predict_on_batch({"frames": clip}).ravel().tolist()
+    both = keras.Model(model.inputs, [model.output, model.get_layer("features").output])
+    logits, last = both.predict_on_batch({"frames": clip})
     shapes = {name: [2, *model.get_layer(name).output.shape[1:]] for name in STAGES}
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return {"parameters": parameters, "shapes": shapes, "logits": logits}
+    return {"parameters": parameters, "shapes": shapes, "logits": logits.ravel().tolist()}, last
 
 
 def main():
@@ -176,17 +184,21 @@ def main():
         return
     if args.python is None:
         parser.error("--python needs the interpreter of an environment that has PyTorch.")
+    import numpy as np
+
     with tempfile.TemporaryDirectory() as folder:
-        here = ours(folder, args.size, args.frames)
+        here, last = ours(folder, args.size, args.frames)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [args.python, __file__, "--folder", folder]
         there = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)
+        maps_apart = abs(last - np.load(Path(folder, "last.npy"))).max() / abs(last).max()
     print(f"parameters: {here['parameters']:,} here, {there['parameters']:,} in PyTorch")
     for name in STAGES:
         print(f"{name}: {here['shapes'][name]}, {there['shapes'][name]}")
+    print(f"last map: apart by {maps_apart:.2g} of its largest value at most")
     apart = max(abs(a - b) for a, b in zip(here["logits"], there["logits"], strict=True))
     print(f"logits: {here['logits']}, {there['logits']}; apart by {apart:.2g} at most")
-    if apart > TOLERANCE or any(here[key] != there[key] for key in ("parameters", "shapes")):
+    if max(apart, maps_apart) > TOLERANCE or any(here[key] != there[key] for key in ("parameters", "shapes")):
         sys.exit("They are not the same network.")
 
 
