@@ -35,12 +35,12 @@ FIGURES = (
     "status", "best_epoch", "val_auc", "val_loss", "val_accuracy", "videos", "sources", "video_auc", "low", "high",
     "run",
 )  # fmt: skip
-# Of its process, in the cell's folder.
+# Lines of its process, one an epoch, in the cell's folder.
 LOG = "log.txt"
 TABLE = "grid.csv"
 # What one cell took at most, times this, has to be free before another runs beside it.
 _ROOM = 1.2
-_RESUME = "from tfdeepfake.training.train import resume; resume(sys.argv[1], progress=False)"
+_RESUME = "from tfdeepfake.training.train import resume; resume(sys.argv[1])"
 
 
 def cells(config: TrainConfig, fields: dict[str, list]) -> list[tuple[str, dict, TrainConfig]]:
