@@ -5,6 +5,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tqdm
 
 EVERY_S = 1.0
 
@@ -26,22 +30,29 @@ def counting(what: str) -> Iterator[None]:
         hidden = bar_hidden()
         options = {"disable": hidden} if hidden is False else {"disable": None, "file": _terminal(held)}
         bar = held.enter_context(tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False, **options))
-        if bar.disable:
+        with moving(bar):
             yield
-            return
-        ended = threading.Event()
 
-        def count():
-            while not ended.wait(EVERY_S):
-                bar.refresh()
 
-        thread = threading.Thread(target=count, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+@contextlib.contextmanager
+def moving(bar: "tqdm.tqdm") -> Iterator[None]:
+    """Draws a bar again every second, so that its clock goes on during steps that take long."""
+    if bar.disable:
+        yield
+        return
+    ended = threading.Event()
+
+    def count():
+        while not ended.wait(EVERY_S):
+            bar.refresh()
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _terminal(held):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfdeepfake.counting import moving
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, read_json, sha256, write_json
 from tfdeepfake.recipe import Recipe
@@ -233,7 +234,7 @@ def load_model(folder: str | Path) -> tuple:
 
     weights = folder / WEIGHTS_FILE
     num_bytes = weights.stat().st_size if weights.is_file() else None
-    with _bar(f"loading {recipe.network}", num_bytes or 0) as bar:
+    with _bar(f"loading {recipe.network}", num_bytes or 0) as bar, moving(bar):
         try:
             with undrawn(), no_larger_than(num_bytes):
                 model = models.build(recipe.network, **recipe.network_args)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from keras import layers, ops, saving
 
+from tfdeepfake.layers.attention import attend, weights_of
+
 if TYPE_CHECKING:
     import keras
 
@@ -24,18 +26,17 @@ class SelfAttention(layers.Layer):
         super().__init__(**kwargs)
         self.heads, self.num_queries = heads, num_queries
 
-    def call(self, qkv) -> "keras.KerasTensor":
+    def call(self, qkv, training=None) -> "keras.KerasTensor":
         """[B, N, 3 C], query, key and value side by side -> [B, num_queries or N, C]."""
-        scores, value = self._scores(qkv)
-        x = ops.transpose(ops.matmul(ops.cast(ops.softmax(scores), value.dtype), value), (0, 2, 1, 3))
+        x = ops.transpose(attend(*self._parts(qkv), training=training), (0, 2, 1, 3))
         return ops.reshape(x, (-1, x.shape[1], qkv.shape[-1] // 3))
 
     def weights_of(self, qkv: "keras.KerasTensor") -> "keras.KerasTensor":
         """How much each place looks at each: float32 [B, heads, num_queries or N, N], rows that sum to 1."""
-        return ops.softmax(self._scores(qkv)[0])
+        return weights_of(*self._parts(qkv)[:2])
 
-    def _scores(self, qkv):
-        """Scores in float32, because half precision loses the differences between close ones, and the values."""
+    def _parts(self, qkv):
+        """Query, scaled, key and value."""
         _, count, channels = qkv.shape
         channels = channels // 3
         if self.num_queries is None:
@@ -43,8 +44,7 @@ class SelfAttention(layers.Layer):
         else:
             (query,) = self._of_heads(qkv[:, : self.num_queries, :channels], self.num_queries, 1)
             key, value = self._of_heads(qkv[..., channels:], count, 2)
-        query = query * (channels // self.heads) ** -0.5
-        return ops.cast(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))), "float32"), value
+        return query * (channels // self.heads) ** -0.5, key, value
 
     def _of_heads(self, x, count, parts):
         """[B, N, parts C] -> parts times [B, heads, N, C / heads]."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from keras import Model, layers
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.drop_path import DropPath
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.initializers import he_by_outputs
 from tfdeepfake.layers.siamese import siamese_head
@@ -245,7 +246,7 @@ def _block(x, native, name, kernel, strides, expansion, filters, drop_rate, seed
     if strides == 1 and channels == filters:
         if drop_rate:
             # One draw for a whole example: the residual is left out, or scaled up by what is left out on average.
-            x = layers.Dropout(drop_rate, noise_shape=(None, 1, 1, 1), seed=seed, name=f"{name}_drop_connect")(x)
+            x = DropPath(drop_rate, seed=seed, name=f"{name}_drop_connect")(x)
         x = layers.Add(name=name)([x, short])
     return x, native
 

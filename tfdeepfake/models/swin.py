@@ -12,6 +12,9 @@ import numpy as np
 from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.attention import attend
+from tfdeepfake.layers.drop_path import DropPath
+from tfdeepfake.layers.gelu import Gelu
 from tfdeepfake.layers.initializers import small_normal
 from tfdeepfake.layers.normalization import LayerNormalization
 from tfdeepfake.weights import imagenet
@@ -121,13 +124,14 @@ def _block(x, heads, window, shifted, rate, seed, name):
     y = _dense(_norm(x, f"{name}_norm1"), 3 * channels, f"{name}_attn_qkv")
     y = WindowAttention(heads, window, window // 2 if shifted else 0, name=f"{name}_attn")(y)
     x = _add(x, _dense(y, channels, f"{name}_attn_proj"), rate, seed, f"{name}_add1")
-    y = _dense(_norm(x, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation="gelu")
+    y = _dense(_norm(x, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1")
+    y = Gelu(name=f"{name}_mlp_act")(y)
     return _add(x, _dense(y, channels, f"{name}_mlp_fc2"), rate, seed, f"{name}_add2")
 
 
 def _add(x, y, rate, seed, name):
     if rate:
-        y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), seed=seed, name=f"{name}_drop_path")(y)
+        y = DropPath(rate, seed=seed, name=f"{name}_drop_path")(y)
     return layers.Add(name=name)([x, y])
 
 
@@ -171,7 +175,7 @@ class WindowAttention(layers.Layer):
             name="relative_position_bias_table",
         )  # fmt: skip
 
-    def call(self, qkv) -> "keras.KerasTensor":
+    def call(self, qkv, training=None) -> "keras.KerasTensor":
         """[B, H, W, 3 C], query, key and value side by side -> [B, H, W, C]."""
         _, height, width, channels = qkv.shape
         places, depth = self.window**2, channels // 3 // self.heads
@@ -179,16 +183,11 @@ class WindowAttention(layers.Layer):
         x = ops.transpose(ops.reshape(x, (-1, places, 3, self.heads, depth)), (2, 0, 3, 1, 4))
         # The gradient of `unstack` is one copy; that of three slices would be three maps of zeros and their sum.
         query, key, value = ops.unstack(x, 3, axis=0)
-        query = query * depth**-0.5
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        # float32: half precision loses the differences between close scores.
-        scores = ops.cast(scores, "float32") + ops.cast(self._bias(), "float32")
+        bias = ops.cast(self._bias(), "float32")
         if self.shift:
             ids = self._regions(height, width)
-            apart = np.where(ids[:, :, None] == ids[:, None, :], 0.0, APART).astype("float32")
-            scores = ops.reshape(scores, (-1, len(ids), self.heads, places, places)) + apart[:, None]
-            scores = ops.reshape(scores, (-1, self.heads, places, places))
-        x = ops.matmul(ops.cast(ops.softmax(scores), value.dtype), value)
+            bias = bias + np.where(ids[:, :, None] == ids[:, None, :], 0.0, APART).astype("float32")[:, None]
+        x = attend(query * depth**-0.5, key, value, bias, training)
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, places, channels // 3))
         return _moved(self._join(x, height, width), -self.shift)
 

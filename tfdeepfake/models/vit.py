@@ -13,6 +13,8 @@ import numpy as np
 from keras import Model, layers, ops, saving
 
 from tfdeepfake.layers import contract
+from tfdeepfake.layers.drop_path import DropPath
+from tfdeepfake.layers.gelu import Gelu
 from tfdeepfake.layers.initializers import small_normal
 from tfdeepfake.layers.normalization import LayerNormalization
 from tfdeepfake.layers.self_attention import SelfAttention
@@ -133,7 +135,7 @@ def vit(
     seed: int | None = None,
     position: Callable | None = None,
     norm_first: bool = False,
-    activation: str | Callable = "gelu",
+    activation: Callable | None = None,
     epsilon: float = EPSILON,
 ) -> tuple:
     """Map and class token.
@@ -143,7 +145,7 @@ def vit(
       position: layer applied to the map of patches before the first block, such as `FramePosition`.
       norm_first: normalises before the first block (layer `norm_pre`); patches then go without a bias, which that
         normalisation would mostly undo.
-      activation: between the two linear layers of a block.
+      activation: between the two linear layers of a block; GELU when not given.
       epsilon: of all normalisations.
       patch, embed_dim, depth, heads, pool, drop_path, seed: see `vit_b`.
     Returns:
@@ -196,13 +198,14 @@ def _block(x, heads, activation, epsilon, rate, seed, num_queries, name):
     y = SelfAttention(heads, num_queries, name=f"{name}_attn")(y)
     x = x if num_queries is None else x[:, :num_queries]
     x = _add(x, _dense(y, channels, f"{name}_attn_proj"), rate, seed, f"{name}_add1")
-    y = _dense(_norm(x, epsilon, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1", activation=activation)
+    y = _dense(_norm(x, epsilon, f"{name}_norm2"), 4 * channels, f"{name}_mlp_fc1")
+    y = layers.Activation(activation, name=f"{name}_mlp_act")(y) if activation else Gelu(name=f"{name}_mlp_act")(y)
     return _add(x, _dense(y, channels, f"{name}_mlp_fc2"), rate, seed, f"{name}_add2")
 
 
 def _add(x, y, rate, seed, name):
     if rate:
-        y = layers.Dropout(rate, noise_shape=(None, 1, 1), seed=seed, name=f"{name}_drop_path")(y)
+        y = DropPath(rate, seed=seed, name=f"{name}_drop_path")(y)
     return layers.Add(name=name)([x, y])
 
 

@@ -6,12 +6,16 @@ Layer names are those of the published PyTorch files with "_" for "." (`module_n
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
-from keras import Model, layers, ops
+from keras import Model, config, layers, ops, saving
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.siamese import siamese_head
+
+if TYPE_CHECKING:
+    import keras
 
 
 def xception(
@@ -101,7 +105,20 @@ def _embedding(input_size, width, middle_blocks, embedding_units, mean, std):
 def _separable(x, filters, name):
     """3 x 3 by channel, then 1 x 1 across channels."""
     x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_conv1")(x)
-    return layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_pointwise")(x)
+    return PointwiseConv2D(filters, 1, use_bias=False, name=f"{name}_pointwise")(x)
+
+
+@saving.register_keras_serializable("tfdeepfake")
+class PointwiseConv2D(layers.Conv2D):
+    """A convolution of 1 x 1 without bias, trained as a product of matrices on TensorFlow.
+
+    The same sums; oneDNN's product and its gradients take less time at 728 channels than its convolution's.
+    """
+
+    def call(self, inputs, training=None) -> "keras.KerasTensor":
+        if not training or config.backend() != "tensorflow":
+            return super().call(inputs)
+        return ops.matmul(inputs, ops.reshape(self.kernel, self.kernel.shape[2:]))
 
 
 def _block(x, widths, name, relu_first=True, pool=True):

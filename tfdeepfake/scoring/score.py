@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from tfdeepfake.counting import moving
 from tfdeepfake.recipe import VerdictRecipe
 from tfdeepfake.scoring.classes import log_odds
 from tfdeepfake.scoring.deciding import with_deciding
@@ -78,7 +79,7 @@ def score_data(
     parts, shared = [], {}
     total = pipeline.example_count(prepared, split, input_type)
     bar = tqdm(total=total, desc=f"scoring {split}", unit=input_type if input_type == "clip" else "frame", disable=None)
-    with bar, pipeline.reading(prepared, split):
+    with bar, moving(bar), pipeline.reading(prepared, split):
         for inputs, label, keys in dataset.as_numpy_iterator():
             logits = predict_logits(model, inputs, tta)
             # Of networks that vote, the columns stand beside their vote.
