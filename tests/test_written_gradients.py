@@ -11,6 +11,7 @@ from keras import ops
 from tfdeepfake.layers.attention import attend
 from tfdeepfake.layers.drop_path import DropPath
 from tfdeepfake.layers.gelu import Gelu
+from tfdeepfake.models.swin import WindowAttention
 from tfdeepfake.models.xception import PointwiseConv2D
 
 RNG = np.random.default_rng(0)
@@ -47,6 +48,24 @@ def test_attention(bias_shape):
     for training in (True, False):
         run = functools.partial(attend, training=training)
         assert_equal(values_and_gradients(run, towards, inputs), expected)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_window_attention(shift):
+    qkv, towards = drawn(2, 8, 12, 3 * 6), drawn(2, 8, 12, 6)
+    layer = WindowAttention(3, 4, shift)
+    layer.build(qkv.shape)
+    table = layer.relative_position_bias_table
+    table.assign(drawn(*table.shape))
+
+    def run(training):
+        with tf.GradientTape() as tape:
+            tape.watch(qkv)
+            y = layer(qkv, training=training)
+            loss = tf.reduce_sum(y * towards)
+        return [y, *tape.gradient(loss, [qkv, table.value])]
+
+    assert_equal(run(True), run(False))
 
 
 def test_gelu():

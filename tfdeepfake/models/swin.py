@@ -183,7 +183,7 @@ class WindowAttention(layers.Layer):
         x = ops.transpose(ops.reshape(x, (-1, places, 3, self.heads, depth)), (2, 0, 3, 1, 4))
         # The gradient of `unstack` is one copy; that of three slices would be three maps of zeros and their sum.
         query, key, value = ops.unstack(x, 3, axis=0)
-        bias = ops.cast(self._bias(), "float32")
+        bias = ops.cast(self._bias(training), "float32")
         if self.shift:
             ids = self._regions(height, width)
             bias = bias + np.where(ids[:, :, None] == ids[:, None, :], 0.0, APART).astype("float32")[:, None]
@@ -191,8 +191,10 @@ class WindowAttention(layers.Layer):
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, places, channels // 3))
         return _moved(self._join(x, height, width), -self.shift)
 
-    def _bias(self):
+    def _bias(self, training):
         """[heads, N, N] from the table, whose row counts offsets of query minus key, rows first."""
+        if training:
+            return self._bias_by_products()
         line = np.arange(self.window)
         row, column = (grid.reshape(-1) for grid in np.meshgrid(line, line, indexing="ij"))
         offsets = [axis[:, None] - axis[None] + self.window - 1 for axis in (row, column)]
@@ -200,6 +202,19 @@ class WindowAttention(layers.Layer):
         # Transposed first: the gradient of rows taken from a variable would be sparse, which optimizers treat apart.
         bias = ops.take(ops.transpose(self.relative_position_bias_table), index.reshape(-1), axis=1)
         return ops.reshape(bias, (self.heads, *index.shape))
+
+    def _bias_by_products(self):
+        """`_bias` by products with matrices of 0 and 1, first of rows, then of columns.
+
+        The same numbers. Their gradients are such products, where those of numbers that are taken are sums one by one,
+        which last as long as all else that attention does with its scores.
+        """
+        offsets, line = 2 * self.window - 1, np.arange(self.window)
+        pairs = np.eye(offsets)[(line[:, None] - line + self.window - 1).reshape(-1)]
+        table = ops.reshape(ops.transpose(self.relative_position_bias_table), (self.heads, offsets, offsets))
+        bias = ops.matmul(ops.matmul(ops.cast(pairs, table.dtype), table), ops.cast(pairs.T, table.dtype))
+        bias = ops.transpose(ops.reshape(bias, (self.heads, *[self.window] * 4)), (0, 1, 3, 2, 4))
+        return ops.reshape(bias, (self.heads, self.window**2, self.window**2))
 
     def _regions(self, height, width):
         """int [windows, N]: places of one number were neighbours before the shift."""
