@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
-# Twice as quick in all: nearly the whole time is spent compiling.
+# Nearly the whole time is spent compiling: half of it without optimisation, and of that half without XLA's newer way to
+# write loops (22.2 s of CPU to 9.2 for five networks, jaxlib 0.10.2). A jaxlib that does not know the flag says so.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ["JAX_PLATFORMS"] = "cpu"
 sys.path[:0] = [str(Path(__file__).parents[n]) for n in (1, 2)]
 
