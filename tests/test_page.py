@@ -84,10 +84,17 @@ class OnRequest:
 
 
 @pytest.fixture
-def address(monkeypatch):
-    """Of a server."""
+def looking():
+    """In the place of the process that judges."""
     judge = Judge()
     judge.image, judge.verdict = jpeg(), scored
+    return judge
+
+
+@pytest.fixture
+def address(monkeypatch, looking):
+    """Of a server."""
+    judge = looking
     monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
     monkeypatch.setattr(on_request, "plain_process", OnRequest)
     app = create_app(SOURCE, ServeSettings(), log=None)
@@ -209,6 +216,31 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
         browser.until("!document.querySelector('article')")
         assert browser.evaluate("document.activeElement.id") == "files"
         assert [one for one in browser.complaints if "Failed to load resource" not in one] == []
+
+
+def test_many_videos_at_once_leave_connections_for_what_is_clicked(address, looking, tmp_path):
+    looking.go.clear()
+    names = [f"{number}.jpg" for number in range(9)]
+    for name in names:
+        (tmp_path / name).write_bytes(jpeg())
+    with Browser(tmp_path, 390, 800) as browser:
+        browser.open(f"http://127.0.0.1:{address[1]}/")
+        browser.until("document.querySelector('#limits').textContent.includes('200 MB')")
+        browser.choose_files("#files", [tmp_path / name for name in names])
+        # All are there before the first is judged; what is removed is gone from the server.
+        waits = (
+            "[...document.querySelectorAll('article')].filter((one) => /WAITING|WORKING/.test(one.innerText)).length"
+        )
+        open_there = "fetch('metrics').then((said) => said.text()).then((text) => +/videos_open (\\d+)/.exec(text)[1])"
+        browser.until(f"{open_there}.then((number) => number === 9)")
+        assert browser.evaluate(waits) == 9
+        browser.click("button[aria-label='Remove 8.jpg']")
+        browser.until(f"{open_there}.then((number) => number === 8)")
+        looking.go.set()
+        judged = "document.querySelectorAll('article .badge.unsure').length"
+        browser.until(f"{judged} === 8")
+        assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("8 of 8 scored")
+        assert not browser.complaints
 
 
 def test_a_person_looks_into_the_webcam(address, tmp_path):

@@ -5,13 +5,17 @@ import { shown } from "./verdict.js";
 import { startWebcam, stopWebcam } from "./webcam.js";
 
 const HISTORY = "tfdeepfake-videos";
+// A browser keeps six connections to a server: two are left for images and for what is clicked.
 const PARALLEL_UPLOADS = 2;
+const PARALLEL_EVENTS = 2;
 const STEPS = ["upload", "queued", "reading", "faces", "network", "images"];
 const WORDS = { no_face: "NO FACE", unreadable: "UNREADABLE", error: "ERROR" };
 
 let about = null;
 let uploading = 0;
+let listening = 0;
 const waiting = [];
+const unheard = []; // jobs whose events are not listened to yet, in the order of the server's queue
 const sending = new Set();
 const items = new Map(); // job id -> item
 
@@ -34,7 +38,7 @@ function remembered() {
 function makeItem(name, file) {
   const node = byId("item").content.cloneNode(true).firstElementChild;
   node.querySelector("h3").textContent = name;
-  const item = { name, file, node, id: null, verdict: null, cancel: null, source: null };
+  const item = { name, file, node, id: null, verdict: null, cancel: null, hush: null };
   node.querySelector(".remove").setAttribute("aria-label", `Remove ${name}`);
   node.querySelector(".remove").addEventListener("click", () => removeItem(item));
   byId("items").prepend(node);
@@ -46,11 +50,11 @@ function removeItem(item) {
   const place = waiting.indexOf(item);
   if (place >= 0) waiting.splice(place, 1);
   if (item.cancel) item.cancel();
-  if (item.source) item.source.close();
+  item.removed = true;
+  if (item.hush) item.hush();
   if (item.id) fetch(`v1/videos/${item.id}`, { method: "DELETE" });
   if (item.url) URL.revokeObjectURL(item.url);
   items.delete(item.id);
-  item.removed = true;
   item.node.remove();
   remember();
   coverage();
@@ -151,15 +155,34 @@ function refused(item, error) {
 // Jobs.
 
 function follow(item) {
+  showStep(item, "queued", 0.05, "");
+  unheard.push(item);
+  listenNext();
+}
+
+function listenNext() {
+  while (listening < PARALLEL_EVENTS && unheard.length) {
+    const item = unheard.shift();
+    if (!item.removed) listen(item);
+  }
+}
+
+function listen(item) {
   const source = new EventSource(`v1/videos/${item.id}/events`);
-  item.source = source;
+  listening += 1;
+  item.hush = () => {
+    source.close();
+    item.hush = null;
+    listening -= 1;
+    listenNext();
+  };
   const heard = (event) => {
     const job = JSON.parse(event.data);
     if (job.state === "done") {
-      source.close();
+      item.hush();
       show(item, job);
     } else if (job.state === "stopped") {
-      source.close();
+      item.hush();
       fail(item, "The server was stopped before the video was judged.");
     } else {
       const before = job.before ? `${job.before} before it` : "next";
@@ -169,6 +192,7 @@ function follow(item) {
   for (const state of ["uploading", "queued", "running", "done", "stopped"]) source.addEventListener(state, heard);
   source.addEventListener("error", () => {
     if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
+    item.hush();
     fail(item, "The server does not know this video any more.");
   });
 }
