@@ -62,6 +62,13 @@ def scored(name):
     }
 
 
+def still(name):
+    """A verdict of one face in an image."""
+    verdict = scored(name)
+    del verdict["faces"][0]["timeline"][1:]
+    return verdict
+
+
 class OnRequest:
     """In the place of the processes for maps and previews."""
 
@@ -167,7 +174,7 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
         assert cut.is_set()
         text = browser.evaluate("document.querySelector('article').innerText")
         assert "clip <b>.mp4" in text and "0.60" in text
-        assert "Unsure: the interval holds the threshold 0.50." in text
+        assert "Unsure: the interval holds the threshold 0.50." in text and "seen in 100 % of the samples" in text
         assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("1 of 1 scored")
         # Nothing is wider than the screen.
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -219,6 +226,7 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
 
 
 def test_many_videos_at_once_leave_connections_for_what_is_clicked(address, looking, tmp_path):
+    looking.verdict = still
     looking.go.clear()
     names = [f"{number}.jpg" for number in range(9)]
     for name in names:
@@ -240,6 +248,7 @@ def test_many_videos_at_once_leave_connections_for_what_is_clicked(address, look
         judged = "document.querySelectorAll('article .badge.unsure').length"
         browser.until(f"{judged} === 8")
         assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("8 of 8 scored")
+        assert "samples" not in browser.evaluate("document.querySelector('.face').innerText"), "there is one"
         assert not browser.complaints
 
 

@@ -107,7 +107,8 @@ function faces(item, verdict, links) {
     const thumb = thumbs.has(face.face)
       ? element("img", { class: "thumb", src: `${links.self.slice(1)}/${thumbs.get(face.face)}`, alt: name }) : element("span");
     const who = element("div", { class: "who" }, name,
-      element("small", {}, `seen in ${Math.round(100 * face.fraction)} % of the samples`),
+      // Of a single sample there is nothing to tell.
+      ...(face.timeline.length > 1 ? [element("small", {}, `seen in ${Math.round(100 * face.fraction)} % of the samples`)] : []),
       element("b", { class: face.label.toLowerCase() }, `${face.label} ${face.probability.toFixed(2)}`));
     const row = element("div", { class: "face" }, thumb, who, timeline(item, verdict, face, name));
     if ((verdict.explainable || []).includes(face.face)) who.append(mapButton(item, face, name, row));
