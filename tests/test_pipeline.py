@@ -302,6 +302,8 @@ def test_a_wrong_input_type_names_the_command(data_dir):
 def test_open_data_says_what_to_run(data_dir):
     with pytest.raises(InputError, match="not prepared.*tfdeepfake prepare absent"):
         pipeline.open_data("absent", data_dir)
+    with pytest.raises(InputError, match="is not prepared below .*; there is .*single/frame"):
+        pipeline.open_data("single/nothing", data_dir)
     with pytest.raises(InputError, match="several ways: single/flow, single/frame"):
         pipeline.open_data("single", data_dir)
     with pytest.raises(InputError, match="cannot feed a network of input type clip that wants flow.*--flow dis"):

@@ -168,14 +168,15 @@ def open_data(
     rest, _, version = data.partition(":")
     name, _, config = rest.partition("/")
     run = f"Run: {prepare_command(name, data_dir, input_type, flow)}"
-    configs = _prepared_below(root, name)
+    every = configs = _prepared_below(root, name)
     if config:
         configs = {c: folders for c, folders in configs.items() if c == config}
     if version:
         configs = {c: [f for f in folders if f[1].name == version] for c, folders in configs.items()}
     opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(configs.items()) if folders]
     if not opened:
-        raise InputError(data, f"is not prepared below {root}.", run)
+        there = ", ".join(sorted(f"{name}/{c}" if c else name for c in every))
+        raise InputError(data, f"is not prepared below {root}" + (f"; there is {there}." if there else "."), run)
     fitting = [p for p in opened if input_type is None or serves(p.recipe, input_type, flow)]
     if not fitting:
         have = ", ".join(f"{p.version} (input type {p.recipe.input_type}, flow {p.recipe.flow})" for p in opened)
