@@ -6,9 +6,10 @@ import pytest
 from support.tiny_models import TINY, random_inputs, recipe_of, scores
 
 from tfdeepfake import models
+from tfdeepfake.layers.folding import pairs
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.serving.export import export
-from tfdeepfake.serving.folded import folded, pairs
+from tfdeepfake.serving.folded import folded
 
 
 def built(name):

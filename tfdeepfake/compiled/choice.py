@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def load_for_verdict(
       log: called with a line when the network is compiled, and when it cannot be.
       num_files: that will be judged.
     Returns:
-      (keras.Model or `folder.CompiledModel`, or `model_folder.Members` of them; Recipe).
+      (`folder.CompiledModel`, `traced.TracedModel` or, on another backend than TensorFlow, keras.Model; or
+      `model_folder.Members` of them; Recipe).
     Raises:
       InputError: the folder cannot be used, or its network has no compiled form and `runtime` is "litert".
     """
@@ -57,7 +59,11 @@ def load_for_verdict(
                 raise
             log(f"{error.problem} Keras runs it instead.")
     load_backend()
-    return load_model(folder)
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        return load_model(folder)
+    from tfdeepfake.compiled.traced import load_traced
+
+    return load_traced(folder)
 
 
 def preferred(recipe: Recipe, num_files: int = 1) -> str:

@@ -26,9 +26,10 @@ def squeeze_excite(x: "keras.KerasTensor", reduction: int = 16, name: str = "se"
         raise ValueError(f"reduction needs to be at most the {channels} channels, got {reduction}.")
     axes = tuple(range(1, len(x.shape) - 1))
     pool = layers.GlobalAveragePooling3D if len(axes) == 3 else layers.GlobalAveragePooling2D
-    gate = pool(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = pool(name=f"{name}_squeeze")(x)
     gate = layers.Dense(channels // reduction, "relu", use_bias=False, name=f"{name}_reduce")(gate)
     gate = layers.Dense(channels, "sigmoid", use_bias=False, name=f"{name}_expand")(gate)
+    gate = layers.Reshape((*[1] * len(axes), channels), name=f"{name}_gate")(gate)
     return layers.Multiply(name=f"{name}_scale")([x, gate])
 
 

@@ -15,7 +15,7 @@ from keras import Model, layers
 
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.drop_path import DropPath
-from tfdeepfake.layers.exact import ExactBatchNormalization
+from tfdeepfake.layers.exact import ExactBatchNormalization, Swish
 from tfdeepfake.layers.initializers import he_by_outputs
 from tfdeepfake.layers.siamese import siamese_head
 from tfdeepfake.weights import imagenet
@@ -237,9 +237,11 @@ def _block(x, native, name, kernel, strides, expansion, filters, drop_rate, seed
         x = _swish(_norm(x, f"{name}_bn0"), f"{name}_swish0")
     x, native = _padded_conv(layers.DepthwiseConv2D, x, native, kernel, strides, name=f"{name}_depthwise_conv")
     x = _swish(_norm(x, f"{name}_bn1"), f"{name}_swish1")
-    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_squeeze")(x)
+    # Dense layers of [B, C]: those of more axes are a dozen operations each, and were half of what tracing took.
+    gate = layers.GlobalAveragePooling2D(name=f"{name}_se_squeeze")(x)
     gate = layers.Dense(max(1, channels // 4), "silu", name=f"{name}_se_reduce")(gate)
     gate = layers.Dense(channels * expansion, "sigmoid", name=f"{name}_se_expand")(gate)
+    gate = layers.Reshape((1, 1, channels * expansion), name=f"{name}_se_gate")(gate)
     x = layers.Multiply(name=f"{name}_se_scale")([x, gate])
     x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=he_by_outputs(), name=f"{name}_project_conv")(x)
     x = _norm(x, f"{name}_bn2")
@@ -278,7 +280,7 @@ def _norm(x, name):
 
 
 def _swish(x, name):
-    return layers.Activation("silu", name=name)(x)
+    return Swish(name=name)(x)
 
 
 def _named(body, name, variant, **fixed):

@@ -1,16 +1,15 @@
 """Batch normalisation folded into the convolution before it, for the time of an export.
 
-At inference the two are one affine map for each channel: kernel' = kernel * s and bias' = (bias - mean) * s + beta,
-where s = gamma / sqrt(variance + epsilon). TensorFlow does not do this itself where weights are variables.
+TensorFlow does not do this itself where weights are variables.
 """
 
 import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
 from keras import layers, ops
-from keras.activations import linear
+
+from tfdeepfake.layers.folding import folded_weights, pairs
 
 if TYPE_CHECKING:
     import keras
@@ -42,22 +41,6 @@ def folded(model: "keras.Model", kept: tuple = ()) -> Iterator[int]:
             object.__delattr__(layer, "call")
 
 
-def pairs(model: "keras.Model", kept: tuple = ()) -> list[tuple]:
-    """[(convolution, batch normalisation)] where the latter alone reads what the former gives, and no activation is."""
-    return [
-        (norm.input._keras_history.operation, norm)
-        for norm in model.layers
-        if isinstance(norm, layers.BatchNormalization) and _folds(norm.input._keras_history.operation, norm, kept)
-    ]
-
-
-def _folds(conv, norm, kept):
-    if not isinstance(conv, tuple(_CONVOLUTIONS)) or conv.name in kept or conv.activation is not linear:
-        return False
-    alone = len(conv._inbound_nodes) == len(conv._outbound_nodes) == len(norm._inbound_nodes) == 1
-    return alone and norm.axis in (-1, len(norm.input.shape) - 1) and norm.compute_dtype == "float32"
-
-
 def _unchanged(inputs, training=None, mask=None):
     return inputs
 
@@ -65,18 +48,11 @@ def _unchanged(inputs, training=None, mask=None):
 def _folded_call(conv, norm):
     import tensorflow as tf
 
-    def of(weight, without):
-        return without if weight is None else weight.numpy().astype(np.float64)
-
-    scale = of(norm.gamma, 1.0) / np.sqrt(of(norm.moving_variance, None) + norm.epsilon)
-    bias = (of(conv.bias, 0.0) - of(norm.moving_mean, None)) * scale + of(norm.beta, 0.0)
     run = next(run for kind, run in _CONVOLUTIONS.items() if isinstance(conv, kind))
-    kernel = conv.kernel.numpy()
-    if isinstance(conv, layers.DepthwiseConv2D):  # [h, w, C, multiplier]
-        scale = scale.reshape(kernel.shape[-2:])
+    weights = folded_weights(conv, norm, lambda weight: weight.numpy())
     kernel, bias = (
-        tf.Variable(np.float32(values), trainable=False, name=f"{conv.name}_{name}")
-        for name, values in (("kernel", kernel * scale), ("bias", bias))
+        tf.Variable(values, trainable=False, name=f"{conv.name}_{name}")
+        for name, values in zip(("kernel", "bias"), weights, strict=True)
     )
     return lambda inputs: tf.nn.bias_add(run(conv, inputs, tf.convert_to_tensor(kernel)), bias)
 
