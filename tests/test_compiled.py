@@ -14,6 +14,7 @@ import pytest
 from tfdeepfake.cli.main import main
 from tfdeepfake.compiled import choice
 from tfdeepfake.compiled import folder as compiled
+from tfdeepfake.compiled.traced import TracedModel
 from tfdeepfake.data import synthetic, video
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_model, save_model
@@ -180,7 +181,7 @@ def test_a_network_without_compiled_form_is_asked_once_and_keras_takes_its_place
     log = []
     monkeypatch.setattr(choice, "preferred", lambda recipe, num_files: "litert")
     model, _ = choice.load_for_verdict(path, "auto", log.append)
-    assert len(runs) == 1 and "Keras" in log[0] and hasattr(model, "layers")
+    assert len(runs) == 1 and "Keras" in log[0] and isinstance(model, TracedModel)
     monkeypatch.setattr(compiled, "_converter", lambda: "a later one")
     with pytest.raises(compiled.NoCompiledForm):
         compiled.compile_folder(path)

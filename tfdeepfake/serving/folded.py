@@ -54,7 +54,7 @@ def _folded_call(conv, norm):
         tf.Variable(values, trainable=False, name=f"{conv.name}_{name}")
         for name, values in zip(("kernel", "bias"), weights, strict=True)
     )
-    return lambda inputs: tf.nn.bias_add(run(conv, inputs, tf.convert_to_tensor(kernel)), bias)
+    return lambda inputs, training=None: tf.nn.bias_add(run(conv, inputs, tf.convert_to_tensor(kernel)), bias)
 
 
 def _depthwise(conv, x, kernel):
