@@ -58,6 +58,15 @@ def test_every_command_that_is_shown_parses(command, capsys):
         assert end.code == 0, capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", ["Dockerfile", "compose.yaml", "docs/scale.md"])
+def test_containers_begin_the_server_with_flags_that_it_has(path):
+    lists = re.findall(r"\[\"?(/models/demo\b.*?)\]", (ROOT / path).read_text(encoding="utf-8"))
+    assert len(lists) == 1
+    words = [word.strip(' "') for word in lists[0].split(",")]
+    args = main.parser().parse_args(["serve", *words])
+    assert args.model == "/models/demo" and args.host == "0.0.0.0"
+
+
 def test_every_script_that_is_shown_runs():
     texts = [path.read_text(encoding="utf-8") for path in (*PAGES, *CODE)]
     files = {file for text in texts for file in re.findall(r"python ((?:\w+/)+\w+\.py)", text)}
