@@ -14,14 +14,26 @@
 # %% [markdown]
 # ## Install
 #
-# Nothing is published under the name yet. Without internet, as the competition wants it, add the wheels as a data set
-# and write the package's path in the place of the name. What Kaggle has is kept where it is new enough.
+# Nothing is published under the name yet: make a wheel in a checkout, and write its path in the place of the name. On
+# Kaggle nothing of the image is touched; the few packages that it lacks are named here.
+#
+# The competition wants submissions without internet. For that put all of them into one folder, with the image's Python
+# (3.12), and add it as a data set called `tfdeepfake-wheels`: pip then looks there alone.
+#
+#     pip wheel --no-deps -w wheels .
+#     pip download --no-deps -d wheels "av>=18,<19" "ai-edge-litert>=2.1" "mtcnn>=1.0.0" lz4 backports.strenum
 
 # %%
 import os
 
 SOURCE = os.environ.get("TFDEEPFAKE_SOURCE", "tfdeepfake")
-# %pip install -q "{SOURCE}"
+# What else is needed is there; pip would replace NumPy, which TensorFlow 2.19 asks for in vain there.
+LACKING = '"av>=18,<19" "ai-edge-litert>=2.1" "mtcnn>=1.0.0" lz4 backports.strenum'
+LACKING = f"--no-deps {LACKING}" if os.path.isdir("/kaggle") else ""
+WHEELS = "/kaggle/input/tfdeepfake-wheels"
+if os.path.isdir(WHEELS):
+    os.environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
+# %pip install -q {LACKING} "{SOURCE}"
 
 # %% [markdown]
 # ## Everything that may be chosen
@@ -42,6 +54,7 @@ NUM_FRAMES = {"fake": 2, "real": 4} if DRAWN else {"fake": 8, "real": 40}
 MARGIN_FRAC, SIZE_PX = 0.3, 64 if DRAWN else 240
 # Networks of the paper's kind; the drawn set gets a thin one, without ImageNet's weights.
 NETWORK_ARGS = {"width": 0.1, "depth": 0.1, "drop_connect": 0.0} if DRAWN else {}
+# Fetched once; without internet give the run folder of a notebook that had it, added as input.
 START_FROM = None if DRAWN else "imagenet"
 EPOCHS, BATCH_SIZE = (2, 8) if DRAWN else (10, 16)
 # Faces that are reduced and clustered; t-SNE takes hours of 100,000.
@@ -49,6 +62,16 @@ NUM_POINTS = None if DRAWN else 20_000
 # Frames of a test video that are judged, and seconds that the notebook may take (Kaggle's limit less half an hour).
 NUM_SAMPLES = 4 if DRAWN else 16
 LIMIT_S = 600 if DRAWN else 9 * 3600 - 1800
+
+
+def show(*images) -> None:
+    """Shows images below the cell, where this is a notebook."""
+    try:
+        from IPython.display import Image, display
+    except ImportError:
+        return
+    display(*(Image(filename=str(image), width=480) for image in images))
+
 
 # %% [markdown]
 # ## Two devices
@@ -126,9 +149,9 @@ from train_scripts.p1_efficientnet_b7_softmax import PRESET
 recipe = PRESET.prepare | {"margin_frac": MARGIN_FRAC, "height_px": SIZE_PX, "width_px": SIZE_PX}
 recipe |= {f"num_frames_{kind}": count for kind, count in NUM_FRAMES.items()}
 summary = prepare("dfdc", dir=INPUT, data_dir=WORK / "data", **recipe)
-print(summary["splits"])
 for split, counted in summary["coverage"].items():
-    print(f"{split}: {counted['scored']} of {counted['videos']} videos gave faces; no face: {counted['no_face']}")
+    print(f"{split}: {summary['splits'][split]} faces of {counted['scored']} of {counted['videos']} videos", end="")
+    print(f"; no face: {', '.join(counted['no_face']) or 'none'}")
 assert set(summary["splits"]) == {"train", "validation", "test"}
 # Run again, it is there.
 assert prepare("dfdc", dir=INPUT, data_dir=WORK / "data", **recipe)["already_prepared"]
@@ -168,6 +191,7 @@ run = train(config, WORK / "run")
 from tfdeepfake.evaluation.run import evaluate_run
 
 metrics = evaluate_run(run, split="test", data_dir=str(WORK / "data"), resamples=200)
+show(*(run / "evaluation" / "test" / name for name in ("roc.png", "confusion.png")))
 
 # %% [markdown]
 # ## Embeddings and clusters
@@ -181,6 +205,7 @@ from tfdeepfake.embeddings.embed import embed
 about = embed(
     run, split="train", data_dir=str(WORK / "data"), out_dir=WORK / "embeddings", num_points=NUM_POINTS, least=3
 )
+show(*sorted((WORK / "embeddings" / "clusters").glob("*.jpg"))[:3])
 
 # %% [markdown]
 # ## Inference under the time limit
@@ -195,8 +220,8 @@ from tfdeepfake.verdict.settings import JudgeSettings
 budget_s = LIMIT_S - (time.monotonic() - STARTED_S)
 settings = JudgeSettings(num_samples=NUM_SAMPLES)
 detector = tfdeepfake.Detector(run, settings=settings, runtime="keras")
-judged = detector.predict(tests, out_dir=WORK / "verdicts", budget_s=budget_s, log=lambda line: print(line[:120]))
-print(judged["counts"], "not reached:", len(judged["not_reached"]))
+judged = detector.predict(tests, out_dir=WORK / "verdicts", budget_s=budget_s, log=print)
+print(f"In {time.monotonic() - STARTED_S:.0f} of {LIMIT_S} s; not reached: {len(judged['not_reached'])}")
 
 # %% [markdown]
 # ## submission.csv
@@ -218,3 +243,4 @@ facts = submission(
     not_reached=judged["not_reached"],
 )
 print("\n".join(submission_lines(facts, WORK / "submission.csv")))
+print((WORK / "submission.csv").read_text()[:300])

@@ -36,6 +36,16 @@ WORK = Path(os.environ.get("TFDEEPFAKE_WORK", "tfdeepfake_quickstart"))
 SIZE = os.environ.get("TFDEEPFAKE_SIZE", "small")
 PEOPLE, EPOCHS = {"tiny": ((3, 2, 2), 1), "small": ((8, 3, 3), 2), "whole": ((36, 8, 16), 10)}[SIZE]
 
+
+def show(*images) -> None:
+    """Shows images below the cell, where this is a notebook."""
+    try:
+        from IPython.display import Image, display
+    except ImportError:
+        return
+    display(*(Image(filename=str(image), width=480) for image in images))
+
+
 # %% [markdown]
 # ## Data that needs no download
 #
@@ -46,7 +56,7 @@ PEOPLE, EPOCHS = {"tiny": ((3, 2, 2), 1), "small": ((8, 3, 3), 2), "whole": ((36
 from tfds_builders.prepare import prepare
 
 summary = prepare("synthetic_faces", input_type="clip", data_dir=WORK / "data", identities=PEOPLE)
-print(summary["splits"])
+print(", ".join(f"{number} clips for {split}" for split, number in sorted(summary["splits"].items())))
 assert set(summary["splits"]) == {"train", "validation", "test"}
 
 # %% [markdown]
@@ -80,6 +90,7 @@ run = train(config, WORK / "run")
 from tfdeepfake.evaluation.run import evaluate_run
 
 metrics = evaluate_run(run, split="test", data_dir=str(WORK / "data"), resamples=200)
+show(run / "evaluation" / "test" / "roc.png")
 
 # %% [markdown]
 # ## A verdict
@@ -98,14 +109,15 @@ verdict
 # %%
 results = detector.predict([real, fake], out_dir=WORK / "verdicts")
 for each in results["verdicts"]:
-    print(each["name"], each["status"], each["label"], each["probability"])
+    print(f"{each['name']}: {each['status']} {each['label']} {each['probability']:.2f}")
 assert {each["status"] for each in results["verdicts"]} == {"scored"}
 print("The page:", WORK / "verdicts" / "index.html")
 
 # %% [markdown]
 # ## Your own video
 #
-# In Colab this asks for a file; elsewhere set `MY_VIDEO`.
+# In Colab this asks for a file; elsewhere set `MY_VIDEO`. What this network says of a real person is worth nothing, and
+# the verdict says so.
 
 # %%
 MY_VIDEO = os.environ.get("MY_VIDEO", "")
@@ -115,9 +127,7 @@ try:
     MY_VIDEO = MY_VIDEO or next(iter(files.upload()), "")
 except ImportError:
     pass
-if MY_VIDEO:
-    verdict = detector(MY_VIDEO)
-    print(verdict.status, verdict.label, verdict.probability)
+detector(MY_VIDEO) if MY_VIDEO else "No video was given."
 
 # %% [markdown]
 # ## Where it looks
@@ -133,6 +143,7 @@ from tfdeepfake.verdict import batch
 network = batch.load_network(run / "best", runtime="keras", log=print)
 about = explain_video(fake, network, WORK / "explained", ExplainSettings(), log=print)
 assert about["status"] == "scored"
+show(*sorted((WORK / "explained").glob("face_*.jpg")))
 
 # %% [markdown]
 # ## Export for TensorFlow Serving
@@ -143,7 +154,8 @@ assert about["status"] == "scored"
 from tfdeepfake.serving.export import export
 
 served = export(run / "best", WORK / "served" / "quickstart")
-print(sorted(path.name for path in served.iterdir()))
+print("The network:", served)
+print("How to call it:", served.parent / "README.md")
 
 # %% [markdown]
 # ## A published detector
@@ -152,6 +164,5 @@ print(sorted(path.name for path in served.iterdir()))
 # works offline. The terms of its training data are research only; `tfdeepfake detectors` lists others.
 
 # %%
-if os.environ.get("TFDEEPFAKE_FETCH") == "yes" and MY_VIDEO:
-    verdict = tfdeepfake.Detector("gend_clip_l14")(MY_VIDEO)
-    print(verdict.status, verdict.label, verdict.probability)
+wanted = os.environ.get("TFDEEPFAKE_FETCH") == "yes" and MY_VIDEO
+tfdeepfake.Detector("gend_clip_l14")(MY_VIDEO) if wanted else "Not fetched: set TFDEEPFAKE_FETCH to yes, and MY_VIDEO."

@@ -1,9 +1,12 @@
 """Notebooks: each .ipynb is its .py, and runs top to bottom on small drawn data."""
 
+import configparser
 import csv
 import importlib.util
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +31,8 @@ def test_a_notebook_is_its_source(source):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_what_the_installation_names_is_there_when_it_runs(source, monkeypatch):
-    monkeypatch.setenv("TFDEEPFAKE_SOURCE", "a wheel.whl")
+def installation(source):
+    """What pip is told to install by a notebook: its words."""
     cells = [cell["lines"] for cell in make.cells(source.read_text()) if cell["kind"] == "code"]
     before, names = [], {}
     for line in (line for lines in cells for line in lines):
@@ -38,7 +40,32 @@ def test_what_the_installation_names_is_there_when_it_runs(source, monkeypatch):
             break
         before.append(line)
     exec("\n".join(before), names)  # what is not there is left as it stands by notebooks, and pip cannot read it
-    assert line.replace("{SOURCE}", names["SOURCE"]) == '%pip install -q "a wheel.whl"'
+    words = shlex.split(re.sub(r"\{(\w+)\}", lambda name: names[name[1]], line))
+    assert words[:3] == ["%pip", "install", "-q"]
+    return words[3:]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_what_the_installation_names_is_there_when_it_runs(source, monkeypatch):
+    monkeypatch.setenv("TFDEEPFAKE_SOURCE", "a wheel.whl")
+    monkeypatch.setattr(os.path, "isdir", lambda path: False)
+    assert installation(source) == ["a wheel.whl"]
+
+
+def test_on_kaggle_the_image_is_left_as_it_is_and_what_it_lacks_is_installed(monkeypatch):
+    monkeypatch.setenv("TFDEEPFAKE_SOURCE", "a wheel.whl")
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(os.path, "isdir", lambda path: str(path).startswith("/kaggle"))
+    first, *lacking, last = installation(FOLDER / "kaggle_dfdc.py")
+    assert (first, last) == ("--no-deps", "a wheel.whl") and os.environ["PIP_NO_INDEX"] == "1"
+    config = configparser.ConfigParser()
+    config.read(FOLDER.parent / "setup.cfg")
+    # LiteRT asks for the other.
+    asked = [*config["options"]["install_requires"].split(), "backports.strenum"]
+    assert len(lacking) == 5 and set(lacking) <= set(asked)
+    said = (FOLDER / "kaggle_dfdc.py").read_text()
+    assert all(said.count(requirement) >= 2 for requirement in lacking), "the cell and the lines that fill the folder"
 
 
 def run_cells(name, folder, **environment):
