@@ -10,6 +10,7 @@ from support.prepared import write_prepared
 
 from tfdeepfake.data import flow
 from tfdeepfake.data.batches import pipeline
+from tfdeepfake.data.batches.network_inputs import prefetched
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 
@@ -344,3 +345,9 @@ def test_parts_of_validation_batches_are_the_whole_ones(clips, input_type, augme
     assert (different > 0) == (augment != "none")
     other = next(iter(pipeline.validation_batches(clips, **how | {"seed": 4}).as_numpy_iterator()))
     assert (other["frames"] != whole[0][0]["frames"]).any() == (augment != "none")
+
+
+def test_tensorflow_does_not_try_to_part_batches_by_hosts():
+    """Two replicas of one host got a warning in every epoch, which no setting of TensorFlow hides."""
+    options = prefetched(tf.data.Dataset.range(4).batch(2)).options()
+    assert options.experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.OFF

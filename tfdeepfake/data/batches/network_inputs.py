@@ -29,4 +29,6 @@ def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options.deterministic = True
     # See `records.PARALLEL`.
     options.autotune.enabled = False
+    # Hosts have their parts from `records.View`; TensorFlow would try in vain for one host, and warn in every epoch.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.prefetch(2).with_options(options)
