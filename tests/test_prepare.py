@@ -308,17 +308,24 @@ def alive(group):
 
 
 FINISHED = "data/synthetic_faces/*/.work-1.0.0/??/*.scored"
+LONGER = {"video_frames": 40}
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory):
+    """Summary of a set that was built in one go."""
+    return prepare("synthetic_faces", data_dir=tmp_path_factory.mktemp("other"), workers=2, **TINY | LONGER)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for left processes in /proc")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped(tmp_path, monkeypatch, sent):
+def test_a_build_that_is_stopped(never_stopped, tmp_path, monkeypatch, sent):
     """Ctrl-C reaches the whole group, SIGKILL only the parent; no process stays, and the next build does the rest."""
     script = tmp_path / "script.py"
     script.write_text(CHILD)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(script), str(tmp_path / "data"), json.dumps(TINY | {"video_frames": 40})]
+    command = [sys.executable, str(script), str(tmp_path / "data"), json.dumps(TINY | LONGER)]
     child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE)
     try:
         until = time.monotonic() + 120
@@ -334,17 +341,15 @@ def test_a_build_that_is_stopped(tmp_path, monkeypatch, sent):
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
-    tiny = TINY | {"video_frames": 40}
     finished = list(tmp_path.glob(FINISHED))
     assert 3 <= len(finished) < 20
     worked, make_examples = [], work_cache.make_examples
     monkeypatch.setattr(work_cache, "make_examples", lambda video: worked.append(video) or make_examples(video))
-    resumed = prepare("synthetic_faces", data_dir=tmp_path / "data", workers=0, **tiny)
+    resumed = prepare("synthetic_faces", data_dir=tmp_path / "data", workers=0, **TINY | LONGER)
     assert not resumed["already_prepared"] and len(worked) == 20 - len(finished)
     assert not list(tmp_path.glob("data/**/.work-*"))
     assert not list(Path(resumed["path"]).parent.glob("incomplete*")) and not list(tmp_path.glob("data/**/.tmp-*"))
-    whole = prepare("synthetic_faces", data_dir=tmp_path / "other", workers=2, **tiny)
-    assert records(resumed["path"]) == records(whole["path"]) != {}
+    assert records(resumed["path"]) == records(never_stopped["path"]) != {}
 
 
 def test_folders_of_frames_are_prepared_at_their_rate(tmp_path):
