@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from tqdm import tqdm
 
 from tfdeepfake import counting
 from tfdeepfake.quiet import hide_stderr
@@ -25,6 +26,18 @@ def test_a_terminal_sees_the_seconds_and_nothing_stays(monkeypatch):
             time.sleep(0.01)
         raise KeyError
     assert shown.getvalue().split("\r")[-2].strip() == "" and shown.getvalue().endswith("\r")
+
+
+def test_a_bar_goes_on_counting_while_a_step_takes_long(monkeypatch):
+    monkeypatch.setattr(counting, "EVERY_S", 0.01)
+    shown = Terminal()
+    with tqdm(total=2, desc="scoring", file=shown) as bar, counting.moving(bar):
+        while shown.getvalue().count("0/2") < 4:
+            time.sleep(0.01)
+    shown.truncate(0)
+    with tqdm(total=2, file=shown, disable=True) as bar, counting.moving(bar):
+        time.sleep(0.05)
+    assert shown.getvalue() == ""
 
 
 def test_a_notebook_shows_bars_though_it_is_no_terminal(monkeypatch):

@@ -1,8 +1,10 @@
 """`tfdeepfake VERB`: finds the verb, runs it, turns errors into one line. Everything heavy is imported by the verb."""
 
 import argparse
+import atexit
 import difflib
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -98,6 +100,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code: 0 done, 1 done, but files failed or data leak, 2 nothing could be done,
     3 done, but fewer videos have a score than was asked for."""
+    # When the process ends, which else searches all objects for garbage: 3 s with several large networks.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     args = parser().parse_args(argv)
     args.command_line = [
         "tfdeepfake",

@@ -30,7 +30,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import atomic_path, exclusive_lock, read_json, sha256, write_json
 from tfdeepfake.litert.network import Network
 from tfdeepfake.machine import free_bytes
-from tfdeepfake.model_folder import WEIGHTS_FILE, load_recipe
+from tfdeepfake.model_folder import SHOWN_BYTES, WEIGHTS_FILE, load_recipe
 from tfdeepfake.recipe import Recipe
 
 COMPILED_FILE = "model.tflite"
@@ -123,7 +123,9 @@ def compile_folder(folder: Path | str, log: Callable[[str], None] = lambda line:
     recipe = load_recipe(folder)
     # A gigabyte takes a second: both at once.
     files = [path for path in (folder / WEIGHTS_FILE, folder / COMPILED_FILE) if path.is_file()]
-    with ThreadPoolExecutor(len(files) or 1) as pool:
+    long = sum(path.stat().st_size for path in files) > SHOWN_BYTES
+    shown = counting(f"checking the weights of {recipe.network}") if long else contextlib.nullcontext()
+    with shown, ThreadPoolExecutor(len(files) or 1) as pool:
         digests = dict(zip(files, pool.map(sha256, files), strict=True))
     made_of = _made_of(folder, recipe, digests.get(folder / WEIGHTS_FILE))
     from tfdeepfake.weights.cache import home

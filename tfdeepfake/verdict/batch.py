@@ -14,7 +14,7 @@ from typing import Any
 
 from tfdeepfake import __version__
 from tfdeepfake.compiled.choice import load_for_verdict
-from tfdeepfake.counting import bar_hidden
+from tfdeepfake.counting import bar_hidden, moving
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import append_json_line, write_json
 from tfdeepfake.model_folder import find_model_folder, load_recipe
@@ -240,7 +240,7 @@ def _records(media, network, ahead, out_dir, run, resumed, draw_maps, budget):
     new = [path for path, _ in media if printable_path(path) not in resumed]
     bar = tqdm(media, desc="judging", unit="file", disable=bar_hidden())
     tell = on_bar(bar, "clip" if network.recipe.data.input_type == "clip" else "face", network.recipe.gmacs)
-    with contextlib.closing(bar), contextlib.closing(ahead.looked(new)) as looked:
+    with contextlib.closing(bar), moving(bar), contextlib.closing(ahead.looked(new)) as looked:
         for path, name in bar:
             record = resumed.get(printable_path(path))
             if record is None:
