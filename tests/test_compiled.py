@@ -59,6 +59,11 @@ def frames(count=3):
     return np.random.default_rng(0).integers(0, 256, (count, *SIZE, 3), np.uint8)
 
 
+def test_the_converter_ends_with_the_process_that_began_it(tmp_path):
+    command = [sys.executable, "-m", "tfdeepfake.compiled.convert", str(tmp_path), str(tmp_path / "out")]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 70
+
+
 def test_it_is_made_once_and_scores_as_keras(folder):
     path, log = folder
     assert "compiling meso4" in log[0] and str(path / "model.tflite") in log[1]

@@ -8,8 +8,10 @@ by other operations (`rewrite`).
 import gc
 import json
 import math
+import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,5 +194,13 @@ def main(folder: str, out: str) -> int:
     return 0
 
 
+def _end_with_parent():
+    """Ends this process when its standard input is closed: when the process that began it has ended, in any way."""
+    while os.read(0, 1):
+        pass
+    os._exit(70)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.exit(main(*sys.argv[1:]))

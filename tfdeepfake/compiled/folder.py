@@ -264,10 +264,16 @@ def _run_converter(folder, out):
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     command = [sys.executable, "-m", "tfdeepfake.compiled.convert", str(folder.resolve()), str(out)]
+    options = {"capture_output": True, "text": True, "timeout": COMPILE_LIMIT_S}
+    # Its standard input stays open while this process is there: a converter alone would keep gigabytes for a minute.
+    reading, writing = os.pipe()
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=COMPILE_LIMIT_S)
+        done = subprocess.run(command, env=environment, stdin=reading, **options)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoCompiledForm(folder, f"could not be compiled ({error}).", remedy) from error
+    finally:
+        os.close(reading)
+        os.close(writing)
     if done.returncode in (2, 3):
         said = json.loads(done.stdout.strip().splitlines()[-1])
         if done.returncode == 3:
