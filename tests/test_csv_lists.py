@@ -18,7 +18,7 @@ def read(path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_whatever_wrote_it(tmp_path, separator, encoding, end):
-    lines = ["File, label ,note,SPLIT", '"real/a b.mp4", REAL ,x,val', '  "fake/a,b.mp4",fake,"",']
+    lines = ["File, label ,note,SPLIT", '"real/a b.mp4"  , REAL ,x,val', '  "fake/a,b.mp4",fake,"",']
     # Only commas between cells are separators.
     text = end.join(line.replace("a,b", "a\0b").replace(",", separator).replace("a\0b", "a,b") for line in lines)
     (tmp_path / "a.csv").write_bytes((text + end + end).encode(encoding))

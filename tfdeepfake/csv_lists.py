@@ -1,14 +1,14 @@
 """The CSV files that people write about their videos, read as spreadsheets, editors and scripts leave them.
 
 UTF-8, UTF-16 or UTF-32 with or without byte order mark; any line ends; commas, semicolons, tabs or bars; quotes and
-spaces
-around cells; column names and labels in any case.
+spaces around cells and quotes; column names and labels in any case.
 """
 
 import codecs
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +22,8 @@ SPLIT_WORDS = {split: split for split in SPLITS} | {
     "training": "train", "val": "validation", "valid": "validation", "testing": "test"
 }  # fmt: skip
 SEPARATORS = ",;\t|"
+# A cell in quotes, and the spaces between it and the next separator, which `csv` takes for an error.
+QUOTED = re.compile(r'((?:^|[,;\t|\r\n]) *"(?:[^"]|"")*") +(?=[,;\t|\r\n]|$)')
 
 
 def read_list(
@@ -67,7 +69,7 @@ def _text(path):
         raise InputError(path, f"is not UTF-8 (byte {error.start}).", 'Save it as "CSV UTF-8".') from None
     if "\0" in text:
         raise InputError(path, "is no text: it has bytes of 0.", 'Save it as "CSV UTF-8".')
-    return text
+    return QUOTED.sub(r"\1", text) if '" ' in text else text
 
 
 def _encoding(data):
