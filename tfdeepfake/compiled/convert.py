@@ -9,6 +9,7 @@ import gc
 import json
 import math
 import os
+import stat
 import sys
 import tempfile
 import threading
@@ -202,5 +203,6 @@ def _end_with_parent():
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if stat.S_ISFIFO(os.fstat(0).st_mode):  # begun by `folder.compile_folder`
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.exit(main(*sys.argv[1:]))

@@ -42,4 +42,4 @@ class Budget:
         if not count:
             return []
         were = "file was" if count == 1 else "files were"
-        return [f"{count} {were} not reached within {self._seconds:g} s; the same command goes on there."]
+        return [f"{count} {were} not reached within {self._seconds:.4g} s; the same command goes on there."]
