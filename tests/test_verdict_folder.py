@@ -156,7 +156,7 @@ def test_labels_reach_scores_csv_and_unmatched_ones_are_named(folder, capsys):
     assert (rows["fake.mp4"]["label"], rows["fake.mp4"]["method"]) == ("1", "swap")
     assert rows["sub/real.mp4"]["label"] == "0" and rows["sub/odd.mp4"]["label"] == ""
     told = capsys.readouterr().out
-    assert "1 of the labels are not among the files: other.mp4" in told
+    assert "1 of the labels is not among the files: other.mp4" in told
     assert "2 of 2 files that have a label and are judged FAKE or REAL are judged right." in told
     result = json.loads((out / "predictions.json").read_text())
     assert (result["counts"]["right"], result["counts"]["wrong"]) == (2, 0)

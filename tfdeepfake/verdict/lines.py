@@ -44,11 +44,12 @@ def summary(result: dict, out_dir: Path | str | None = None) -> Iterator[str]:
     if labelled := count["right"] + count["wrong"]:
         yield f"{count['right']} of {labelled} files that have a label and are judged FAKE or REAL are judged right."
     for what, names in (
-        ("are neither video nor image", result["other_files"]),
-        ("of the labels are not among the files", result["unmatched_labels"]),
+        ("{} neither video nor image", result["other_files"]),
+        ("of the labels {} not among the files", result["unmatched_labels"]),
     ):
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            what = what.format("is" if len(names) == 1 else "are")
             yield f"{len(names)} {what}: {', '.join(printable_path(n) for n in names[:5])}{more}."
     if out_dir:
         yield f"Page: {printable_path(Path(out_dir) / PAGE)}"
