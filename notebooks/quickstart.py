@@ -140,7 +140,7 @@ from tfdeepfake.explain.settings import ExplainSettings
 from tfdeepfake.explain.video import explain_video
 from tfdeepfake.verdict import batch
 
-network = batch.load_network(run / "best", runtime="keras", log=print)
+network = batch.load_network(run / "best", log=print, with_layers=True)
 about = explain_video(fake, network, WORK / "explained", ExplainSettings(), log=print)
 assert about["status"] == "scored"
 show(*sorted((WORK / "explained").glob("face_*.jpg")))

@@ -94,3 +94,5 @@ def test_threads_share_one(tmp_path):
 def test_keras_runs_a_verdict_so(tmp_path):
     saved("meso4", tmp_path / "model")
     assert isinstance(choice.load_for_verdict(tmp_path / "model", "keras")[0], TracedModel)
+    # Maps of where it looks need its layers.
+    assert choice.load_for_verdict(tmp_path / "model", "keras", with_layers=True)[0].get_layer("conv1")

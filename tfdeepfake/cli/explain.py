@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
     load_backend()
     from tfdeepfake.explain.video import explain_video
 
-    network = batch.load_network(folder, args.detector, args.detector_weights, runtime="keras", log=print_line)
+    network = batch.load_network(folder, args.detector, args.detector_weights, log=print_line, with_layers=True)
     about = explain_video(args.path, network, args.out, settings, judge_settings, args.mask, print)
     return 0 if about["status"] == "scored" else 1

@@ -32,6 +32,7 @@ def load_for_verdict(
     runtime: str = "auto",
     log: Callable[[str], None] = lambda line: None,
     num_files: int = 1,
+    with_layers: bool = False,
 ) -> tuple:
     """The network of a saved model folder in the runtime that suits it and this machine.
 
@@ -40,8 +41,10 @@ def load_for_verdict(
       runtime: "litert", "keras", or "auto": see `preferred`; where LiteRT is preferred and cannot be had, Keras.
       log: called with a line when the network is compiled, and when it cannot be.
       num_files: that will be judged.
+      with_layers: whether its layers and gradients will be asked for, as for explanation maps: Keras runs it then, as
+        a network that could train.
     Returns:
-      (`folder.CompiledModel`, `traced.TracedModel` or, on another backend than TensorFlow, keras.Model; or
+      (`folder.CompiledModel`, `traced.TracedModel`, with layers or on another backend than TensorFlow keras.Model; or
       `model_folder.Members` of them; Recipe).
     Raises:
       InputError: the folder cannot be used, or its network has no compiled form and `runtime` is "litert".
@@ -51,8 +54,9 @@ def load_for_verdict(
     recipe = load_recipe(folder)
     if recipe.members:
         members = member_folders(folder, recipe)
-        return Members([load_for_verdict(member, runtime, log, num_files)[0] for member in members]), recipe
-    if runtime == "litert" or (runtime == "auto" and preferred(recipe, num_files) == "litert"):
+        loaded = [load_for_verdict(member, runtime, log, num_files, with_layers)[0] for member in members]
+        return Members(loaded), recipe
+    if not with_layers and (runtime == "litert" or (runtime == "auto" and preferred(recipe, num_files) == "litert")):
         try:
             return load_compiled(folder, log)
         except NoCompiledForm as error:
@@ -61,7 +65,7 @@ def load_for_verdict(
             log(f"{error.problem} Keras runs it instead.")
     with counting("loading TensorFlow"):
         load_backend()
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    if with_layers or os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         return load_model(folder)
     from tfdeepfake.compiled.traced import load_traced
 

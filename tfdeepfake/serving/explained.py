@@ -68,7 +68,7 @@ def _ready(source, memory_bytes):
     load_backend()
     from tfdeepfake.explain.gradcam import gradcam
 
-    network = batch.load_network(source.folder, source.detector, source.detector_weights, runtime="keras")
+    network = batch.load_network(source.folder, source.detector, source.detector_weights, with_layers=True)
     maps = gradcam(network.model, recipe=network.recipe)
     confine(memory_bytes, FILE_BYTES)
     return network, maps

@@ -110,6 +110,7 @@ def judge_many(
     network = model_folder
     if not isinstance(network, Network):
         how = {"runtime": runtime, "log": notice or log, "num_files": len(files.media)}
+        how |= {"with_layers": True} if explain else {}
         network = load_network(model_folder, detector, detector_weights, **how)
     run = digest(
         {"recipe": network.recipe.to_dict(), "detector": network.detector, "version": [__version__, SCHEMA]}
@@ -191,12 +192,13 @@ def load_network(
     runtime: str = "auto",
     log: Callable[[str], None] = lambda line: None,
     num_files: int = 1,
+    with_layers: bool = False,
 ) -> Network:
     """Loads the network and the face detector: the recipe's, or the one that was asked for.
 
     Args:
       model_folder, detector, detector_weights: as for `judge_many`.
-      runtime, log, num_files: see `compiled.choice.load_for_verdict`.
+      runtime, log, num_files, with_layers: see `compiled.choice.load_for_verdict`.
     Raises:
       InputError: the model folder or the detector's file cannot be used.
     """
@@ -216,7 +218,7 @@ def load_network(
         except ValueError as error:
             remedy = "Leave --detector out."
             raise InputError("--detector", f"does not fit the model's recipe: {error}", remedy) from None
-    model, _ = load_for_verdict(model_folder, runtime, log, num_files)
+    model, _ = load_for_verdict(model_folder, runtime, log, num_files, with_layers)
     detect = faces.make_detector(in_use, detector_weights)
     return Network(model_folder, model, recipe, detect, in_use, trained_with, detector_weights)
 
