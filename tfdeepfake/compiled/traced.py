@@ -58,7 +58,9 @@ class TracedModel:
 
         entries = zip(self.inputs, kinds, strict=True)
         signature = {tensor.name: tf.TensorSpec(tensor.shape, kind, tensor.name) for tensor, kind in entries}
-        return tf.function(run, autograph=False).get_concrete_function(signature)
+        # As Keras's own predictions: by XLA where there is a GPU.
+        jit_compile = self._model.jit_compile or None
+        return tf.function(run, autograph=False, jit_compile=jit_compile).get_concrete_function(signature)
 
 
 def load_traced(folder: Path | str) -> tuple[TracedModel, Recipe]:
