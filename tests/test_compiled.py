@@ -61,7 +61,9 @@ def frames(count=3):
 
 def test_the_converter_ends_with_the_process_that_began_it(tmp_path):
     command = [sys.executable, "-m", "tfdeepfake.compiled.convert", str(tmp_path), str(tmp_path / "out")]
-    assert subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 70
+    # `input` is a pipe, closed at once, as when that process has died. Without a pipe the error is told.
+    assert subprocess.run(command, input=b"").returncode == 70
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 2
 
 
 def test_it_is_made_once_and_scores_as_keras(folder):
