@@ -3,9 +3,9 @@ FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .
 # tensorflow-cpu stands in for the tensorflow that setup.cfg asks for: never both.
-RUN grep -Ev '^(apache-beam|mlcroissant|jax|jaxlib|pytest|pytest-xdist|httpx2|tf2onnx|onnx|onnxruntime|dill|ruff|import-linter|mkdocs|mkdocstrings.*|tensorboard)==' requirements.txt > /tmp/requirements.txt \
+RUN grep -Ev '^(apache-beam|mlcroissant|jax|jaxlib|pytest|pytest-xdist|httpx2|tf2onnx|onnx|onnxruntime|dill|ruff|import-linter|mkdocs|mkdocstrings.*|tensorboard)==' requirements.txt > pinned.txt \
     && python -m venv /opt/tfdeepfake \
-    && /opt/tfdeepfake/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt \
+    && /opt/tfdeepfake/bin/pip install --no-cache-dir --disable-pip-version-check -r pinned.txt \
     && /opt/tfdeepfake/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
