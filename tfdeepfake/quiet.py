@@ -2,6 +2,7 @@
 
     load_tensorflow   TensorFlow, without its start-up messages
     load_backend      the same where it is Keras's backend
+    uncollected       imports and networks, built without searches for garbage
     hide_stderr       what C++ code writes, which heeds no setting
     hide_prints       what Python code prints
     hide_warnings     Python's warnings of one category
@@ -46,8 +47,8 @@ def load_backend() -> None:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """No search for garbage: an import, or a network that is built, makes millions of objects that stay, and is a sixth
-    to a quarter faster without."""
+    """No search for garbage: an import, or a network that is built, makes objects by the million that stay; an import
+    is a sixth faster without."""
     searches = gc.isenabled()
     gc.disable()
     try:

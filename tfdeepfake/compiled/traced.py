@@ -1,4 +1,5 @@
-"""A Keras network that only scores: its weights are fixed, and it starts in half the time of one that could train.
+"""A Keras network that only scores: its weights are fixed; it is built and traced in half the time of one that could
+train.
 
 What a Keras network takes to start is mostly the creation of variables and, at the first prediction, the tracing of
 its layers one operation after another. Here weights are plain tensors, and normalisation is folded into the convolution

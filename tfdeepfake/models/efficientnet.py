@@ -237,7 +237,7 @@ def _block(x, native, name, kernel, strides, expansion, filters, drop_rate, seed
         x = _swish(_norm(x, f"{name}_bn0"), f"{name}_swish0")
     x, native = _padded_conv(layers.DepthwiseConv2D, x, native, kernel, strides, name=f"{name}_depthwise_conv")
     x = _swish(_norm(x, f"{name}_bn1"), f"{name}_swish1")
-    # Dense layers of [B, C]: those of more axes are a dozen operations each, and were half of what tracing took.
+    # Dense layers of [B, C]: those of more axes are a dozen operations each, and were a third of what tracing took.
     gate = layers.GlobalAveragePooling2D(name=f"{name}_se_squeeze")(x)
     gate = layers.Dense(max(1, channels // 4), "silu", name=f"{name}_se_reduce")(gate)
     gate = layers.Dense(channels * expansion, "sigmoid", name=f"{name}_se_expand")(gate)
