@@ -118,12 +118,14 @@ def test_tensor_requests_are_counted_limited_and_refused_without_a_model(judge):
             calls = [web.post("/v1/models/x:predict", content=b'{"inputs": 1}') for _ in range(2)]
             both = sorted(answer.status_code for answer in await asyncio.gather(*calls))
             large = await web.post("/v1/models/x:predict", content=b"x" * ((1 << 20) + 1))
-            return both, large.status_code, (await web.get("/metrics")).text
+            other = await web.put("/v1/models/x")
+            return both, large.status_code, other, (await web.get("/metrics")).text
 
-    both, large, metrics = asyncio.run(ask())
+    both, large, other, metrics = asyncio.run(ask())
+    assert (other.status_code, other.json()) == (400, {"error": "Malformed request: PUT /v1/models/x"})
     assert both == [429, 500] and large == 413
     assert 'requests_total{route="/v1/models{rest:path}",method="POST",status="429"} 1' in metrics
-    assert 'request_seconds_count{route="/v1/models{rest:path}"} 3' in metrics
+    assert 'request_seconds_count{route="/v1/models{rest:path}"} 4' in metrics
 
 
 def test_tensors_may_come_as_gzip(judge, monkeypatch):

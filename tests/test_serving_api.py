@@ -122,6 +122,7 @@ SMALL_ROW = [[[1, 2, 3]] * 24] * 16
         ("/v1/models", None, 400, "Missing model name in request."),
         ("/v1/models/half/metadata", None, 404, "Servable not found for request: Latest(half)"),
         ("/v1/models/net:explain", {}, 400, "Malformed request: POST /v1/models/net:explain"),
+        ("/v1/models/net:PREDICT", {}, 400, "Malformed request: POST /v1/models/net:PREDICT"),
         ("/v1/models/net:classify", {}, 400, "Expected classification signature method_name to be tensorflow/serving/"),
         (PREDICT, b"", 400, "JSON Parse error: The document is empty"),
         (PREDICT, b'{"instances": [1', 400, "JSON Parse error: "),
@@ -167,6 +168,11 @@ def test_numbers_beyond_a_float_are_refused(two):
         flow[0][3][2][1] = value
         status, said = ask(two, PREDICT, {"inputs": {"frames": ROWS[:1].tolist(), "flow": flow}})
         assert status == (400 if text else 200) and text in said.get("error", ""), (value, said)
+    flow[0][3][2][1] = 12345
+    body = json.dumps({"inputs": {"frames": ROWS[:1].tolist(), "flow": flow}}).encode()
+    for digits, expected in ((b"1e400", 400), (b"-1.5E+999", 400), (b"9" * 400 + b".0", 400), (b"1e-400", 200)):
+        status, said = ask(two, PREDICT, body.replace(b"12345", digits))
+        assert status == expected, (digits[:9], said)
 
 
 def test_a_request_of_many_examples_takes_the_memory_of_one_call(frame):

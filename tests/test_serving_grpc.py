@@ -45,6 +45,8 @@ def test_grpc_predicts_exactly_and_names_what_answered(frame, over_grpc):
     fill_tensor(request.inputs["frames"], ROWS)
     answer = over_grpc[0]("PredictionService", "Predict", request, "PredictResponse")
     assert set(answer.outputs) == {"logit"}
+    # Where TF Serving has them, and clients of it read them.
+    assert list(answer.outputs["logit"].float_val) == tf.make_ndarray(answer.outputs["logit"]).tolist() != []
     spec = answer.model_spec
     assert (spec.name, spec.version.value, spec.signature_name) == ("net", 2, "serving_default")
     expected = frame[1].predict(ROWS, verbose=0)[:, 0]
@@ -91,6 +93,8 @@ def test_grpc_refuses_with_the_codes_of_tensorflow_serving(over_grpc):
     said = code(lambda r: r.inputs["more"].CopyFrom(r.inputs["frames"]))
     assert said[0] == "INVALID_ARGUMENT" and "Sent extra: {more}. Missing but required: {}." in said[1]
     assert code(lambda r: r.output_filter.append("x"))[0] == "INVALID_ARGUMENT"
+    assert code(lambda r: r.output_filter.extend(["logit"] * 2))[1] == "duplicate output tensor alias: logit"
+    assert code(lambda r: r.model_spec.ClearField("name")) == ("INVALID_ARGUMENT", "ModelSpec has no name specified.")
 
     def of_strings(request):
         request.model_spec.signature_name = "serve_jpeg"
@@ -115,6 +119,15 @@ def test_grpc_refuses_with_the_codes_of_tensorflow_serving(over_grpc):
     ):
         said = code(change)
         assert said[0] == "INVALID_ARGUMENT" and text in said[1], said
+
+
+@pytest.mark.parametrize(("method", "kind"), [("Classify", "Classification"), ("Regress", "Regression")])
+def test_no_signature_is_for_classify_or_regress(over_grpc, method, kind):
+    request = getattr(messages(), f"{kind}Request")()
+    request.model_spec.name = "net"
+    with pytest.raises(grpc.RpcError, match=f"Expected {kind.lower()} signature method_name to be") as refused:
+        over_grpc[0]("PredictionService", method, request, "PredictResponse")
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_token_is_asked_for_over_grpc_too(frame):

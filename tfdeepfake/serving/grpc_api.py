@@ -1,4 +1,7 @@
-"""TF Serving's gRPC API: PredictionService (Predict, GetModelMetadata) and ModelService (GetModelStatus)."""
+"""TF Serving's gRPC API: PredictionService (Predict, GetModelMetadata) and ModelService (GetModelStatus).
+
+Classify and Regress are refused, as no signature is theirs.
+"""
 
 import hmac
 import math
@@ -8,7 +11,7 @@ import grpc
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.serving.messages import fill_tensor, messages
-from tfdeepfake.serving.servable import Servable, ServingError
+from tfdeepfake.serving.servable import Servable, ServingError, no_signature_of
 
 _AVAILABLE = 30  # ModelVersionStatus.State
 
@@ -43,7 +46,15 @@ def start_grpc(
     server = grpc.server(ThreadPoolExecutor(num_threads), options=options, maximum_concurrent_rpcs=max_calls)
     kinds, api = messages(), _Api(servable, token, max_bytes)
     for service, methods in (
-        ("PredictionService", {"Predict": kinds.PredictRequest, "GetModelMetadata": kinds.GetModelMetadataRequest}),
+        (
+            "PredictionService",
+            {
+                "Predict": kinds.PredictRequest,
+                "GetModelMetadata": kinds.GetModelMetadataRequest,
+                "Classify": kinds.ClassificationRequest,
+                "Regress": kinds.RegressionRequest,
+            },
+        ),
         ("ModelService", {"GetModelStatus": kinds.GetModelStatusRequest}),
     ):
         handlers = {
@@ -98,8 +109,16 @@ class _Api:
         response.model_spec.name, response.model_spec.version.value = self._servable.name, version
         response.model_spec.signature_name = spec.signature_name or "serving_default"
         for name, value in outputs.items():
-            fill_tensor(response.outputs[name], value)
+            fill_tensor(response.outputs[name], value, as_fields=True)
         return response
+
+    def _Classify(self, request):
+        self._servable.find(*_which(request.model_spec))
+        raise no_signature_of("classify")
+
+    def _Regress(self, request):
+        self._servable.find(*_which(request.model_spec))
+        raise no_signature_of("regress")
 
     def _GetModelMetadata(self, request):
         for field in request.metadata_field:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 
@@ -16,6 +17,8 @@ import numpy as np
 from tfdeepfake.serving.servable import ServingError, misfit
 
 _DEBUG_CHARS = 256
+# Only such digits can be more than a float64 holds, which Python reads as Infinity.
+_VAST = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
 # No tensor of a signature has so many axes; NumPy's arrays have 64.
 _MOST_LEVELS = 32
 
@@ -29,7 +32,7 @@ def parse(body: bytes) -> dict:
     if not body.strip():
         raise _invalid("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_float=_within_float64) if _VAST.search(body) else json.loads(body)
     except json.JSONDecodeError as error:
         raise _invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -38,6 +41,13 @@ def parse(body: bytes) -> dict:
     if not isinstance(document, dict):
         raise _invalid(f"JSON Value: {_shown(document)} Is not object")
     return document
+
+
+def _within_float64(digits):
+    value = float(digits)
+    if math.isinf(value):
+        raise _invalid(f"JSON Parse error: Number too big to be stored in double: {digits[:_DEBUG_CHARS]}")
+    return value
 
 
 def signature_name(document: dict) -> str:

@@ -24,6 +24,9 @@ _MESSAGES = {
         "inputs": (2, "map", ".tensorflow.TensorProto"),
         "output_filter": (3, "string", "repeated"),
     },
+    # Of these two as much as says whose signature is asked for.
+    "ClassificationRequest": {"model_spec": (1, ".tensorflow.serving.ModelSpec")},
+    "RegressionRequest": {"model_spec": (1, ".tensorflow.serving.ModelSpec")},
     "PredictResponse": {
         "outputs": (1, "map", ".tensorflow.TensorProto"),
         "model_spec": (2, ".tensorflow.serving.ModelSpec"),
@@ -151,9 +154,13 @@ def _describe(message, fields):
             field.oneof_index = 0
 
 
-def fill_tensor(tensor: Any, array: np.ndarray) -> None:
+def fill_tensor(tensor: Any, array: np.ndarray, as_fields: bool = False) -> None:
     """Writes an array into a TensorProto of these messages; texts and bytes as an array of objects.
 
+    Args:
+      tensor: is empty.
+      array: any shape.
+      as_fields: float32 goes into `float_val`, where TF Serving's answers have it and clients read it.
     Raises:
       KeyError: numbers of a type that TensorFlow and NumPy do not share.
     """
@@ -164,6 +171,8 @@ def fill_tensor(tensor: Any, array: np.ndarray) -> None:
         tensor.tensor_shape.dim.add(size=size)
     if texts:
         tensor.string_val.extend(array.reshape(-1).tolist())
+    elif as_fields and array.dtype == np.float32:
+        tensor.float_val.extend(array.reshape(-1).tolist())
     else:
         tensor.tensor_content = np.ascontiguousarray(array).tobytes()
 

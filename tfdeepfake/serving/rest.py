@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 from tfdeepfake.serving import json_tensors
 from tfdeepfake.serving.messages import messages
-from tfdeepfake.serving.servable import Servable, ServingError
+from tfdeepfake.serving.servable import Servable, ServingError, no_signature_of
 
 _WHICH = r"(?:(?:/versions/(?P<version>[0-9]+))|(?:/labels/(?P<label>[^/:]+)))?"
-_PREDICTION = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.I)
-_STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<metadata>metadata))?", re.I)
+_PREDICTION = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)")
+_STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<metadata>metadata))?")
 # JSON of tensors takes many times its size while it is read.
 _READING = threading.Semaphore(2)
 HTTP_STATUS = {
@@ -63,7 +63,7 @@ def _answer(servable, method, path, body):
     label = unquote(groups["label"]) if groups["label"] else None
     version = _number(groups["version"]) if groups["version"] else None
     if method == "POST":
-        return _predict(servable, groups["method"].lower(), body, name, version, label)
+        return _predict(servable, groups["method"], body, name, version, label)
     if not name:
         raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
     if groups["metadata"]:
@@ -80,11 +80,7 @@ def _number(digits):
 def _predict(servable, method, body, name, version, label):
     if method != "predict":
         servable.find(name, version, label)
-        kind = {"classify": "classification", "regress": "regression"}[method]
-        raise ServingError(
-            "INVALID_ARGUMENT",
-            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. Was: tensorflow/serving/predict",
-        )
+        raise no_signature_of(method)
     with servable.coming():
         with _READING:
             document = json_tensors.parse(body)

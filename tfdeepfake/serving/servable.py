@@ -30,6 +30,13 @@ class ServingError(Exception):
         super().__init__(f"{code}: {text}")
 
 
+def no_signature_of(method: str) -> ServingError:
+    """What `classify` and `regress` are answered with: signatures here are all for `predict`."""
+    kind, started = {"classify": "classification", "regress": "regression"}[method], "tensorflow/serving"
+    text = f"Expected {kind} signature method_name to be {started}/{method}. Was: {started}/predict"
+    return ServingError("INVALID_ARGUMENT", text)
+
+
 def is_exported(folder: Path | str) -> bool:
     """Whether a folder holds versions of a SavedModel, as `tfdeepfake export` writes them."""
     return bool(_versions(folder))
@@ -87,6 +94,8 @@ class Servable:
         Raises:
           ServingError: NOT_FOUND or INVALID_ARGUMENT.
         """
+        if not name:
+            raise ServingError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
         if label is not None:
             if name != self.name or label not in self._labels:
                 raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
@@ -198,6 +207,8 @@ class _Version:
             if name not in known:
                 text = f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
                 raise ServingError("INVALID_ARGUMENT", text + "{" + ",".join(sorted(known)) + "}.")
+            if output_filter.count(name) > 1:
+                raise ServingError("INVALID_ARGUMENT", f"duplicate output tensor alias: {name}")
 
     def run(self, signature, inputs, output_filter):
         import tensorflow as tf

@@ -87,7 +87,7 @@ class _Server:
             Route(f"/v1/videos/{{id}}/{RESULT}", self.get_json),
             Route(f"/v1/videos/{{id}}/{PAGE}", self.get_page),
             Route(f"/v1/videos/{{id}}/{IMAGES}/{{folder}}/{{name}}", self.get_image),
-            Route("/v1/models{rest:path}", self.tensors, methods=["GET", "POST"]),
+            Route("/v1/models{rest:path}", self.tensors, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             Route("/healthz", self.health),
             Route("/readyz", self.readiness),
             Route("/metrics", self.get_metrics),
