@@ -411,7 +411,7 @@ def test_frames_of_a_few_px_stay_as_they_are():
 
 @pytest.mark.parametrize("profile, full_range, is_5", [(0, 1, True), (0, 0, False), (1, 0, False), (1, 1, False)])
 def test_dolby_vision_of_profile_5_is_told_by_its_metadata(profile, full_range, is_5):
-    from tfdeepfake.data.video.survey import is_dolby_vision_5
+    from tfdeepfake.data.video.notes import is_dolby_vision_5
 
     header = bytes([2, 0, 18, 0, profile, 6, 0, 0, 23, 1, full_range, 8])
     assert is_dolby_vision_5((24).to_bytes(8, "little") + bytes(16) + header) is is_5

@@ -5,6 +5,7 @@ import struct
 import av
 import numpy as np
 import pytest
+from support.boxes import insert
 from support.media import frame_number, make_sound, make_video, moving_frames
 
 from tfdeepfake.data import video
@@ -90,19 +91,6 @@ def test_a_stream_of_an_image_or_of_sound(tmp_path):
     assert video.probe(tmp_path / "a.png").streams == ()
     with pytest.raises(video.VideoError, match="only sound"):
         video.probe(make_sound(tmp_path / "a.m4a"), stream=0)
-
-
-def insert(path, target, *boxes):
-    """Puts boxes into the sample entry of an .mp4 file whose index stands at its end."""
-    data = bytearray(path.read_bytes())
-    added = b"".join(struct.pack(">I4s", 8 + len(body), kind) + body for kind, body in boxes)
-    at = data.index(b"avc1\0\0\0\0") - 4
-    end = at + int.from_bytes(data[at : at + 4], "big")
-    for kind in (b"avc1\0\0\0\0", b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
-        place = data.index(kind) - 4
-        data[place : place + 4] = (int.from_bytes(data[place : place + 4], "big") + len(added)).to_bytes(4, "big")
-    target.write_bytes(bytes(data[:end]) + added + bytes(data[end:]))
-    return target
 
 
 EQUI = struct.pack(">I4sIIIII", 28, b"equi", 0, 0, 0, 0, 0)

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfdeepfake.data.video import colours, profiles
 from tfdeepfake.data.video.check import MAX_PIXELS, VideoError, check_pixels
+from tfdeepfake.data.video.crop import clean_aperture
 from tfdeepfake.data.video.heif_boxes import read_items
 from tfdeepfake.data.video.shown import turn_degrees, upright
 
@@ -123,7 +124,7 @@ class _Image:
             if kind == b"irot" and body[0] & 1:
                 width, height = height, width
             if kind == b"clap":
-                left, top, right, bottom = _crop(body, width, height)
+                left, top, right, bottom = clean_aperture(body, width, height)
                 width, height = right - left, bottom - top
         return width, height
 
@@ -144,7 +145,7 @@ class _Image:
         image = self._in_srgb(image[:height, :width], number)
         for kind, body in self._turns():
             if kind == b"clap":
-                left, top, right, bottom = _crop(body, *image.shape[1::-1])
+                left, top, right, bottom = clean_aperture(body, *image.shape[1::-1])
                 image = image[top:bottom, left:right]
             else:
                 image = _turned(image, kind, body)
@@ -248,13 +249,3 @@ def _turned(image, kind, body):
     if kind == b"irot":
         return np.rot90(image, body[0] & 3)  # anticlockwise
     return image[:, ::-1] if body[0] & 1 else image[::-1]
-
-
-def _crop(body, width, height):
-    """(left, top, right, bottom) of a clean aperture (ISO 14496-12, 12.1.4)."""
-    wide, wide_by, high, high_by, right, right_by, down, down_by = struct.unpack(">IIIIiIiI", body[:32])
-    wide, high = wide / wide_by, high / high_by
-    left = right / right_by + (width - 1) / 2 - (wide - 1) / 2
-    top = down / down_by + (height - 1) / 2 - (high - 1) / 2
-    left, top = min(max(0, round(left)), width - 1), min(max(0, round(top)), height - 1)
-    return left, top, min(width, left + max(1, round(wide))), min(height, top + max(1, round(high)))

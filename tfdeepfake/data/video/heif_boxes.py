@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from tfdeepfake.data.video.crop import boxes
+
 STILL_BRANDS = (b"mif1", b"mif2", b"heic", b"heix", b"heim", b"heis", b"avif", b"miaf", b"MA1A", b"MA1B", b"1pic")
 MOVING_BRANDS = (b"msf1", b"hevc", b"hevx", b"hevm", b"hevs", b"avis")
 # Boxes that are read are small: the images themselves lie outside of them.
@@ -86,25 +88,14 @@ def _meta_box(stream):
     raise ValueError("no meta box")
 
 
-def _boxes(data):
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack(">I4s", data[at : at + 8])
-        size = size or len(data) - at
-        if size < 8:
-            return
-        yield kind, data[at + 8 : at + size]
-        at += size
-
-
 def _meta(body):
     """Items of a meta box."""
     items = Items()
-    for kind, data in _boxes(body[4:]):
+    for kind, data in boxes(body[4:]):
         if kind == b"pitm":
             items.primary = int.from_bytes(data[4:8] if data[0] else data[4:6], "big")
         elif kind == b"iinf":
-            for name, entry in _boxes(data[8 if data[0] else 6 :]):
+            for name, entry in boxes(data[8 if data[0] else 6 :]):
                 if name == b"infe" and entry[0] >= 2:
                     number = int.from_bytes(entry[4:8] if entry[0] > 2 else entry[4:6], "big")
                     items.kinds[number] = entry[10:14] if entry[0] > 2 else entry[8:12]
@@ -114,7 +105,7 @@ def _meta(body):
             items.places = _places(data)
         elif kind == b"iref":
             wide = 4 if data[0] else 2
-            for name, entry in _boxes(data[4:]):
+            for name, entry in boxes(data[4:]):
                 count = int.from_bytes(entry[wide : wide + 2], "big")
                 ends = range(2 * wide + 2, min(len(entry), wide + 2 + count * wide) + 1, wide)
                 numbers = [int.from_bytes(entry[end - wide : end], "big") for end in ends]
@@ -156,10 +147,10 @@ def _places(data):
 
 def _properties(data):
     """iprp: number -> [(type, body)] in the order in which they are to be applied."""
-    boxes = list(_boxes(data))
-    known = [box for kind, body in boxes if kind == b"ipco" for box in _boxes(body)]
+    outer = list(boxes(data))
+    known = [box for kind, body in outer if kind == b"ipco" for box in boxes(body)]
     properties = {}
-    for kind, body in boxes:
+    for kind, body in outer:
         if kind != b"ipma":
             continue
         wide, long, at = (4 if body[0] else 2), body[3] & 1, 8

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfdeepfake.data.video import animation, frame_folder
 from tfdeepfake.data.video.check import VideoError, check_pixels, damaged, encrypted
+from tfdeepfake.data.video.crop import WHOLE
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.packets import THREADS, Sequence, StreamInfo, demuxed, listed, opened, video_streams
 from tfdeepfake.data.video.shown import Looker, Shown, canvas_px
@@ -50,6 +51,7 @@ class Index:
       animation_turn: of an animated WebP file, which `animation` decodes: how its frames are turned; None for others.
       is_folder: a folder of images, which `frame_folder` reads.
       fields, field_order: see `Survey`.
+      cut: that of the container, see `shown.Looker`.
     """
 
     path: str
@@ -72,6 +74,7 @@ class Index:
     is_folder: bool = False
     fields: bool = False
     field_order: str | None = None
+    cut: tuple = WHOLE
 
     @property
     def threads(self) -> int:
@@ -80,7 +83,8 @@ class Index:
 
     def looker(self) -> Looker:
         """A new `shown.Looker` for the frames of the file."""
-        return Looker(self.pixel_aspect, self.codec, {look.pixel_aspect for look in self.looks}, self.looks[0].turn)
+        seen = {look.pixel_aspect for look in self.looks}
+        return Looker(self.pixel_aspect, self.codec, seen, self.looks[0].turn, self.cut)
 
 
 def read_index(
@@ -140,6 +144,7 @@ def read_index(
         missing=absent,
         fields=survey.fields,
         field_order=survey.field_order,
+        cut=survey.looker.cut,
     )
     if packets is not None:
         ticks, keys, shown = packets

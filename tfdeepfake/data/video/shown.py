@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdeepfake.data.video import colours
+from tfdeepfake.data.video.crop import WHOLE
 
 if TYPE_CHECKING:
     import av
@@ -35,6 +36,7 @@ class Shown:
       turn: (transpose, flip rows, flip columns), which shows the stored frame upright.
       view: "left" or "top" where the frame holds two views of a scene: the one that is taken; "" otherwise.
       is_field: the frame is one field of an interlaced one, half its height.
+      cut: (left, top, right, bottom) px of the stored frame that are not shown.
     """
 
     stored_px: tuple
@@ -42,11 +44,18 @@ class Shown:
     turn: tuple = NOT_TURNED
     view: str = ""
     is_field: bool = False
+    cut: tuple = WHOLE
+
+    @property
+    def kept_px(self) -> tuple[int, int]:
+        """(width, height) of the part of the stored frame that is shown."""
+        left, top, right, bottom = self.cut
+        return self.stored_px[0] - left - right, self.stored_px[1] - top - bottom
 
     @property
     def upright_px(self) -> tuple[int, int]:
         """(width, height) as shown, but not yet turned."""
-        width, height = self.stored_px
+        width, height = self.kept_px
         width, height = width * self.pixel_aspect, height * (2 if self.is_field else 1)
         # Two views in one frame of usual proportions are squeezed to half: "half" side by side, or over each other.
         if self.view == "left":
@@ -69,10 +78,11 @@ class Looker:
       codec: name of the codec.
       seen: pixel aspect ratios of frames of the file, as far as they are known.
       turn: that of the first frame; those of H.264, HEVC and APNG without one have it too: these state it once.
+      cut: that of the container; frames that are too small for it are shown whole.
     """
 
-    def __init__(self, pixel_aspect, codec, seen=(), turn=NOT_TURNED):
-        self.pixel_aspect, self.codec = pixel_aspect, codec
+    def __init__(self, pixel_aspect, codec, seen=(), turn=NOT_TURNED, cut=WHOLE):
+        self.pixel_aspect, self.codec, self.cut = pixel_aspect, codec, cut
         self.turn = turn if codec in STATED_ONCE else NOT_TURNED
         self.seen, self.graphs = set(seen), {}
 
@@ -96,7 +106,9 @@ class Looker:
                 view = _STEREO.get(int.from_bytes(data[:4], "little"), "")
         # HEVC has no interlaced frames: a field there is a frame of its own.
         is_field = self.codec == "hevc" and frame.interlaced_frame
-        return Shown((frame.width, frame.height), aspect, turn, view, is_field)
+        left, top, right, bottom = self.cut
+        fits = left + right < frame.width and top + bottom < frame.height
+        return Shown((frame.width, frame.height), aspect, turn, view, is_field, self.cut if fits else WHOLE)
 
     def side_data(self, frame: "av.VideoFrame") -> list:
         """[(name, bytes)] of what accompanies a frame, as far as its kinds are known to PyAV."""
@@ -239,6 +251,13 @@ class Converter:
         """uint8 RGB [height, width, 3] of the frame's one view, not yet turned."""
         columns, rows = width * (2 if look.view == "left" else 1), height * (2 if look.view == "top" else 1)
         # Bicubic is what OpenCV asks of the same library: colours of ordinary videos are then equal to its own.
-        shrinks = columns < frame.width or rows < frame.height
+        kept_width, kept_height = look.kept_px
+        shrinks = columns < kept_width or rows < kept_height
         how = self.shrinking if shrinks else self.enlarging
-        return colours.to_rgb(self.reformatter, frame, columns, rows, how)[:height, :width]
+        # The whole frame, so large that what is kept of it has the size wanted.
+        across, down = columns / kept_width, rows / kept_height
+        whole = max(columns, round(frame.width * across)), max(rows, round(frame.height * down))
+        left = min(round(look.cut[0] * across), whole[0] - columns)
+        top = min(round(look.cut[1] * down), whole[1] - rows)
+        image = colours.to_rgb(self.reformatter, frame, *whole, how)
+        return image[top : top + height, left : left + width]

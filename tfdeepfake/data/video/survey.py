@@ -6,7 +6,7 @@ sets are decoded to see how their frames are shown.
 
 import numpy as np
 
-from tfdeepfake.data.video import headers
+from tfdeepfake.data.video import crop, headers, notes
 from tfdeepfake.data.video.check import VideoError, encrypted
 from tfdeepfake.data.video.encrypted import encryption
 from tfdeepfake.data.video.h264_fields import FieldPairs
@@ -93,8 +93,9 @@ class Survey:
         self.raw = self.kind in RAW_CONTAINERS
         self.trusted = self.kind in INDEXED_CONTAINERS and self.codec in INDEXED_CODECS
         self.lengths = headers.nal_lengths(self.codec, self.decoder.extradata)
-        self.looker = Looker(container_aspect(container, stream), self.codec)
         self.path = deadline.path
+        cut = crop.of_stream(self.path, self.kind, container.streams.video.index(stream), stream.id)
+        self.looker = Looker(container_aspect(container, stream), self.codec, cut=cut)
         self.looks, self.notes, self.interlaced, self.fields = [], (), False, False
         telling = self.codec in TELLING_CODECS
         self.field_order = None if telling else FIELD_ORDERS.get(int(self.decoder.field_order))
@@ -177,14 +178,15 @@ class Survey:
             if not self.looks:
                 self.interlaced = frame.interlaced_frame and not look.is_field
                 side_data = self.looker.side_data(frame)
-                if any(kind == "DOVI_METADATA" and is_dolby_vision_5(data) for kind, data in side_data):
+                if any(kind == "DOVI_METADATA" and notes.is_dolby_vision_5(data) for kind, data in side_data):
                     raise VideoError(
                         self.path,
                         "is Dolby Vision of profile 5: only Dolby's own decoders show its colours.",
                         "Convert it to SDR, or export it again as HDR10 or HLG.",
                     )
-                self.notes = tuple(_notes(side_data, look))
-                self.looker = Looker(self.looker.pixel_aspect, self.codec, self.looker.seen, look.turn)
+                self.notes = tuple(notes.phrases(side_data, look))
+                seen, cut = self.looker.seen, self.looker.cut
+                self.looker = Looker(self.looker.pixel_aspect, self.codec, seen, look.turn, cut)
             if look not in self.looks:
                 self.looks.append(look)
             if tried:
@@ -273,41 +275,3 @@ def _steady(ticks, order):
         shift += max(0, int(steady[:at].max()) + usual - int(ticks[at:end].min()) - shift)
         steady[at:end] = ticks[at:end] + shift
     return steady
-
-
-_WOVEN = (4, 5, 6, 7)  # AVStereo3DType: checkerboards, lines, columns
-_PROJECTIONS = {
-    0: "equirectangular",
-    1: "cube map",
-    2: "equirectangular tiles",
-    3: "half equirectangular",
-    5: "fisheye",
-}
-
-
-def is_dolby_vision_5(data: bytes) -> bool:
-    """Whether a frame's base layer is in Dolby's own colours (IPT), by libavutil's AVDOVIMetadata (dovi_meta.h).
-
-    Told as libavcodec tells it: profile 0 of the metadata, in full range.
-    """
-    header = int.from_bytes(data[:8], "little")
-    return len(data) > header + 10 and data[header + 4] == 0 and data[header + 10] == 1
-
-
-def _notes(side_data, look):
-    """What a viewer should know of the file, from what accompanies its first frame."""
-    for kind, data in side_data:
-        number = int.from_bytes(data[:4], "little")
-        if kind == "SPHERICAL":
-            yield f"a 360-degree video ({_PROJECTIONS.get(number, 'other')} projection): faces in it are distorted"
-        elif kind == "STEREO3D" and look.view:
-            where = "side by side" if look.view == "left" else "one above the other"
-            yield f"a 3D video with two views {where}: the {look.view} one is read"
-        elif kind == "STEREO3D" and number in _WOVEN:
-            yield "a 3D video whose two views are woven into each other: faces in it are doubled"
-        elif kind == "STEREO3D" and number:
-            yield "a 3D video: one of its two views is read"
-        elif kind == "DOVI_METADATA":
-            yield "a Dolby Vision video: its base layer is read"
-    if look.is_field:
-        yield "a video coded in fields: each field is read as a frame"
