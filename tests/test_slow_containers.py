@@ -271,3 +271,22 @@ def test_raw_fields_are_counted_without_decoding_them(tmp_path, fed, monkeypatch
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
     assert len(fed) > 2 * survey.TRIED_PACKETS
+
+
+@pytest.mark.parametrize("codec, suffix", [("mpeg4", "mp4"), ("h263", "mov"), ("rpza", "mov")])
+def test_packets_that_are_all_called_keyframes_and_are_not(tmp_path, codec, suffix):
+    # A track without a list of its keyframes has nothing but keyframes (ISO 14496-12, 8.6.2).
+    drawn = moving_frames(30, 288, 352)
+    pix_fmt = {"pix_fmt": "rgb555le"} if codec == "rpza" else {}
+    path = make_video(tmp_path / f"a.{suffix}", drawn, codec=codec, g=12, **pix_fmt)
+    path.write_bytes(path.read_bytes().replace(b"stss", b"free"))
+    whole = np.concatenate([chunk.frames for chunk in video.iter_chunks(path)])
+    assert [frame_number(frame) for frame in whole] == list(range(30))
+    for position in (29, 1, 13):
+        np.testing.assert_array_equal(video.read_frames(path, [position]).frames[0], whole[position])
+
+
+def test_the_palette_that_only_the_first_packet_carries(tmp_path):
+    path = make_video(tmp_path / "a.mov", moving_frames(30)[..., 1], codec="qtrle", pix_fmt="gray", g=12)
+    whole = np.concatenate([chunk.frames for chunk in video.iter_chunks(path)])
+    np.testing.assert_array_equal(video.read_frames(path, [29]).frames[0], whole[29])

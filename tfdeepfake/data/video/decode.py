@@ -20,6 +20,8 @@ LATEST_PACKETS = 64
 # Their decoders can be told before each packet to pass over it when no other frame refers to it. The decoder of
 # AV1 takes that order once, at its start; in the others every frame is a keyframe.
 SKIPPING_CODECS = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
+# What a packet may tell that also goes for those after it, until another tells otherwise.
+LASTING = ("new_extradata", "palette")
 
 
 def frames(index: "Index", wanted: np.ndarray | None, deadline: "Deadline", alone: bool = False) -> Iterator[tuple]:
@@ -208,18 +210,16 @@ def _indexed_frames(index, wanted, deadline, skip):
                 yield positions[frame.pts], frame, decoder, bool(start[at] <= broken and at > broken - THREADS)
 
     with opened(index.path, index.threads, index.stream) as (container, stream):
-        decoder, fed, extradata, is_wanted = stream.codec_context, False, None, False
+        decoder, fed, told, is_wanted = stream.codec_context, False, {}, False
         for number, packet in enumerate(demuxed(container, stream, deadline)):
             if number == len(ticks):  # the file has grown
                 break
             if packet.pts is not None:
                 packet.pts = int(ticks[number])
-            if packet.has_sidedata("new_extradata"):
-                extradata = packet.get_sidedata("new_extradata")
+            told |= {kind: packet.get_sidedata(kind) for kind in LASTING if packet.has_sidedata(kind)}
             if not skip or needed[number]:
-                if extradata is not None:
-                    packet.set_sidedata(extradata)
-                    extradata = None
+                while told:
+                    packet.set_sidedata(told.popitem()[1])
                 if skip and index.codec in SKIPPING_CODECS:
                     # The second field of a frame has no time.
                     is_wanted = packet.pts in positions if packet.pts is not None else is_wanted

@@ -15,13 +15,14 @@ from tfdeepfake.data.video.shown import Looker, container_aspect
 
 # Here each packet is one frame that carries its time.
 INDEXED_CONTAINERS = ("mov", "matroska")
-INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "prores", "dnxhd")
+INDEXED_CODECS = ("h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd")
 # And here, where the beginning of the file, decoded, bears it out.
 # So are codecs whose frames never come in another order than that of their packets (FFmpeg's descriptors say so). AVI
 # numbers packets as they are stored, which is how those are shown.
 HIDDEN_FRAMES = ("vp8", "vp9", "av1")  # not in AVI: some of their packets show nothing
 TRIED_CODECS = (
     *INDEXED_CODECS,
+    "mpeg4",
     "vp8",
     "mpeg2video",
     "mpeg1video",
@@ -63,6 +64,8 @@ RAW_CONTAINERS = ("h264", "hevc")
 COUNTED = {"avi": ("h264", "mpeg4", "h263"), "asf": ("h264",)}
 # Codecs whose frames say themselves whether they are interlaced; of others the container may say it of all.
 TELLING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "prores", "dnxhd", "dvvideo", "vc1", "wmv3")
+# Their frames rest on each other and their decoders do not say which do: containers may call all packets keyframes.
+SILENT_CODECS = ("qtrle", "rpza", "smc")
 # AVFieldOrder: top or bottom coded first, top or bottom shown first (libavcodec/defs.h).
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
@@ -227,9 +230,16 @@ class Survey:
         matches = len(set(self.out)) == len(self.out) and set(self.out) <= set(given)
         # Frames come in the order in which they are shown; a container that has no such times gives them others.
         matches = matches and (self.kind in ("mpegts", "mpeg") or self.out == sorted(self.out))
-        if self.kind == "avi" and len(self.no_keys) < len(self.out):  # its list of keyframes may name all packets
-            matches = matches and not self.no_keys & {tick for tick, key in zip(given, self.keys, strict=False) if key}
-        return lost if leads and matches else None
+        return lost if leads and matches and self._tells_keys(given) else None
+
+    def _tells_keys(self, given):
+        """Whether packets that are called keyframes may be taken for that, as far as the beginning tells."""
+        # Where these begin without a true keyframe, no frame comes out, or an error.
+        if self.decoder.codec.intra_only or (self.codec in INDEXED_CODECS and self.kind != "avi"):
+            return True
+        if len(self.no_keys) < len(self.out):
+            return not self.no_keys & {tick for tick, key in zip(given, self.keys, strict=False) if key}
+        return self.codec not in SILENT_CODECS or len(given) < 2 or not all(self.keys)
 
     def starts(self) -> np.ndarray | None:
         """`Index.starts` of a stream whose frames are counted; None where packets and frames do not match."""
