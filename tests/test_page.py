@@ -98,21 +98,28 @@ def looking():
     return judge
 
 
-@pytest.fixture
-def address(monkeypatch, looking):
-    """Of a server."""
-    judge = looking
+@contextlib.contextmanager
+def serving(monkeypatch, judge, **settings):
+    """Address of a server."""
     monkeypatch.setattr(jobs, "plain_process", lambda **options: judge)
     monkeypatch.setattr(on_request, "plain_process", OnRequest)
-    app = create_app(SOURCE, ServeSettings(), log=None)
+    app = create_app(SOURCE, ServeSettings(**settings), log=None)
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()
-    server.should_exit = True
-    thread.join()
+    try:
+        yield server.servers[0].sockets[0].getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def address(monkeypatch, looking):
+    with serving(monkeypatch, looking) as where:
+        yield where
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +182,7 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
         text = browser.evaluate("document.querySelector('article').innerText")
         assert "clip <b>.mp4" in text and "0.60" in text
         assert "Unsure: the interval holds the threshold 0.50." in text and "seen in 100 % of the samples" in text
-        assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("1 of 1 scored")
+        assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("1 of 1 judged is scored")
         # Nothing is wider than the screen.
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgba(0, 0, 0, 0)"
@@ -247,9 +254,44 @@ def test_many_videos_at_once_leave_connections_for_what_is_clicked(address, look
         looking.go.set()
         judged = "document.querySelectorAll('article .badge.unsure').length"
         browser.until(f"{judged} === 8")
-        assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("8 of 8 scored")
+        coverage = browser.evaluate("document.querySelector('#coverage').textContent")
+        assert coverage.startswith("8 of 8 judged are scored")
         assert "samples" not in browser.evaluate("document.querySelector('.face').innerText"), "there is one"
         assert not browser.complaints
+
+
+def test_a_token_a_server_out_of_reach_and_a_deleted_verdict_are_told(monkeypatch, looking, tmp_path):
+    image = tmp_path / "one.jpg"
+    image.write_bytes(jpeg())
+    looking.go.clear()
+    with (
+        serving(monkeypatch, looking, token="sesame", keep_minutes=0.04) as (host, port),
+        Browser(tmp_path, 390, 800) as browser,
+    ):
+        kept = "window.EventSource = class extends EventSource { constructor(at) { super(at); window.events = this; } }"
+        browser.call("Page.addScriptToEvaluateOnNewDocument", source=kept)
+        browser.open(f"http://{host}:{port}/")
+        browser.until("!document.querySelector('#token-form').hidden")
+        browser.choose_files("#files", [image])
+        told = "document.querySelector('article').innerText"
+        browser.until(f"{told}.includes('This server needs its token')")
+        browser.call("Input.insertText", text="wrong")
+        browser.key("Enter")
+        browser.until(f"{told}.includes('That is not the token of this server')")
+        browser.evaluate("document.querySelector('#token').value = 'sesame'")
+        browser.key("Enter")
+        browser.until("!!document.querySelector('[data-step=reading][aria-current]')")
+        browser.evaluate("events.dispatchEvent(new Event('error'))")  # as when the connection broke
+        assert "The server does not answer; it is asked again." in browser.evaluate(told)
+        looking.go.set()
+        browser.until(f"{told}.includes('Verdict page')")
+        browser.until(f"{told}.includes('The server has deleted this verdict')")
+        assert browser.evaluate("document.querySelectorAll('article :is(.actions, .ask)').length") == 0
+        known = "fetch(`v1/videos/${JSON.parse(sessionStorage.getItem('tfdeepfake-videos'))[0].id}`)"
+        browser.until(f"{known}.then((answer) => answer.status === 404)")
+        browser.call("Page.reload")
+        browser.until("document.querySelector('#gone')?.textContent.startsWith('1 earlier verdict of this tab is del')")
+        assert not [one for one in browser.complaints if "Failed to load resource" not in one]
 
 
 def test_a_person_looks_into_the_webcam(address, tmp_path):
@@ -263,6 +305,12 @@ def test_a_person_looks_into_the_webcam(address, tmp_path):
         assert "PREVIEW" in browser.evaluate("document.querySelector('#webcam').innerText")
         assert browser.evaluate("document.querySelectorAll('#webcam-boxes rect.real').length") == 1
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # Whoever stops it by keyboard stands on the button that starts it.
+        assert browser.evaluate("document.activeElement.id") == "webcam-stop"
+        browser.key("Enter")
+        browser.until("document.activeElement.id === 'webcam-start'")
+        browser.key("Enter")
+        browser.until("document.querySelector('#webcam-verdict')?.textContent === 'REAL0.20'")
         # To leave the tab is to leave the camera.
         browser.click("#tab-videos")
         browser.until("!document.querySelector('#webcam-video').srcObject")

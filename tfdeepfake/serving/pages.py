@@ -11,7 +11,7 @@ from tfdeepfake.serving.guard import CAMERA_POLICY, PAGE_POLICY
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.settings import ServeSettings
 
-SCRIPTS = ("app.js", "dom.js", "upload.js", "verdict.js", "webcam.js")
+SCRIPTS = ("app.js", "dom.js", "tabs.js", "upload.js", "verdict.js", "webcam.js")
 _STATIC = {"icon.svg": "image/svg+xml", "app.css": "text/css"} | dict.fromkeys(SCRIPTS, "text/javascript")
 
 

@@ -1,5 +1,6 @@
 // The page: takes videos, follows their jobs, shows verdicts; the webcam's tab.
-import { byId, element, say, token } from "./dom.js";
+import { byId, counted, element, say, token } from "./dom.js";
+import { showVideos } from "./tabs.js";
 import { Refusal, send } from "./upload.js";
 import { shown } from "./verdict.js";
 import { startWebcam, stopWebcam } from "./webcam.js";
@@ -8,6 +9,7 @@ const HISTORY = "tfdeepfake-videos";
 // A browser keeps six connections to a server: two are left for images and for what is clicked.
 const PARALLEL_UPLOADS = 2;
 const PARALLEL_EVENTS = 2;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // of a browser
 const STEPS = ["upload", "queued", "reading", "faces", "network", "images"];
 const WORDS = { no_face: "NO FACE", unreadable: "UNREADABLE", error: "ERROR" };
 
@@ -17,6 +19,7 @@ let listening = 0;
 const waiting = [];
 const unheard = []; // jobs whose events are not listened to yet, in the order of the server's queue
 const sending = new Set();
+const unauthorised = new Set(); // items that the server's token is still needed for
 const items = new Map(); // job id -> item
 
 // History of this session: ids and names, in this tab alone.
@@ -52,7 +55,7 @@ function removeItem(item) {
   if (item.cancel) item.cancel();
   item.removed = true;
   if (item.hush) item.hush();
-  if (item.id) fetch(`v1/videos/${item.id}`, { method: "DELETE" });
+  if (item.id) fetch(`v1/videos/${item.id}`, { method: "DELETE" }).catch(() => {}); // it expires there by itself
   if (item.url) URL.revokeObjectURL(item.url);
   items.delete(item.id);
   item.node.remove();
@@ -74,7 +77,7 @@ function showStep(item, step, fraction, text) {
   bar.setAttribute("aria-label", `${item.name}: ${step}`);
   item.node.querySelector(".facts").textContent = text;
   const badge = item.node.querySelector(".badge");
-  badge.textContent = step === "queued" ? "WAITING" : "WORKING";
+  badge.textContent = step === "queued" || (step === "upload" && !sending.has(item)) ? "WAITING" : "WORKING";
   badge.className = "badge busy";
 }
 
@@ -119,8 +122,10 @@ async function upload(item) {
     else showStep(item, "upload", 0.05 * (sent / item.file.size), `${Math.round(100 * (sent / item.file.size))} % sent`);
   };
   sending.add(item);
+  progress(0);
+  const headers = token();
   try {
-    item.id = await send(item, { headers: token(), progress });
+    item.id = await send(item, { headers, progress });
     if (item.removed) {
       fetch(`v1/videos/${item.id}`, { method: "DELETE" });
     } else {
@@ -129,7 +134,8 @@ async function upload(item) {
       follow(item);
     }
   } catch (error) {
-    if (!item.removed) refused(item, error);
+    sending.delete(item);
+    if (!item.removed) refused(item, error, headers);
   }
   sending.delete(item);
   uploading -= 1;
@@ -139,18 +145,34 @@ async function upload(item) {
 // Who leaves the page takes the rest of a file along: it cannot go on, and waits for nobody.
 window.addEventListener("pagehide", () => { for (const item of sending) if (item.cancel) item.cancel(); });
 
-function refused(item, error) {
+function refused(item, error, headers) {
   if (error instanceof Refusal && error.status === 429) {
     showStep(item, "upload", 0, "The server is busy; it is asked again in 5 s.");
     setTimeout(() => { if (!item.removed) { waiting.push(item); next(); } }, 5000);
   } else if (error instanceof Refusal && error.status === 401) {
     byId("token-form").hidden = false;
     byId("token").focus();
-    fail(item, "This server needs its token: give it above, then choose the video again.");
+    unauthorised.add(item);
+    fail(item, headers.Authorization ? "That is not the token of this server: give it above." : "This server needs its token: give it above.");
   } else {
     fail(item, `The video ${error.message}.`);
   }
 }
+
+// A token was given: what was refused without it is sent.
+byId("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  for (const item of unauthorised) {
+    if (item.removed) continue;
+    item.node.classList.remove("failed");
+    item.node.querySelector(".working").hidden = false;
+    item.node.querySelector(".judged").hidden = true;
+    showStep(item, "upload", 0, "");
+    waiting.push(item);
+  }
+  unauthorised.clear();
+  next();
+});
 
 // Jobs.
 
@@ -183,7 +205,7 @@ function listen(item) {
       show(item, job);
     } else if (job.state === "stopped") {
       item.hush();
-      fail(item, "The server was stopped before the video was judged.");
+      fail(item, "The server was stopped before the video was judged: choose it again.");
     } else {
       const before = job.before ? `${job.before} before it` : "next";
       showStep(item, job.state === "running" ? job.step : "queued", Math.max(0.05, job.fraction), job.state === "queued" ? before : "");
@@ -191,9 +213,12 @@ function listen(item) {
   };
   for (const state of ["uploading", "queued", "running", "done", "stopped"]) source.addEventListener(state, heard);
   source.addEventListener("error", () => {
-    if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
+    if (source.readyState !== EventSource.CLOSED) { // the browser asks again by itself
+      item.node.querySelector(".facts").textContent = "The server does not answer; it is asked again.";
+      return;
+    }
     item.hush();
-    fail(item, "The server does not know this video any more.");
+    fail(item, "The server does not know this video any more: choose it again.");
   });
 }
 
@@ -207,12 +232,22 @@ function show(item, job) {
   const badge = item.node.querySelector(".badge");
   badge.textContent = word;
   badge.className = `badge ${(verdict.label || verdict.status).toLowerCase()}`;
+  item.node.classList.toggle("failed", ["unreadable", "error"].includes(verdict.status));
   const judged = item.node.querySelector(".judged");
   judged.hidden = false;
   judged.replaceChildren(...shown(item, job));
   byId("meaning").hidden = false;
   say(`${item.name}: ${word}${verdict.status === "scored" ? ` ${verdict.probability.toFixed(2)}` : ""}`);
   coverage();
+  setTimeout(() => expire(item), Math.min(1000 * job.expires_in_s, LONGEST_TIMER_MS));
+}
+
+// The server has deleted it: what would be fetched from there is not offered any more.
+function expire(item) {
+  if (item.node.contains(document.activeElement)) item.node.focus();
+  for (const node of item.node.querySelectorAll(".actions, .ask")) node.remove();
+  item.node.querySelector(".judged").append(
+    element("p", { class: "note" }, "The server has deleted this verdict; what stands here goes with this page."));
 }
 
 function coverage() {
@@ -221,39 +256,14 @@ function coverage() {
   const count = (label) => scored.filter((verdict) => verdict.label === label).length;
   byId("coverage").hidden = !verdicts.length;
   byId("coverage").textContent =
-    `${scored.length} of ${verdicts.length} scored: ${count("FAKE")} FAKE, ${count("REAL")} REAL, ${count("UNSURE")} UNSURE.` +
+    `${scored.length} of ${verdicts.length} judged ${scored.length === 1 ? "is" : "are"} scored: ${count("FAKE")} FAKE, ${count("REAL")} REAL, ${count("UNSURE")} UNSURE.` +
     (scored.length < verdicts.length ? " The others have no probability, and nothing is said about them." : "");
 }
 
-// Tabs: arrow keys go from one to the other.
+// Start.
 
-const tabs = [...document.querySelectorAll("[role=tab]")];
-
-function choose(tab) {
-  for (const one of tabs) {
-    const on = one === tab;
-    one.setAttribute("aria-selected", String(on));
-    one.tabIndex = on ? 0 : -1;
-    byId(one.getAttribute("aria-controls")).hidden = !on;
-  }
-  if (tab.id !== "tab-webcam") stopWebcam();
-}
-
-for (const [number, tab] of tabs.entries()) {
-  tab.addEventListener("click", () => choose(tab));
-  tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const to = tabs[(number + step + tabs.length) % tabs.length];
-    choose(to);
-    to.focus();
-  });
-}
 byId("webcam-start").addEventListener("click", startWebcam);
 byId("webcam-stop").addEventListener("click", stopWebcam);
-
-// Start.
 
 const drop = byId("drop");
 byId("files").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
@@ -264,7 +274,7 @@ document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) dr
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  choose(tabs[0]);
+  showVideos();
   take(event.dataTransfer.files);
 });
 
@@ -274,15 +284,21 @@ document.addEventListener("drop", (event) => {
   byId("model").textContent = about.model;
   byId("trained-on").textContent = `${about.trained_on}; licence of the weights: ${about.licence}`;
   byId("limits").textContent = `Up to ${about.max_upload_bytes >> 20} MB and ${Math.round(about.max_duration_s)} s each. ` +
-    `Videos are deleted once they are judged, verdicts after ${about.keep_minutes} minutes.`;
+    `Videos are deleted once they are judged, verdicts after ${counted(about.keep_minutes, "minute")}.`;
   byId("token-form").hidden = !about.needs_token;
+  let gone = 0;
   for (const { id, name } of remembered()) {
     const known = await fetch(`v1/videos/${encodeURIComponent(id)}`);
-    if (!known.ok) continue;
+    if (!known.ok) {
+      gone += 1;
+      continue;
+    }
     const item = makeItem(name, null);
     item.id = id;
     items.set(id, item);
     follow(item);
   }
+  byId("gone").hidden = !gone;
+  byId("gone").textContent = `${counted(gone, "earlier verdict")} of this tab ${gone === 1 ? "is" : "are"} deleted on the server.`;
   remember();
 })();

@@ -2,6 +2,7 @@
 
 export const byId = (id) => document.getElementById(id);
 export const say = (text) => { byId("said").textContent = text; };
+export const counted = (number, name) => `${number} ${name}${number === 1 ? "" : "s"}`;
 export const seconds = (value) => `${value.toFixed(2)} s`;
 export const token = () => (byId("token").value ? { Authorization: `Bearer ${byId("token").value}` } : {});
 

@@ -43,6 +43,7 @@ export function stopWebcam() {
   byId("webcam-boxes").replaceChildren();
   byId("webcam-verdict").replaceChildren();
   byId("webcam-start").disabled = false;
+  if (document.activeElement === byId("webcam-stop")) byId("webcam-start").focus();
   byId("webcam-stop").disabled = true;
   note("");
   say("The webcam is off.");
