@@ -149,6 +149,15 @@ def test_the_recipe_travels_and_nothing_half_written_stays(tmp_path, monkeypatch
     assert "# served: small for TF Serving" in readme and "$" not in readme.replace("$PWD", "").replace('"$(base64', "")
     assert 'name: "served"' in (tmp_path / "served" / "models.config").read_text()
     assert "allowed_batch_sizes: 32" in (tmp_path / "served" / "batching.config").read_text()
+    with pytest.raises(InputError, match="my model: needs letters, digits, '.', '_' and '-', got 'my model'"):
+        export(folder, tmp_path / "my model")
+
+    # The client asks for the model by its name wherever it lies, and ends with 1 where a video cannot be judged.
+    (tmp_path / "served").rename(tmp_path / "elsewhere")
+    asked = [sys.executable, tmp_path / "elsewhere" / "client.py", "http://127.0.0.1:9", tmp_path / "absent.mp4"]
+    client = subprocess.run(asked, capture_output=True, text=True)
+    assert client.returncode == 1 and "absent.mp4: does not exist." in client.stdout, client
+    assert 'NAME = "served"' in (tmp_path / "elsewhere" / "client.py").read_text()
 
 
 @pytest.mark.parametrize("shape, flow", [((12, 20), False), ((4, 12, 20), True)])

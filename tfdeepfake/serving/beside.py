@@ -1,6 +1,6 @@
 """What lies beside the version folders of an exported model: TF Serving's two text files, a README and a client."""
 
-import shutil
+import json
 from pathlib import Path
 from string import Template
 
@@ -66,8 +66,8 @@ def write_beside(folder: Path, inputs: dict[str, dict], outputs: dict[str, dict]
         **example_calls(name, inputs, outputs),
     )
     _write(folder / README_FILE, text)
-    with atomic_path(folder / CLIENT_FILE) as temporary:
-        shutil.copyfile(TEMPLATES / "client.py", temporary)
+    client = (TEMPLATES / "client.py").read_text(encoding="utf-8")
+    _write(folder / CLIENT_FILE, client.replace('NAME = "model"', f"NAME = {json.dumps(name)}"))
 
 
 def _write(path, text):

@@ -13,6 +13,7 @@ from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder
 from tfdeepfake.serving.beside import write_beside
 from tfdeepfake.serving.folded import folded
 from tfdeepfake.serving.servable import SAVED_MODEL_FILE
+from tfdeepfake.serving.settings import check_served_name
 from tfdeepfake.serving.signatures import ATTENTION, EMBEDDING, signatures
 from tfdeepfake.serving.voting import load_exported
 from tfdeepfake.serving.warmup import write_warmup
@@ -43,7 +44,7 @@ def export(
     Returns:
       Path of the version folder.
     Raises:
-      InputError: the model folder cannot be used, the version exists, Keras does not run on TensorFlow, or the disk
+      InputError: the model folder cannot be used, the folder's name cannot be a model's, the version exists, Keras does not run on TensorFlow, or the disk
         is full.
     """
     import keras
@@ -51,6 +52,8 @@ def export(
     if not isinstance(version, int) or version < 1:
         raise InputError("version", f"needs a positive integer, got {version!r}.")
     target = Path(out_dir) / str(version)
+    folder = target.parent.resolve()
+    check_served_name(folder, folder.name, "The model is served under the folder's name: choose another.")
     if target.exists():
         raise InputError(target, "exists already; a server may be reading it.", REMEDY)
     if keras.backend.backend() != "tensorflow":

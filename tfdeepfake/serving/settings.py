@@ -2,11 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.settings import setting
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def check_served_name(of: str | Path, name: str, remedy: str = "") -> None:
+    """Raises the InputError of `of` where a model cannot be served under a name: it stands in addresses and configs."""
+    if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
+        raise InputError(of, f"needs letters, digits, '.', '_' and '-', got {name!r}.", remedy)
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class ServeSettings:
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(name, f"needs a number above 0, got {value}.")
-        if self.name is not None and not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-            raise InputError("name", f"needs letters, digits, '.', '_' and '-', got {self.name!r}.")
+        if self.name is not None:
+            check_served_name("name", self.name)
 
     def _check_whole(self, name, least):
         value = getattr(self, name)
