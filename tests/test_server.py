@@ -176,15 +176,17 @@ def test_openapi_describes_every_route_and_no_other():
             assert named == set(re.findall(r"\{(\w+)\}", path)), path
 
 
-def test_logs_hold_no_whole_id_and_metrics_count_verdicts(judge):
+def test_logs_hold_no_whole_id_no_name_and_metrics_count_verdicts(judge):
     lines = []
     with client(log=lambda event, **facts: lines.append((event, facts))) as web:
         job = web.post("/v1/videos", content=b"v").json()
         wait_for(web, job)
+        assert web.get(f"{job['links']['self']}/frames/somebody-1/face_1.jpg").status_code == 404
         metrics = web.get("/metrics").text
         assert 'tfdeepfake_verdicts_total{verdict="no_face"} 1' in metrics and "tfdeepfake_ready 1" in metrics
         assert 'route="/v1/videos/{id}"' in metrics and job["id"] not in metrics
     assert job["id"][:6] in str(lines) and job["id"] not in str(lines)
+    assert ".../frames/.../face_1.jpg" in str(lines) and "somebody" not in str(lines)
     assert {"request", "judged"} <= {event for event, _ in lines}
 
 

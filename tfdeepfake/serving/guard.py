@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tfdeepfake.serving.metrics import Metrics
 from tfdeepfake.serving.resumable import VERSION, VERSION_HEADER
 from tfdeepfake.serving.uploads import Refused
+from tfdeepfake.verdict.results import IMAGES
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGE_POLICY = (
@@ -39,6 +40,8 @@ HEADERS = {
 }
 # Of a job: whoever has it reads the verdict, so that logs hold its beginning alone.
 _ID = re.compile(r"(/v1/videos/[\w-]{6})[\w-]+")
+# The folder of a video's images has the video's name in it.
+_NAME = re.compile(rf"(/{IMAGES}/)[^/]+")
 # In the scope of a request: there is no more of its body.
 _LINGER_S, _ENDED = 2.0, "tfdeepfake.ended"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -107,13 +110,16 @@ class Guard:
             pattern = getattr(route, "path", "none")
             self._metrics.request(pattern, _known(scope["method"]), status, seconds, num_bytes)
             if self._log:
-                path = _ID.sub(r"\1...", scope["path"])[:200]
+                path = _NAME.sub(r"\1...", _ID.sub(r"\1...", scope["path"]))[:200]
                 facts = {"method": scope["method"], "path": path, "status": status, "bytes": num_bytes}
                 self._log("request", **facts, ms=round(seconds * 1000, 1))
 
     def _refusal(self, scope):
         """(status, text) of a request that comes from nowhere it should; None of any other."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # A proxy in front that goes by the other one would let a second request hide in the body of the first.
+            return 400, "has two lengths: Content-Length and Transfer-Encoding."
         host = re.sub(r":\d*$", "", headers.get(b"host", "")).strip("[]").lower()
         if self._hosts and host not in self._hosts and scope["path"] not in PROBES:
             return 421, "this server is not called by that name."
@@ -130,6 +136,7 @@ def _known(method):
 async def _answer(send, status, text):
     body = json.dumps({"error": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))  # its body has not been read
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
