@@ -97,6 +97,7 @@ def test_events_tell_each_change_and_end_with_the_verdict(judge):
 def test_a_process_that_dies_costs_its_video_alone(judge):
     with client() as web:
         said = {b"crash": "SIGSEGV", b"fault": "unexpected RuntimeError", b"no process": "cannot be judged now."}
+        said[b"full"] = "the server's disk is full."
         for content, reason in said.items():
             done = wait_for(web, web.post("/v1/videos", content=content).json())
             assert done["verdict"]["status"] == "error" and reason in done["verdict"]["reason"]

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.testclient import TestClient
 from support.pretended import HOSTS, SOURCE, client, wait_for
 
-from tfdeepfake.serving import rest
+from tfdeepfake.serving import connections, rest
 from tfdeepfake.serving.pages import SCRIPTS
 from tfdeepfake.serving.server import create_app
 from tfdeepfake.serving.settings import ServeSettings
@@ -233,6 +233,32 @@ def test_a_refusal_is_read_by_a_client_that_is_still_sending_and_ends_the_connec
         while part := web.recv(1 << 16):
             said += part
     assert said.startswith(b"HTTP/1.1 413 ") and b"is larger than the 1 MB" in said
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_connection_whose_head_does_not_come_is_given_up(judge, monkeypatch):
+    monkeypatch.setattr(connections, "HEAD_LIMIT_S", 0.2)
+    app = create_app(SOURCE, ServeSettings(), log=None)
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, http=connections.Connection))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    where, head = server.servers[0].sockets[0].getsockname(), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
+    with socket.create_connection(where, 20) as silent, socket.create_connection(where, 20) as slow:
+        slow.sendall(head)
+        assert silent.recv(1) == slow.recv(1) == b""
+    with socket.create_connection(where, 20) as web:  # the second of one connection, too
+        web.sendall(head + b"\r\n")
+        assert web.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        web.sendall(head)
+        assert web.recv(1) == b""
+    with socket.create_connection(where, 20) as web:  # a body has limits of its own
+        web.sendall(b"POST /v1/videos HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n")
+        time.sleep(0.4)
+        web.sendall(b"x")
+        assert web.recv(1 << 16).startswith(b"HTTP/1.1 202 ")
     server.should_exit = True
     thread.join()
 

@@ -1,5 +1,6 @@
 """For tests of the server: judging is pretended, so that uploads, jobs and answers can be tried without a network."""
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -45,6 +46,8 @@ class Judge:
             return WorkerCrashed("the process that read it died (SIGSEGV).")
         if content == b"no process":
             raise InputError("/secret/place", "is gone.")
+        if content == b"full":
+            raise OSError(errno.ENOSPC, "No space left on device")
         if content == b"fault":
             raise RuntimeError("secret details")
         (folder / "index.html").write_text("<!doctype html>a page")

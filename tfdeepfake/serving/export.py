@@ -44,8 +44,8 @@ def export(
     Returns:
       Path of the version folder.
     Raises:
-      InputError: the model folder cannot be used, the folder's name cannot be a model's, the version exists, Keras does not run on TensorFlow, or the disk
-        is full.
+      InputError: the model folder cannot be used, the folder's name cannot be a model's, the version exists, Keras
+        does not run on TensorFlow, or the disk is full.
     """
     import keras
 

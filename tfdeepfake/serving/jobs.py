@@ -5,6 +5,7 @@ Everything here runs in the server's event loop, but for the threads that wait f
 
 import asyncio
 import contextlib
+import errno
 import json
 import secrets
 import shutil
@@ -250,7 +251,11 @@ class Jobs:
             job.verdict = _failed(job, "cannot be judged now.", "Try again later.")
         except Exception as error:  # whatever is wrong with one upload, the next is judged
             self._log("failed", job=job.id[:6], reason=f"{type(error).__name__}: {error}")
-            job.verdict = _failed(job, f"unexpected {type(error).__name__}.", "Tell whoever runs this server.")
+            is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            reason = (
+                "cannot be judged now: the server's disk is full." if is_full else f"unexpected {type(error).__name__}."
+            )
+            job.verdict = _failed(job, reason, "Tell whoever runs this server.")
         job.process, seconds = None, round(time.monotonic() - start, 3)
         if job.id not in self._jobs:  # deleted in the meantime
             self._end(job, STOPPED)

@@ -15,6 +15,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import load_recipe
 from tfdeepfake.serving.address import cannot_use, take_address
 from tfdeepfake.serving.batching import Batcher
+from tfdeepfake.serving.connections import Connection
 from tfdeepfake.serving.guard import log_line
 from tfdeepfake.serving.judged import Source
 from tfdeepfake.serving.servable import Servable, is_exported
@@ -123,6 +124,7 @@ def _listen(app, settings, sockets, grpc_server):
         log_config=None,
         access_log=False,
         server_header=False,
+        http=Connection,
         timeout_keep_alive=10,
         # Beyond the time of the video that is judged now.
         timeout_graceful_shutdown=int(settings.time_limit_s) + 30,
