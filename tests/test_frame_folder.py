@@ -8,6 +8,7 @@ from support.media import frame_number, make_video, moving_frames
 from tfdeepfake.data import video
 from tfdeepfake.data.video.frame_folder import frame_files, in_order
 from tfdeepfake.data.video.write import write_image
+from tfdeepfake.verdict.lines import line
 
 FRAMES = moving_frames(12)
 
@@ -53,7 +54,15 @@ def test_the_frame_rate_is_an_argument(tmp_path):
         (["v1_f10_x.png", "v1_f9_x.png", "v1_f11_x.png"], ["v1_f9_x.png", "v1_f10_x.png", "v1_f11_x.png"]),
         (["a1.png", "b2.png", "c3.png"], []),
         (["a1_1.png", "a1_2.png", "a2_1.png"], []),
-        (["1.png", "2.png", "3.jpg"], []),
+        (["10.png", "2.png", "3.jpg"], ["2.png", "3.jpg", "10.png"]),
+        (["1.png", "2.png", "1.jpg"], []),
+        (
+            ["0-00-59.960.png", "0-01-00.040.png", "0-01-00.000.png"],
+            ["0-00-59.960.png", "0-01-00.000.png", "0-01-00.040.png"],
+        ),
+        (["t_9.96.png", "t_10.04.png", "t_10.00.png"], ["t_9.96.png", "t_10.00.png", "t_10.04.png"]),
+        (["shot1.0001.png", "shot1.0002.png", "shot1.0003.png", "shot2.0001.png"], []),
+        (["1_0.png", "2_0.png", "2_1.png"], []),
         (["anna.png", "bert.png", "carl.png"], []),
         (["1.png", "2.png", "cover.png"], []),
     ],
@@ -124,3 +133,10 @@ def test_an_address_is_to_be_downloaded_first():
     for path in ("https://example.com/v.mp4", "https:/example.com/v.mp4"):
         with pytest.raises(video.VideoError, match="does not exist. It is an address: download the file first"):
             video.probe(path)
+
+
+def test_what_a_folder_is_stands_apart_from_what_is_wrong_with_it(tmp_path):
+    folder = folder_of(tmp_path, [f"{n}.png" for n in range(3)])
+    settings = {"status": "error", "label": None, "reason": "has 3.", "remedy": "Give more.", "other_streams": []}
+    told = line({"file": str(folder), "video": {"notes": video.probe(folder).notes}, **settings})
+    assert told.endswith("has 3. Give more. (a folder of 3 images, read as the frames of a video at 25 frames/s)")

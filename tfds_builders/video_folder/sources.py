@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tfdeepfake.data.video.formats import sniff
@@ -73,11 +74,20 @@ def image_sources(paths: list[Path], classes: list[Path]) -> dict[Path, str]:
     told = {}
     for folder, images in folders.items():
         prefixes = {path: re.sub(r"[\W_]*\d+$", "", path.stem) for path in images}
-        if folder not in classes and len(images) > 1 and in_order([path.name for path in images]):
+        if folder not in classes and len(images) > 1 and _of_one_video(images, prefixes.values()):
             told |= dict.fromkeys(images, folder.name)
         elif len(set(prefixes.values())) >= LEAST_PREFIXES and max(Counter(prefixes.values()).values()) > 1:
             told |= {path: prefix or path.stem for path, prefix in prefixes.items()}
     return told
+
+
+def _of_one_video(images, prefixes):
+    """Whether images are the frames of one video by their names: numbered or timed, or numbered by frame and face."""
+    if in_order([path.name for path in images]):
+        return True
+    texts = {re.sub(r"\d+", "0", path.stem.lower()) for path in images}
+    # Most frames show one face; of several videos whose frames are in one folder there are more than one each.
+    return len(texts) == 1 and median(Counter(prefixes).values()) == 1
 
 
 def groups(origins: list[tuple[str, ...]]) -> list[str]:

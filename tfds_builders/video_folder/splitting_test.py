@@ -130,6 +130,28 @@ def test_frames_of_a_video_stay_together(tmp_path):
         assert any(note.startswith("24 images are frames of ") for note in listing.notes)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*(f"{10 * n}_0.png" for n in range(9)), "20_1.png"],
+        [f"{n}.{'png' if n % 2 else 'jpg'}" for n in range(10)],
+        [f"0-00-{n:02d}.{n % 2}00.png" for n in range(10)],
+    ],
+    ids=["of frame and face", "in two formats", "of a clock"],
+)
+def test_images_of_one_folder_are_one_video_however_they_are_numbered(tmp_path, names):
+    for label in ("real", "fake"):
+        for n in range(3):
+            for k, name in enumerate(names):
+                frames(tmp_path / label / f"{label}_{n}", [name], k, height=16 + k)  # of faces: each of its own size
+    listing = list_folder(tmp_path)
+    where = {}
+    for v in listing.videos:
+        where.setdefault(Path(v.name).parent, set()).add(v.split)
+    assert len(listing.videos) == 60 and len(where) == 6
+    assert all(len(splits) == 1 for splits in where.values())
+
+
 def test_photos_are_no_frames(tmp_path):
     frames(tmp_path / "real", [f"{n:05d}.png" for n in range(5)])
     frames(tmp_path / "fake", ["anna.png", "bert.png", "carl.png"])

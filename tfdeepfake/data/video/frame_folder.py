@@ -1,7 +1,8 @@
 """Folders that hold the frames of one video as images, as tools for data sets write them: read as videos.
 
 A folder is one video when its media are three or more images and nothing else, whose names differ in one number alone
-(`frame2.png`, `frame10.png`), which have one size, and none of which a camera took. The number gives the order.
+(`frame2.png`, `frame10.jpg`) or in a time (`0-01-02.040.png`, `t_62.04.png`), which have one size, and none of which a
+camera took. The number gives the order.
 """
 
 import functools
@@ -26,9 +27,13 @@ FRAME_RATE = 25.0
 LEAST_FRAMES = 3
 # Of a long video the sizes of so many images are compared, equally spaced.
 COMPARED = 16
-RULE = "three or more images, numbered under one name and of one size, and no other media"
+RULE = "three or more images, numbered or timed under one name and of one size, and no other media"
 # Maker and model of the camera (EXIF): what was photographed one by one is no video, however it is numbered.
 CAMERA = (0x010F, 0x0110)
+CLOCK = re.compile(
+    r"(?P<before>.*?)(?P<hour>\d+)[-_.:h](?P<minute>[0-5]\d)[-_.:m](?P<second>[0-5]\d)[-_.,s](?P<part>\d{2,6})"
+)
+SECONDS = re.compile(r"(?P<before>.*?)(?P<second>\d+)\.(?P<part>\d{1,6})s?")
 
 
 def frame_files(folder: Path | str) -> tuple[Path, ...]:
@@ -54,15 +59,41 @@ def _frame_files(folder, *state):
 
 
 def in_order(names: Sequence[str]) -> list[str]:
-    """Names in the order of the one number in which they differ; [] when they differ otherwise."""
-    parts = [re.split(r"(\d+)", name.lower()) for name in names]
+    """Names in the order of the one number or time in which they differ; [] when they differ otherwise."""
+    stems = [os.path.splitext(name.lower())[0] for name in names]
+    numbers = _numbers(stems) or _times(stems)
+    if len(set(numbers)) < len(names):  # one image in two formats, or numbers of something else
+        return []
+    return [name for _, name in sorted(zip(numbers, names, strict=True))]
+
+
+def _numbers(stems):
+    """The one number in which stems differ."""
+    parts = [re.split(r"(\d+)", stem) for stem in stems]
     if len({len(part) for part in parts}) != 1:
         return []
     differing = [n for n, cells in enumerate(zip(*parts, strict=True)) if len(set(cells)) > 1]
     if len(differing) != 1 or differing[0] % 2 == 0:  # even places hold the text between numbers
         return []
-    numbers = [int(part[differing[0]]) for part in parts]
-    return [name for _, name in sorted(zip(numbers, names, strict=True))]
+    return [int(part[differing[0]]) for part in parts]
+
+
+def _times(stems):
+    """Times, as on a clock or in seconds with decimals, at the end of stems that are otherwise equal.
+
+    Only where they follow each other evenly: people photograph at times, too, and what stands before a point may be the
+    number of a video, and after it that of its frame.
+    """
+    found = [CLOCK.fullmatch(stem) or SECONDS.fullmatch(stem) for stem in stems]
+    if not all(found) or len({(one.re, one["before"], len(one["part"])) for one in found}) != 1:
+        return []
+    seconds = [_seconds(**one.groupdict()) for one in found]
+    steps = np.diff(np.sort(seconds))
+    return seconds if len(steps) and steps.max() < 4 * np.median(steps) else []
+
+
+def _seconds(second, part, hour=0, minute=0, **_):
+    return 3600 * int(hour) + 60 * int(minute) + float(f"{second}.{part}")
 
 
 def _of_one_video(paths):
