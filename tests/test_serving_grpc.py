@@ -188,10 +188,12 @@ def test_over_rest_a_busy_server_is_asked_again_and_a_refusal_is_told(frame, mon
     expected = model.predict(ROWS, verbose=0)
     np.testing.assert_allclose(remote.predict_on_batch({"frames": ROWS}), expected, atol=1e-6, rtol=0)
     assert len(asked) == 3
-    with pytest.raises(InputError, match="answers HTTP 404: .*Servable not found for request: Latest"):
+    with pytest.raises(
+        InputError, match="the scoring server answers HTTP 404: .*Servable not found for request: Latest"
+    ):
         RemoteModel("http://scores:8501", "half", recipe).predict_on_batch({"frames": ROWS})
     busy += [503] * 9
-    with pytest.raises(InputError, match="is busy"):
+    with pytest.raises(InputError, match="the scoring server is busy"):
         remote.predict_on_batch({"frames": ROWS})
     for address in ("scores:8501", "ftp://scores", "http://"):
         with pytest.raises(InputError, match="is no address of a server"):

@@ -13,7 +13,7 @@ from tfdeepfake.serving.servable import Servable
 
 REMEDY = "Start the server, or check its address and the model's name."
 # A server that is restarted or full is asked again after so many seconds.
-_WAITS_S = (0.2, 1.0, 3.0)
+_WAITS_S = (0.2, 1.0, 3.0, 9.0)
 
 
 class _Tensor(NamedTuple):
@@ -72,13 +72,12 @@ class RemoteModel:
             address = f"{self._url}/v1/models/{self.name}:predict"
             answer = requests.post(address, json=body, timeout=self._time_limit_s)
         except requests.RequestException as error:
-            raise _Busy(f"does not answer ({type(error).__name__}).") from error
+            raise _Busy(f"the scoring server does not answer ({type(error).__name__}).") from error
         if answer.status_code in (429, 503):
-            raise _Busy(f"is busy (HTTP {answer.status_code}).")
+            raise _Busy(f"the scoring server is busy (HTTP {answer.status_code}).")
         if answer.status_code != 200:
-            raise InputError(
-                self._url, f"answers HTTP {answer.status_code}: {' '.join(answer.text[:300].split())}", REMEDY
-            )
+            said = " ".join(answer.text[:300].split())
+            raise InputError(self._url, f"the scoring server answers HTTP {answer.status_code}: {said}", REMEDY)
         return answer.json()["outputs"]
 
     def _over_grpc(self, host) -> Callable:
@@ -103,12 +102,13 @@ class RemoteModel:
                 response = call(request, timeout=self._time_limit_s)
             except grpc.RpcError as error:
                 if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
-                    raise _Busy(f"does not answer ({error.code().name}).") from error
-                raise InputError(self._url, f"answers {error.code().name}: {error.details()}", REMEDY) from error
+                    raise _Busy(f"the scoring server does not answer ({error.code().name}).") from error
+                said = f"the scoring server answers {error.code().name}: {error.details()}"
+                raise InputError(self._url, said, REMEDY) from error
             try:
                 return {name: scores_of(tensor) for name, tensor in response.outputs.items()}
             except ValueError as error:
-                raise InputError(self._url, f"answers no scores ({error}).", REMEDY) from error
+                raise InputError(self._url, f"the scoring server answers no scores ({error}).", REMEDY) from error
 
         return predict
 
