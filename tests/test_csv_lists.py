@@ -84,6 +84,9 @@ def test_paths(tmp_path):
     (tmp_path / "real" / "a.mp4").touch()
     for text in ("real/a.mp4", "real\\a.mp4", "./real/a.mp4", str(tmp_path / "real" / "a.mp4")):
         assert listed_path(tmp_path / "labels.csv", text).samefile(tmp_path / "real" / "a.mp4")
+    for stored, text in (("u\u0308.mp4", "\u00fc.mp4"), ("\u00e9.mp4", "e\u0301.mp4")):
+        (tmp_path / "real" / stored).touch()
+        assert listed_path(tmp_path / "labels.csv", f"real\\{text}").name == stored
     for text in ("b.mp4", "x" * 5000, "a\0b"):
         assert not listed_path(tmp_path / "labels.csv", text).name.startswith("a.mp4")
 

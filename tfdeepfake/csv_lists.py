@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -155,9 +156,15 @@ def split_of(path: Path | str, line: int, text: str) -> str | None:
 
 
 def listed_path(path: Path | str, text: str) -> Path:
-    """The file or folder that a cell names: absolute, or as seen from the list's folder; also with backslashes."""
+    """The file or folder that a cell names: absolute, or as seen from the list's folder.
+
+    Also with backslashes, and with letters and their accents put together otherwise than in the file's name: Macs take
+    them apart, and what came by way of an archive stays so.
+    """
     below = Path(path).parent
-    for name in dict.fromkeys((text, text.replace("\\", "/"))):
+    slashed = text.replace("\\", "/")
+    forms = (unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))
+    for name in dict.fromkeys((text, slashed, *forms)):
         named = below / os.path.expanduser(name)
         # Not Path.exists, which raises for a name that is too long.
         if os.path.exists(named):
