@@ -243,3 +243,11 @@ def test_a_reader_that_stops_early_is_no_error():
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 0
+
+
+def test_a_name_of_two_lines_is_told_in_one(given, tmp_path, capsys):
+    (tmp_path / "two\nlines").mkdir()
+    with pytest.raises(InputError):
+        check_output_file(tmp_path / "two\nlines")
+    assert main(["faces", str(given["image"]), "--out", str(tmp_path / "two\nlines")]) == 2
+    assert "two lines: is a folder" in capsys.readouterr().err.splitlines()[0]

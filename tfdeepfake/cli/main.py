@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args) or 0
     except InputError as error:
-        print(f"tfdeepfake: {_by_flag(error, args.command_line)}", file=sys.stderr)
+        _tell(_by_flag(error, args.command_line))
         return 2
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -119,11 +119,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FULL_OR_REFUSED:
             raise
-        print(f"tfdeepfake: {error.filename or 'output'}: the system refuses it ({error.strerror}).", file=sys.stderr)
+        _tell(f"{error.filename or 'output'}: the system refuses it ({error.strerror}).")
         return 2
     except KeyboardInterrupt:
         print("tfdeepfake: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
+
+
+def _tell(error):
+    from tfdeepfake.report.text import printable
+
+    print(f"tfdeepfake: {printable(str(error))}", file=sys.stderr)
 
 
 def _by_flag(error, typed):
