@@ -138,6 +138,19 @@ def test_boxes_between_searched_frames(walk, stride):
     assert (centre[:, 0] - centre[:, 2] > 150).all()
 
 
+def test_a_copy_with_doubled_frames_is_searched_at_the_same_moments(walk, tmp_path):
+    frames = np.stack(video.read_frames(walk, range(40)).frames)
+    detector, detectors = Detector(), []
+    recipe = DataRecipe.from_dict(CLIP.to_dict() | {"box_smoothing": "frame", "runs_fps": FPS})
+    extract(walk, recipe, detector)
+    for times in (2, 3):
+        path = tmp_path / f"{times}.mp4"
+        video.write_video(path, frames.repeat(times, axis=0), times * FPS, crf=0, pix_fmt="yuv444p")
+        detectors.append(Detector())
+        assert [len(e.frames) for e in extract(path, recipe, detectors[-1])] == [16, 16]
+    assert [one.shown for one in detectors] == [detector.shown] * 2
+
+
 def test_face_in_part_of_a_video(tmp_path):
     path = write(tmp_path / "gone.mp4", 40, {"red": lambda t: moving(t) if t < 20 else None})
     (example,) = extract(path, CLIP, Detector())

@@ -228,7 +228,9 @@ def _searched(run, recipe):
     length = len(run)
     if recipe.sampling == "spaced":
         return np.arange(length)
-    count = min(length, -(-int(run[-1] - run[0]) // DETECT_EVERY_FRAMES) + 1)
+    # In frames as the recipe counts them: a copy at another rate is searched at the same moments.
+    span = (length - 1) * recipe.stride_frames
+    count = min(length, -(-span // DETECT_EVERY_FRAMES) + 1)
     return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
 
 
