@@ -76,9 +76,9 @@ def test_a_call_that_is_interrupted_ends_and_the_next_is_answered():
 
 def test_an_answer_that_waited_is_not_late():
     """TFDS writes a finished split for minutes while the next results wait."""
-    outcomes = imap_ordered(square, list(range(6)), workers=1, time_limit_s=1)
+    outcomes = imap_ordered(square, list(range(6)), workers=1, time_limit_s=2)
     taken = [next(outcomes)]
-    time.sleep(1.5)
+    time.sleep(2.5)
     assert [r[0] for _, r in taken + list(outcomes)] == [n * n for n in range(6)]
 
 

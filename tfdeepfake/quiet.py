@@ -21,6 +21,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from tfdeepfake.counting import counting
+
 # Read by TensorFlow, its logging library and absl when they are loaded: errors only.
 LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "3", "ABSL_MIN_LOG_LEVEL": "3"}
 
@@ -33,7 +35,7 @@ def load_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", LOG_LEVELS["TF_CPP_MIN_LOG_LEVEL"])
     if "tensorflow" not in sys.modules:
-        with hide_stderr(), uncollected():
+        with counting("loading TensorFlow"), hide_stderr(), uncollected():
             import tensorflow  # noqa: F401
         # Python's side warns of retracing where a command runs several networks one after another.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)

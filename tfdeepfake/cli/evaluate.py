@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tfdeepfake.cli.flags import check_fraction, need_whole
 from tfdeepfake.cli.named_model import is_name, model_folder
-from tfdeepfake.counting import counting
 from tfdeepfake.errors import InputError
 from tfdeepfake.files import check_output_folder
 from tfdeepfake.quiet import load_tensorflow
@@ -69,9 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if not is_run and args.data is None:
         raise InputError(path, "is a saved model folder and names no data set.", "Add --data NAME.")
     check_output_folder(args.out or (path if is_run else Path()) / "evaluation")
-    with counting("loading TensorFlow"):
-        load_tensorflow()
-        from tfdeepfake.evaluation.run import evaluate_run
+    load_tensorflow()
+    from tfdeepfake.evaluation.run import evaluate_run
 
     data = {"split": args.split, "data": args.data, "data_dir": args.data_dir}
     return covered(evaluate_run(path, **data, **common, batch_size=args.batch_size, tta=args.tta), args.min_coverage)

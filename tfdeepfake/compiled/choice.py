@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tfdeepfake.compiled.accelerator import has_accelerator
 from tfdeepfake.compiled.folder import NoCompiledForm, compile_folder, load_compiled
-from tfdeepfake.counting import counting
 from tfdeepfake.errors import InputError
 from tfdeepfake.model_folder import Members, load_model, load_recipe, member_folders
 from tfdeepfake.quiet import load_backend
@@ -63,8 +62,7 @@ def load_for_verdict(
             if runtime == "litert":
                 raise
             log(f"{error.problem} Keras runs it instead.")
-    with counting("loading TensorFlow"):
-        load_backend()
+    load_backend()
     if with_layers or os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         return load_model(folder)
     from tfdeepfake.compiled.traced import load_traced

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
-from tfdeepfake.counting import bar_hidden
+from tfdeepfake.counting import bar_hidden, moving
 from tfdeepfake.data.batches.prepared import SCHEMA
 from tfdeepfake.errors import InputError
 from tfdeepfake.vocabulary import SPLITS
@@ -120,8 +120,16 @@ def split_generators(builder: VideoBuilder, videos: Iterable, source: str = "") 
         if not builder.beam.local and type(builder)._generate_examples is VideoBuilder._generate_examples:
             return _beam_splits(outcomes, coverage, folder, source or builder.name, rates)
     builder.outcomes = outcomes
-    outcomes = tqdm(outcomes, desc=builder.name, total=len(videos), unit="video", disable=bar_hidden())
+    outcomes = _shown(outcomes, builder.name, len(videos))
     return _FilledSplits(builder, rates.seen(_read(outcomes)), coverage, source or builder.name)
+
+
+def _shown(outcomes, name, total):
+    """Yields the outcomes behind a bar, whose clock goes on while the first ones are made."""
+    with tqdm(total=total, desc=name, unit="video", disable=bar_hidden()) as bar, moving(bar):
+        for outcome in outcomes:
+            yield outcome
+            bar.update()
 
 
 class _FrameRates:
