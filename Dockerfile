@@ -2,6 +2,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .
+# On ARM: docker build --platform linux/amd64, since tensorflow-cpu has no wheel there.
 # tensorflow-cpu stands in for the tensorflow that setup.cfg asks for: never both.
 RUN grep -Ev '^(apache-beam|mlcroissant|jax|jaxlib|pytest|pytest-xdist|httpx2|tf2onnx|onnx|onnxruntime|dill|ruff|import-linter|mkdocs|mkdocstrings.*|tensorboard)==' requirements.txt > pinned.txt \
     && python -m venv /opt/tfdeepfake \

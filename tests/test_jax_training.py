@@ -139,6 +139,10 @@ def test_the_backend_is_chosen_before_keras_is_loaded(monkeypatch, tmp_path, cap
     assert os.environ["KERAS_BACKEND"] == "jax"
     with pytest.raises(InputError, match="KERAS_BACKEND: is jax; this run is on tensorflow.*--backend jax"):
         use_backend("tensorflow")
+    with monkeypatch.context() as missing:
+        missing.setattr("tfdeepfake.cli.train.find_spec", lambda name: None)
+        with pytest.raises(InputError, match=r'not installed \(jax\). pip install "tfdeepfake\[jax\]"'):
+            use_backend("jax")
     command = ["train", "meso4", "--data", "none", "--run-dir", str(tmp_path / "run"), "--backend", "jax"]
     assert main(command) == 2 and "backend: is jax, but Keras runs on tensorflow" in capsys.readouterr().err
     monkeypatch.setenv(jax_devices.NUMBER, "2")

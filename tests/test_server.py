@@ -106,6 +106,20 @@ def test_a_process_that_dies_costs_its_video_alone(judge):
         assert wait_for(web, web.post("/v1/videos", content=b"v").json())["verdict"]["status"] == "no_face"
 
 
+def test_whatever_keeps_the_network_away_is_told_and_the_server_ends(judge, monkeypatch):
+    def fail(self, function, task, time_limit_s=0.0):
+        raise ModuleNotFoundError("No module named 'something'")
+
+    monkeypatch.setattr(type(judge), "__call__", fail)
+    with client() as web:
+        for _ in range(300):
+            said = web.get("/readyz")
+            if "reason" in said.json():
+                break
+            time.sleep(0.01)
+        assert said.status_code == 503 and "No module named 'something'" in said.json()["reason"]
+
+
 def test_verdicts_are_deleted_in_time(judge):
     with client(keep_minutes=0.002) as web:
         job = web.post("/v1/videos", content=b"v").json()

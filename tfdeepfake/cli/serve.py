@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("--label", f"needs LABEL=VERSION, got {text!r}.")
         labels[label] = int(version)
     try:
+        import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from tfdeepfake.cli.flags import add_fields, given_fields
@@ -49,12 +50,16 @@ def use_backend(backend: str) -> None:
     """Chooses Keras's backend for this process, before Keras is loaded.
 
     Raises:
-      InputError: the user's KERAS_BACKEND says another.
+      InputError: the user's KERAS_BACKEND says another, or JAX is not installed.
     """
     there = os.environ.setdefault("KERAS_BACKEND", backend)
     if there != backend:
         raise InputError(
             "KERAS_BACKEND", f"is {there}; this run is on {backend}.", f"Say --backend {there}, or unset it."
+        )
+    if backend == "jax" and find_spec("jax") is None:
+        raise InputError(
+            "--backend jax", "needs a package that is not installed (jax).", 'pip install "tfdeepfake[jax]"'
         )
 
 

@@ -221,6 +221,8 @@ class Jobs:
                 self.limits, self.ready = warm["limits"], True
         except (InputError, OSError, ValueError) as error:
             self.problem = str(error)
+        except Exception as error:  # who asks whether it is ready learns of it, and the server ends in order
+            self.problem = f"unexpected {type(error).__name__}: {error}"
         if self.problem:
             self._log("no_network", reason=self.problem)
         while not self.stopping.is_set():
