@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         detector=args.detector,
         detector_weights=args.detector_weights,
         labels=args.labels,
-        runtime="keras" if args.explain else args.runtime,
+        runtime=args.runtime,
         notice=print_line,
         start=start,
         explain=explain,
