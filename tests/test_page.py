@@ -42,6 +42,7 @@ def scored(name):
         for t, p in ((0.5, 0.3), (1.5, 0.9), (2.5, 0.6))
     ]
     face = {"face": 1, "label": "UNSURE", "probability": 0.6, "fraction": 1.0, "brief": False, "weak": False}
+    face["classes"] = {"real": 0.4, "face swap": 0.15, "reenactment": 0.45}
     return {
         "name": name,
         "status": "scored",
@@ -181,6 +182,9 @@ def test_a_person_judges_a_video(address, clip, tmp_path, width, dark):
         assert cut.is_set()
         text = browser.evaluate("document.querySelector('article').innerText")
         assert "clip <b>.mp4" in text and "0.60" in text
+        methods = "[...document.querySelectorAll('.methods li')].map((one) => one.textContent).join()"
+        assert browser.evaluate(methods) == "reenactment0.45,face swap0.15"
+        assert browser.evaluate("document.querySelector('.methods u').getBoundingClientRect().width") > 10
         assert "Unsure: the interval holds the threshold 0.50." in text and "seen in 100 % of the samples" in text
         assert browser.evaluate("document.querySelector('#coverage').textContent").startswith("1 of 1 judged is scored")
         # Nothing is wider than the screen.

@@ -109,7 +109,8 @@ function faces(item, verdict, links) {
     const who = element("div", { class: "who" }, name,
       // Of a single sample there is nothing to tell.
       ...(face.timeline.length > 1 ? [element("small", {}, `seen in ${Math.round(100 * face.fraction)} % of the samples`)] : []),
-      element("b", { class: face.label.toLowerCase() }, `${face.label} ${face.probability.toFixed(2)}`));
+      element("b", { class: face.label.toLowerCase() }, `${face.label} ${face.probability.toFixed(2)}`),
+      methods(face));
     const row = element("div", { class: "face" }, thumb, who, timeline(item, verdict, face, name));
     if ((verdict.explainable || []).includes(face.face)) who.append(mapButton(item, face, name, row));
     return row;
@@ -121,6 +122,18 @@ function faces(item, verdict, links) {
   }
   if (verdict.faces_not_judged) rows.push(element("p", { class: "note" }, `${verdict.faces_not_judged} more faces were found and not judged.`));
   return rows;
+}
+
+// Probabilities of the methods that a face may be made by, as the verdict page has them; of a network of classes.
+function methods(face) {
+  const likely = Object.entries(face.classes || {}).sort(([, one], [, other]) => other - one).slice(0, 7)
+    .filter(([name]) => name !== "real");
+  if (!likely.length) return null;
+  return element("ul", { class: "methods" }, ...likely.map(([name, probability]) => {
+    const bar = element("u");
+    bar.style.width = `${(100 * probability).toFixed(1)}%`;
+    return element("li", {}, element("span", {}, name), element("i", {}, bar), element("small", {}, probability.toFixed(2)));
+  }));
 }
 
 // A map is drawn when it is asked for; then the button shows and hides it.
