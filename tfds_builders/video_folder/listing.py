@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from pathlib import Path
 
 from tfdeepfake.csv_lists import FILE_NAMES, label_of, listed_path, read_list, split_of
@@ -11,10 +12,11 @@ from tfdeepfake.data.video.walk import Folder, lines, walk
 from tfdeepfake.errors import InputError
 from tfds_builders.core.listing import VideoRecord
 from tfds_builders.core.manual import Listing
-from tfds_builders.video_folder.sources import DFDC, METADATA, by_name, image_sources, read_originals, stem_of
+from tfds_builders.video_folder.sources import DFDC, METADATA, by_name, copies, image_sources, read_originals, stem_of
 from tfds_builders.video_folder.splitting import Told, with_splits
 
 NAMES = ("real", "fake")
+MOST_COPIES, MOST_OF_ALL = 4, 0.1
 COLUMNS = ("file", "label", "source", "method", "split")
 LAYOUT = "It needs the subfolders real/ and fake/, or a CSV file with the columns file,label[,source,method,split]."
 
@@ -49,8 +51,16 @@ def list_folder(folder: Path | str, needed: tuple[str, ...] = NAMES, frame_rate:
     else:
         originals = read_originals(folder)
         videos, content = _from_subfolders(folder, needed, originals)
-    listing = with_splits(_told(videos, originals, [folder / name for name in NAMES]), table or folder)
-    listing.notes = lines(content, frame_rate) + _of_others(content) + listing.notes
+    contents = copies([v.path for v in videos])
+    # Where a few files stand for all videos, no splits could be made of them: names are then taken for what they say.
+    most = max(MOST_COPIES, MOST_OF_ALL * len(videos))
+    often = {content for content, count in Counter(contents.values()).items() if count > most}
+    apart = {path: content for path, content in contents.items() if content not in often}
+    told = _told(videos, originals, [folder / name for name in NAMES], apart)
+    listing = with_splits(told, table or folder)
+    listing.notes = (
+        lines(content, frame_rate) + _of_others(content) + listing.notes + _of_copies(videos, contents, often)
+    )
     return listing
 
 
@@ -84,11 +94,31 @@ def _of_others(content):
     return [f"{len(names)} are neither video nor image: {shown}."] if names else []
 
 
-def _told(videos, originals, classes):
+def _of_copies(videos, contents, often):
+    labels = {}
+    for v in videos:
+        if v.path in contents:
+            labels.setdefault(contents[v.path], {}).setdefault(v.label, v.name)
+    several = f"{len(contents)} files are {len(labels)} under several names"
+    notes = [f"warning: {several}, in several splits." if often else f"{several}: each stays in one split."]
+    notes = notes if labels else []
+    for both in (names for names in labels.values() if len(names) > 1):
+        notes.append(f"warning: {both[0]} and {both[1]} are the same file, once called real and once fake.")
+    return notes
+
+
+def _told(videos, originals, classes, contents):
     """`Told` of each video; a manner counts where fakes are named in it."""
-    in_use = {told[0] for v in videos if v.label and not v.source and (told := by_name(stem_of(v.path), True))}
     images = image_sources([v.path for v in videos], classes)
-    return [_told_of(v, originals, images.get(v.path), in_use) for v in videos]
+    stems = [images.get(v.path) or stem_of(v.path) for v in videos]
+    fakes = [stem for v, stem in zip(videos, stems, strict=True) if v.label and not v.source]
+    in_use = {told[0] for stem in fakes if (told := by_name(stem, True))}
+    told = [_told_of(v, originals, images.get(v.path), in_use) for v in videos]
+    return [_with_content(one, contents.get(one.video.path)) for one in told]
+
+
+def _with_content(told, content):
+    return dataclasses.replace(told, origins=(*told.origins, content)) if content else told
 
 
 def _told_of(video, originals, image_source, manners):

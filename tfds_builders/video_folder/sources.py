@@ -3,6 +3,7 @@
 By this fakes get the split of their sources, whose names they bear.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from tfds_builders.core.manual import read_text
 
 # Manner: (of a fake, whose groups are what it was made of, target first; of a real video, whose group is its source).
 MANNERS = {
-    "FaceForensics++ (TTT_SSS)": (r"(\d{3})_(\d{3})(?:_.*)?", r"(\d{3})(?:_\d{1,2})?"),
+    "FaceForensics++ (TTT_SSS)": (r"(\d{3})_(\d{3})(?:_.*)?", r"(\d{3})(?:_(?!\d{3}).*)?"),
     "DeepFakeDetection (TT_SS__SCENE)": (r"(\d\d)_(\d\d)__.+", r"(\d\d)__.+"),
     "Celeb-DF (idA_idB_NNNN)": (r"(id\d+)_(id\d+)_\d+", r"(id\d+)_\d+"),
 }
@@ -26,6 +27,7 @@ METADATA = "metadata.json"
 DFDC = f"DFDC ({METADATA})"
 # Images of so many videos in one folder are told apart by what stands before their last number.
 LEAST_PREFIXES = 3
+COMPARED_BYTES = 2**16
 
 
 def by_name(stem: str, is_fake: bool) -> tuple[str, tuple[str, ...]] | None:
@@ -58,6 +60,25 @@ def read_originals(folder: Path) -> dict[str, tuple[int, str | None]]:
                 original = entry.get("original")
                 told[name] = int(label == "fake"), Path(original).stem if isinstance(original, str) else None
     return told
+
+
+def copies(paths: list[Path]) -> dict[Path, str]:
+    """{file: name of its content} of those that are there more than once: copied, or linked under other names.
+
+    Files of one size whose first and last bytes are equal are taken for the same: a video is not read whole for it.
+    """
+    sizes, contents = {}, {}
+    for path in paths:
+        if path.is_file():
+            sizes.setdefault(path.stat().st_size, []).append(path)
+    for size, files in sizes.items():
+        for path in files if size and len(files) > 1 else ():
+            with path.open("rb") as stream:
+                content = hashlib.sha256(stream.read(COMPARED_BYTES))
+                stream.seek(max(0, size - COMPARED_BYTES))
+                content.update(stream.read(COMPARED_BYTES))
+            contents.setdefault((size, content.hexdigest()), []).append(path)
+    return {path: f"content {name[1]}" for name, files in contents.items() if len(files) > 1 for path in files}
 
 
 def image_sources(paths: list[Path], classes: list[Path]) -> dict[Path, str]:

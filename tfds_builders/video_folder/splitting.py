@@ -117,7 +117,7 @@ def _notes(told, alone, across):
         where = "with its target; the other person may be in another split" if manner == alone else "with its sources"
         notes.append(f"{fakes[manner]} fakes are named in the manner of {manner}: each is {where}.")
     if count := sum(one.basis == "images" for one in free):
-        videos = len({one.origins for one in free if one.basis == "images"})
+        videos = len({one.origins[0] for one in free if one.basis == "images"})
         notes.append(f"{count} images are frames of {videos} videos by their folders or names, and stay together.")
     if count := sum(one.basis == "name" for one in free):
         notes.append(

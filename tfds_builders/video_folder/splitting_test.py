@@ -1,6 +1,9 @@
 """Splits of anyone's videos: what was made of one another stays together, by names, folders, lists; and it is said."""
 
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +153,61 @@ def test_images_of_one_folder_are_one_video_however_they_are_numbered(tmp_path, 
         where.setdefault(Path(v.name).parent, set()).add(v.split)
     assert len(listing.videos) == 60 and len(where) == 6
     assert all(len(splits) == 1 for splits in where.values())
+
+
+@pytest.mark.parametrize(
+    "real, fake",
+    [
+        ("{0:03d}_c23.mp4", "{0:03d}_{1:03d}_c23.mp4"),
+        ("id{0}_0000_{2}.png", "id{0}_id{1}_0000_{2}.png"),
+        ("{0:03d}/{2}.png", "{0:03d}_{1:03d}/{2}.png"),
+    ],
+    ids=["FaceForensics++ with its compression", "frames of Celeb-DF", "crops of FaceForensics++"],
+)
+def test_fakes_go_with_their_sources_whatever_stands_behind_their_names(tmp_path, real, fake):
+    for n in range(12):
+        for k in range(3):
+            for label, name in (("real", real), ("fake", fake)):
+                path = tmp_path / label / name.format(n, n ^ 1, k)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(path.with_suffix(".png"), np.full((16 + k, 16 + n, 3), 9 * n + k, np.uint8))
+                path.with_suffix(".png").rename(path)
+    listing = list_folder(tmp_path)
+    where = {}
+    for v in listing.videos:
+        for person in re.findall(r"(?<!c)\d{1,3}(?=[_/])", v.name.removeprefix(v.method))[: v.label + 1]:
+            where.setdefault(int(person), set()).add(v.split)
+    assert len(where) == 12 and all(len(splits) == 1 for splits in where.values()), where
+    assert any(" fakes are named in the manner of " in note for note in listing.notes)
+
+
+def test_one_file_under_several_names_stays_in_one_split(tmp_path):
+    for n in range(12):
+        for label in ("real", "fake"):
+            frames(tmp_path / label, [f"{label}{chr(97 + n)}.png"], 2 * n + (label == "fake"))
+        given = tmp_path / "real" / f"real{chr(97 + n)}.png"
+        shutil.copy(given, given.with_name(f"copy_{chr(97 + n)}.png"))
+        os.link(given, given.with_name(f"hard_{chr(97 + n)}.png"))
+        os.symlink(given, given.with_name(f"soft_{chr(97 + n)}.png"))
+    shutil.copy(tmp_path / "real" / "reala.png", tmp_path / "fake" / "same.png")
+    listing = list_folder(tmp_path)
+    where = {}
+    for v in listing.videos:
+        where.setdefault((v.label, v.name[-5]), set()).add(v.split)
+    assert all(len(splits) == 1 for splits in where.values())
+    assert "49 files are 12 under several names: each stays in one split." in listing.notes
+    assert (
+        "warning: real/copy_a.png and fake/same.png are the same file, once called real and once fake." in listing.notes
+    )
+
+
+def test_one_file_that_stands_for_all_is_warned_of(tmp_path):
+    for n in range(6):
+        for label in ("real", "fake"):
+            frames(tmp_path / label, [f"{label}{chr(97 + n)}.png"], int(label == "fake"))
+    listing = list_folder(tmp_path)
+    assert {v.split for v in listing.videos if v.label} == {"train", "validation", "test"}
+    assert "warning: 12 files are 2 under several names, in several splits." in listing.notes
 
 
 def test_photos_are_no_frames(tmp_path):
