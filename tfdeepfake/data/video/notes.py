@@ -1,6 +1,5 @@
 """What should be said of a video that is special: spherical, of two views, coded in fields, Dolby Vision."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,13 +25,18 @@ def is_dolby_vision_5(data: bytes) -> bool:
     return len(data) > header + 10 and data[header + 4] == 0 and data[header + 10] == 1
 
 
-def phrases(side_data: list, look: "Shown") -> Iterator[str]:
+def phrases(side_data: list, look: "Shown") -> tuple[str, ...]:
     """What a viewer should know of the file, from what accompanies its first frame.
 
     Args:
       side_data: as `Looker.side_data` gives it.
       look: its `Shown`.
     """
+    # What the container says and what the codec says of the same thing come both.
+    return tuple(dict.fromkeys(_phrases(side_data, look)))
+
+
+def _phrases(side_data, look):
     for kind, data in side_data:
         number = int.from_bytes(data[:4], "little")
         if kind == "SPHERICAL":

@@ -187,7 +187,7 @@ class Survey:
                         "is Dolby Vision of profile 5: only Dolby's own decoders show its colours.",
                         "Convert it to SDR, or export it again as HDR10 or HLG.",
                     )
-                self.notes = tuple(notes.phrases(side_data, look))
+                self.notes = notes.phrases(side_data, look)
                 seen, cut = self.looker.seen, self.looker.cut
                 self.looker = Looker(self.looker.pixel_aspect, self.codec, seen, look.turn, cut)
             if look not in self.looks:
