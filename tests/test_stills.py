@@ -35,6 +35,21 @@ def test_grey_of_floats_and_of_32_bits(tmp_path, stored):
     assert np.abs(read(tmp_path / "a.tif") - GREY[..., None]).max() <= 1
 
 
+def add_entry(path, tag, kind, count, value):
+    """Puts an entry into the first directory of a TIFF file of the first byte order; longer values go to its end."""
+    data = bytearray(path.read_bytes())
+    if len(value) > 4:
+        data, value = data + value, struct.pack("<I", len(data))
+    at = struct.unpack("<I", data[4:8])[0]
+    number = struct.unpack("<H", data[at : at + 2])[0]
+    entries = [bytes(data[at + 2 + 12 * n : at + 14 + 12 * n]) for n in range(number)]
+    entries = [each for each in entries if each[:2] != struct.pack("<H", tag)]
+    entries.append(struct.pack("<HHI", tag, kind, count) + value)
+    data[4:8] = struct.pack("<I", len(data))
+    entries.sort(key=lambda each: struct.unpack("<H", each[:2])[0])
+    path.write_bytes(data + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", [np.uint16, np.float32])
 def test_deep_colours_are_turned(tmp_path, orientation, form):
@@ -45,14 +60,7 @@ def test_deep_colours_are_turned(tmp_path, orientation, form):
     stored = turns[orientation](DRAWN)[..., ::-1]
     stored = stored.astype(np.uint16) * 257 if form is np.uint16 else stored / np.float32(255)
     cv2.imwrite(str(tmp_path / "a.tif"), np.ascontiguousarray(stored))
-    data = bytearray((tmp_path / "a.tif").read_bytes())
-    at = struct.unpack("<I", data[4:8])[0]
-    count = struct.unpack("<H", data[at : at + 2])[0]
-    entries = [bytes(data[at + 2 + 12 * n : at + 14 + 12 * n]) for n in range(count)]
-    entries = [each for each in entries if each[:2] != b"\x12\x01"] + [struct.pack("<HHIHH", 274, 3, 1, orientation, 0)]
-    data[4:8] = struct.pack("<I", len(data))
-    entries.sort(key=lambda each: struct.unpack("<H", each[:2])[0])
-    (tmp_path / "a.tif").write_bytes(data + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
+    add_entry(tmp_path / "a.tif", 274, 3, 1, struct.pack("<HH", orientation, 0))
     np.testing.assert_array_equal(read(tmp_path / "a.tif"), DRAWN)
 
 
@@ -120,6 +128,24 @@ def test_colour_profiles(tmp_path, suffix):
             path, icc_profile=profile(), **({"quality": 97} if suffix in ("jpg", "avif") else {})
         )
     assert np.abs(read(path) - DRAWN).mean() < 2.5
+
+
+def test_colour_profile_of_deep_colours(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.tif"), in_p3()[..., ::-1].astype(np.uint16) * 257)
+    add_entry(tmp_path / "a.tif", 34675, 7, len(profile()), profile())
+    assert np.abs(read(tmp_path / "a.tif") - DRAWN).mean() < 2.5
+    add_entry(tmp_path / "a.tif", 34675, 7, 2**31, profile()[:200])  # cut off
+    assert np.abs(read(tmp_path / "a.tif") - in_p3()).mean() < 1
+
+
+def test_colour_profile_of_a_palette(tmp_path):
+    stored = Image.fromarray(in_p3()).quantize(256)
+    stored.save(tmp_path / "a.png", icc_profile=profile())
+    Image.fromarray(in_p3()).quantize(256).convert("RGB").save(tmp_path / "b.png", icc_profile=profile())
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), read(tmp_path / "b.png"))
+    assert np.abs(read(tmp_path / "a.png") - np.asarray(stored.convert("RGB"))).mean() > 4
 
 
 def test_profiles_that_say_nothing(tmp_path):

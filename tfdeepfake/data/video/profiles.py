@@ -14,6 +14,8 @@ def to_srgb(image: "Image.Image", profile: bytes | None) -> "Image.Image":
     """A Pillow image in RGB and sRGB's colours; as it stands where its profile is sRGB's, missing or damaged."""
     from PIL import Image, ImageCms
 
+    if image.mode in ("P", "PA"):  # a profile is that of the palette's colours
+        image = image.convert("RGB")
     mode = {"RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode)
     source = _opened(profile) if profile and mode and len(profile) < MAX_BYTES else None
     if source is None:

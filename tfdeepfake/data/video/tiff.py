@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfdeepfake.data.video import profiles
 from tfdeepfake.data.video.check import VideoError, check_pixels
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -16,6 +17,7 @@ _NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of entries that are whole 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS = 254, 256, 257, 258, 259, 262
 _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT, _DNG = 274, 277, 339, 50706
 _YCBCR, _FLOAT = 6, 3
+_PROFILE, _BYTES = 34675, (1, 7)
 MAX_ENTRIES = 4096
 
 
@@ -26,10 +28,12 @@ class Directory:
     Args:
       tags: {tag: its first number}.
       turned: (where, what) bytes of the file say the same image without an orientation; None where it has none.
+      profile: (where, length) of its colour profile in the file; None where it has none.
     """
 
     tags: dict
     turned: tuple | None = None
+    profile: tuple | None = None
 
     @property
     def is_raw(self) -> bool:
@@ -64,13 +68,15 @@ def read_directory(path: Path | str) -> Directory:
         stream.seek(min(at, 2**62))
         counted = stream.read(struct.calcsize(count_form))
         count = struct.unpack(order + count_form, counted)[0] if len(counted) == struct.calcsize(count_form) else 0
-        start, turned, tags = stream.tell(), None, {}
+        start, turned, profile, tags = stream.tell(), None, None, {}
         entries = stream.read(min(count, MAX_ENTRIES) * entry_bytes)
         for place in range(0, len(entries) - entry_bytes + 1, entry_bytes):
             tag, kind, length = struct.unpack(order + "HH" + wide, entries[place : place + entry_bytes // 2 + 2])
             value = entries[place + entry_bytes // 2 + 2 : place + entry_bytes]
             if tag == _ORIENTATION and kind == 3:
                 turned = start + place + entry_bytes // 2 + 2, struct.pack(order + "H", 1)
+            if tag == _PROFILE and kind in _BYTES:
+                profile = struct.unpack(order + wide, value)[0], length
             if kind not in _NUMBERS:
                 tags.setdefault(tag, 0)
                 continue
@@ -80,16 +86,17 @@ def read_directory(path: Path | str) -> Directory:
                 value = stream.read(size)
             if len(value) >= size:
                 tags.setdefault(tag, struct.unpack(order + _NUMBERS[kind], value[:size])[0])
-    return Directory(tags, turned)
+    return Directory(tags, turned, profile)
 
 
 def read(path: Path | str) -> np.ndarray:
-    """uint8 RGB [H, W, 3] of a file that is beyond Pillow, as stored.
+    """uint8 RGB [H, W, 3] of a file that is beyond Pillow, as stored, in sRGB's colours.
 
     Raises:
       VideoError: damaged, too large, or of a kind that OpenCV does not read either.
     """
     import cv2
+    from PIL import Image
 
     from tfdeepfake.quiet import hide_stderr
 
@@ -112,7 +119,9 @@ def read(path: Path | str) -> np.ndarray:
             "Save it as PNG, or copy it again.",
         )
     image = _to_8_bits(image)
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+    image = image if image.ndim == 2 else np.ascontiguousarray(image[..., 2::-1])
+    at, length = directory.profile or (0, 0)
+    return np.asarray(profiles.to_srgb(Image.fromarray(image), bytes(data[at : at + length])))
 
 
 def _to_8_bits(image):
