@@ -139,4 +139,4 @@ def test_what_a_folder_is_stands_apart_from_what_is_wrong_with_it(tmp_path):
     folder = folder_of(tmp_path, [f"{n}.png" for n in range(3)])
     settings = {"status": "error", "label": None, "reason": "has 3.", "remedy": "Give more.", "other_streams": []}
     told = line({"file": str(folder), "video": {"notes": video.probe(folder).notes}, **settings})
-    assert told.endswith("has 3. Give more. (a folder of 3 images, read as the frames of a video at 25 frames/s)")
+    assert told.endswith("has 3. Give more. Note: a folder of 3 images, read as the frames of a video at 25 frames/s")

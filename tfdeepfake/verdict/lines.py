@@ -17,7 +17,7 @@ def line(verdict: dict, threshold: float | None = None) -> str:
     if verdict["status"] != "scored":
         said = f"{STATUS_TEXT[verdict['status']]}  {name}: {verdict['reason']} {verdict['remedy']}".rstrip()
         beside = remarks(verdict, threshold).removeprefix(", ")
-        return f"{said} ({beside})" if beside else said
+        return f"{said} Note: {beside}" if beside else said
     interval = verdict["interval"]
     spread = "" if not interval else " ({:.2f}-{:.2f})".format(*interval)
     count = len(verdict["faces"]) + verdict["faces_not_judged"]
