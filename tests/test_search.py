@@ -12,6 +12,7 @@ from tfdeepfake.data.runs import runs
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.verdict import judging
 from tfdeepfake.verdict.batch import line
+from tfdeepfake.verdict.remarks import between_samples
 from tfdeepfake.verdict.settings import JudgeSettings
 
 
@@ -178,3 +179,21 @@ def test_stripes_of_two_moments_are_said_where_the_file_does_not_say_interlaced(
 def middle_detector(frames):
     """A face in the middle of every frame."""
     return bright_detector([np.full_like(frame, 255) for frame in frames])
+
+
+@pytest.mark.parametrize(
+    "label, searched, told",
+    [
+        ("REAL", None, "up to 2.5 s between samples were not looked at"),
+        ("REAL", {"length_s": 6.0}, ""),
+        ("FAKE", None, ""),
+    ],
+)
+def test_what_lies_between_the_samples_of_a_real_is_said(label, searched, told):
+    points = [{"time_s": time_s, "end_s": time_s + 0.5} for time_s in (0.0, 4.0, 1.0)]
+    verdict = {"label": label, "searched": searched, "video": {"is_image": False, "duration_s": 6.0}}
+    verdict["faces"] = [{"timeline": points[:2]}, {"timeline": points[2:]}]
+    assert between_samples(verdict) == told
+    assert between_samples(verdict | {"video": {"is_image": True}}) == ""
+    verdict["faces"][1]["timeline"] = [{"time_s": 0.6 * n, "end_s": 0.6 * n + 0.5} for n in range(10)]
+    assert between_samples(verdict) == ""

@@ -3,7 +3,9 @@
 from tfdeepfake.report.text import printable
 from tfdeepfake.verdict.methods import phrase
 from tfdeepfake.verdict.timelines import LEAST_SIDE_PX
-from tfdeepfake.vocabulary import DRAWN_DATA, FAKE
+from tfdeepfake.vocabulary import DRAWN_DATA, FAKE, REAL
+
+LEAST_BETWEEN_S = 1.5  # the length of a window, see `windows`
 
 
 def caveat(data_version: str, parent: str | None = None) -> str:
@@ -23,7 +25,7 @@ def remarks(verdict: dict, threshold: float | None = None) -> str:
     phrases = [*other_streams(verdict), *verdict["video"].get("notes", ())]
     if verdict["status"] == "scored":
         figures = [phrase(verdict), *faces_left(verdict, threshold), other_rule(verdict, threshold)]
-        phrases = [*figures, searched(verdict), *phrases, verdict["caveat"]]
+        phrases = [*figures, searched(verdict), between_samples(verdict), *phrases, verdict["caveat"]]
     return "".join(f", {words}" for words in phrases if words)
 
 
@@ -65,6 +67,18 @@ def searched(verdict: dict) -> str:
         f"searched {verdict['searched']['length_s']:.0f} s every {every_s:.{1 if every_s < 10 else 0}f} s, judged from "
         f"{min(p['time_s'] for p in times):.1f} to {max(p['end_s'] for p in times):.1f} s"
     )
+
+
+def between_samples(verdict: dict) -> str:
+    """Of a REAL, how much of the video in one piece no sample shows: a fake may be in it."""
+    if verdict["label"] != REAL or verdict["searched"] or verdict["video"]["is_image"]:
+        return ""
+    seen_s, longest_s = 0.0, 0.0
+    points = [point for face in verdict["faces"] for point in face["timeline"]]
+    for start_s, end_s in sorted((point["time_s"], point["end_s"]) for point in points):
+        longest_s, seen_s = max(longest_s, start_s - seen_s), max(seen_s, end_s)
+    longest_s = max(longest_s, verdict["video"]["duration_s"] - seen_s)
+    return f"up to {longest_s:.1f} s between samples were not looked at" if longest_s >= LEAST_BETWEEN_S else ""
 
 
 def other_streams(verdict: dict) -> list[str]:
