@@ -262,3 +262,11 @@ def test_the_verb(folder, tmp_path, capsys):
         main(["perturb", "--help"])
     told = capsys.readouterr().out
     assert all(name in told for name in PERTURBATIONS)
+
+
+def test_what_is_not_copied_is_named(tmp_path, capsys):
+    video.write_video(tmp_path / "set" / "a.mp4", moving_frames(3), 25)
+    for name in ("photo.jxl", ".hidden", "labels.csv"):
+        (tmp_path / "set" / name).write_text("file,label\na.mp4,real\n")
+    assert main(["perturb", str(tmp_path / "set"), str(tmp_path / "out"), "--name", "contrast", "--severity", "1"]) == 0
+    assert "2 are neither video nor image and were not copied: .hidden, photo.jxl" in capsys.readouterr().out

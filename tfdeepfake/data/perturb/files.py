@@ -155,7 +155,7 @@ def perturb_files(
     Returns:
       {"files": media files, "written", "kept" (of an earlier run), "unchanged": names that the perturbation did nothing
       to, "missing": frames that could not be decoded, "failed": {name: why}}, and of a folder "notes": sentences on
-      what is in it.
+      what is in it, and "left_out": other files, which the new folder lacks.
     Raises:
       InputError: nothing can be read, the folder holds another perturbation, the disk is full.
     """
@@ -179,11 +179,13 @@ def perturb_files(
     # Before all else: by it a run that is stopped on the way finds its folder again.
     if earlier is None:
         begin_json_lines(out / LOG, [settings])
+    summary |= {"files": len(media), "written": 0, "notes": lines_of_folder(content), "left_out": []}
     for source in content.others:
         if source.suffix.lower() in LISTS and source.is_file() and not source.name.startswith("."):
             with atomic_path(out / source.relative_to(path)) as temporary:
                 shutil.copyfile(source, temporary)
-    summary |= {"files": len(media), "written": 0, "notes": lines_of_folder(content)}
+        else:
+            summary["left_out"].append(source.relative_to(path).as_posix())
     summary["failed"] |= {str(folder): why for folder, why in content.unreadable}
     for source in tqdm(media, desc=f"{name} {severity}", unit="file", disable=None):
         file = source.relative_to(path).as_posix()
@@ -225,6 +227,9 @@ def lines(summary: dict, name: str) -> list[str]:
     if summary["failed"]:
         why = [f"{file}: {problem}" for file, problem in summary["failed"].items()]
         told.append(f"{len(why)} of {summary['files']} cannot be read: {_few(why)}")
+    if names := summary.get("left_out"):
+        what = "is neither video nor image and was" if len(names) == 1 else "are neither video nor image and were"
+        told.append(f"{len(names)} {what} not copied: {_few(names)}")
     return told
 
 
