@@ -542,6 +542,7 @@ def test_what_a_user_can_get_wrong_is_named(config, tmp_path, fields, message):
     [
         ("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}', "names 2 hosts"),
         ("TF_CONFIG", "nonsense", "not a JSON object"),
+        ("KERAS_DISTRIBUTION_NUM_PROCESSES", "2", "is 2, of the JAX backend"),
         ("TPU_NAME", "local", "has a TPU"),
     ],
 )

@@ -44,6 +44,9 @@ def strategy(devices: int, backend: str = "tensorflow") -> "tf.distribute.Strate
     if len(workers) > 1:
         # Keras 3 does not train right under MultiWorkerMirroredStrategy (keras#20585).
         raise InputError("TF_CONFIG", f"names {len(workers)} hosts.", SUPPORTED)
+    if (processes := os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "")) not in ("", "1"):
+        # Each would train by itself and write the same run folder.
+        raise InputError("KERAS_DISTRIBUTION_NUM_PROCESSES", f"is {processes}, of the JAX backend.", SUPPORTED)
     gpus = [d.name for d in tf.config.list_logical_devices("GPU")]
     cpus = [d.name for d in tf.config.list_logical_devices("CPU")]
     if not gpus and (tf.config.list_logical_devices("TPU") or os.environ.get("TPU_NAME")):
