@@ -9,6 +9,7 @@ from support.verdicts import SIZE, brightness_network, recipe
 
 from tfdeepfake.data import examples, faces, search, video
 from tfdeepfake.data.runs import runs
+from tfdeepfake.data.video.combing import LEAST_STRIPED, striped
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.verdict import judging
 from tfdeepfake.verdict.batch import line
@@ -174,6 +175,15 @@ def test_stripes_of_two_moments_are_said_where_the_file_does_not_say_interlaced(
         path = make_video(tmp_path / name, frames, crf=16)
         notes = judging.judge(path, brightness_network(), used, middle_detector).video["notes"]
         assert any("looks interlaced" in note for note in notes) == is_said
+
+
+def test_one_place_of_a_small_frame_is_no_stripes():
+    frame = np.full((1, 96, 128, 3), 100, np.uint8)
+    four_lines = [40, 42, *range(44, 96)]
+    frame[:, four_lines, 8] = 160
+    assert striped(frame).max() == 0
+    frame[:, four_lines, 8:20] = 160
+    assert striped(frame).max() > LEAST_STRIPED
 
 
 def middle_detector(frames):

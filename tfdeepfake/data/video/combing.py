@@ -9,6 +9,7 @@ LEAST_STRIPED = 5e-5
 # A line counts as striped that is so much lighter, or darker, than both lines beside it, which resemble each other.
 LEAST_STEP, MOST_BETWEEN = 12, 8
 EVERY_COLUMN = 4
+LEAST_PLACES = 3  # in a small frame one place is more than the limit, and noise makes one
 
 
 def striped(frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -17,7 +18,7 @@ def striped(frames: Sequence[np.ndarray]) -> np.ndarray:
     Args:
       frames: uint8 RGB [H, W, 3], each as it is stored: not shrunk, not turned.
     Returns:
-      float64 [T], 0..1, the fraction of the frame's places.
+      float64 [T], 0..1, the fraction of the frame's places; 0 of fewer than three.
     """
     return np.array([_striped(frame) for frame in frames])
 
@@ -31,4 +32,5 @@ def _striped(frame):
     is_line = (np.minimum(up, down) > LEAST_STEP) | (np.maximum(up, down) < -LEAST_STEP)
     is_line &= np.abs(above - below) < MOST_BETWEEN
     in_turn = is_line[:-1] & is_line[1:] & ((up[:-1] > 0) != (up[1:] > 0))
-    return float((in_turn[:-2] & in_turn[1:-1] & in_turn[2:]).mean())
+    places = in_turn[:-2] & in_turn[1:-1] & in_turn[2:]
+    return float(places.mean()) if places.sum() >= LEAST_PLACES else 0.0
