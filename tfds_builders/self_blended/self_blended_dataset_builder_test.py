@@ -25,7 +25,7 @@ FIRST, LAST = slice(0, 8), slice(40, 48)
 
 def touch(folder, *names):
     for name in names:
-        write_file(folder, name, "video")
+        write_file(folder, name, f"video {name}")
 
 
 def test_pseudo_fakes_stay_with_their_source(tmp_path):
