@@ -102,8 +102,8 @@ def test_devices_and_processes_have_the_curve_of_one_device(runs):
     for what in ("f1", "triplet"):
         one, several = curve(folder / f"one_{what}"), curve(folder / f"hosts_{what}")
         assert len(one) == 3 and np.ptp(one[:, 0]) > 0.01, "a loss that stands still would prove nothing"
-        # Sums of devices come in another order, which some processors round further apart than others: 3e-4 was seen.
-        np.testing.assert_allclose(several, one, rtol=1e-3, atol=1e-6)
+        # Sums of devices come in another order, which one processor was seen to round 2.5e-4 apart.
+        np.testing.assert_allclose(several, one, rtol=4e-4, atol=1e-6)
     # What connects the processes writes lines of its own.
     said = [[line for line in text.splitlines() if not line.startswith("[Gloo]")] for text in said]
     assert any(line.startswith("epoch 3/3") for line in said[0]) and not said[1], "the first process speaks, and writes"
@@ -129,7 +129,7 @@ def test_the_curve_is_tensorflows(runs, what):
 @pytest.mark.jax
 def test_a_run_on_two_devices_stopped_inside_an_epoch_has_the_curve_of_one_that_was_not(runs):
     folder, _ = runs
-    np.testing.assert_allclose(curve(folder / "two_stopped"), curve(folder / "one_dropped"), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(curve(folder / "two_stopped"), curve(folder / "one_dropped"), rtol=2e-4, atol=1e-6)
 
 
 def test_the_backend_is_chosen_before_keras_is_loaded(monkeypatch, tmp_path, capsys):
