@@ -15,6 +15,10 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[1]} --xla_cpu_use_fusion_emitters=false"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# What connects the processes writes to file descriptor 1 from several threads, into one another's lines. It goes to the
+# errors, and what Python says goes where descriptor 1 went.
+sys.stdout = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
 sys.path[:0] = [str(Path(__file__).parents[n]) for n in (1, 2)]
 
 from support import tiny_networks  # noqa: E402
