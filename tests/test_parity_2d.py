@@ -12,7 +12,7 @@ from support import parity_rule
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
-from tfdeepfake.models import efficientnet
+from tfdeepfake.models import efficientnet_names
 from tfdeepfake.models.light3d import SRM_FILTERS, noise_residuals
 from tfdeepfake.models.xception import module_name_polimi
 from tfdeepfake.published import efficientnet as efficientnet_files
@@ -23,13 +23,13 @@ from tfdeepfake.weights import torch_assign
 
 B7 = pytest.param("efficientnet_pytorch_b7", marks=pytest.mark.slow)
 NETWORKS = {
-    "polimi_EfficientNetB4": ("efficientnet_b4", {}, efficientnet.module_name_polimi),
-    "polimi_EfficientNetAutoAttB4": ("efficientnet_b4_att", {}, efficientnet.module_name_polimi),
+    "polimi_EfficientNetB4": ("efficientnet_b4", {}, efficientnet_names.module_name_polimi),
+    "polimi_EfficientNetAutoAttB4": ("efficientnet_b4_att", {}, efficientnet_names.module_name_polimi),
     "polimi_EfficientNetAutoAttB4ST": (
-        "efficientnet_b4_att_st", {"spare_head": True}, efficientnet.module_name_siamese
+        "efficientnet_b4_att_st", {"spare_head": True}, efficientnet_names.module_name_siamese
     ),
     "polimi_Xception_299": ("xception", {}, module_name_polimi),
-    "efficientnet_pytorch_b7": ("efficientnet_b7", {"input_size": (380, 380)}, efficientnet.module_name),
+    "efficientnet_pytorch_b7": ("efficientnet_b7", {"input_size": (380, 380)}, efficientnet_names.module_name),
 }  # fmt: skip
 MORE = json.loads((parity_rule.FOLDER / "more_2d.json").read_text())
 TINY = {"input_size": (64, 64), "width": 0.1, "depth": 0.5}
@@ -84,7 +84,7 @@ def test_equals_the_original(name):
 @pytest.mark.parametrize("name", MORE)
 def test_equals_the_original_at_other_sizes(name):
     facts = MORE[name]
-    family = sys.modules["tfdeepfake.models.xception"] if facts["network"] == "xception" else efficientnet
+    family = sys.modules["tfdeepfake.models.xception"] if facts["network"] == "xception" else efficientnet_names
     module_name = getattr(family, facts["naming"])
     model = models.build(facts["network"], **facts["network_args"])
     tensors = parity_rule.tensors(facts | {"tensors": tensor_shapes(model, module_name)})
@@ -256,7 +256,7 @@ def test_published_files_load_whole(name):
 
 def test_names_of_the_dfdc_winner():
     """Written down from timm's published form of B7."""
-    of = efficientnet.module_name_timm
+    of = efficientnet_names.module_name_timm
     assert of("conv_stem") == "encoder.conv_stem" and of("bn0") == "encoder.bn1" and of("bn1") == "encoder.bn2"
     assert of("blocks_3_depthwise_conv") == "encoder.blocks.0.3.conv_dw"
     assert of("blocks_3_project_conv") == "encoder.blocks.0.3.conv_pw"

@@ -11,6 +11,7 @@ from support import parity_rule
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
+from tfdeepfake.layers.window_attention import WindowAttention
 from tfdeepfake.models import swin, tall, vit
 from tfdeepfake.published.convert import load_published
 from tfdeepfake.published.sources import SOURCES
@@ -81,7 +82,7 @@ def test_window_attention_is_attention_within_windows():
     """One head, by the formula, for a shifted window: who sees whom, and which number of the table is added."""
     rng = np.random.default_rng(0)
     side, window, shift, channels = 6, 3, 1, 4
-    layer = swin.WindowAttention(1, window, shift)
+    layer = WindowAttention(1, window, shift)
     qkv = rng.normal(size=(2, side, side, 3 * channels)).astype(np.float32)
     layer.build(qkv.shape)
     table = rng.normal(size=((2 * window - 1) ** 2, 1)).astype(np.float32)

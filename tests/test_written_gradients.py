@@ -11,7 +11,7 @@ from keras import ops
 from tfdeepfake.layers.attention import attend
 from tfdeepfake.layers.drop_path import DropPath
 from tfdeepfake.layers.gelu import Gelu
-from tfdeepfake.models.swin import WindowAttention
+from tfdeepfake.layers.window_attention import WindowAttention
 from tfdeepfake.models.xception import PointwiseConv2D
 
 RNG = np.random.default_rng(0)

@@ -2,13 +2,11 @@
 
 `efficientnet_b4_att`, `efficientnet_b4_st` and `efficientnet_b4_att_st` are those of Bonettini et al.
 (arXiv:2004.07676), `attention2d` is P0's. Layer names are those of the published PyTorch files with "_" for ".", so
-that a checkpoint maps onto the network by name alone (`module_name`).
+that a checkpoint maps onto the network by name alone (`efficientnet_names`).
 """
 
 import functools
 import math
-import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keras import Model, layers
@@ -302,52 +300,3 @@ attention2d = _named(efficientnet, "attention2d", "b4", attention_stage=4)
 efficientnet_b4_att = _named(efficientnet, "efficientnet_b4_att", "b4", attention_stage=3)
 efficientnet_b4_st = _named(efficientnet_siamese, "efficientnet_b4_st", "b4")
 efficientnet_b4_att_st = _named(efficientnet_siamese, "efficientnet_b4_att_st", "b4", attention_stage=3)
-
-
-_B7_REPEATS = tuple(math.ceil(3.1 * n) for n in (1, 2, 2, 3, 3, 4, 1))
-
-
-_TIMM_PARTS = {
-    "expand_conv": "conv_pw", "bn0": "bn1", "depthwise_conv": "conv_dw", "bn1": "bn2", "project_conv": "conv_pwl",
-    "bn2": "bn3", "se_reduce": "se.conv_reduce", "se_expand": "se.conv_expand",
-}  # fmt: skip
-
-
-# Blocks that do not expand have no first convolution, and count from the second.
-_TIMM_PARTS_FIRST = _TIMM_PARTS | {"bn1": "bn1", "project_conv": "conv_pw", "bn2": "bn2"}
-
-
-def module_name(layer: str, prefix: str = "", head: str = "_fc") -> str:
-    """PyTorch module of a layer in the most common naming: "blocks_0_se_reduce" -> "_blocks.0._se_reduce"."""
-    if layer == "logits":
-        return head
-    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
-        return f"{prefix}_blocks.{match[1]}._{match[2]}"
-    return prefix + (layer if layer == "attconv" else f"_{layer}")
-
-
-module_name_polimi = functools.partial(module_name, prefix="efficientnet.", head="classifier")
-
-
-module_name_sbi = functools.partial(module_name, prefix="net.", head="net._fc")
-module_name_deepfakebench = functools.partial(module_name, prefix="backbone.efficientnet.", head="backbone.last_layer")
-
-
-def module_name_siamese(layer: str) -> str:
-    """The same in the siamese form of Bonettini et al., a classifier on an embedding network that has its own."""
-    own = {"classifier_0": "classifier.0", "feat_ext_classifier": "feat_ext.classifier"}
-    return own[layer] if layer in own else module_name(layer, "feat_ext.efficientnet.", "classifier.1")
-
-
-def module_name_timm(
-    layer: str, prefix: str = "encoder.", head: str = "fc", repeats: Sequence[int] = _B7_REPEATS
-) -> str:
-    """PyTorch module in the naming of timm, which counts blocks by stage: "blocks_4_bn0" of B7 -> "blocks.1.0.bn1"."""
-    if layer == "logits":
-        return head
-    if match := re.fullmatch(r"blocks_(\d+)_(\w+)", layer):
-        stage, block = 0, int(match[1])
-        while block >= repeats[stage]:
-            stage, block = stage + 1, block - repeats[stage]
-        return f"{prefix}blocks.{stage}.{block}.{(_TIMM_PARTS if stage else _TIMM_PARTS_FIRST)[match[2]]}"
-    return prefix + {"bn0": "bn1", "bn1": "bn2"}.get(layer, layer)

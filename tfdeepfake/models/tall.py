@@ -11,7 +11,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.layers import contract
 from tfdeepfake.layers.graph_reasoning import SemanticConsistency, graph_reasoning
 from tfdeepfake.layers.thumbnail import FramePosition, thumbnail
-from tfdeepfake.models import backbones, efficientnet, swin, vit
+from tfdeepfake.models import backbones, efficientnet, efficientnet_names, swin, vit
 from tfdeepfake.weights import imagenet, torch_assign
 
 IMAGENET = (imagenet.MEAN, imagenet.STD)
@@ -176,7 +176,7 @@ def _load(model, backbone, weights):
     elif backbone == "vit":
         extra = vit.tokens(model)
     else:
-        naming, heads = efficientnet.module_name, ("_fc.",)
+        naming, heads = efficientnet_names.module_name, ("_fc.",)
     tensors = {name: array for name, array in tensors.items() if not name.startswith(heads)}
     ours = ("frame_pos_embed", "graph_", "logits")
     keep = [layer.name for layer in model.layers if layer.name.startswith(ours)]

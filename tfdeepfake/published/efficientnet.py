@@ -22,7 +22,7 @@ _IMAGENET = {
 
 
 def _naming(form):
-    return Later(f"tfdeepfake.models.efficientnet:module_name_{form}")
+    return Later(f"tfdeepfake.models.efficientnet_names:module_name_{form}")
 
 
 def _faces(size_px, margin_frac, **kwargs):
@@ -83,7 +83,7 @@ def _bonettini(form, trained_on, digest):
 def _imagenet(variant, size_px, digits):
     return Published(
         network=f"efficientnet_{variant}",
-        module_name=Later("tfdeepfake.models.efficientnet:module_name"),
+        module_name=Later("tfdeepfake.models.efficientnet_names:module_name"),
         address=imagenet.EFFICIENTNET_FILES.format(variant, digits),
         licence="Apache-2.0",
         trained_on="ImageNet",
