@@ -1,6 +1,7 @@
 """One sweep over every network, the papers' sizes, and ResNet50 against keras.applications."""
 
 import ast
+import inspect
 import sys
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def test_contract(name):
     assert len(model.get_layer("features").output.shape) in (4, 5)
     assert len(model.get_layer("embedding").output.shape) == 2
     assert model.output is model.get_layer("logits").output
+    # Else a .keras file of the network could be written, but not read.
+    for part in (*model.layers, *(getattr(layer, "activation", None) for layer in model.layers)):
+        kind = part if inspect.isfunction(part) else type(part)
+        assert not kind.__module__.startswith("tfdeepfake") or keras.saving.get_registered_name(kind) != kind.__name__
     # Grad-CAM walks this graph: nothing may hide in it.
     hiding = keras.Model, keras.layers.Lambda, keras.layers.Wrapper
     assert not any(isinstance(layer, hiding) for layer in model.layers)
@@ -128,6 +133,14 @@ def test_weights_round_trip_exactly(name, tmp_path):
     assert not np.array_equal(scores(model, inputs), scores(again, inputs))
     model.save_weights(tmp_path / "model.weights.h5")
     again.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(scores(again, inputs), scores(model, inputs))
+
+
+@pytest.mark.parametrize("name", ["resnext3d_50", "clip_vit_l14", "tall_plus_plus", "ensemble"])
+def test_a_keras_file_holds_the_whole_network(name, tmp_path):
+    model = models.build(name, **TINY[name])
+    model.save(tmp_path / "model.keras")
+    again, inputs = keras.saving.load_model(tmp_path / "model.keras"), random_inputs(model)
     np.testing.assert_array_equal(scores(again, inputs), scores(model, inputs))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from keras import config, layers, ops
+from keras import config, layers, ops, saving
 
 from tfdeepfake.layers.exact import ExactBatchNormalization
 from tfdeepfake.layers.initializers import he_by_outputs
@@ -49,6 +49,7 @@ def conv(
     )(x)
 
 
+@saving.register_keras_serializable("tfdeepfake")
 class GroupedConv3D(layers.Conv3D):
     """A grouped convolution that is quick on TensorFlow's CPU kernels too, and exports without XLA.
 

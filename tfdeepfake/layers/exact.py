@@ -3,12 +3,13 @@
 import math
 from typing import TYPE_CHECKING
 
-from keras import config, layers, ops
+from keras import config, layers, ops, saving
 
 if TYPE_CHECKING:
     import keras
 
 
+@saving.register_keras_serializable("tfdeepfake")
 class ExactBatchNormalization(layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with an unbiased reciprocal root at inference, and trained in one kernel.
 
@@ -71,6 +72,7 @@ class ExactBatchNormalization(layers.BatchNormalization):
         return ops.cast(tf.reshape(y, shape), self.compute_dtype)
 
 
+@saving.register_keras_serializable("tfdeepfake")
 class ExactDense(layers.Dense):
     """`keras.layers.Dense`, summed in a tree where it has a handful of outputs.
 
@@ -88,6 +90,7 @@ class ExactDense(layers.Dense):
         return y if self.bias is None else y + self.bias
 
 
+@saving.register_keras_serializable("tfdeepfake")
 class Swish(layers.Layer):
     """x * sigmoid(x), at inference without the gradient of its own that TensorFlow writes for it.
 

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from keras import config, layers
+from keras import config, layers, saving
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
 
+@saving.register_keras_serializable("tfdeepfake")
 class LayerNormalization(layers.LayerNormalization):
     """`keras.layers.LayerNormalization`, trained with a gradient that is written out.
 

@@ -112,6 +112,7 @@ def clip_vit_l14(
     return Model({"frames": frames}, contract.logits(x, num_classes), name="clip_vit_l14")
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def quick_gelu(x: "keras.KerasTensor") -> "keras.KerasTensor":
     """The approximation of GELU that CLIP was trained with: x * sigmoid(1.702 x)."""
     return x * ops.sigmoid(1.702 * x)
