@@ -68,6 +68,18 @@ def test_bce_f1_weighs_its_parts():
     np.testing.assert_array_equal(values(losses.get("bce")), values(losses.bce))
 
 
+@pytest.mark.parametrize("name", ["bce", "ce", "bce_f1", "bce_f1_fake", "triplet"])
+def test_a_keras_file_of_a_compiled_network_holds_its_loss(name, tmp_path):
+    loss = losses.get(name, alpha=0.5, beta=2.0, margin=0.7)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x, labels = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32), np.float32([[1], [0]] * 3)
+    expected = values(loss, labels, model(x)).mean()
+    assert again.evaluate(x, labels, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
 def test_f1_of_fake_alone_is_that_of_the_paper():
     hard = np.where(LOGITS > 0, 100, -100).astype(np.float32)
     assert values(losses.f1_fake, LABELS, hard)[0] == pytest.approx(

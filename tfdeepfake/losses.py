@@ -7,7 +7,7 @@ them over replicas; a scalar would count once per replica.
 from collections.abc import Callable
 
 import keras
-from keras import ops
+from keras import ops, saving
 
 LOSSES = ("bce", "bce_f1", "bce_f1_fake", "ce", "triplet")
 EPSILON = 1e-7
@@ -27,26 +27,34 @@ def get(name: str, alpha: float = 1.0, beta: float = 1.0, margin: float = 1.0) -
     """
     if name in ("bce", "ce"):
         return {"bce": bce, "ce": ce}[name]
-    if name in ("bce_f1", "bce_f1_fake"):
+    if name not in LOSSES:
+        raise ValueError(f"loss needs one of {LOSSES}, got {name!r}.")
+    return _WithNumbers(name, alpha, beta, margin)
+
+
+@saving.register_keras_serializable("tfdeepfake")
+class _WithNumbers:
+    """A loss that has numbers of its own; a class, so that a .keras file of a compiled network holds them."""
+
+    def __init__(self, name, alpha, beta, margin):
         if alpha < 0 or beta < 0:
             raise ValueError(f"alpha and beta need to be 0 or more, got {alpha} and {beta}.")
-        score = f1 if name == "bce_f1" else f1_fake
-
-        def with_f1(labels, logits):
-            return alpha * bce(labels, logits) + beta * score(labels, logits)
-
-        with_f1.__name__ = name
-        return with_f1
-    if name == "triplet":
         if not margin > 0:
             raise ValueError(f"margin needs to be above 0, got {margin}.")
+        self.__name__, self._alpha, self._beta, self._margin = name, alpha, beta, margin
 
-        def of_triplets(labels, embeddings):
-            return triplet(labels, embeddings, margin)
+    def __call__(self, labels, outputs):
+        if self.__name__ == "triplet":
+            return triplet(labels, outputs, self._margin)
+        score = f1 if self.__name__ == "bce_f1" else f1_fake
+        return self._alpha * bce(labels, outputs) + self._beta * score(labels, outputs)
 
-        of_triplets.__name__ = name
-        return of_triplets
-    raise ValueError(f"loss needs one of {LOSSES}, got {name!r}.")
+    def get_config(self):
+        return {"name": self.__name__, "alpha": self._alpha, "beta": self._beta, "margin": self._margin}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 def _columns(labels, logits):
@@ -57,6 +65,7 @@ def _columns(labels, logits):
     return ops.cast(ops.reshape(labels, (-1,)), "float32"), ops.cast(ops.reshape(logits, (-1,)), "float32")
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def bce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy of each example (P2 Eq. 1).
 
@@ -70,6 +79,7 @@ def bce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTens
     return ops.maximum(logits, 0.0) - labels * logits + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def ce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Cross-entropy of each example over K classes (P4 Eq. 3, Sec. 4.6); with one logit the same as `bce`.
 
