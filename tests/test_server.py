@@ -250,6 +250,8 @@ def test_the_process_judges_a_video_confined(tmp_path):
     Image.fromarray(frames[0]).save(tmp_path / "look.jpg")
     said = process(judge_preview, PreviewTask(source, str(tmp_path / "look.jpg")))
     assert (said["status"], said["width"], said["height"], said["faces"]) == ("no_face", 64, 48, [])
+    said = process(judge_preview, PreviewTask(source, str(tmp_path / "look.jpg"), max_pixels=3000))
+    assert (said["status"], said["faces"]) == ("error", []) and "shows 64 x 48 px" in said["reason"]
     process.close()
 
 

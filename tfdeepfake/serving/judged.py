@@ -6,6 +6,7 @@ What it says on the way is a small file that the server reads; what it leaves is
 import dataclasses
 import functools
 import json
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -93,9 +94,9 @@ def judge_upload(task: Task) -> dict:
     os.chdir(task.folder)  # names alone appear in what is written
     limit_cpu(task.settings.time_limit_s * (os.cpu_count() or 1))
     _progress("reading")
-    refusal = _refusal(task)
-    if refusal:
-        return refusal.to_dict() | {"name": task.name, "images": [], "page": False}
+    refused = refusal(task.name, task.max_pixels, task.max_duration_s)
+    if refused:
+        return refused.to_dict() | {"name": task.name, "images": [], "page": False}
     watched = dataclasses.replace(network, detect=_Watched(network.detect, "faces"), model=_WatchedModel(network.model))
     keep = keep_samples if task.source.explains else None
     judged = batch.judge_many(Path(task.name), watched, Path("."), settings=task.settings, explain=keep)
@@ -103,20 +104,24 @@ def judge_upload(task: Task) -> dict:
     return judged["verdicts"][0] | more
 
 
-def _refusal(task):
-    """The verdict on a video that is too long or too large; None where it is neither, or cannot be read at all."""
+def refusal(path: str, max_pixels: int, max_duration_s: float = math.inf) -> Verdict | None:
+    """The verdict on a video that is too long or too large; None where it is neither, or cannot be read at all.
+
+    Args:
+      max_pixels: most of one frame, width times height.
+    """
     from tfdeepfake.data import video
 
     try:
-        info = video.probe(task.name)
+        info = video.probe(path)
     except InputError:
         return None  # what is wrong with it will be its verdict
     said = None
-    if info.duration_s and info.duration_s > task.max_duration_s:
-        said = f"lasts {info.duration_s:.0f} s; this server takes {task.max_duration_s:g} s.", "Cut it."
-    elif info.width * info.height > task.max_pixels:
-        said = f"shows {info.width} x {info.height} px; this server takes {task.max_pixels} px.", "Make it smaller."
-    return Verdict(task.name, "error", reason=said[0], remedy=said[1]) if said else None
+    if info.duration_s and info.duration_s > max_duration_s:
+        said = f"lasts {info.duration_s:.0f} s; this server takes {max_duration_s:g} s.", "Cut it."
+    elif info.width * info.height > max_pixels:
+        said = f"shows {info.width} x {info.height} px; this server takes {max_pixels} px.", "Make it smaller."
+    return Verdict(path, "error", reason=said[0], remedy=said[1]) if said else None
 
 
 @functools.cache

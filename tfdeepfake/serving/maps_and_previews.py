@@ -75,7 +75,7 @@ class MapsAndPreviews:
         path = self._jobs.folder / f"preview-{secrets.token_hex(8)}.jpg"
         try:
             path.write_bytes(content)
-            task = PreviewTask(self._source, str(path), s.memory_mb << 20, _PREVIEW_LIMIT_S)
+            task = PreviewTask(self._source, str(path), s.memory_mb << 20, _PREVIEW_LIMIT_S, s.max_pixels)
             return JSONResponse(await self._preview(judge_preview, task))
         except OSError as error:
             raise Refused(507, f"cannot be stored ({error.strerror}).") from error

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from tfdeepfake.confine import limit_cpu
-from tfdeepfake.serving.judged import Source, ready
+from tfdeepfake.serving.judged import Source, ready, refusal
 from tfdeepfake.verdict.judging import judge
 from tfdeepfake.verdict.settings import JudgeSettings
 
@@ -20,12 +20,14 @@ class PreviewTask:
       path: of the JPEG file; whoever asks deletes it.
       memory_bytes: that the process may take beyond the network's.
       time_limit_s: for judging it.
+      max_pixels: of the image.
     """
 
     source: Source
     path: str
     memory_bytes: int = 4 << 30
     time_limit_s: float = 20.0
+    max_pixels: int = 1 << 24
 
 
 def judge_preview(task: PreviewTask) -> dict:
@@ -38,7 +40,8 @@ def judge_preview(task: PreviewTask) -> dict:
     network, _ = ready(task.source, task.memory_bytes)
     limit_cpu(task.time_limit_s * (os.cpu_count() or 1))
     settings = JudgeSettings(time_limit_s=task.time_limit_s)
-    verdict = judge(task.path, network.model, network.recipe, network.detect, settings)
+    verdict = refusal(task.path, task.max_pixels)
+    verdict = verdict or judge(task.path, network.model, network.recipe, network.detect, settings)
     names = ("status", "label", "probability", "reason", "remedy")
     faces = [
         {name: face[name] for name in ("face", "label", "probability")}

@@ -39,7 +39,7 @@ class ServeSettings:
     max_queue: int = setting(16, "videos that are uploaded, wait or are judged at once; more are answered with 429")
     max_upload_mb: int = setting(200, "size of a video")
     max_duration_s: float = setting(600.0, "length of a video")
-    max_pixels: int = setting(1 << 24, "width times height of a video")
+    max_pixels: int = setting(1 << 24, "width times height of a video, or of an image of a webcam")
     time_limit_s: float = setting(300.0, "seconds for judging one video")
     memory_mb: int = setting(4096, "memory that judging one video may take")
     upload_limit_s: float = setting(900.0, "seconds for uploading one video")
