@@ -1,14 +1,17 @@
 """Networks that vote: the rules by hand, flat graphs that keep the members' scores, saving and export."""
 
+import functools
 import itertools
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfdeepfake import models
 from tfdeepfake.cli.main import main
 from tfdeepfake.compiled.choice import load_for_verdict
+from tfdeepfake.layers.resizing import AntialiasedResize
 from tfdeepfake.model_folder import load_model, save_model
 from tfdeepfake.models.ensemble import ENSEMBLE3D, Vote, ensemble_of
 from tfdeepfake.recipe import DataRecipe, Recipe
@@ -130,7 +133,18 @@ def test_members_of_other_sizes_get_resized_and_fewer_frames(member_frames, take
     assert model.input["frames"].shape == (None, 4, 32, 48, 3)
     picked = inputs["frames"][:, taken].reshape(-1, 32, 48, 3).astype(np.float32)
     shrunk = keras.ops.image.resize(picked, (16, 24), antialias=True)
-    np.testing.assert_allclose(model(inputs), small({"frames": np.reshape(shrunk, (3, 2, 16, 24, 3))}), rtol=1e-3)
+    expected = small({"frames": np.reshape(shrunk, (3, 2, 16, 24, 3))})
+    np.testing.assert_allclose(model(inputs), expected, rtol=1e-3)
+    # With which Keras trains on GPUs.
+    by_xla = tf.function(functools.partial(model, training=False), jit_compile=True)
+    np.testing.assert_allclose(by_xla(inputs), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (31, 50), (32, 48), (70, 20)])
+def test_frames_are_resized_as_by_keras(size):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3)).astype(np.float32)
+    expected = keras.ops.image.resize(frames, size, antialias=True)
+    np.testing.assert_allclose(AntialiasedResize(size)(frames), expected, atol=1e-3)
 
 
 def test_frame_networks_may_see_fewer_frames():

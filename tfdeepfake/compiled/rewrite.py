@@ -1,7 +1,7 @@
 """Layers that LiteRT lacks or runs slowly, computed by those that it has: for the time of a conversion.
 
-LiteRT has no 3D pooling and no antialiased resizing, runs recurrent layers as loops only TensorFlow knows, and its 3D
-convolution takes several times as long as its 2D one, which XNNPACK runs.
+LiteRT has no 3D pooling, runs recurrent layers as loops only TensorFlow knows, and its 3D convolution takes several
+times as long as its 2D one, which XNNPACK runs.
 """
 
 import contextlib
@@ -34,8 +34,6 @@ def rewritten(model: "keras.Model") -> Iterator[None]:
             change(layer, "convolution_op", _method(_conv3d, layer))
         elif isinstance(layer, layers.MaxPooling3D):
             change(layer, "call", _method(_max_pool3d, layer))
-        elif type(layer).__name__ == "Resize" and layer.antialias:  # what `ops.image.resize` leaves in a network
-            change(layer, "call", _method(_resize, layer))
     try:
         yield
     finally:
@@ -92,19 +90,3 @@ def _max_pool3d(layer, x):
     batch, frames, *rest = most.shape
     y = ops.max_pool(ops.reshape(most, (batch * frames, *rest)), tuple(area), tuple(area_strides), layer.padding)
     return ops.reshape(y, (batch, frames, *y.shape[1:]))
-
-
-def _resize(layer, x):
-    """`layer.call` as two products with matrices: resizing is linear, rows and columns apart."""
-    import tensorflow as tf
-
-    height, width = x.shape[-3:-1]
-
-    def matrix(size, new):
-        with tf.init_scope():  # computed now: the network holds its values
-            rows = ops.reshape(ops.eye(size), (1, size, size, 1))
-            return ops.image.resize(rows, (new, size), layer.interpolation, antialias=True)[0, :, :, 0].numpy()
-
-    new_height, new_width = layer.size
-    x = ops.einsum("hH,...HWC->...hWC", matrix(height, new_height), x)
-    return ops.einsum("wW,...hWC->...hwC", matrix(width, new_width), x)

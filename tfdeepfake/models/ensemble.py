@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras import Input, Model, layers, ops, saving
 
+from tfdeepfake.layers.resizing import AntialiasedResize
 from tfdeepfake.models.networks import NETWORKS, build_from
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _adapted(x, shape, num_frames_2d, member_frames, name):
     if folds:
         length, x = x.shape[1], ops.reshape(x, (-1, *x.shape[2:]))
     if resize:
-        x = ops.image.resize(x, (height, width), antialias=True)
+        x = AntialiasedResize((height, width))(x)
     if folds and not num_frames_2d:
         x = ops.reshape(x, (-1, length, *x.shape[1:]))
     return x

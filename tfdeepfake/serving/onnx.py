@@ -1,7 +1,6 @@
 """Saved model folder -> ONNX file, for ONNX Runtime and what else reads it; the extra `onnx`."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,42 +107,8 @@ def _erfc(graph, node, name, arguments):
     graph.insert_node_on_output(graph.make_node("Sub", [one, output], shapes=shapes, dtypes=dtypes), output)
 
 
-def _scale_and_translate(graph, node, name, arguments):
-    """Resizing with antialiasing, which this version of ONNX lacks: a matrix for the rows and one for the columns.
-
-    The sizes are known, so that the matrices are what TensorFlow makes of unit matrices.
-    """
-    import tensorflow as tf
-
-    images, (output,) = node.input[0], node.output
-    out_h, out_w = node.inputs[1].get_tensor_value(as_list=False)
-    _, height, width, _ = graph.get_shape(images)
-    how = {"kernel_type": node.get_attr_str("kernel_type"), "antialias": bool(node.get_attr_int("antialias"))}
-
-    def resized(side, size):
-        # As `tf.image.resize` calls it: the whole image, moved nowhere.
-        unit, scale = tf.eye(side)[None, :, :, None], [size[0] / side, size[1] / side]
-        matrix = tf.raw_ops.ScaleAndTranslate(images=unit, size=size, scale=scale, translation=[0.0, 0.0], **how)
-        return matrix[0, :, :, 0].numpy()
-
-    # This thread is building a graph; another one computes.
-    with ThreadPoolExecutor(1) as eager:
-        rows = eager.submit(resized, height, (out_h, height)).result()
-        columns = eager.submit(resized, width, (width, out_w)).result()
-    rows, columns = (
-        graph.make_const(f"{name}/{what}", values).output[0] for what, values in (("rows", rows), ("columns", columns))
-    )
-    shapes, dtypes = [graph.get_shape(output)], [graph.get_dtype(output)]
-    graph.remove_node(node.name)
-    planes = graph.make_node("Transpose", [images], attr={"perm": [0, 3, 1, 2]}).output[0]
-    planes = graph.make_node("MatMul", [rows, planes]).output[0]
-    planes = graph.make_node("MatMul", [planes, columns]).output[0]
-    options = {"name": name, "outputs": [output], "shapes": shapes, "dtypes": dtypes}
-    graph.make_node("Transpose", [planes], attr={"perm": [0, 2, 3, 1]}, **options)
-
-
 # What tf2onnx does not convert for this version of ONNX.
-OPERATIONS = {"Erfc": (_erfc, []), "ScaleAndTranslate": (_scale_and_translate, [])}
+OPERATIONS = {"Erfc": (_erfc, [])}
 
 
 def _compare(run, session, inputs):
