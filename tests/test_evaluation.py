@@ -19,7 +19,7 @@ from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.model_folder import copy_model
 from tfdeepfake.recipe import DataRecipe
 from tfdeepfake.scoring.score import score_data
-from tfdeepfake.scoring.table import concatenate, select
+from tfdeepfake.scoring.table import VIDEO, concatenate, select
 from tfdeepfake.scoring.table_file import read_scores, write_scores
 
 
@@ -276,6 +276,21 @@ def test_a_score_file_is_measured_as_the_run_that_wrote_it(run, tmp_path, monkey
     assert report["levels"] == known["levels"] and report["thresholds"] == known["thresholds"]
     assert report["network"] == "tiny_clip" and report["unit"] == "clip" and "run" in report
     assert json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text()) == report
+
+
+def test_a_score_file_measured_again_keeps_what_was_said_of_its_scores(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "write_plots", lambda *args: None)
+    evaluate_run(run, split="validation", out=tmp_path / "whole", resamples=0)
+    videos = dict.fromkeys(zip(*(read_scores(tmp_path / "whole" / "scores.csv")[name] for name in VIDEO), strict=True))
+    lists = [tmp_path / "first.csv", tmp_path / "second.csv"]
+    for path, video in zip(lists, videos, strict=False):
+        path.write_text(",".join(VIDEO) + "\n" + ",".join(video) + "\n")
+    known = evaluate_run(run, split="validation", out=tmp_path / "run", tta="flip", exclude=lists[0], resamples=0)
+    again = evaluate_file(tmp_path / "run" / "scores.csv", resamples=0)
+    assert again["notes"] == known["notes"] and "optimistic: 9 of 9 videos" in again["notes"][-1]
+    assert again["coverage"] == known["coverage"] and again["coverage"]["excluded"] == 1
+    less = evaluate_file(tmp_path / "run" / "scores.csv", exclude=lists[1], resamples=0)
+    assert less["coverage"]["excluded"] == 2 and less["coverage"]["excluded_by"] == f"{lists[0]}, {lists[1]}"
 
 
 def test_coverage_below_what_was_asked_for_ends_with_3_and_names_videos(tmp_path, capsys):

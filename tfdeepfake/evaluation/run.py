@@ -80,7 +80,8 @@ def evaluate_run(
       subgroups: columns of the scores, such as gender, by whose values videos are measured apart; all that the data
         set tells when not given.
     Returns:
-      What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration.
+      What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration, and
+      `score_notes`, those of the notes that are of the scores and not of the figures.
     Raises:
       InputError: no model, no data, or data prepared with another recipe than the network's.
     """
@@ -113,18 +114,20 @@ def evaluate_run(
     rules["limits"] = unsure.limits_of(recipe)
     cuts = (recipe.threshold, recipe.fraction_threshold, recipe.temperature)
     report |= evaluate(rows, *cuts, resamples, seed, **rules, subgroups=subgroups)
+    notes = []
     if prepared.recipe.select == "all" and not looks_of(prepared) and recipe.data.detector != "none":
-        report["notes"].append("the data set tells no size of its faces: small and doubtful ones decide too.")
+        notes.append("the data set tells no size of its faces: small and doubtful ones decide too.")
     if exclude is not None:
         report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
     if tta != "none":
-        report["notes"].append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
+        notes.append(f"test-time augmentation {tta!r}; thresholds and temperature were chosen without it.")
     if recipe.data.num_frames != trained_frames:
-        report["notes"].append(
+        notes.append(
             f"scored on chunks of {recipe.data.num_frames} frames; trained on {trained_frames}, as were thresholds and "
             "temperature chosen."
         )
-    report["notes"] += _optimism(folder, rows, split, recipe, prepared.version)
+    notes += _optimism(folder, rows, split, recipe, prepared.version)
+    report |= {"score_notes": notes, "notes": report["notes"] + notes}
     if out is None:
         is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
         out = default_folder(folder, config is not None, is_own, prepared.version, split, exclude, tta)

@@ -12,7 +12,10 @@ from tfdeepfake.scoring.table import Table, without
 from tfdeepfake.scoring.table_file import read_scores, read_videos
 
 CUTS = ("threshold", "fraction_threshold", "temperature", "video_rule", "faces_rule", "limits")
-KEPT = ("run", "network", "weights_sha256", "data", "split", "tta", "trained_on", "calibration")
+KEPT = (
+    "run", "network", "weights_sha256", "data", "split", "tta", "trained_on", "calibration", "score_notes",
+)  # fmt: skip
+EXCLUDED = ("excluded", "excluded_by")
 
 
 def read_score_file(path: str | Path) -> tuple[Table, dict, dict]:
@@ -33,7 +36,9 @@ def read_score_file(path: str | Path) -> tuple[Table, dict, dict]:
         settings = {name: cuts[name] for name in CUTS if name in cuts} | {"unit": known.get("unit", "frame")}
         if not cuts.get("fraction_threshold_was_chosen", True):
             settings.pop("fraction_threshold", None)
-        return rows, settings, {name: known[name] for name in KEPT if name in known}
+        seen = known.get("coverage", {})
+        facts = {name: known[name] for name in KEPT if name in known}
+        return rows, settings, facts | {name: seen[name] for name in EXCLUDED if name in seen}
     if predictions.is_file():
         recipe = Recipe.from_dict(read_json(predictions).get("recipe", {}), predictions)
         settings = {name: getattr(recipe, name) for name in CUTS} | {"limits": unsure.limits_of(recipe)}
@@ -63,9 +68,11 @@ def evaluate_file(
     """
     rows, settings, facts = read_score_file(path)
     note = facts.pop("note", None)
-    num_excluded = 0
+    excluded = {name: facts.pop(name) for name in EXCLUDED if name in facts}
     if exclude is not None:
         rows, num_excluded = without(rows, read_videos(exclude))
+        lists = [name for name in (excluded.get("excluded_by"), str(exclude)) if name]
+        excluded = {"excluded": excluded.get("excluded", 0) + num_excluded, "excluded_by": ", ".join(lists)}
     if not (rows["label"] >= 0).any():
         raise InputError(
             path,
@@ -74,9 +81,8 @@ def evaluate_file(
         )
     report = {"scores": str(path)} | facts
     report |= evaluate(rows, resamples=resamples, seed=seed, subgroups=subgroups, **settings)
-    if exclude is not None:
-        report["coverage"] |= {"excluded": num_excluded, "excluded_by": str(exclude)}
-    report["notes"] += [note] if note else []
+    report["coverage"] |= excluded
+    report["notes"] += report.get("score_notes", []) + ([note] if note else [])
     out = Path(path).parent / "evaluation" if out is None else Path(out)
     write_json(out / "metrics.json", report)
     plots.write_plots(out, rows, report)
