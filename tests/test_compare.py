@@ -91,9 +91,15 @@ def test_command_writes_tables_and_curves(three, tmp_path, capsys):
     assert report["detectors"][0]["thresholds"] == [0.4] and report["detectors"][2]["thresholds"] == [0.5]
     with open(tmp_path / "out" / "comparison.csv", newline="") as stream:
         cells = list(csv.reader(stream))
-    assert tuple(cells[0]) == PAIRS and len(cells) == 4
-    assert (tmp_path / "out" / "comparison.md").read_text().count("\n|---") == 2
-    assert (tmp_path / "out" / "comparison.tex").read_text().count(r"\toprule") == 2
+    assert tuple(cells[0]) == (*PAIRS, "fake", "real", "sources") and len(cells) == 4
+    assert all(row[-3:] == ["80", "40", "40"] for row in cells[1:])
+    markdown, latex = ((tmp_path / "out" / f"comparison.{suffix}").read_text() for suffix in ("md", "tex"))
+    assert markdown.count("\n|---") == 2 and latex.count(r"\toprule") == 2
+    # A table in a paper has lost its terminal: which videos, and what the brackets are, goes with it.
+    for text in (markdown, latex):
+        assert "120 videos have a score in all files: 80 fake, 40 real, of 40 sources." in text
+        assert "95 %, by source. p (Holm): for all pairs together." in text
+    assert all(line.startswith(("%", "\\", " ")) or " & " in line or not line for line in latex.splitlines())
     assert (tmp_path / "out" / "roc.png").stat().st_size > 20_000
 
 
@@ -126,6 +132,19 @@ def test_videos_that_one_file_lacks_are_named_and_counted(tmp_path):
     assert "4 videos not in fewer" in text and text.count("d/reenact/039.mp4") == 1  # not as "only in all" too
     assert "1 video without a score in all: d/swap/002.mp4" in text
     assert "119 of 120" in text and "116 of 120" in text
+
+
+def test_scores_of_other_data_and_optimistic_ones_are_told(tmp_path):
+    videos = draw()
+    known = {"c23": {"tta": "none"}, "c40": {"tta": "flip", "score_notes": ["optimistic: trained on them."]}}
+    for seed, (name, told) in enumerate(known.items()):
+        path = write_run(tmp_path / name, videos, 1.0, seed) / "metrics.json"
+        write_json(path, json.loads(path.read_text()) | {"data": f"ff/{name}:1.0.0", "split": "test"} | told)
+    notes = compare([str(tmp_path / name) for name in known], resamples=0)["notes"]
+    assert "the scores are of different prepared data, and so is the difference (c23: ff/c23:1.0.0; c40: " in notes[0]
+    assert "of different test-time augmentation, and so is the difference (c23: none; c40: flip)" in notes[1]
+    assert notes[2:] == ["c40: optimistic: trained on them."]
+    assert not compare([str(tmp_path / "c23")] * 2, resamples=0)["notes"]
 
 
 def test_names_alone_find_the_videos_of_other_files(tmp_path):

@@ -96,7 +96,7 @@ def compare_members(
         "detectors": detectors,
         "pairs": pairs,
         "bootstrap": {"resamples": resamples, "seed": seed, "unit": "source video or identity"},
-        "notes": _notes(videos, paired, areas[0], detectors),
+        "notes": _notes(videos, paired, areas[0], detectors) + _notes_of_scores(members),
     }
 
 
@@ -209,4 +209,20 @@ def _notes(videos, paired, area, detectors):
         notes.append(f"{count} name no source and count as independent: intervals may be too narrow.")
     if paired.num_unlabelled:
         notes.append(f"{paired.num_unlabelled} videos that all scored have no label in any file and are left out.")
+    return notes
+
+
+def _notes_of_scores(members):
+    """What the files beside the scores say that a difference may be of, and what is to be said of each detector."""
+    notes = []
+    for name, what in (("data", "prepared data"), ("split", "splits"), ("tta", "test-time augmentation")):
+        told = {
+            member.name: [str(file.facts[name]) for file in member.files if name in file.facts] for member in members
+        }
+        if len({value for values in told.values() for value in values}) > 1:
+            each = "; ".join(f"{who}: {', '.join(dict.fromkeys(values))}" for who, values in told.items() if values)
+            notes.append(f"the scores are of different {what}, and so is the difference ({each}).")
+    for member in members:
+        own = dict.fromkeys(note for file in member.files for note in file.facts.get("score_notes", ()))
+        notes += [f"{member.name}: {note}" for note in own]
     return notes

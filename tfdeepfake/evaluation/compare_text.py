@@ -9,6 +9,7 @@ PAIRS = (
     "a", "b", "AUC a - b", "p (DeLong)", "p (Holm)", "accuracy a - b", "only a right", "only b right", "p (McNemar)",
 )  # fmt: skip
 DETECTORS = ("detector", "AUC", "accuracy", "FAKE from", "scored", "seeds", "AUC, spread over seeds")
+BELOW = "[ ]: 95 %, by source. p (Holm): for all pairs together."
 NAMED = 20  # videos that the text names; the JSON names all
 
 
@@ -68,10 +69,8 @@ def detector_rows(report: dict) -> list[list[str]]:
 
 def format_comparison(report: dict) -> str:
     """Text of a comparison for a terminal."""
-    videos = report["videos"]
     lines = [
-        f"{videos['common']} videos have a score in all files: {videos['fake']} fake, {videos['real']} real, of "
-        f"{videos['sources']} sources.",
+        _of_what(report),
         "",
         tables.as_text(*_shown(DETECTORS, detector_rows(report), report)),
         "",
@@ -88,8 +87,16 @@ def format_comparison(report: dict) -> str:
                 more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
                 some = "1 video" if len(names) == 1 else f"{len(names)} videos"
                 lines.append(f"{some} {what} {entry['name']}: {', '.join(names[:NAMED])}{more}")
-    lines.append("[ ]: 95 %, by source. p (Holm): for all pairs together.")
+    lines.append(BELOW)
     return "\n".join(lines + [f"Note: {note}" for note in report["notes"]])
+
+
+def _of_what(report):
+    videos = report["videos"]
+    return (
+        f"{videos['common']} videos have a score in all files: {videos['fake']} fake, {videos['real']} real, of "
+        f"{videos['sources']} sources."
+    )
 
 
 def _shown(header, rows, report):
@@ -102,11 +109,15 @@ def write_comparison(folder: str | Path, report: dict) -> None:
     """Writes comparison.json, comparison.csv (the pairs), comparison.md and comparison.tex (both tables)."""
     folder, pairs, detectors = Path(folder), pair_rows(report), _shown(DETECTORS, detector_rows(report), report)
     write_json(folder / "comparison.json", report)
-    notes = "".join(f"\n- {note}" for note in report["notes"])
+    # Tables leave their terminal: what all figures are of goes with them.
+    above, below = f"Figures are of these videos alone: {_of_what(report)}", [BELOW, *report["notes"]]
+    counts = [str(report["videos"][name]) for name in ("fake", "real", "sources")]
+    tex = [tables.as_latex(*detectors), "", tables.as_latex(PAIRS, pairs)]
+    markdown = [above, tables.as_markdown(*detectors), tables.as_markdown(PAIRS, pairs)]
     texts = {
-        "comparison.csv": tables.as_csv(PAIRS, pairs),
-        "comparison.md": tables.as_markdown(*detectors) + "\n\n" + tables.as_markdown(PAIRS, pairs) + "\n" + notes,
-        "comparison.tex": tables.as_latex(*detectors) + "\n\n" + tables.as_latex(PAIRS, pairs) + "\n",
+        "comparison.csv": tables.as_csv((*PAIRS, "fake", "real", "sources"), [[*row, *counts] for row in pairs]),
+        "comparison.md": "\n\n".join([*markdown, "\n".join(f"- {note}" for note in below)]),
+        "comparison.tex": "\n".join([*(f"% {' '.join(line.split())}" for line in (above, *below)), *tex]),
     }
     for name, text in texts.items():
         with atomic_path(folder / name) as temporary:

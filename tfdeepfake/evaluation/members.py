@@ -1,7 +1,7 @@
 """Detectors to compare: score files, this package's or other people's, read and brought onto the same videos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,13 @@ class ScoreFile:
       path: the file.
       videos: {(data_set, method, video): (label 0 or 1 or -1, score or NaN, source or "")}.
       threshold: score from which a video is called FAKE; None where nobody said one.
+      facts: of our own files, such as data, split and score_notes, see `score_file.KEPT`.
     """
 
     path: Path
     videos: dict[Key, tuple[int, float, str]]
     threshold: float | None
+    facts: dict = field(default_factory=dict)
 
     @property
     def has_methods(self) -> bool:
@@ -112,7 +114,7 @@ def _header(path):
 
 def _read_own(path):
     """scores.csv, summed up as the file beside it says; without one: mean rule, threshold 0.5."""
-    rows, cuts, _ = read_score_file(path)
+    rows, cuts, facts = read_score_file(path)
     videos = video_scores(
         rows,
         cuts.get("video_rule", "mean"),
@@ -125,7 +127,7 @@ def _read_own(path):
         videos["source"] = np.where(videos["source"] == videos["video"], "", videos["source"])
     keys = zip(*(videos[name].tolist() for name in VIDEO), strict=True)
     values = zip(videos["label"].tolist(), videos["score"].tolist(), videos["source"].tolist(), strict=True)
-    return ScoreFile(path, dict(zip(keys, values, strict=True)), cuts.get("threshold", 0.5))
+    return ScoreFile(path, dict(zip(keys, values, strict=True)), cuts.get("threshold", 0.5), facts)
 
 
 def _read_foreign(path, columns):
