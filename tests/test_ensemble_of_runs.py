@@ -8,11 +8,16 @@ import pytest
 from support.prepared import write_prepared
 
 from tfdeepfake.cli.main import main
+from tfdeepfake.data.batches.prepared import open_data
 from tfdeepfake.errors import InputError
+from tfdeepfake.evaluation.aggregation import video_scores
+from tfdeepfake.evaluation.calibration import choose_threshold
+from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, write_recipe
 from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.scoring.score import score_data
 from tfdeepfake.training.config import TrainConfig
-from tfdeepfake.training.ensemble import WEIGHT_3D, ensemble, fit_weights
+from tfdeepfake.training.ensemble import WEIGHT_3D, ensemble, fit_weights, validation_scores
 from tfdeepfake.training.train import train
 
 TINY_3D = {"width": 8, "blocks": (1, 1, 1, 1)}
@@ -66,6 +71,30 @@ def test_the_folder_scores_as_its_members_vote(runs, tmp_path):
         == 0
     )
     assert load_recipe(tmp_path / "h").network_args["rule"] == "hard"
+
+
+@pytest.mark.slow
+def test_the_threshold_is_of_what_the_folder_says(runs, tmp_path):
+    """Members of other temperatures vote by calibrated probabilities, as they did when weights were fitted."""
+    folders, before = [runs / "meso4", runs / "mc3_18"], {}
+    for folder, temperature in zip(folders, (0.3, 5.0), strict=True):
+        before[folder] = load_recipe(folder)
+        write_recipe(folder / "best", dataclasses.replace(before[folder], temperature=temperature))
+    try:
+        recipe = ensemble(folders, tmp_path / "both", "soft", lambda line: None)
+        labels, of_members = validation_scores(folders, [load_recipe(folder) for folder in folders])
+        hard = ensemble(folders, tmp_path / "hard", "hard", lambda line: None)
+    finally:
+        for folder, old in before.items():
+            write_recipe(folder / "best", old)
+    config = TrainConfig.from_dict(read_json(folders[0] / "config.json"))
+    rows = score_data(load_model(tmp_path / "both")[0], open_data(config.data, config.data_dir), "validation")
+    videos = video_scores(rows, recipe.video_rule, recipe.temperature, "clip")
+    keys = zip(videos["data_set"], videos["method"], videos["video"], videos["score"], strict=True)
+    scores = [score for *_, score in sorted(keys) if np.isfinite(score)]
+    assert scores == pytest.approx(of_members.mean(1), abs=1e-5)
+    assert recipe.threshold == choose_threshold(labels, of_members.mean(1))
+    assert hard.threshold == 0.5 and hard.calibration.startswith("by majority of 2 members")
 
 
 def test_what_cannot_vote_together_is_said(runs, tmp_path):

@@ -39,18 +39,19 @@ def ensemble(
     num_classes: int = 1,
     dropout: float | None = None,
     member_frames: str = "consecutive",
+    temperatures: Sequence[float] | None = None,
 ) -> Model:
     """The vote of networks built by name.
 
     Args:
       members: (name in MODELS, dict of its arguments) each.
-      weights, rule, input_size, num_frames, num_frames_2d, member_frames: see `ensemble_of`.
+      weights, rule, input_size, num_frames, num_frames_2d, member_frames, temperatures: see `ensemble_of`.
       num_classes, dropout: of every member, where given.
     Returns:
       keras.Model, see `ensemble_of`.
     """
     sizes = input_size, num_frames, num_frames_2d, num_classes, dropout
-    return _named("ensemble", members, weights, rule, *sizes, member_frames)
+    return _named("ensemble", members, weights, rule, *sizes, member_frames, temperatures)
 
 
 def ensemble3d(
@@ -103,11 +104,12 @@ def fusion_2d_3d(
 
 
 def _named(
-    name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout, member_frames="consecutive"
-):
+    name, members, weights, rule, input_size, frames, num_frames_2d, num_classes, dropout,
+    member_frames="consecutive", temperatures=None,
+):  # fmt: skip
     common = {"num_classes": num_classes} | ({} if dropout is None else {"dropout": dropout})
     built = [build_from(NETWORKS, network, **common | dict(args)) for network, args in members]
-    return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name, member_frames)
+    return ensemble_of(built, weights, rule, input_size, frames, num_frames_2d, name, member_frames, temperatures)
 
 
 def ensemble_of(
@@ -119,6 +121,7 @@ def ensemble_of(
     num_frames_2d: int | None = None,
     name: str = "ensemble",
     member_frames: str = "consecutive",
+    temperatures: Sequence[float] | None = None,
 ) -> Model:
     """The vote of networks, as one flat network of their layers with their weights copied.
 
@@ -140,6 +143,7 @@ def ensemble_of(
       name: of the model.
       member_frames: which frames clip networks of fewer see, as in training: "consecutive", the middle ones, or
         "spaced" over the clip.
+      temperatures: one number per member, by which its logits are divided before they vote; 1 when not given.
     Returns:
       keras.Model of the inputs that the members have -> float32 [B, num_classes].
     Raises:
@@ -148,6 +152,9 @@ def ensemble_of(
     members = list(members)
     shapes = [{tensor.name: tuple(tensor.shape[1:]) for tensor in member.inputs} for member in members]
     weights = _checked(members, weights, rule)
+    temperatures = [1.0] * len(members) if temperatures is None else [float(value) for value in temperatures]
+    if len(temperatures) != len(members) or min(temperatures) <= 0:
+        raise ValueError(f"temperatures needs {len(members)} numbers above 0, got {temperatures}.")
     if member_frames not in MEMBER_FRAMES:
         raise ValueError(f"member_frames needs one of {MEMBER_FRAMES}, got {member_frames!r}.")
     clips = [shape["frames"] for shape in shapes if len(shape["frames"]) == 4]
@@ -167,6 +174,8 @@ def ensemble_of(
         wanted = (num_frames_2d or length[0]) if length and len(shape["frames"]) == 3 else None
         given = {key: _adapted(inputs[key], shape[key], wanted, member_frames, prefix + key) for key in shape}
         vote = _graft(member, given, prefix, "features" if number == heaviest else None)
+        if temperatures[number] != 1:
+            vote = layers.Rescaling(1 / temperatures[number], dtype="float32", name=f"{prefix}temperature")(vote)
         if wanted:
             vote = Vote("logit" if rule == "logit" else "soft", dtype="float32", name=f"{prefix}frames_vote")(
                 ops.reshape(vote, (-1, wanted, vote.shape[-1]))

@@ -31,6 +31,7 @@ SCORES = "scores_validation.csv"
 # P0 III-C gives the 3D part "a higher weight" and no number: where fitting begins, and what it is drawn to where
 # validation data say nothing.
 WEIGHT_3D = 0.6
+MAJORITY = 0.5
 # Of the squared distance of log weights from where they began, beside a mean log loss.
 _PULL = 1e-3
 
@@ -43,9 +44,9 @@ def ensemble(
     Args:
       folders: run folders, two or more.
       out: the folder to write.
-      vote: "soft", the mean of probabilities; "hard", the fraction of members on each side; "adaptive", a weighted
-        mean of probabilities whose weights lower the log loss of the validation videos, from more weight of the 3D
-        networks on.
+      vote: "soft", the mean of probabilities; "hard", the fraction of members on each side, FAKE from a half;
+        "adaptive", a weighted mean of probabilities whose weights lower the log loss of the validation videos, from
+        more weight of the 3D networks on. Probabilities are by the members' temperatures.
       log: function that gets a line for each member and one for the ensemble.
     Returns:
       Recipe of the folder.
@@ -67,10 +68,13 @@ def ensemble(
     weights = np.full(len(folders), 1 / len(folders))
     if vote == "adaptive":
         weights = fit_weights(labels, probabilities, is_3d)
-    if vote == "hard":
-        together = ((probabilities >= 0.5).sum(1) + 0.5) / (len(folders) + 1)
-    else:
+    # What most say is FAKE is FAKE: of a majority no threshold is chosen, and none of videos fits that of samples.
+    threshold, chosen = MAJORITY, f"by majority of {len(folders)} members"
+    together = ((probabilities >= MAJORITY).sum(1) + 0.5) / (len(folders) + 1)
+    if vote != "hard":
         together = probabilities @ weights
+        threshold = choose_threshold(labels, together)
+        chosen = f"threshold{' and weights' * (vote == 'adaptive')} from {len(labels)} validation videos of the members"
     for folder, weight, column in zip(folders, weights, probabilities.T, strict=True):
         log(f"{folder}: weight {weight:.3f}, {_quality(labels, column)}")
     log(f"{out}: {_quality(labels, together)}")
@@ -80,21 +84,23 @@ def ensemble(
     models = [load_model(folder)[0] for folder in folders]
     rule = "hard" if vote == "hard" else "soft"
     frames = "spaced" if data.sampling == "spaced" else "consecutive"
-    model = ensemble_of(models, weights, rule, member_frames=frames)
+    temperatures = [recipe.temperature for recipe in recipes]  # of the probabilities that weights and threshold are of
+    model = ensemble_of(models, weights, rule, member_frames=frames, temperatures=temperatures)
     args = {
         "members": [[recipe.network, recipe.network_args] for recipe in recipes],
         "weights": [float(weight) for weight in weights],
         "rule": rule,
         "member_frames": frames,
+        "temperatures": temperatures,
     }
     shape = {tensor.name: tensor.shape for tensor in model.inputs}["frames"]
     recipe = Recipe(
         network="ensemble",
         network_args=args,
         data=dataclasses.replace(data, height_px=shape[-3], width_px=shape[-2]),
-        threshold=choose_threshold(labels, together),
+        threshold=threshold,
         video_rule="mean",
-        calibration=f"threshold and weights from {len(labels)} validation videos of the members",
+        calibration=f"{chosen}; each member's probability by its own temperature",
         data_version="; ".join(dict.fromkeys(recipe.data_version for recipe in recipes)),
         parent="; ".join(str(recipe.parent) for recipe in recipes) if any(r.parent for r in recipes) else None,
         licence="; ".join(dict.fromkeys(recipe.licence for recipe in recipes)),
