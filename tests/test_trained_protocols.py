@@ -15,7 +15,9 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.files import read_json
 from tfdeepfake.protocols import runs, training_time
 from tfdeepfake.protocols.ablations import paper_tables
+from tfdeepfake.protocols.cells import members_of
 from tfdeepfake.protocols.rows import Row, changed, overrides_of
+from tfdeepfake.protocols.votes import saved_scores
 from tfdeepfake.training.config import TrainConfig
 from tfdeepfake.training.train import train
 
@@ -133,6 +135,11 @@ def test_members_vote_by_their_saved_scores(data_dir, tmp_path, capsys, here):
     (cell,) = out.glob("cells/2d-*/metrics.json")
     before = next(trained.glob("cells/p2_baseline-*/scores.csv"))
     assert read_json(cell)["scores"] == str(before) and cell.with_name("scores.csv").read_text() == before.read_text()
+    # Other videos under the same name and version are scored, and no scores of those before stand for them.
+    elsewhere = write_prepared(tmp_path / "other", splits={"test": (3, 5)}, name="toy", seed=7)[0]
+    member = members_of(folders[:1])[0]
+    assert saved_scores(member, "toy", data_dir, "test") == before
+    assert saved_scores(member, "toy", elsewhere, "test") is None
     assert main([*wanted[:-4], "--groups", "3d+4d", "--run-dir", str(tmp_path / "x")]) == 2
     assert "no model is named 4d" in capsys.readouterr().err
 

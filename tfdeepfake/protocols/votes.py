@@ -90,17 +90,26 @@ def saved_scores(member: Member, data: str, data_dir: str | None, split: str) ->
     version = open_data(data, data_dir).version
     if version != member.recipe.data_version:
         return None
-    recipe = member.recipe.to_dict()
-    for path in [run / "evaluation" / split / "metrics.json", *run.parent.parent.glob("cells/*/metrics.json")]:
+    recipe, where = member.recipe.to_dict(), _absolute(data_dir)
+    own, config = run / "evaluation" / split / "metrics.json", run / "config.json"
+    for path in [own, *run.parent.parent.glob("cells/*/metrics.json")]:
         if not path.is_file() or not (path.parent / "scores.csv").is_file():
             continue
         report = read_json(path, "Delete the folder: it will be scored again.")
+        # Data of one name and version may lie in several places, each with other videos.
+        of = report.get("facts", {}) if path != own else read_json(config) if config.is_file() else {"data_dir": ""}
+        if _absolute(of.get("data_dir")) != where:
+            continue
         is_ours = report.get("weights_sha256", "none") == member.recipe.weights_sha256 and report.get("data") == version
         is_ours = is_ours and report.get("tta", "none") == "none" and not report["coverage"].get("excluded")
         in_cell = report.get("facts", {}).get("recipe") == recipe and report.get("version") == version
         if report.get("split") == split and (is_ours or in_cell):
             return path.parent / "scores.csv"
     return None
+
+
+def _absolute(data_dir):
+    return data_dir and str(Path(data_dir).expanduser().absolute())
 
 
 def _write(run_dir, members, groups, chosen, reports: Reports, split) -> Written:
