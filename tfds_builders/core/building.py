@@ -65,6 +65,7 @@ def dataset_info(builder: VideoBuilder, **facts: Any) -> tfds.core.DatasetInfo:
     masks = bool(config.options.get("masks", False))
     info = builder.dataset_info_from_configs(
         features=feature_dict(config.recipe, config.image_format, masks, builder.SUBGROUPS),
+        supervised_keys=("frames", "label"),
         metadata=tfds.core.MetadataDict(facts),
     )
     # TFDS would look for facts of a set that is not prepared yet in a bucket of its own sets, and leave a temporary

@@ -69,3 +69,5 @@ def test_a_set_says_its_format_and_is_read_by_it(image_format, tmp_path):
     seen, drawn = inputs["frames"].numpy()[0], extract(folder / "real/a.mp4", data.recipe)[0].frames
     assert np.array_equal(seen, drawn) == (image_format == "png")
     assert np.abs(seen.astype(int) - drawn).mean() < 8
+    frames, label = next(iter(data.builder.as_dataset(split=split, as_supervised=True)))
+    assert frames.shape == (4, 24, 32, 3) and label.dtype == "int64"
