@@ -64,6 +64,13 @@ def test_data_of_another_schema_is_refused_with_the_command(own_copy, schema, na
         pipeline.open_data("tiny", path.parents[3])
 
 
+def test_data_in_a_format_of_tfds_that_is_not_read_are_refused(own_copy):
+    path = own_copy[1].parent / "dataset_info.json"
+    path.write_text(path.read_text().replace('"fileFormat": "tfrecord"', '"fileFormat": "array_record"'))
+    with pytest.raises(InputError, match="is stored as array_record, .* tfrecord is read. Prepare it again"):
+        pipeline.open_data("tiny", path.parents[3])
+
+
 @pytest.mark.parametrize("how", ["missing", "cut"])
 def test_a_missing_or_cut_file_is_named_before_reading(own_copy, how):
     prepared, path = own_copy

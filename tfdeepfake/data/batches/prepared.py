@@ -140,6 +140,12 @@ def _open_folder(folder, name, config):
     builder = tfds.builder_from_directory(folder)
     metadata = dict(builder.info.metadata or {})
     check_metadata(metadata, name, config, folder)
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(
+            folder,
+            f"is stored as {builder.info.file_format.value}, as TFDS was asked; only tfrecord is read.",
+            f"Prepare it again: {_command_again(name, config, folder, metadata)}",
+        )
     recipe = DataRecipe.from_dict(metadata["recipe"], folder)
     if recipe.sampling == "consecutive" and recipe.input_type != "frame" and recipe.runs_fps is None:
         # What a network learns here is motion at the rate of these videos.
