@@ -59,6 +59,22 @@ def command(root, name, out, *more):
     return ["protocol", name, *where, "--run-dir", str(out), *more]
 
 
+def test_videos_that_chose_a_threshold_are_said_to_be_no_test(root, tmp_path, capsys):
+    """`calibrate --split test` leaves its scores in the copy that it writes: that copy on the same split is no test."""
+    model, data = tmp_path / "mine", {"data": "first", "data_dir": str(root / "data")}
+    evaluate_run(root / "a", out=tmp_path / "scores", resamples=0, **data)
+    shutil.copytree(root / "a", model)
+    (model / "calibration").mkdir()
+    shutil.copy(tmp_path / "scores" / "scores.csv", model / "calibration")
+    said = "optimistic: 25 of 25 videos also served to choose threshold and temperature."
+    assert said in evaluate_run(model, out=tmp_path / "again", resamples=0, **data)["notes"]
+    wanted = [str(model) if word == str(root / "a") else word for word in command(root, "cross_data", tmp_path / "run")]
+    assert main([*wanted, "--data", "first", "second"]) == 0
+    text = (tmp_path / "run" / "cross_data.md").read_text()
+    assert f"- mine on first: {said}" in text and text.count("optimistic") == 1
+    assert f"mine on first: {said}" in (tmp_path / "run" / "index.html").read_text()
+
+
 def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     wanted = command(root, "cross_data", out, "--data", "first", "second", "wider")

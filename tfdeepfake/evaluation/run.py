@@ -7,8 +7,8 @@ from tfdeepfake import models
 from tfdeepfake.data.batches.records import looks_of
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import chunks, class_plot, metrics, plots, unsure
-from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.evaluate import evaluate
+from tfdeepfake.evaluation.optimism import optimism
 from tfdeepfake.evaluation.text import format_metrics
 from tfdeepfake.files import read_json, write_json
 from tfdeepfake.model_folder import RECIPE_FILE, find_model_folder, load_recipe, load_voting
@@ -17,7 +17,7 @@ from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.classes import check_detector
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.scoring.table import without
-from tfdeepfake.scoring.table_file import read_scores, read_videos, write_scores
+from tfdeepfake.scoring.table_file import read_videos, write_scores
 
 if TYPE_CHECKING:
     from tfdeepfake.data.batches.prepared import PreparedData
@@ -126,7 +126,7 @@ def evaluate_run(
             f"scored on chunks of {recipe.data.num_frames} frames; trained on {trained_frames}, as were thresholds and "
             "temperature chosen."
         )
-    notes += _optimism(folder, rows, split, recipe, prepared.version)
+    notes += optimism(folder, rows, split, recipe, prepared.version)
     report |= {"score_notes": notes, "notes": report["notes"] + notes}
     if out is None:
         is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
@@ -273,24 +273,3 @@ def default_folder(
     # best/ and last/ of a run are named by the run.
     model = f"{path.parent.name}-{path.name}" if path.name in ("best", "last") else path.name
     return Path("evaluation") / f"{model}-{data}-{part}"
-
-
-def _optimism(run_dir, rows, split, recipe, version):
-    """Notes on videos that took part in training or in choosing thresholds."""
-    notes = []
-    same_data = recipe.data_version == version
-    if split == "train" and same_data:
-        notes.append("optimistic: the network was trained on this split.")
-    used = run_dir / "scores_validation.csv"
-    if used.is_file():
-        before, now = read_scores(used), video_scores(rows)
-        known = set(zip(*(before[name] for name in ("data_set", "method", "video")), strict=True))
-        both = sum(key in known for key in zip(*(now[name] for name in ("data_set", "method", "video")), strict=True))
-        if both:
-            notes.append(
-                f"optimistic: {both} of {len(now['video'])} videos also served to choose the best epoch, thresholds "
-                "and temperature."
-            )
-    elif split == "validation" and same_data:
-        notes.append("optimistic: this split served to choose the best epoch, thresholds and temperature.")
-    return notes

@@ -35,7 +35,9 @@ def write(plan: Plan, reports: Reports) -> Written:
     figures = metric_figures(plan.run_dir, reports)
     base = plan.rows[0].name
     title = f"Ablations, trained and tested {plan.where}"
-    sheets = [write_tables(plan.run_dir, plan.name, title, [*notes_of(plan), LEVEL, PAIRED], "preset", figures)]
+    sheets = [
+        write_tables(plan.run_dir, plan.name, title, [*notes_of(plan, reports), LEVEL, PAIRED], "preset", figures)
+    ]
     for table, labels in paper_tables(plan.rows).items():
         labels = labels if base in labels else {base: f"({base})", **labels}
         named = [dataclasses.replace(one, model=labels[one.model]) for one in figures if one.model in labels]

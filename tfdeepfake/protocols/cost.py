@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfdeepfake.protocols.cells import FAILED, Member, members_of
 from tfdeepfake.protocols.figures import Figure, Sheet, of_level
-from tfdeepfake.protocols.prepared import cells_of
+from tfdeepfake.protocols.prepared import cells_of, score_notes
 from tfdeepfake.protocols.work import Options, Plot, Reports, Series, Work, Written, kind_of_data
 
 HEADER = ["model on data", "parameters", "GMACs", "GFLOPs", "ms", "AUC"]
@@ -70,6 +70,7 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
     machines = sorted({facts["machine"] for _, _, facts in known})
     notes += [f"ms: a forward pass of one example on {name}, median." for name in machines]
     notes += [f"{name}: input {facts['inputs']}." for name, _, facts in known]
+    notes += score_notes(reports)
     title = f"Cost and detection, on {kind_of_data(reports)} ({split})"
     sheet = Sheet("cost", title, [*notes, *failed], HEADER, rows)
     sheet.write(run_dir)

@@ -89,7 +89,7 @@ def _write(plan: Plan, reports: Reports, what: str, places: _Places) -> Written:
     """AUC and accuracy where the paper has them, and the AUC of each run on every method."""
     sheets, every = [], []
     title = f"Networks {what}, {plan.where}"
-    notes = [*notes_of(plan), TOLD, SHARED]
+    notes = [*notes_of(plan, reports), TOLD, SHARED]
     for metric, (suffix, shown) in METRICS.items():
         figures = []
         for cell, report in reports:

@@ -11,6 +11,7 @@ from tfdeepfake.files import read_json
 from tfdeepfake.protocols import runs
 from tfdeepfake.protocols.cells import FAILED
 from tfdeepfake.protocols.figures import DIFFERENCE, Figure, of_level, write_tables
+from tfdeepfake.protocols.prepared import score_notes
 from tfdeepfake.protocols.roc import roc_plots
 from tfdeepfake.protocols.rows import Row
 from tfdeepfake.protocols.training_plan import Plan, Table
@@ -30,7 +31,7 @@ def write(plan: Plan, reports: Reports) -> Written:
     """The table."""
     title = f"Networks trained and tested alike, {plan.where}"
     figures = metric_figures(plan.run_dir, reports)
-    sheet = write_tables(plan.run_dir, plan.name, title, [*notes_of(plan), LEVEL, PAIRED], "network", figures)
+    sheet = write_tables(plan.run_dir, plan.name, title, [*notes_of(plan, reports), LEVEL, PAIRED], "network", figures)
     return Written([sheet], figures, roc_plots(plan.run_dir, reports))
 
 
@@ -81,9 +82,9 @@ def difference(model: str, on: str, first: Path, second: Path) -> Figure:
     return Figure(model, on, gap["difference"], gap["interval"], fake, num - fake, sources, num, num, metric=metric)
 
 
-def notes_of(plan: Plan) -> list[str]:
-    """How the runs went, a line each, and what of the data is not the presets'."""
-    lines = plan.notes()
+def notes_of(plan: Plan, reports: Reports) -> list[str]:
+    """How the runs went, a line each, what of the data is not the presets', and which scores are optimistic."""
+    lines = plan.notes() + score_notes(reports)
     for row in plan.rows:
         folder = runs.folder_of(plan.run_dir, row.name)
         if not (folder / "result.json").is_file():

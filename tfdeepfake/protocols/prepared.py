@@ -115,6 +115,7 @@ def _measure(member, name, data_dir, split, allow, batch_size, loaded):
 
 
 def _score(member, name, data_dir, split, allow, batch_size, loaded):
+    from tfdeepfake.evaluation.optimism import optimism
     from tfdeepfake.scoring.classes import check_detector
     from tfdeepfake.scoring.score import score_data
 
@@ -124,6 +125,7 @@ def _score(member, name, data_dir, split, allow, batch_size, loaded):
     prepared, different = _open(name, data_dir, recipe, *reads, member.folder, allow)
     rows = score_data(model, prepared, split, batch_size, "none", classes, recipe.verdict)
     told = {"version": prepared.version, "split": split, "trained_on": recipe.data_version, "differs": different}
+    told["score_notes"] = optimism(member.folder, rows, split, recipe, prepared.version)
     told |= {"prepared": {"recipe": prepared.recipe.to_dict(), "options": prepared.metadata.get("options") or {}}}
     return rows, told
 
@@ -156,10 +158,13 @@ def remarks_of(reports: Reports) -> tuple[list[str], list[str]]:
             )
         if not report.get(FAILED) and report["trained_on"] == report["version"]:
             words.append("its training data set")
-            if report["split"] in ("train", "validation"):
-                notes.append(f"{cell.model} on {cell.on}: optimistic, the split {report['split']} served its training.")
         remarks.append("; ".join(words))
-    return remarks, notes
+    return remarks, notes + score_notes(reports)
+
+
+def score_notes(reports: Reports) -> list[str]:
+    """Notes below a table on scores of videos that served training or calibration."""
+    return [f"{cell.model} on {cell.on}: {note}" for cell, report in reports for note in report.get("score_notes", ())]
 
 
 def write_cross_data(run_dir: Path, reports: Reports, split: str) -> Written:

@@ -7,7 +7,7 @@ from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.class_plot import class_confusion
 from tfdeepfake.protocols.cells import FAILED, members_of
 from tfdeepfake.protocols.figures import Figure, Sheet, of_level
-from tfdeepfake.protocols.prepared import cells_of
+from tfdeepfake.protocols.prepared import cells_of, score_notes
 from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
 
 METRICS = ("precision", "recall", "f1")
@@ -67,6 +67,12 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
         class_confusion(run_dir / cell.folder / "classes.png", section, f"{cell.model} on {cell.on} ({split}), {kind}")
     first = "A video is called the class that is most probable; intervals are 95 %, by source."
     title = f"Which manipulation: {reports[0][0].on}, on {kind} ({split})"
-    sheet = Sheet("recognition", title, [first, *notes], ["model: class", "precision", "recall", "F1", "videos"], rows)
+    sheet = Sheet(
+        "recognition",
+        title,
+        [first, *notes, *score_notes(reports)],
+        ["model: class", "precision", "recall", "F1", "videos"],
+        rows,
+    )
     sheet.write(run_dir)
     return Written([sheet, *sheets], figures)

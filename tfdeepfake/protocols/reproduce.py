@@ -6,7 +6,7 @@ from pathlib import Path
 from tfdeepfake.errors import InputError
 from tfdeepfake.protocols.cells import FAILED, Member, members_of
 from tfdeepfake.protocols.figures import Figure, Sheet, of_level, write_tables
-from tfdeepfake.protocols.prepared import cells_of, check_allowed
+from tfdeepfake.protocols.prepared import cells_of, check_allowed, score_notes
 from tfdeepfake.protocols.roc import roc_plots
 from tfdeepfake.protocols.work import Options, Reports, Work, Written, kind_of_data
 from tfdeepfake.published.printed import ALWAYS, OTHERS, PRINTED, Printed
@@ -142,6 +142,7 @@ def write(run_dir: Path, reports: Reports, sources: dict[str, str], split: str) 
     notes += ["On FaceForensics++ a printed figure is of its own training data's test split."] if own else []
     notes += ["Figures that others measured may be of other weights than these."] if others else []
     notes += [f"Failed: {figure.model} on {figure.on}: {figure.failed}" for figure in figures if figure.failed]
+    notes += score_notes(reports)
     kind = kind_of_data(reports)
     sheet = Sheet("reproduce", f"Printed and measured, on {kind} ({split})", notes, HEADER, rows)
     sheet.write(run_dir)

@@ -14,6 +14,7 @@ import numpy as np
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation import estimates, metrics
 from tfdeepfake.evaluation.aggregation import source_groups, video_scores
+from tfdeepfake.evaluation.optimism import optimism
 from tfdeepfake.files import read_json
 from tfdeepfake.protocols import prepared
 from tfdeepfake.protocols.cells import FAILED, Member, members_of
@@ -71,8 +72,9 @@ def _with_saved(cell, member, data, options):
     version = member.recipe.data_version
 
     def read():
+        rows = read_scores(path)
         told = {"version": version, "split": options.split, "trained_on": version, "differs": [], "scores": str(path)}
-        return read_scores(path), told
+        return rows, told | {"score_notes": optimism(member.folder, rows, options.split, member.recipe, version)}
 
     return dataclasses.replace(cell, score=read, measure=lambda: 1.0)
 
@@ -154,7 +156,7 @@ def _write(run_dir, members, groups, chosen, reports: Reports, split) -> Written
             run_dir,
             f"votes{suffix}",
             f"{title}: {shown}",
-            [*(gap_notes if metric == "auc" else ()), *told_weights, TOLD],
+            [*(gap_notes if metric == "auc" else ()), *told_weights, TOLD, *prepared.score_notes(reports)],
             "model",
             figures[metric],
         )
