@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from support import loopback
 from support.prepared import write_prepared
@@ -243,8 +244,19 @@ def test_a_detector_in_python(detector, tmp_path, site):
     judged = detector.predict([tmp_path / "clip.mp4", tmp_path / "b.mp4"], out_dir=tmp_path / "results")
     assert judged["counts"]["scored"] == 2 and (tmp_path / "results" / "index.html").exists()
     assert tfdeepfake.Detector(detector.folder, log=pytest.fail)(tmp_path / "clip.mp4").label == verdict.label
-    with pytest.raises(TypeError):
-        detector([tmp_path / "clip.mp4"])
+    bytes_path = os.fsencode(tmp_path / "clip.mp4")
+    assert detector(bytes_path).probability == verdict.probability
+    for paths in (bytes_path, [bytes_path]):
+        assert detector.predict(paths)["counts"]["scored"] == 1
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    for given in ([tmp_path / "clip.mp4"], frames, None):
+        with pytest.raises(TypeError, match="path needs .*, got (list|ndarray|NoneType); `predict`"):
+            detector(given)
+    for given in (frames, None, [None]):
+        with pytest.raises(TypeError, match="path needs"):
+            detector.predict(given)
+    with pytest.raises(tfdeepfake.InputError, match="^paths: holds no video"):
+        detector.predict([])
     with pytest.raises(tfdeepfake.InputError, match="holds no video"):
         detector.predict(tmp_path / "home")
     # An empty path, such as that of a variable that was not set, is not the working directory.

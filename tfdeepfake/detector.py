@@ -61,7 +61,7 @@ class Detector:
         """The saved model folder."""
         return self._network.folder
 
-    def __call__(self, path: Path | str) -> judging.Verdict:
+    def __call__(self, path: Path | str | bytes) -> judging.Verdict:
         """Judges one video or still image.
 
         Args:
@@ -69,18 +69,18 @@ class Detector:
         Returns:
           Verdict, which shows itself in a notebook. Whatever is wrong with the file is its status.
         Raises:
-          TypeError: `path` is no path, such as a list of them: `predict` takes those.
+          TypeError: `path` is no path, such as an array of frames, or a list of paths: `predict` takes those.
           InputError: it is empty.
         """
+        network, path = self._network, _path(path)
         if path == "":
             raise InputError("path", "is empty.", "Give a video or an image.")
-        network, path = self._network, os.fspath(path)
         with counting(f"judging {printable_path(os.path.basename(path))}"):
             return judging.judge(path, network.model, network.recipe, network.detect, self._settings)
 
     def predict(
         self,
-        paths: Path | str | Iterable[Path | str],
+        paths: Path | str | bytes | Iterable[Path | str | bytes],
         out_dir: Path | str | None = None,
         *,
         labels: Path | str | None = None,
@@ -98,12 +98,25 @@ class Detector:
         Returns:
           dict, the content of predictions.json (docs/predictions.md).
         Raises:
+          TypeError: one of the paths is no path.
           InputError: there is no media file, out_dir or the labels cannot be used, or the disk is full.
         """
         settings = self._settings
+        several = isinstance(paths, Iterable) and not isinstance(paths, str | bytes)
+        paths = [_path(path) for path in paths] if several else _path(paths)
         return batch.judge_many(
             paths, self._network, out_dir, settings=settings, labels=labels, log=log, budget_s=budget_s
         )
 
     def __repr__(self):
         return f"Detector({str(self.folder)!r}): {self.recipe.network}, licence {self.recipe.licence}"
+
+
+def _path(path):
+    """As text."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(
+            f"path needs that of a video or image, got {type(path).__name__}; `predict` takes several, and frames have "
+            "to be written to a file."
+        )
+    return os.fsdecode(path)

@@ -232,7 +232,8 @@ def _check_there_are_media(paths, files: MediaFiles):
         problem = f"holds no video or image ({len(files.other_files)} other files)."
     if files.unreadable_folders:
         problem = " ".join(files.unreadable_folders[0])
-    raise InputError(", ".join(map(printable_path, paths)), problem, "Give a video, an image or a folder of them.")
+    subject = ", ".join(map(printable_path, paths)) or "paths"
+    raise InputError(subject, problem, "Give a video, an image or a folder of them.")
 
 
 def _records(media, network, ahead, out_dir, run, resumed, draw_maps, budget):
