@@ -68,9 +68,11 @@ def test_bce_f1_weighs_its_parts():
     np.testing.assert_array_equal(values(losses.get("bce")), values(losses.bce))
 
 
-@pytest.mark.parametrize("name", ["bce", "ce", "bce_f1", "bce_f1_fake", "triplet"])
-def test_a_keras_file_of_a_compiled_network_holds_its_loss(name, tmp_path):
-    loss = losses.get(name, alpha=0.5, beta=2.0, margin=0.7)
+OF_NUMBERS = [losses.get(name, alpha=0.5, beta=2.0, margin=0.7) for name in losses.LOSSES]
+
+
+@pytest.mark.parametrize("loss", [*OF_NUMBERS, losses.f1, losses.f1_fake, losses.triplet])
+def test_a_keras_file_of_a_compiled_network_holds_its_loss(loss, tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", loss)
     model.save(tmp_path / "model.keras")

@@ -105,6 +105,7 @@ def ce(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTenso
     return -ops.sum(ops.cast(labels, "float32") * ops.log_softmax(logits), axis=-1)
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def triplet(labels: keras.KerasTensor, embeddings: keras.KerasTensor, margin: float = 1.0) -> keras.KerasTensor:
     """max(0, |a - p| - |a - n| + margin) of each triplet of embeddings, Euclidean (arXiv:2004.07676, Sec. III-B).
 
@@ -134,6 +135,7 @@ def triplet_distances(embeddings: keras.KerasTensor) -> tuple[keras.KerasTensor,
     return distance(1), distance(2)
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def f1_fake(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """1 - F1 of FAKE on probabilities, as P2 Eqs. 2 and 3 write it; `f1` is the mean over both classes.
 
@@ -147,6 +149,7 @@ def f1_fake(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.Keras
     return ops.ones_like(logits) * (1 - 2 * sums[0] / (sums[1] + EPSILON))
 
 
+@saving.register_keras_serializable("tfdeepfake")
 def f1(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """1 - F1 on probabilities, the mean of F1 for "fake" and for "real" (P2 Eqs. 2, 3; arXiv:1402.1892).
 
