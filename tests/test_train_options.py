@@ -135,6 +135,14 @@ def test_numbers_weigh_the_classes(config, tmp_path):
         run_setup.build(change(config, class_weights="1,2,3"), tmp_path)
 
 
+def test_a_warm_up_that_never_ends_is_told(config, tmp_path):
+    lines = []
+    run_setup.build(change(config, epochs=2, warmup_epochs=8.0, learning_rate=0.01), tmp_path, lines.append)
+    assert f"{tmp_path}: the warm-up is longer than the run: learning_rate gets to 25% of 0.01." in lines
+    run_setup.build(change(config, epochs=2, warmup_epochs=2.0), tmp_path / "as_long", lines.append)
+    assert sum("warm-up" in line for line in lines) == 1
+
+
 def test_a_run_that_an_older_version_began_has_the_defaults_of_newer_fields(config, tmp_path):
     run = train(change(config, epochs=1), tmp_path / "run", progress=False)
     older = read_json(run / "config.json")

@@ -106,6 +106,11 @@ def build(config: TrainConfig, run_dir: Path, log: Callable[[str], None] = lambd
             models.check_any_length(config.network, prepared.stored_frames)
     network_args |= network.sizes_of(config, prepared.recipe, input_type)
     steps = _steps(config, prepared, input_type)
+    if config.warmup_epochs > config.epochs:
+        share = f"{config.epochs / config.warmup_epochs:.0%}"
+        log(
+            f"{run_dir}: the warm-up is longer than the run: learning_rate gets to {share} of {config.learning_rate:g}."
+        )
     examples = run_folder.begun_with(run_dir)["examples"] if begun else None
     examples = examples or classes.count_examples(config, prepared, input_type)
     outputs = classes.names(config, examples, network_args)
