@@ -122,6 +122,7 @@ def test_a_run_is_scored_measured_and_imaged(run, capsys):
     assert report["levels"]["video"]["threshold"] == 0.45 and report["thresholds"]["temperature"] == 1.5
     said = capsys.readouterr().out
     assert "Scored 8 of 9 videos (no_face 1" in said and "tiny/clip:1.0.0 test" in said
+    assert "Threshold and temperature: not calibrated.\n" in said
 
 
 def test_listed_videos_are_excluded_and_counted(run, tmp_path, capsys):

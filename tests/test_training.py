@@ -322,7 +322,9 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
 
 def test_without_validation_the_last_epoch_is_the_best(config, tmp_path, capsys):
     run = train(change(config, data="train_only", epochs=2), tmp_path / "run")
-    assert "no validation split" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no validation split" in said
+    assert "threshold 0.500 (not calibrated: the data set has no validation split)." in said
     assert read_json(run / "result.json")["best_epoch"] == 2
     assert not (run / "scores_validation.csv").exists()
     assert "no validation split" in load_recipe(run / "best").calibration

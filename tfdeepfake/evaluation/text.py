@@ -72,6 +72,8 @@ def format_metrics(report: dict) -> str:
         f"Video is FAKE from probability {cuts['threshold']:.4g} (temperature {cuts['temperature']:.3g}), or from a "
         f"fraction of {unit}s of {cuts['fraction_threshold']:.1f}{chosen}; a single {unit} from 0.5."
     )
+    if report.get("calibration"):
+        lines.append(f"Threshold and temperature: {report['calibration'].rstrip('.')}.")
     levels = dict(report["levels"])
     if levels["face"]["n"] == levels["video"]["n"]:
         del levels["face"]  # one face in every video: the same figures twice

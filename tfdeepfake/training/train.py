@@ -306,4 +306,5 @@ def _finish(run, log):
         )
         return
     auc = f", validation AUC {best['val_auc']:.4f}" if best.get("val_auc") is not None else ""
-    log(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}.")
+    why = f" ({recipe.calibration})" if recipe.calibration.startswith("not calibrated") else ""
+    log(f"{run.run_dir / 'best'}: epoch {run.best_epoch}{auc}, threshold {recipe.threshold:.3f}{why}.")
