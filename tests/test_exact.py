@@ -46,6 +46,22 @@ def test_training_is_that_of_keras(shape, policy):
         np.testing.assert_allclose(ours_is, theirs, **close)
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_bfloat16"])
+def test_inference_in_half_precision_is_that_of_keras(policy):
+    x = np.random.default_rng(0).normal(1, 2, (2, 4, 4, 6)).astype("float32")
+    outputs = []
+    for kind in (ExactBatchNormalization, keras.layers.BatchNormalization):
+        layer = kind(dtype=policy)
+        layer.build(x.shape)
+        layer.gamma.assign(np.linspace(0.5, 2, 6))
+        layer.moving_mean.assign(np.linspace(-1, 1, 6))
+        output = layer(x)
+        assert output.dtype == layer.compute_dtype
+        outputs.append(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")))
+    # bfloat16 has 8 bits.
+    np.testing.assert_allclose(*outputs, rtol=2e-2, atol=2e-2)
+
+
 def test_fixed_layers_keep_their_statistics():
     x = np.random.default_rng(0).normal(1, 2, (2, 4, 4, 6)).astype("float32")
     layer = ExactBatchNormalization()

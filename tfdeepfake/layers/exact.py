@@ -44,10 +44,13 @@ class ExactBatchNormalization(layers.BatchNormalization):
             if plain and self.scale and self.center and self._is_map(inputs) and config.backend() == "tensorflow":
                 return self._fused(inputs)
             return super().call(inputs, training=training, mask=mask)
-        # float32 for half precision, as the base class does.
-        x = ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
-        scale = self.gamma / ops.sqrt(self.moving_variance + self.epsilon)
-        return ops.cast(x * scale + (self.beta - self.moving_mean * scale), self.compute_dtype)
+        parts = inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance
+        # float32 for half precision, as the base class does; weights are in half precision too where no policy mixes.
+        if inputs.dtype in ("float16", "bfloat16"):
+            parts = (ops.cast(part, "float32") for part in parts)
+        x, gamma, beta, mean, variance = parts
+        scale = gamma / ops.sqrt(variance + self.epsilon)
+        return ops.cast(x * scale + (beta - mean * scale), self.compute_dtype)
 
     def _is_map(self, inputs):
         return len(inputs.shape) > 2 and None not in inputs.shape[1:] and self.axis in (-1, len(inputs.shape) - 1)
