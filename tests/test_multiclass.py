@@ -240,3 +240,15 @@ def test_what_is_no_detector_is_refused():
     ):
         with pytest.raises(InputError, match=words):
             scoring_classes.check_detector("n", outputs, names)
+
+
+def test_a_mean_that_classes_have_no_part_in_says_of_how_many_it_is():
+    """A class that nothing was called has no precision: a mean of the others flatters, and is told as such."""
+    labels, probabilities = np.array([0, 0, 1, 1, 2, 2]), np.eye(3)[[0, 0, 1, 1, 1, 0]]
+    got = multiclass.measure(labels, probabilities, CLASSES[:3])
+    assert got["macro_precision"] == pytest.approx(2 / 3)
+    assert multiclass.averaged_over(got, "precision") == " (2 of 3 classes)"
+    assert multiclass.averaged_over(got, "recall") == ""
+    lines = multiclass.format_classes(got | {"other_methods": {}})
+    (means,) = (line for line in lines if line.startswith("mean of classes"))
+    assert means.count("classes)") == 1 and "] (2 of 3 classes)" in means

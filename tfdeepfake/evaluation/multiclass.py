@@ -138,6 +138,15 @@ def evaluate_classes(rows: Table, temperature: float = 1.0) -> dict:
     }
 
 
+def averaged_over(section: dict, metric: str) -> str:
+    """ " (3 of 5 classes)" behind a mean that not all classes have part in, else ""; of what `measure` returns."""
+    defined, count = (
+        sum(entry[metric] is not None for entry in section["per_class"].values()),
+        len(section["per_class"]),
+    )
+    return "" if defined in (0, count) else f" ({defined} of {count} classes)"
+
+
 def format_classes(section: dict) -> list[str]:
     """Lines for a terminal of what `evaluate_classes` returns."""
 
@@ -152,7 +161,8 @@ def format_classes(section: dict) -> list[str]:
         [name, str(entry["n"]), str(entry["called"]), *(with_interval(entry, metric) for metric in METRICS)]
         for name, entry in section["per_class"].items()
     ]
-    means = ["mean of classes", str(section["n"]), "", *(with_interval(section, f"macro_{m}") for m in METRICS)]
+    of_all = [with_interval(section, f"macro_{metric}") + averaged_over(section, metric) for metric in METRICS]
+    means = ["mean of classes", str(section["n"]), "", *of_all]
     names = list(section["per_class"])
     lines = _grid(
         [["class of a video", "n", "called", "precision", "recall", "F1", "AUC, against the rest"], *body, means]

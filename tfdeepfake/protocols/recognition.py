@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tfdeepfake.errors import InputError
 from tfdeepfake.evaluation.class_plot import class_confusion
+from tfdeepfake.evaluation.multiclass import averaged_over
 from tfdeepfake.protocols.cells import FAILED, members_of
 from tfdeepfake.protocols.figures import Figure, Sheet, of_level
 from tfdeepfake.protocols.prepared import cells_of, score_notes
@@ -51,7 +52,7 @@ def write(run_dir: Path, reports: Reports, split: str) -> Written:
         for name, entry in section["per_class"].items():
             each = [_text(entry, metric) for metric in METRICS]
             rows.append([f"{cell.model}: {name}", *each, f"{entry['n']} videos, {entry['called']} called so"])
-        means = [_text(section, f"macro_{metric}") for metric in METRICS]
+        means = [_text(section, f"macro_{metric}") + averaged_over(section, metric) for metric in METRICS]
         rows.append([f"{cell.model}: mean of classes", *means, f"accuracy {_text(section, 'accuracy')}"])
         notes.append(f"{cell.model}: {told['scored']} of {told['videos']} videos scored.")
         notes += [f"{cell.model}: prepared otherwise ({'; '.join(report['differs'])})." for _ in report["differs"][:1]]
