@@ -156,6 +156,20 @@ def test_names_alone_find_the_videos_of_other_files(tmp_path):
     assert report["videos"]["sources"] == 40  # the other file knows none
 
 
+def test_methods_and_names_find_the_videos_of_files_that_tell_the_data_set(tmp_path):
+    """Names that methods share are no matter where the method is told; nobody else writes our data sets' names."""
+    videos = draw()
+    write_run(tmp_path / "ours", videos, 2.0, 1)
+    theirs = [write_foreign(tmp_path / f"{n}.csv", videos, 1.0, n, "file,label,score,method") for n in (3, 4)]
+    report = compare([str(theirs[0]), str(tmp_path / "ours"), str(theirs[1])], resamples=0)
+    assert report["videos"]["common"] == 120 and report["videos"]["sources"] == 40
+    write_run(tmp_path / "again", videos, 2.0, 1)
+    path = tmp_path / "again" / "scores.csv"
+    path.write_text(path.read_text().replace("\nd,", "\ne,"))
+    with pytest.raises(InputError, match="000.mp4 could be d/original/000.mp4 or e/original/000.mp4"):
+        compare([str(theirs[0]), str(tmp_path / "ours"), str(tmp_path / "again")], resamples=0)
+
+
 def test_several_seeds_are_one_detector(tmp_path):
     videos = draw()
     paths = [str(write_run(tmp_path / f"seed{n}", videos, 1.2, n)) for n in (1, 2, 3)]

@@ -263,22 +263,23 @@ def _left_out(member, every, files):
 
 
 def _name_by_others(files):
-    """Gives videos of files that know names alone the keys that these names have in the others."""
-    known = {}
-    for file in files:
-        if file.has_methods:
-            for key in file.videos:
-                known.setdefault(key[2], set()).add(key)
-    for file in files:
-        if file.has_methods:
+    """Gives videos of files that tell no data set, or neither that nor methods, the keys they have in the others."""
+    for file in sorted(files, key=lambda one: not one.has_methods):
+        if any(key[0] for key in file.videos):
             continue
-        for name in [key[2] for key in file.videos]:
-            keys = known.get(name, {("", "", name)})
+        told = slice(1 if file.has_methods else 2, 3)
+        known = {}
+        for other in files:
+            if other.has_methods and (not file.has_methods or any(key[0] for key in other.videos)):
+                for key in other.videos:
+                    known.setdefault(key[told], set()).add(key)
+        for own in list(file.videos):
+            keys = known.get(own[told], {own})
             if len(keys) > 1:
                 raise InputError(
                     file.path,
-                    f"video {name} could be {' or '.join(sorted(map(_text, keys)))}.",
+                    f"video {_text(own)} could be {' or '.join(sorted(map(_text, keys)))}.",
                     "Add a column with the method (and data_set), and name it with --columns method=NAME.",
                 )
             (key,) = keys
-            file.videos[key] = file.videos.pop(("", "", name))
+            file.videos[key] = file.videos.pop(own)
