@@ -119,3 +119,19 @@ def test_nothing_scored_is_a_result_not_a_crash():
     assert video["accuracy"] is None and video["log_loss"] is None and video["undefined"]["auc"] == "no scored item"
     assert video["accuracy_counting_unscored_as_wrong"] == 0
     assert "Scored 0 of 3 videos" in format_metrics(report)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "said"),
+    [
+        ([0, 1, 1], [[0.1], [0.9], [0.8]], r"need \[N\] both, got shapes \(3,\) and \(3, 1\)"),
+        ([[0], [1]], [[0.1], [0.9]], r"got shapes \(2, 1\) and \(2, 1\)"),
+        ([0, 1], [0.1], r"got shapes \(2,\) and \(1,\)"),
+        ([0, 0.3], [0.1, 0.9], "labels need 0 or 1, got 0.3"),
+        ([0, 2], [0.1, 0.9], "labels need 0 or 1, got 2"),
+    ],
+)
+def test_labels_and_scores_of_other_shapes_or_values_are_refused(labels, scores, said):
+    for measured in (metrics.measure, metrics.confusion):
+        with pytest.raises(ValueError, match=said):
+            measured(labels, scores, 0.5)

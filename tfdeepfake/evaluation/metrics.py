@@ -19,8 +19,22 @@ _BLOCK = 2_000_000  # numbers held at a time while resampling
 
 
 def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
-    """Counts of the four outcomes; score >= threshold is called FAKE."""
-    fake, called = np.asarray(labels) == 1, np.asarray(scores) >= threshold
+    """Counts of the four outcomes; score >= threshold is called FAKE.
+
+    Args:
+      labels: [N], 0 or 1.
+      scores: [N].
+      threshold: from which an item is called FAKE.
+    Raises:
+      ValueError: other shapes, such as [N, 1] of a network's outputs, or other labels.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    # [N] and [N, 1] would be compared each with each.
+    if labels.ndim != 1 or labels.shape != scores.shape:
+        raise ValueError(f"labels and scores need [N] both, got shapes {labels.shape} and {scores.shape}.")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"labels need 0 or 1, got {labels[~np.isin(labels, (0, 1))][0]}.")
+    fake, called = labels == 1, scores >= threshold
     return {
         "true_real": int(np.sum(~fake & ~called)),
         "false_fake": int(np.sum(~fake & called)),
@@ -92,11 +106,13 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float, are
         accuracy_at_half, log_loss, brier and calibration_error.
     Returns:
       Dict of the above with counts n, n_fake, n_real and `undefined`: {metric: why it is None}.
+    Raises:
+      ValueError: see `confusion`.
     """
     y, p = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     n, n_fake = len(y), int(np.sum(y == 1))
     n_real = n - n_fake
-    cells, undefined = confusion(y, p, threshold), {}
+    cells, undefined = confusion(labels, p, threshold), {}
     out = {"n": n, "n_fake": n_fake, "n_real": n_real, "threshold": float(threshold), "confusion": cells}
 
     def ratio(name, above, below, reason):
