@@ -301,8 +301,13 @@ def test_a_wrong_input_type_names_the_command(data_dir):
 
 
 def test_open_data_says_what_to_run(data_dir):
-    with pytest.raises(InputError, match="not prepared.*tfdeepfake prepare absent"):
-        pipeline.open_data("absent", data_dir)
+    with pytest.raises(InputError, match="not prepared.*Run: tfdeepfake prepare celeb_df"):
+        pipeline.open_data("celeb_df", data_dir)
+    # What no builder can prepare is no command to give.
+    for wrong, near in (("singel", "single"), ("synthetic_face", "synthetic_faces")):
+        with pytest.raises(InputError, match=f"not prepared.*Did you mean {near}. Prepared there: .*single") as caught:
+            pipeline.open_data(wrong, data_dir)
+        assert "tfdeepfake prepare" not in str(caught.value)
     with pytest.raises(InputError, match="is not prepared below .*; there is .*single/frame"):
         pipeline.open_data("single/nothing", data_dir)
     with pytest.raises(InputError, match="several ways: single/flow, single/frame"):

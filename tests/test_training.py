@@ -512,7 +512,7 @@ def test_the_state_of_another_network_is_refused(config, tmp_path):
     ("fields", "message"),
     [
         ({"data": "noflow"}, "tfdeepfake prepare noflow --input-type clip --flow dis"),
-        ({"data": "absent"}, "tfdeepfake prepare absent --input-type clip"),
+        ({"data": "celeb_df"}, "tfdeepfake prepare celeb_df --input-type clip"),
         ({"data": "fakes"}, "needs real and fake training examples, has 0 and 8"),
         ({"batch_size": 27}, "training split has only 26 examples"),
         ({"network": "tiny_clop"}, "tiny_clip"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfdeepfake.data.builder_names import BUILDERS
 from tfdeepfake.errors import InputError
 from tfdeepfake.recipe import DataRecipe
 
@@ -182,7 +184,8 @@ def open_data(
     opened = [_open_folder(max(folders)[1], name, c) for c, folders in sorted(configs.items()) if folders]
     if not opened:
         there = ", ".join(sorted(f"{name}/{c}" if c else name for c in every))
-        raise InputError(data, f"is not prepared below {root}" + (f"; there is {there}." if there else "."), run)
+        remedy = run if every or name in BUILDERS else _near(name, root)
+        raise InputError(data, f"is not prepared below {root}" + (f"; there is {there}." if there else "."), remedy)
     fitting = [p for p in opened if input_type is None or serves(p.recipe, input_type, flow)]
     if not fitting:
         have = ", ".join(f"{p.version} (input type {p.recipe.input_type}, flow {p.recipe.flow})" for p in opened)
@@ -193,6 +196,15 @@ def open_data(
         names = ", ".join(p.version.partition(":")[0] for p in exact)
         raise InputError(data, f"is prepared in several ways: {names}.", "Name the one that is meant.")
     return exact[0]
+
+
+def _near(name, root):
+    """What a name may have meant that no builder has: nothing can be prepared under it."""
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    there = [folder for folder in folders if _prepared_below(root, folder)]
+    near = difflib.get_close_matches(name, dict.fromkeys([*there, *BUILDERS]), 1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return f"{hint}Prepared there: {', '.join(there) or 'nothing'}. No builder has that name."
 
 
 def shard_paths(prepared: PreparedData, split: str) -> list[str]:
