@@ -16,9 +16,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/yuezunli/celeb-deepfakeforensics"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds Celeb-real/, YouTube-real/, Celeb-synthesis/ and List_of_testing_videos.txt, from "
-        "https://github.com/yuezunli/celeb-deepfakeforensics."
+        f"{HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

@@ -16,9 +16,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/OUC-VAS/Celeb-DF-PP"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds Celeb-real/, YouTube-real/, Celeb-synthesis/ with a folder for each scenario, and "
-        "List_of_testing_videos.txt, from https://github.com/OUC-VAS/Celeb-DF-PP."
+        f"List_of_testing_videos.txt, from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

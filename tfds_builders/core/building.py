@@ -35,6 +35,8 @@ class VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     beam = None
     # Names of the columns that `VideoRecord.subgroups` fills.
     SUBGROUPS = ()
+    # Of the set's authors.
+    HOMEPAGE = None
 
     def _info(self):
         return dataset_info(self)
@@ -66,6 +68,7 @@ def dataset_info(builder: VideoBuilder, **facts: Any) -> tfds.core.DatasetInfo:
     info = builder.dataset_info_from_configs(
         features=feature_dict(config.recipe, config.image_format, masks, builder.SUBGROUPS),
         supervised_keys=("frames", "label"),
+        homepage=builder.HOMEPAGE,
         metadata=tfds.core.MetadataDict(facts),
     )
     # TFDS would look for facts of a set that is not prepared yet in a bucket of its own sets, and leave a temporary

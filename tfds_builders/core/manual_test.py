@@ -1,6 +1,9 @@
 """Builders of published sets: options as text, what is left out, and errors that name files."""
 
+import importlib
+import inspect
 import types
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +20,17 @@ from tfds_builders.core.manual import (
     read_text,
 )
 from tfds_builders.core.testing import write_file
-from tfds_builders.prepare import _like
+from tfds_builders.prepare import BUILDERS, _like
+
+OWN = ("synthetic_faces", "video_folder", "self_blended")
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name not in OWN])
+def test_a_published_set_names_its_own_page_and_not_one_of_tfds(name, tmp_path):
+    builder = importlib.import_module(BUILDERS[name]).Builder
+    page = builder(data_dir=tmp_path).info.homepage
+    assert "tensorflow.org" not in page
+    assert page in (Path(inspect.getfile(builder)).parent / "README.md").read_text()
 
 
 def test_options_as_text():

@@ -16,9 +16,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/EndlessSora/DeeperForensics-1.0"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds manipulated_videos/, source_videos/ and lists/ as the data set is distributed by "
-        "https://github.com/EndlessSora/DeeperForensics-1.0."
+        f"{HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

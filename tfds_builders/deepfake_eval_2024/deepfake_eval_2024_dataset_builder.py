@@ -13,9 +13,9 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://huggingface.co/datasets/nuriachandra/Deepfake-Eval-2024"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The manual dir holds video-data/ and video-metadata-publish.csv, from "
-        "https://huggingface.co/datasets/nuriachandra/Deepfake-Eval-2024 (gated)."
+        f"The manual dir holds video-data/ and video-metadata-publish.csv, from {HOMEPAGE} (gated)."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

@@ -19,9 +19,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/YZY-stack/DF40"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds a folder for each method, the frames of real videos in FaceForensics++/ and "
-        "Celeb-DF-v2/, and FaceForensics++'s train.json, val.json and test.json, from https://github.com/YZY-stack/DF40."
+        f"Celeb-DF-v2/, and FaceForensics++'s train.json, val.json and test.json, from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = [
         dataclasses.replace(

@@ -13,9 +13,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://ai.meta.com/datasets/dfdc"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds the parts dfdc_train_part_0/ ..., each with its metadata.json, and, where wanted, test/ "
-        "with labels.csv, from https://ai.meta.com/datasets/dfdc or the Kaggle competition "
+        f"with labels.csv, from {HOMEPAGE} or the Kaggle competition "
         "deepfake-detection-challenge."
     )
     BUILDER_CONFIGS = FACE_CONFIGS

@@ -13,9 +13,9 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://ai.meta.com/datasets/dfdc"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The manual dir holds dataset.json, original_videos/, method_A/ and method_B/, from "
-        "https://ai.meta.com/datasets/dfdc."
+        f"The manual dir holds dataset.json, original_videos/, method_A/ and method_B/, from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

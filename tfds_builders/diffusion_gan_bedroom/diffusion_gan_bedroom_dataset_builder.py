@@ -27,6 +27,7 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://doi.org/10.5281/zenodo.7528112"
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"The manual dir is the folder of the images. {LAYOUT} {GET}"
     BUILDER_CONFIGS = [
         VideoConfig(

@@ -17,9 +17,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/ondyari/FaceForensics"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds original_sequences/ and manipulated_sequences/ as the download script writes them, and "
-        "train.json, val.json and test.json. Both come from https://github.com/ondyari/FaceForensics."
+        f"train.json, val.json and test.json. Both come from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

@@ -16,9 +16,9 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/DASH-Lab/FakeAVCeleb"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The manual dir is FakeAVCeleb_v1.2/ with meta_data.csv and the four folders of videos, from "
-        "https://github.com/DASH-Lab/FakeAVCeleb."
+        f"The manual dir is FakeAVCeleb_v1.2/ with meta_data.csv and the four folders of videos, from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

@@ -13,8 +13,9 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://aihub.or.kr"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The manual dir holds the videos and the four .csv files of metadata, from https://aihub.or.kr."
+        f"The manual dir holds the videos and the four .csv files of metadata, from {HOMEPAGE}."
     )
     BUILDER_CONFIGS = FACE_CONFIGS
     DEFAULT_BUILDER_CONFIG_NAME = "clip"

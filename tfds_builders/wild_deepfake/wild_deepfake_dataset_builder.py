@@ -18,9 +18,10 @@ class Builder(VideoBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
+    HOMEPAGE = "https://github.com/OpenTAI/wild-deepfake"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The manual dir holds real_train/, real_test/, fake_train/ and fake_test/ with their archives, from "
-        "https://github.com/OpenTAI/wild-deepfake."
+        f"{HOMEPAGE}."
     )
     BUILDER_CONFIGS = [
         dataclasses.replace(
