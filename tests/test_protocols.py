@@ -174,6 +174,10 @@ def test_perturbed_copies_are_judged_and_deleted(images, capsys):
     for name in ("contrast", "gaussian_noise"):
         both = [float(steps[f"{name} {severity}"]["value"]) for severity in (1, 5)]
         assert float(means[name]["value"]) == pytest.approx(np.mean(both), abs=1e-5)
+    # Nobody said whom the images show, so that intervals "by source" are of images: the table says it, and `evaluate`.
+    assert "- 13 of 13 videos name no source and count as independent" in (out / "robustness.md").read_text()
+    report = read_json(next((out / "cells").glob("mine-unperturbed-*")) / "metrics.json")
+    assert "13 of 13 videos name no source and were resampled one by one." in report["notes"]
     # Copies differ from what they were made of, and videos keep their names.
     clean, noisy = (
         read_scores(next((out / "cells").glob(f"mine-{on}-*")) / "scores.csv") for on in ("unperturbed", "contrast-5")

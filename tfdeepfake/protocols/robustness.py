@@ -112,6 +112,13 @@ class Copies:
                 )
         return told
 
+    def sourceless(self) -> list[str]:
+        """A sentence where videos name no source."""
+        if not (count := sum(not self.labels[below].get("source") for _, below in self.media)):
+            return []
+        total = len(self.media)
+        return [f"{count} of {total} videos name no source and count as independent: intervals may be too narrow."]
+
     def done(self) -> None:
         """Deletes the copies, unless they are to be kept."""
         if not self.keep:
@@ -237,7 +244,7 @@ def write(run_dir: Path, reports: Reports, copies: Copies) -> Written:
     severities = ", ".join(map(str, copies.severities))
     over = f"Mean of the AUC over severities {severities}, of the videos scored at each of them."
     title = f"Robustness to perturbations, on {kind_of_data(reports)}"
-    same = copies.unchanged()
+    same = [*copies.sourceless(), *copies.unchanged()]
     mean_sheet = write_tables(run_dir, "robustness", title, [told, over, *same], "model", means)
     sheet = write_tables(run_dir, "severities", f"{title}, by severity", [told, *same], "model", list(steps.values()))
     from tfdeepfake.protocols.curves import severity_curves

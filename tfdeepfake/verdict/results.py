@@ -206,7 +206,7 @@ def score_rows(verdicts: Iterable[dict], labels: dict) -> Iterator[dict]:
             "data_set": label.get("data_set") or "predict",
             "method": label.get("method") or "",
             "video": verdict["name"],
-            "source": label.get("source") or verdict["name"],
+            "source": label.get("source") or "",
             "label": label.get("label"),
             "status": verdict["status"],
         }
