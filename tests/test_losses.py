@@ -82,6 +82,15 @@ def test_a_keras_file_of_a_compiled_network_holds_its_loss(loss, tmp_path):
     assert again.evaluate(x, labels, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
+def test_another_process_reads_it_with_the_networks_alone_imported(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", losses.get("bce_f1"))
+    model.save(tmp_path / "model.keras")
+    code = f"import keras; from tfdeepfake import models; keras.saving.load_model({str(tmp_path / 'model.keras')!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_f1_of_fake_alone_is_that_of_the_paper():
     hard = np.where(LOGITS > 0, 100, -100).astype(np.float32)
     assert values(losses.f1_fake, LABELS, hard)[0] == pytest.approx(

@@ -5,6 +5,8 @@ layers named `features` (last map before pooling), `embedding` and `logits`; its
 [B, 1], or [B, K] when num_classes=K.
 """
 
+# With the networks, so that Keras knows the losses too where a compiled network is read.
+from tfdeepfake import losses as losses
 from tfdeepfake.model_inputs import input_type, wants_flow
 from tfdeepfake.models.by_name import MODELS, build, check_any_length, reads
 
