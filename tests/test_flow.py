@@ -111,6 +111,10 @@ def test_image_shows_direction_by_hue_and_speed_by_strength():
     np.testing.assert_array_equal(image[1, 1], [255, 128, 128])
 
 
+def test_a_still_clip_is_white_by_its_own_greatest_motion():
+    assert (flows.flow_image(np.zeros((2, 2, 2), np.float32), max_px=0.0) == 255).all()
+
+
 def test_noise_in_a_still_scene_stays_pale():
     flow = np.random.default_rng(7).normal(0, 0.02, (16, 16, 2)).astype(np.float32)
     assert flows.flow_image(flow).min() > 225

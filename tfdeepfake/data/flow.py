@@ -150,5 +150,5 @@ def flow_image(flow: np.ndarray, max_px: float | None = None) -> np.ndarray:
     speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
     if max_px is None:
         max_px = max(1.0, float(np.percentile(speed, 99)))
-    hsv = np.stack([angle, np.minimum(speed / max_px, 1), np.ones_like(speed)], axis=-1)
+    hsv = np.stack([angle, np.minimum(speed / max(max_px, 1e-6), 1), np.ones_like(speed)], axis=-1)
     return np.rint(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).astype(np.uint8)
