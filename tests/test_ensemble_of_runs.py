@@ -14,10 +14,10 @@ from tfdeepfake.evaluation.aggregation import video_scores
 from tfdeepfake.evaluation.calibration import choose_threshold
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import load_model, load_recipe, write_recipe
-from tfdeepfake.recipe import DataRecipe
+from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.score import score_data
 from tfdeepfake.training.config import TrainConfig
-from tfdeepfake.training.ensemble import WEIGHT_3D, ensemble, fit_weights, validation_scores
+from tfdeepfake.training.ensemble import WEIGHT_3D, _data, ensemble, fit_weights, validation_scores
 from tfdeepfake.training.train import train
 
 TINY_3D = {"width": 8, "blocks": (1, 1, 1, 1)}
@@ -35,6 +35,16 @@ def test_weights_follow_what_helps():
     assert weights.sum() == pytest.approx(1) and weights[1] > 0.9, "a 3D network that knows nothing loses its weight"
     equal = fit_weights(labels, np.stack([good, good, good], 1), np.array([True, False, False]))
     assert equal == pytest.approx([WEIGHT_3D, (1 - WEIGHT_3D) / 2, (1 - WEIGHT_3D) / 2], abs=1e-3)
+
+
+def test_members_with_and_without_flow_vote_together():
+    shared = {"height_px": 32, "width_px": 32}
+    still = Recipe("meso4", {}, DataRecipe(input_type="frame", flow="none", **shared))
+    moving = Recipe("two_stream_video", {}, DataRecipe(input_type="clip", num_frames=4, flow="dis", **shared))
+    longer = Recipe("r3d_18", {}, DataRecipe(input_type="clip", num_frames=8, flow="none", **shared))
+    for recipes in ([still, moving], [moving, still], [longer, moving, still]):
+        assert _data(["run"] * len(recipes), recipes).flow == "dis"
+    assert _data(["a", "b"], [still, longer]).flow == "none"
 
 
 @pytest.fixture(scope="module")

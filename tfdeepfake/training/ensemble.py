@@ -26,7 +26,8 @@ from tfdeepfake.scoring.table_file import read_scores
 
 VOTES = ("soft", "hard", "adaptive")
 # How a face is cut has to be one for all members; sampling and size follow the member that sees most.
-SHARED = ("detector", "select", "margin_frac", "crop", "box_smoothing", "alignment", "flow", "runs_fps")
+SHARED = ("detector", "select", "margin_frac", "crop", "box_smoothing", "alignment", "runs_fps")
+NO_FLOW = "none"
 SCORES = "scores_validation.csv"
 # P0 III-C gives the 3D part "a higher weight" and no number: where fitting begins, and what it is drawn to where
 # validation data say nothing.
@@ -127,10 +128,14 @@ def _data(folders, recipes):
             raise InputError(
                 folder, f"cuts faces otherwise: {'; '.join(differ)}.", "Train the members on data of one recipe."
             )
+    flows = sorted({recipe.data.flow for recipe in recipes} - {NO_FLOW})  # a member that reads none says "none"
+    if len(flows) > 1:
+        raise InputError(folders[0], f"and others read flow of several kinds: {', '.join(flows)}.", "Take one kind.")
     clips = [recipe.data for recipe in recipes if recipe.data.input_type == "clip"]
     if len({clip.sampling for clip in clips} | {clip.stride_frames for clip in clips}) > 2:
         raise InputError(folders[0], "and others sample clips otherwise.", "Train the members on data of one recipe.")
-    return max(clips or [recipe.data for recipe in recipes], key=DataRecipe.clip_span_frames.fget)
+    longest = max(clips or [recipe.data for recipe in recipes], key=DataRecipe.clip_span_frames.fget)
+    return dataclasses.replace(longest, flow=flows[0] if flows else NO_FLOW)
 
 
 def validation_scores(folders: Sequence[str | Path], recipes: Sequence[Recipe]) -> tuple[np.ndarray, np.ndarray]:
