@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support.tiny_models import SAME_WHEN_TINY, TINY, random_inputs, scores
+from support.tiny_models import SAME_WHEN_TINY, SIZE, TINY, random_inputs, scores
 
 from tfdeepfake import models
 from tfdeepfake.errors import InputError
@@ -324,6 +324,7 @@ def test_imagenet_without_network_says_where_the_file_is(monkeypatch):
         ("baseline", {"backbone": "vgg"}, "backbone needs one of .*'vgg'"),
         ("baseline", {"backbone": "small", "weights": "imagenet"}, "weights needs None with backbone 'small'"),
         ("baseline", {"input_size": (64,)}, "input_size needs two positive integers"),
+        ("baseline", {"input_size": 64}, "input_size needs two positive integers"),
         ("cnn_rnn", {"num_frames": 0}, "frames needs a positive integer, got 0"),
         ("cnn_rnn", {"cell": "rnn"}, "cell needs one of .*'rnn'"),
         ("meso4", {"num_classes": 0}, "num_classes needs a positive integer, got 0"),
@@ -333,6 +334,14 @@ def test_imagenet_without_network_says_where_the_file_is(monkeypatch):
 def test_wrong_arguments_are_refused(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         models.build(name, **arguments)
+
+
+def test_numbers_of_numpy_are_numbers():
+    size, classes = np.array(SIZE), np.array([0, 2, 1]).max() + 1
+    model = models.build("meso4", input_size=(size[0], size[1]), num_classes=classes)
+    assert model.input["frames"].shape == (None, *SIZE, 3) and model.output.shape == (None, 3)
+    clips = models.build("r3d_18", **TINY["r3d_18"] | {"num_frames": np.int64(8)})
+    assert keras.models.model_from_json(clips.to_json()).input["frames"].shape[1] == 8
 
 
 @pytest.mark.parametrize("name", ["meso4", "two_stream_frame", "resnet3d_18", "tall_swin"])

@@ -18,7 +18,8 @@ FLOW_UNIT_PX = 4.0
 
 def _size(input_size, num_frames=None):
     """Checks the arguments that every network has; lists are accepted, because they come from JSON."""
-    if len(input_size) != 2 or any(not isinstance(side, int) or side < 1 for side in input_size):
+    pair = isinstance(input_size, tuple | list) and len(input_size) == 2
+    if not pair or any(not isinstance(side, int) or side < 1 for side in input_size):
         raise ValueError(f"input_size needs two positive integers (height, width), got {input_size!r}.")
     if num_frames is not None and (not isinstance(num_frames, int) or num_frames < 1):
         raise ValueError(f"num_frames needs a positive integer, got {num_frames!r}.")

@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfdeepfake.models.baseline import baseline
 from tfdeepfake.models.cnn3d import cnn3d
@@ -114,8 +115,15 @@ def build_from(table: dict, name: str, **kwargs: Any) -> keras.Model:
     known = inspect.signature(table[name]).parameters
     if unknown := sorted(set(kwargs) - set(known)):
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; it has {', '.join(known)}.")
-    model = table[name](**kwargs)
+    model = table[name](**{argument: _plain(value) for argument, value in kwargs.items()})
     # Keras's own lets an axis of 1 pass for one of any length: grey frames would be taken as RGB, or fail far inside.
     shapes = {tensor.name: (None, *tensor.shape[1:]) for tensor in model.inputs}
     model.input_spec = [keras.InputSpec(shape=shapes[name], name=name) for name in sorted(shapes)]
     return model
+
+
+def _plain(value):
+    """Numbers of numpy, such as the size of an array's labels, as those of Python."""
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(one) for one in value)
+    return value.item() if isinstance(value, np.generic) else value
