@@ -172,6 +172,12 @@ def test_each_data_set_has_a_folder_and_a_model_folder_stays_as_it_is(run, tmp_p
     evaluate_run(run, **there | {"data": "tiny"})
     folders = {"test", "third-clip-test", "tiny-clip-test"}
     assert folders <= {path.name for path in (run / "evaluation").iterdir()}
+    evaluate_run(run, **there | {"data": "tiny"})  # again, over the former
+    write_prepared(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=f"tiny-clip-test: holds an evaluation on {tmp_path / 'more'}.*--out FOLDER"):
+        evaluate_run(run, **there | {"data": "tiny", "data_dir": tmp_path / "elsewhere"})
+    (tmp_path / "more").rename(tmp_path / "moved")
+    evaluate_run(run, **there | {"data": "tiny", "data_dir": tmp_path / "moved"})
     capsys.readouterr()
     with pytest.raises(InputError, match="names no data set. Add --data NAME"):
         evaluate_run(run / "best")

@@ -83,7 +83,8 @@ def evaluate_run(
       What `evaluate` returns, with run, network, weights_sha256, data, split, trained_on, calibration, and
       `score_notes`, those of the notes that are of the scores and not of the figures.
     Raises:
-      InputError: no model, no data, or data prepared with another recipe than the network's.
+      InputError: no model, no data, data prepared with another recipe than the network's, or `default_folder` holds an
+        evaluation on other videos of a data set of the same name.
     """
     folder = Path(folder)
     model, recipe, config = _load(folder, data, data_dir)
@@ -91,6 +92,10 @@ def evaluate_run(
     classes = check_detector(recipe.network, model.outputs[0].shape[-1], recipe.classes)
     own, trained_frames = config or {}, recipe.data.num_frames
     model, recipe, prepared = _fitting(model, recipe, data or own.get("data"), data_dir or own.get("data_dir"), folder)
+    if out is None:
+        is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
+        out = default_folder(folder, config is not None, is_own, prepared.version, split, exclude, tta)
+        _check_same_data(out, prepared)
     excluded_videos = None if exclude is None else read_videos(exclude)
     rows = score_data(model, prepared, split, batch_size, tta, classes, recipe.verdict)
     if exclude is not None:
@@ -104,6 +109,7 @@ def evaluate_run(
         "network": recipe.network,
         "weights_sha256": recipe.weights_sha256,
         "data": prepared.version,
+        "data_folder": _data_folder(prepared),
         "split": split,
         "tta": tta,
         "trained_on": recipe.data_version,
@@ -128,9 +134,6 @@ def evaluate_run(
         )
     notes += optimism(folder, rows, split, recipe, prepared.version)
     report |= {"score_notes": notes, "notes": report["notes"] + notes}
-    if out is None:
-        is_own = config is not None and _is_own(config, recipe, prepared.version, data, data_dir)
-        out = default_folder(folder, config is not None, is_own, prepared.version, split, exclude, tta)
     out = Path(out)
     write_scores(out / "scores.csv", rows)
     write_json(out / "metrics.json", report)
@@ -239,6 +242,19 @@ def _is_own(config, recipe, version, data, data_dir):
     """Whether a run is evaluated on the data set that it was trained on."""
     there = [str(Path(path).expanduser().absolute()) if path else None for path in (config.get("data_dir"), data_dir)]
     return (data is None or version == recipe.data_version) and (data_dir is None or there[0] == there[1])
+
+
+def _data_folder(prepared):
+    return str(Path(prepared.builder.data_dir).resolve())
+
+
+def _check_same_data(out, prepared):
+    """Refuses to write over an evaluation on data of the same name in another place, as of two folders of videos."""
+    path, here = out / "metrics.json", _data_folder(prepared)
+    there = read_json(path).get("data_folder", here) if path.is_file() else here
+    # What is no longer there has been moved.
+    if there != here and Path(there).exists():
+        raise InputError(out, f"holds an evaluation on {there}; these data are {here}.", "Choose another: --out FOLDER")
 
 
 def default_folder(
