@@ -10,18 +10,21 @@ import pytest
 from PIL import Image
 from support import tiny_networks
 from support.prepared import write_prepared
+from support.score_rows import make_rows
 from support.verdicts import brightness_network
 from support.verdicts import recipe as brightness_recipe
 
 from tfdeepfake import models
 from tfdeepfake.cli.main import main
 from tfdeepfake.data import faces
+from tfdeepfake.evaluation.optimism import optimism
 from tfdeepfake.evaluation.run import evaluate_run
 from tfdeepfake.files import read_json
 from tfdeepfake.model_folder import save_model
 from tfdeepfake.protocols.cells import Cell
 from tfdeepfake.protocols.figures import Figure, write_tables
 from tfdeepfake.protocols.plan import duration
+from tfdeepfake.protocols.prepared import remarks_of
 from tfdeepfake.protocols.work import kind_of_data
 from tfdeepfake.recipe import DataRecipe, Recipe
 from tfdeepfake.scoring.table_file import read_scores
@@ -73,6 +76,18 @@ def test_videos_that_chose_a_threshold_are_said_to_be_no_test(root, tmp_path, ca
     text = (tmp_path / "run" / "cross_data.md").read_text()
     assert f"- mine on first: {said}" in text and text.count("optimistic") == 1
     assert f"mine on first: {said}" in (tmp_path / "run" / "index.html").read_text()
+
+
+def test_data_of_one_name_that_may_hold_any_videos_are_not_surely_those_of_training(root, tmp_path):
+    report = {"trained_on": "first/frame:1.0.0; video_folder/frame:1.0.0", "version": "video_folder/frame:1.0.0"}
+    doubted = "if these are its training's videos (video_folder may hold any)"
+    recipe = Recipe("tiny_frame", {}, DATA, data_version=report["trained_on"])
+    cell = Cell("a", "mine", {}, None, recipe)
+    remarks, _ = remarks_of([(cell, report), (cell, report | {"version": "first/frame:1.0.0"})])
+    assert remarks == [f"its training data set, {doubted}", "its training data set"]
+    save_model(tmp_path / "a", models.build("tiny_frame"), recipe)
+    (note,) = optimism(tmp_path / "a", make_rows(), "train", recipe, report["version"])
+    assert note == f"optimistic, {doubted}: the network was trained on this split."
 
 
 def test_every_model_on_every_data_set(root, tmp_path, capsys, monkeypatch):

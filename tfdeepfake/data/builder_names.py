@@ -6,6 +6,8 @@ from pathlib import Path
 from tfdeepfake.errors import InputError
 
 DRAWN = "synthetic_faces"
+# Whose name and version are those of any videos that somebody has.
+OF_ANY_VIDEOS = ("video_folder", "self_blended")
 BUILDERS = (
     DRAWN,
     "video_folder",

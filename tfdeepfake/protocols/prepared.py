@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfdeepfake.errors import InputError
+from tfdeepfake.evaluation.optimism import doubt, optimism, trained_on
 from tfdeepfake.evaluation.run import differing_fields, open_fitting
 from tfdeepfake.protocols.cells import FAILED, Cell, Member, members_of
 from tfdeepfake.protocols.figures import Figure, of_level, write_tables
@@ -115,7 +116,6 @@ def _measure(member, name, data_dir, split, allow, batch_size, loaded):
 
 
 def _score(member, name, data_dir, split, allow, batch_size, loaded):
-    from tfdeepfake.evaluation.optimism import optimism
     from tfdeepfake.scoring.classes import check_detector
     from tfdeepfake.scoring.score import score_data
 
@@ -156,8 +156,8 @@ def remarks_of(reports: Reports) -> tuple[list[str], list[str]]:
             notes.append(
                 f"{cell.model} on {cell.on}: prepared otherwise than its recipe ({'; '.join(report['differs'])})."
             )
-        if not report.get(FAILED) and report["trained_on"] == report["version"]:
-            words.append("its training data set")
+        if not report.get(FAILED) and trained_on(report["trained_on"], report["version"]):
+            words.append(f"its training data set{doubt(report['version'])}")
         remarks.append("; ".join(words))
     return remarks, notes + score_notes(reports)
 
