@@ -99,8 +99,10 @@ def saved_scores(member: Member, data: str, data_dir: str | None, split: str) ->
             continue
         report = read_json(path, "Delete the folder: it will be scored again.")
         # Data of one name and version may lie in several places, each with other videos.
-        of = report.get("facts", {}) if path != own else read_json(config) if config.is_file() else {"data_dir": ""}
-        if _absolute(of.get("data_dir")) != where:
+        scored_on = report.get("facts", {})
+        if path == own:
+            scored_on = read_json(config) if config.is_file() else {"data_dir": ""}
+        if _absolute(scored_on.get("data_dir")) != where:
             continue
         is_ours = report.get("weights_sha256", "none") == member.recipe.weights_sha256 and report.get("data") == version
         is_ours = is_ours and report.get("tta", "none") == "none" and not report["coverage"].get("excluded")
